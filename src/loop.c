@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: MIT */
+#include "loop.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define TICK_US 500000 /* processor time between two watchdog ticks */
+
+struct loop {
+    bool is_virtual;
+    double now;                /* virtual time */
+    double start;              /* of the real clock */
+    struct loop_timer *timers; /* by time; those of one time in the order of setting */
+    struct loop_job *jobs, **jobs_tail;
+    struct loop_watch *watches;
+    struct loop_child *children;
+    struct pollfd *fds;
+    size_t fds_size;
+    int pipe[2];
+    bool has_signals;
+    void (*heard)(void *arg, int signal);
+    void *heard_arg;
+};
+
+/* All that a signal handler can reach: the one global state of moonflash. */
+static struct {
+    volatile sig_atomic_t pipe;
+    volatile sig_atomic_t caught;      /* signals that the loop has not told of yet */
+    volatile sig_atomic_t interrupted; /* SIGINT came before: the next one kills */
+    void (*tick)(void);
+} signals = { -1, 0, 0, NULL };
+
+static const int caught[] = { SIGINT, SIGTERM, SIGHUP, SIGCHLD };
+
+static double real_now(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+struct loop *loop_new(void)
+{
+    struct loop *loop = calloc(1, sizeof *loop);
+    if (!loop)
+        return NULL;
+    if (pipe(loop->pipe) != 0) {
+        free(loop);
+        return NULL;
+    }
+    for (int i = 0; i < 2; i++) {
+        fcntl(loop->pipe[i], F_SETFD, FD_CLOEXEC);
+        fcntl(loop->pipe[i], F_SETFL, O_NONBLOCK);
+    }
+    loop->start = real_now();
+    loop->jobs_tail = &loop->jobs;
+    return loop;
+}
+
+static void release_signals(void)
+{
+    struct itimerval off = { { 0, 0 }, { 0, 0 } };
+    setitimer(ITIMER_VIRTUAL, &off, NULL);
+    for (size_t i = 0; i < sizeof caught / sizeof *caught; i++)
+        signal(caught[i], SIG_DFL);
+    signal(SIGVTALRM, SIG_DFL);
+    signals.pipe = -1;
+    signals.tick = NULL;
+    signals.caught = signals.interrupted = 0;
+}
+
+void loop_free(struct loop *loop)
+{
+    if (!loop)
+        return;
+    if (loop->has_signals)
+        release_signals();
+    close(loop->pipe[0]);
+    close(loop->pipe[1]);
+    free(loop->fds);
+    free(loop);
+}
+
+void loop_virtual_time(struct loop *loop)
+{
+    loop->is_virtual = true;
+}
+
+bool loop_is_virtual(const struct loop *loop)
+{
+    return loop->is_virtual;
+}
+
+void loop_skip(struct loop *loop, double seconds)
+{
+    loop->now += seconds;
+}
+
+double loop_now(struct loop *loop)
+{
+    return loop->is_virtual ? loop->now : real_now() - loop->start;
+}
+
+void loop_timer_cancel(struct loop *loop, struct loop_timer *timer)
+{
+    if (!timer->set)
+        return;
+    struct loop_timer **p = &loop->timers;
+    while (*p != timer)
+        p = &(*p)->next;
+    *p = timer->next;
+    timer->set = false;
+}
+
+/* A list is enough: there are a few timers for each board, not thousands. */
+void loop_timer_set(struct loop *loop, struct loop_timer *timer, double at)
+{
+    loop_timer_cancel(loop, timer);
+    timer->at = at;
+    struct loop_timer **p = &loop->timers;
+    while (*p && (*p)->at <= at)
+        p = &(*p)->next;
+    timer->next = *p;
+    *p = timer;
+    timer->set = true;
+}
+
+void loop_post(struct loop *loop, struct loop_job *job)
+{
+    if (job->posted)
+        return;
+    job->next = NULL;
+    job->posted = true;
+    *loop->jobs_tail = job;
+    loop->jobs_tail = &job->next;
+}
+
+void loop_unpost(struct loop *loop, struct loop_job *job)
+{
+    if (!job->posted)
+        return;
+    struct loop_job **p = &loop->jobs;
+    while (*p != job)
+        p = &(*p)->next;
+    *p = job->next;
+    if (!*p)
+        loop->jobs_tail = p;
+    job->posted = false;
+}
+
+void loop_watch(struct loop *loop, struct loop_watch *watch)
+{
+    if (watch->watched)
+        return;
+    watch->next = loop->watches;
+    loop->watches = watch;
+    watch->watched = true;
+}
+
+void loop_unwatch(struct loop *loop, struct loop_watch *watch)
+{
+    if (!watch->watched)
+        return;
+    struct loop_watch **p = &loop->watches;
+    while (*p != watch)
+        p = &(*p)->next;
+    *p = watch->next;
+    watch->watched = false;
+}
+
+void loop_child(struct loop *loop, struct loop_child *child)
+{
+    if (child->watched)
+        return;
+    child->next = loop->children;
+    loop->children = child;
+    child->watched = true;
+}
+
+void loop_unchild(struct loop *loop, struct loop_child *child)
+{
+    if (!child->watched)
+        return;
+    struct loop_child **p = &loop->children;
+    while (*p != child)
+        p = &(*p)->next;
+    *p = child->next;
+    child->watched = false;
+}
+
+/* ---- signals ---- */
+
+/* Tells the loop through the pipe.  A second SIGINT does what SIGINT does to any program. */
+static void on_signal(int signal_number)
+{
+    int saved = errno;
+    if (signal_number == SIGINT) {
+        if (signals.interrupted) {
+            signal(SIGINT, SIG_DFL);
+            raise(SIGINT);
+        }
+        signals.interrupted = 1;
+    }
+    if (signal_number != SIGCHLD)
+        signals.caught = signals.caught + 1;
+    unsigned char byte = (unsigned char)signal_number;
+    if (write((int)signals.pipe, &byte, 1) < 0) {
+        /* the pipe is full: the loop has enough to wake up for */
+    }
+    errno = saved;
+}
+
+static void on_tick(int signal_number)
+{
+    (void)signal_number;
+    if (signals.tick)
+        signals.tick();
+}
+
+bool loop_signals(struct loop *loop, void (*heard)(void *arg, int signal), void (*tick)(void),
+                  void *arg)
+{
+    if (signals.pipe != -1)
+        return false;
+    loop->heard = heard;
+    loop->heard_arg = arg;
+    loop->has_signals = true;
+    signals.pipe = loop->pipe[1];
+    signals.tick = tick;
+
+    struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
+    sigemptyset(&action.sa_mask);
+    for (size_t i = 0; i < sizeof caught / sizeof *caught; i++)
+        sigaction(caught[i], &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    if (tick) {
+        struct itimerval every = { { 0, TICK_US }, { 0, TICK_US } };
+        action.sa_handler = on_tick;
+        sigaction(SIGVTALRM, &action, NULL);
+        setitimer(ITIMER_VIRTUAL, &every, NULL);
+    }
+    return true;
+}
+
+bool loop_signalled(const struct loop *loop)
+{
+    return loop->has_signals && signals.caught > 0;
+}
+
+/* Each child is asked for by its own pid: others may have children that are not ours. */
+static void reap_children(struct loop *loop)
+{
+    struct loop_child *child = loop->children;
+    while (child) {
+        int status;
+        pid_t pid = waitpid(child->pid, &status, WNOHANG);
+        if (pid != child->pid) {
+            child = child->next;
+            continue;
+        }
+        loop_unchild(loop, child);
+        child->ended(child->arg, status);
+        child = loop->children; /* the callback may have changed the list */
+    }
+}
+
+static void hear_signals(struct loop *loop)
+{
+    unsigned char bytes[64];
+    ssize_t n = read(loop->pipe[0], bytes, sizeof bytes);
+    for (ssize_t i = 0; i < n; i++) {
+        if (bytes[i] == SIGCHLD) {
+            reap_children(loop);
+        } else {
+            signals.caught = signals.caught - 1;
+            loop->heard(loop->heard_arg, bytes[i]);
+        }
+    }
+}
+
+/* ---- a turn ---- */
+
+/* No more jobs than are there now: those that they post wait for the next turn, so that a job
+ * that posts itself does not starve the rest. */
+static bool run_jobs(struct loop *loop)
+{
+    size_t n = 0;
+    for (struct loop_job *job = loop->jobs; job; job = job->next)
+        n++;
+    bool any = n > 0;
+    for (; n > 0 && loop->jobs; n--) {
+        struct loop_job *job = loop->jobs;
+        loop_unpost(loop, job);
+        job->run(job->arg);
+    }
+    return any;
+}
+
+static bool fire_timers(struct loop *loop)
+{
+    double now = loop_now(loop);
+    bool any = false;
+    while (loop->timers && loop->timers->at <= now) {
+        struct loop_timer *timer = loop->timers;
+        loop_timer_cancel(loop, timer);
+        timer->fire(timer->arg);
+        any = true;
+    }
+    return any;
+}
+
+static size_t fill_fds(struct loop *loop)
+{
+    size_t n = 1;
+    for (struct loop_watch *watch = loop->watches; watch; watch = watch->next)
+        n++;
+    if (n > loop->fds_size) {
+        struct pollfd *fds = realloc(loop->fds, n * sizeof *fds);
+        if (!fds)
+            return 0;
+        loop->fds = fds;
+        loop->fds_size = n;
+    }
+    loop->fds[0] = (struct pollfd){ .fd = loop->pipe[0], .events = POLLIN };
+    n = 1;
+    for (struct loop_watch *watch = loop->watches; watch; watch = watch->next)
+        loop->fds[n++] = (struct pollfd){ .fd = watch->fd, .events = watch->events };
+    return n;
+}
+
+/* A callback may take away any watch, so each is looked up again by its file descriptor. */
+static void dispatch_fds(struct loop *loop, size_t n)
+{
+    if (loop->fds[0].revents)
+        hear_signals(loop);
+    for (size_t i = 1; i < n; i++) {
+        short events = loop->fds[i].revents;
+        if (!events)
+            continue;
+        struct loop_watch *watch = loop->watches;
+        while (watch && (watch->fd != loop->fds[i].fd || !(events & (watch->events | ~POLLOUT))))
+            watch = watch->next;
+        if (watch)
+            watch->ready(watch->arg, events);
+    }
+}
+
+/* How long poll may sleep, in milliseconds, rounded up so that a timer is due when it ends. */
+static int poll_timeout(struct loop *loop, bool wait)
+{
+    if (!wait || loop->jobs)
+        return 0;
+    if (!loop->timers)
+        return -1;
+    if (loop->is_virtual && !loop->watches && !loop->children)
+        return 0;
+    double ms = ceil((loop->timers->at - loop_now(loop)) * 1000);
+    return ms <= 0 ? 0 : ms > 3600000 ? 3600000 : (int)ms;
+}
+
+/* Where something outside is awaited as well, virtual time passes like real time. */
+static void advance_clock(struct loop *loop, double slept, bool idle)
+{
+    if (!loop->is_virtual || !loop->timers || loop->jobs)
+        return;
+    double next = loop->timers->at;
+    if (idle)
+        loop->now = next > loop->now ? next : loop->now;
+    else if (loop->now + slept < next)
+        loop->now += slept;
+}
+
+bool loop_turn(struct loop *loop, bool wait)
+{
+    bool any = run_jobs(loop);
+    any = fire_timers(loop) || any;
+    wait = wait && !any;
+    if (wait && !loop->jobs && !loop->timers && !loop->watches && !loop->children)
+        return loop_signalled(loop) ? (hear_signals(loop), true) : false;
+
+    size_t n = fill_fds(loop);
+    if (n == 0)
+        return false;
+    double before = real_now();
+    int timeout = poll_timeout(loop, wait);
+    int ready = poll(loop->fds, (nfds_t)n, timeout);
+    if (wait)
+        advance_clock(loop, real_now() - before, ready == 0);
+    if (ready > 0)
+        dispatch_fds(loop, n);
+    return true;
+}
