@@ -1,0 +1,602 @@
+/* SPDX-License-Identifier: MIT */
+/* The life of a simulated board: power, time, faults, and which request meets what. */
+#include "sim.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "simdev.h"
+#include "simkind.h"
+#include "simmem.h"
+
+/* Two ways of adding the same times differ by less than this; no two events lie as close. */
+static const double instant = 1e-9;
+
+static bool on_bus(const struct sim *sim)
+{
+    return sim->life == SIM_DFU || sim->life == SIM_RUNTIME;
+}
+
+/* Starts and ends. */
+
+static bool within(uint32_t address, uint64_t start, uint64_t size)
+{
+    return address >= start && address < start + size;
+}
+
+/* A stack grows down: it may begin just past the end of a memory. */
+static bool is_stack(const struct sim *sim, uint32_t sp)
+{
+    const struct sim_kind *kind = sim->kind;
+    bool good = within(sp, kind->stack + UINT64_C(1), kind->stack_size);
+
+    for (size_t i = 0; i < kind->memory_count; i++) {
+        const struct sim_memory *memory = &kind->memories[i];
+
+        if (memory->role == SIM_ROLE_RAM) {
+            good = good || within(sp, memory->address + UINT64_C(1), memory->size);
+        }
+    }
+    return good && sp % 4 == 0;
+}
+
+static bool is_executable(const struct sim *sim, uint32_t address)
+{
+    uint8_t *bytes;
+    const struct sim_memory *memory = simmem_find(&sim->mem, address, 1, &bytes);
+
+    if (memory == NULL) {
+        return sim->kind->alias != 0 &&
+               within(address, sim->kind->alias, sim->kind->memories[0].size);
+    }
+    return memory->role == SIM_ROLE_FLASH || memory->role == SIM_ROLE_RAM;
+}
+
+static uint32_t word_at(const struct sim *sim, uint32_t address)
+{
+    uint8_t *bytes;
+
+    if (simmem_find(&sim->mem, address, 4, &bytes) == NULL) {
+        return 0;
+    }
+    return bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
+}
+
+static void judge_program(struct sim *sim, uint32_t address)
+{
+    uint32_t sp = word_at(sim, address);
+    uint32_t pc = word_at(sim, address + 4);
+
+    sim->start = (struct sim_start){
+        .happened = true,
+        .works = is_stack(sim, sp) && (pc & 1) != 0 && is_executable(sim, pc - 1),
+        .address = address,
+        .sp = sp,
+        .pc = pc,
+    };
+}
+
+/* Comes to the bus, as a new device. */
+static void arrive(struct sim *sim, enum sim_life life, enum sim_state state)
+{
+    if (sim->life == SIM_DFU && life == SIM_RUNTIME) {
+        judge_program(sim, sim->kind->memories[0].address);
+    }
+    sim->life = life;
+    sim->generation++;
+    sim->state = (uint8_t)state;
+    sim->status = state == SIM_ERROR ? SIM_ERR_FIRMWARE : SIM_OK;
+    sim->stored = false;
+    sim->alt = 0;
+    sim->configuration = 0;
+    sim->pointer = sim->kind->pointer;
+}
+
+/* What a reset, or power, does.  BOOT0 of the boards with a ROM is high. */
+static void start(struct sim *sim)
+{
+    sim->hung = false;
+    sim->work.kind = SIM_WORK_NONE;
+    simmem_start(&sim->mem);
+    if (sim->mem.rdp == 2) {
+        sim->life = SIM_AWAY;
+    } else if (!sim->kind->plain) {
+        arrive(sim, SIM_DFU, sim->kind->start_state);
+    } else if (sim->has_program) {
+        arrive(sim, SIM_RUNTIME, SIM_APP_IDLE);
+    } else {
+        arrive(sim, SIM_DFU, SIM_ERROR);
+    }
+}
+
+static void begin(struct sim *sim, const struct sim_work *work, double at)
+{
+    sim->work = *work;
+    sim->work.begin = at;
+    sim->work.end = at + work->seconds;
+}
+
+/* Jumps to the program.  An address from which nothing can run resets the chip (AN2662). */
+static void leave(struct sim *sim, double at)
+{
+    static const struct sim_work reset = { .kind = SIM_WORK_RESET, .seconds = SIM_RESET_SECONDS };
+
+    if (!is_executable(sim, sim->pointer)) {
+        sim->life = SIM_AWAY;
+        begin(sim, &reset, at);
+        return;
+    }
+    judge_program(sim, sim->pointer);
+    sim->life = SIM_RUNNING;
+    sim->work.kind = SIM_WORK_NONE;
+}
+
+/* The end of a request: what it set off begins, and with some work the board leaves the bus. */
+static void set_off(struct sim *sim, const struct sim_work *work, double at)
+{
+    if (work->kind == SIM_WORK_NONE) {
+        return;
+    }
+    begin(sim, work, at);
+    switch (work->kind) {
+    case SIM_WORK_WRITE:
+        sim->has_program = false;
+        break;
+    case SIM_WORK_OPTIONS:
+    case SIM_WORK_UNPROTECT:
+        sim->life = SIM_AWAY;
+        break;
+    case SIM_WORK_LEAVE:
+        leave(sim, at);
+        break;
+    default:
+        break;
+    }
+}
+
+static void land(struct sim *sim)
+{
+    static const struct sim_work attach = { .kind = SIM_WORK_ATTACH, .seconds = SIM_RESET_SECONDS };
+    struct sim_work work = sim->work;
+
+    simdfu_land(sim, 1);
+    sim->work.kind = SIM_WORK_NONE;
+    switch (work.kind) {
+    case SIM_WORK_OPTIONS:
+    case SIM_WORK_UNPROTECT:
+    case SIM_WORK_RESET:
+        start(sim);
+        break;
+    case SIM_WORK_DETACH:
+        sim->life = SIM_AWAY;
+        begin(sim, &attach, work.end);
+        break;
+    case SIM_WORK_ATTACH:
+        arrive(sim, SIM_DFU, SIM_IDLE);
+        break;
+    default:
+        break;
+    }
+}
+
+/* Brings the board up to `now`. */
+static void settle(struct sim *sim, double now)
+{
+    while (sim->work.kind != SIM_WORK_NONE && now >= sim->work.end - instant) {
+        land(sim);
+    }
+}
+
+/* Takes the board out of its work, which stays half done. */
+static void interrupt(struct sim *sim, double now)
+{
+    const struct sim_work *work = &sim->work;
+
+    settle(sim, now);
+    if (work->kind != SIM_WORK_NONE && now > work->begin) {
+        simdfu_land(sim, (now - work->begin) / (work->end - work->begin));
+    }
+    sim->work.kind = SIM_WORK_NONE;
+}
+
+/* Faults. */
+
+static bool strikes(const struct sim_when *when, uint64_t request, const struct sim_span *span)
+{
+    if (when->request != 0) {
+        return when->request == request;
+    }
+    return span->op != SIM_OP_ANY && (when->op == SIM_OP_ANY || when->op == span->op) &&
+           when->address >= span->address && when->address - span->address < span->length;
+}
+
+/* The first fault that strikes at this request; it strikes once. */
+static bool take_fault(struct sim *sim, const struct sim_span *span,
+                       struct sim_pending_fault *taken)
+{
+    for (size_t i = 0; i < sim->fault_count; i++) {
+        if (strikes(&sim->faults[i].when, sim->requests, span)) {
+            *taken = sim->faults[i];
+            sim->fault_count--;
+            memmove(&sim->faults[i], &sim->faults[i + 1],
+                    (sim->fault_count - i) * sizeof sim->faults[0]);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* One bit of a block that has just been moved: of the byte at the fault's address, or of the
+ * middle one. */
+static void corrupt(struct sim *sim, const struct sim_when *when, const struct sim_span *span,
+                    uint8_t *data, int result)
+{
+    uint8_t *block = span->op == SIM_OP_WRITE ? sim->buffer : data;
+    uint64_t at = when->request != 0 ? (uint64_t)result / 2 : when->address - span->address;
+
+    if (span->op != SIM_OP_WRITE && span->op != SIM_OP_READ) {
+        return;
+    }
+    if (at < (uint64_t)result) {
+        block[at] ^= 0x10;
+    }
+}
+
+/* Before the request is carried out.  True: it is already answered. */
+static bool fault_before(struct sim *sim, enum sim_fault fault, double now, double hold,
+                         int *result)
+{
+    switch (fault) {
+    case SIM_FAULT_UNPLUG:
+        sim_unplug(sim, now + hold / 2); /* while it waits: the work is then half done */
+        *result = SIM_GONE;
+        return true;
+    case SIM_FAULT_HANG:
+        sim->hung = true;
+        *result = SIM_HANG;
+        return true;
+    case SIM_FAULT_STALL:
+        *result = SIM_STALL;
+        return true;
+    case SIM_FAULT_ERROR:
+        if (sim->life == SIM_RUNTIME) {
+            *result = SIM_STALL; /* run-time mode has no dfuERROR */
+            return true;
+        }
+        settle(sim, now + hold);
+        simdfu_error(sim, SIM_ERR_UNKNOWN);
+        return false;
+    default:
+        return false;
+    }
+}
+
+static int carry_out(struct sim *sim, const struct sim_setup *setup, uint8_t *data, double now,
+                     double hold, struct sim_work *work)
+{
+    struct sim_pending_fault taken = { .fault = SIM_FAULTS };
+    struct sim_span span;
+    int result;
+
+    if ((setup->type & 0x60) != 0x20) {
+        settle(sim, now + hold);
+        return simstd_request(sim, setup, data);
+    }
+    sim->requests++;
+    span = simdfu_span(sim, setup, data);
+    if (take_fault(sim, &span, &taken) && fault_before(sim, taken.fault, now, hold, &result)) {
+        settle(sim, now + hold);
+        return result;
+    }
+    settle(sim, now + hold);
+    if (simdfu_busy(sim) && sim->kind->busy == SIM_BUSY_STALL) {
+        return SIM_STALL;
+    }
+    result = simdfu_request(sim, setup, data, work);
+    if (result > 0 && taken.fault == SIM_FAULT_CORRUPT) {
+        corrupt(sim, &taken.when, &span, data, result);
+    }
+    if (result > 0 && taken.fault == SIM_FAULT_SHORT && (setup->type & 0x80) != 0) {
+        result /= 2;
+    }
+    return result;
+}
+
+struct sim_answer sim_control(struct sim *sim, double now, const struct sim_setup *setup,
+                              uint8_t *data)
+{
+    struct sim_answer answer = { .result = SIM_GONE };
+    struct sim_work work = { .kind = SIM_WORK_NONE };
+    double hold = 0;
+
+    settle(sim, now);
+    if (!on_bus(sim)) {
+        return answer;
+    }
+    if (sim->hung) {
+        answer.result = SIM_HANG;
+        return answer;
+    }
+    if (simdfu_busy(sim) && sim->kind->busy == SIM_BUSY_NAK) {
+        hold = sim->work.end - now;
+    }
+    answer.result = carry_out(sim, setup, data, now, hold, &work);
+    if (answer.result == SIM_GONE || answer.result == SIM_HANG) {
+        return answer;
+    }
+    answer.wire = simstd_seconds(sim, (setup->type & 0x80) != 0,
+                                 answer.result > 0 ? (size_t)answer.result : 0);
+    answer.seconds = hold + answer.wire;
+    set_off(sim, &work, now + answer.seconds);
+    return answer;
+}
+
+/* Making one. */
+
+const char *sim_kind_name(size_t i)
+{
+    return i < sim_kind_count ? sim_kinds[i].name : NULL;
+}
+
+/* What is stored in a board that is found in dfuDNLOAD-SYNC: it would erase the first sector. */
+static void leave_command(struct sim *sim)
+{
+    uint32_t address = sim->kind->memories[0].address;
+
+    memset(sim->buffer, 0xFF, sizeof sim->buffer);
+    sim->stored = true;
+    sim->block = 0;
+    if (sim->kind->plain) {
+        sim->length = sim->kind->transfer_size; /* erases by writing */
+        return;
+    }
+    sim->length = 5;
+    sim->buffer[0] = 0x41;
+    for (size_t i = 0; i < 4; i++) {
+        sim->buffer[1 + i] = (uint8_t)(address >> 8 * i);
+    }
+}
+
+static void set_state(struct sim *sim, int state)
+{
+    static const struct sim_work detach = { .kind = SIM_WORK_DETACH, .seconds = SIM_RESET_SECONDS };
+
+    if (state < 0 || !on_bus(sim)) {
+        return;
+    }
+    sim->life = sim->kind->plain && state < SIM_IDLE ? SIM_RUNTIME : SIM_DFU;
+    sim->state = (uint8_t)state;
+    sim->status = state == SIM_ERROR ? SIM_ERR_FIRMWARE : SIM_OK;
+    if (state == SIM_DNLOAD_SYNC) {
+        leave_command(sim);
+    }
+    if (state == SIM_APP_DETACH && sim->life == SIM_RUNTIME) {
+        begin(sim, &detach, 0);
+    }
+}
+
+static bool are_valid(const struct sim_options *options)
+{
+    return options->rdp >= 0 && options->rdp <= 2 && options->usb <= SIM_USB_NONE &&
+           options->times <= SIM_TIMES_ZERO && options->state >= -1 && options->state <= SIM_ERROR;
+}
+
+struct sim *sim_new(const struct sim_options *options)
+{
+    const struct sim_kind *kind = simkind_find(options->kind);
+    const char *serial;
+    struct sim *sim;
+
+    if (kind == NULL || !are_valid(options)) {
+        return NULL;
+    }
+    sim = calloc(1, sizeof *sim);
+    if (sim == NULL) {
+        return NULL;
+    }
+    if (!simmem_init(&sim->mem, kind, options)) {
+        free(sim);
+        return NULL;
+    }
+    serial = options->serial != NULL ? options->serial : kind->strings[SIM_SERIAL_STRING];
+    for (size_t i = 0; i < SIM_SERIAL_MAX && serial[i] != '\0'; i++) {
+        sim->serial[i] = serial[i];
+    }
+    sim->kind = kind;
+    sim->usb = options->usb;
+    sim->plugged = true;
+    sim->has_program = true;
+    sim->life = SIM_AWAY;
+    start(sim);
+    set_state(sim, options->state);
+    return sim;
+}
+
+void sim_free(struct sim *sim)
+{
+    if (sim != NULL) {
+        simmem_free(&sim->mem);
+        free(sim);
+    }
+}
+
+/* What its surroundings see and do. */
+
+enum sim_life sim_life(struct sim *sim, double now)
+{
+    settle(sim, now);
+    return sim->life;
+}
+
+unsigned sim_generation(const struct sim *sim)
+{
+    return sim->generation;
+}
+
+uint64_t sim_requests(const struct sim *sim)
+{
+    return sim->requests;
+}
+
+const struct sim_start *sim_started(const struct sim *sim)
+{
+    return &sim->start;
+}
+
+const uint8_t *sim_device_descriptor(struct sim *sim, size_t *length)
+{
+    *length = SIM_DEVICE_DESCRIPTOR;
+    return simstd_face(sim)->device;
+}
+
+const uint8_t *sim_config_descriptor(struct sim *sim, size_t *length)
+{
+    const struct sim_face *face = simstd_face(sim);
+
+    *length = face->config_length;
+    return face->config;
+}
+
+void sim_unplug(struct sim *sim, double now)
+{
+    interrupt(sim, now);
+    sim->plugged = false;
+    sim->hung = false;
+    sim->life = SIM_AWAY;
+}
+
+void sim_plug(struct sim *sim, double now)
+{
+    settle(sim, now);
+    if (!sim->plugged) {
+        sim->plugged = true;
+        start(sim);
+    }
+}
+
+void sim_reset(struct sim *sim, double now)
+{
+    if (sim->plugged) {
+        interrupt(sim, now);
+        start(sim);
+    }
+}
+
+/* The same device at the same place, as it is after power-up. */
+static void start_over(struct sim *sim, enum sim_state state)
+{
+    unsigned generation = sim->generation;
+
+    arrive(sim, sim->life, state);
+    sim->generation = generation;
+}
+
+/* Plain DFU takes a bus reset as the way between its modes (DFU 1.1, appendix A).  A ROM goes
+ * on with flash work it is at. */
+void sim_bus_reset(struct sim *sim, double now)
+{
+    settle(sim, now);
+    if (!on_bus(sim) || sim->hung) {
+        return;
+    }
+    if (!sim->kind->plain) {
+        if (sim->work.kind == SIM_WORK_REFUSE) {
+            sim->work.kind = SIM_WORK_NONE;
+        }
+        start_over(sim, sim->kind->start_state);
+        return;
+    }
+    interrupt(sim, now);
+    if (sim->life == SIM_RUNTIME && sim->state == SIM_APP_DETACH) {
+        arrive(sim, SIM_DFU, SIM_IDLE);
+    } else if (sim->life == SIM_RUNTIME) {
+        start_over(sim, SIM_APP_IDLE);
+    } else if (sim->has_program) {
+        arrive(sim, SIM_RUNTIME, SIM_APP_IDLE);
+    } else {
+        start_over(sim, SIM_ERROR);
+    }
+}
+
+static const char *const fault_names[SIM_FAULTS] = {
+    [SIM_FAULT_UNPLUG] = "unplug",   [SIM_FAULT_STALL] = "stall", [SIM_FAULT_ERROR] = "error",
+    [SIM_FAULT_CORRUPT] = "corrupt", [SIM_FAULT_HANG] = "hang",   [SIM_FAULT_SHORT] = "short",
+};
+
+bool sim_fault_by_name(const char *name, enum sim_fault *fault)
+{
+    for (size_t i = 0; i < SIM_FAULTS; i++) {
+        if (strcmp(fault_names[i], name) == 0) {
+            *fault = (enum sim_fault)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool sim_add_fault(struct sim *sim, enum sim_fault fault, const struct sim_when *when)
+{
+    if (fault >= SIM_FAULTS || when->op > SIM_OP_ERASE || sim->fault_count == SIM_FAULTS_MAX) {
+        return false;
+    }
+    if (when->request != 0 && when->request <= sim->requests) {
+        return false; /* that request was */
+    }
+    sim->faults[sim->fault_count++] = (struct sim_pending_fault){ fault, *when };
+    return true;
+}
+
+bool sim_peek(struct sim *sim, double now, uint32_t address, uint8_t *data, size_t length)
+{
+    uint8_t *bytes;
+
+    settle(sim, now);
+    if (simmem_find(&sim->mem, address, length, &bytes) == NULL) {
+        return false;
+    }
+    if (length > 0) {
+        memcpy(data, bytes, length);
+    }
+    return true;
+}
+
+bool sim_poke(struct sim *sim, double now, uint32_t address, const uint8_t *data, size_t length)
+{
+    const struct sim_memory *memory;
+    uint8_t *bytes;
+
+    settle(sim, now);
+    memory = simmem_find(&sim->mem, address, length, &bytes);
+    if (memory == NULL) {
+        return false;
+    }
+    if (length > 0) {
+        memcpy(bytes, data, length);
+    }
+    if (memory->role == SIM_ROLE_FLASH) {
+        simmem_mark(&sim->mem, address - memory->address, length);
+    }
+    return true;
+}
+
+uint8_t *sim_flash(struct sim *sim, double now, uint32_t *address, size_t *length)
+{
+    settle(sim, now);
+    *address = sim->kind->memories[0].address;
+    *length = sim->kind->memories[0].size;
+    return sim->mem.bytes[0];
+}
+
+bool sim_flash_changed(struct sim *sim, double now, size_t *first, size_t *last)
+{
+    struct simmem *mem = &sim->mem;
+
+    settle(sim, now);
+    if (mem->changed == mem->changed_end) {
+        return false;
+    }
+    *first = mem->changed;
+    *last = mem->changed_end - 1;
+    mem->changed = mem->changed_end;
+    return true;
+}

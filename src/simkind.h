@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/* What kinds of simulated board there are, as data.  Where a number was seen stands beside it
+ * in simkind.c.
+ */
+#ifndef SIMKIND_H
+#define SIMKIND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    SIM_DEVICE_DESCRIPTOR = 18, /* its length */
+    SIM_TRANSFER_MAX = 2048,    /* the largest wTransferSize of any kind */
+    SIM_MEMORIES_MAX = 5,
+    SIM_RUNS_MAX = 3,
+    SIM_STRINGS_MAX = 8,
+    SIM_SERIAL_STRING = 3, /* its index in every kind */
+};
+
+/* What a request meets while the board executes a command. */
+enum sim_busy {
+    SIM_BUSY_NAK,   /* it is answered when the work is done */
+    SIM_BUSY_STALL, /* it is refused */
+    SIM_BUSY_SAYS,  /* GETSTATUS is answered with dfuDNBUSY, as the DFU specification has it */
+};
+
+enum sim_role {
+    SIM_ROLE_FLASH,   /* the main flash: always the first memory of a kind */
+    SIM_ROLE_RAM,     /* in no layout string, but there */
+    SIM_ROLE_OPTIONS, /* written whole, and the board resets */
+    SIM_ROLE_OTP,     /* bits only clear */
+    SIM_ROLE_FEATURE, /* the "Device Feature" word: supply voltage, hence parallelism */
+};
+
+struct sim_memory {
+    enum sim_role role;
+    uint32_t address;
+    uint32_t size;
+    uint32_t reserved;      /* bytes at its start that belong to the boot loader */
+    const uint8_t *initial; /* the first bytes of a new board; the rest is erased */
+    size_t initial_length;
+};
+
+/* Milliseconds for each programming width: the narrow one of a new board, middle, wide. */
+struct sim_ms {
+    double typ[3];
+    double max[3];
+};
+
+struct sim_run {
+    uint32_t count;
+    uint32_t size;
+    struct sim_ms erase;
+};
+
+/* bwPollTimeout as the board announces it, milliseconds. */
+struct sim_poll {
+    uint32_t erase;
+    uint32_t write;
+    uint32_t address;
+    uint32_t manifest;
+};
+
+/* What a host sees of a board in one mode. */
+struct sim_face {
+    const uint8_t *device; /* SIM_DEVICE_DESCRIPTOR bytes */
+    const uint8_t *config;
+    size_t config_length;
+    uint8_t alts;
+};
+
+struct sim_kind {
+    const char *name;
+    struct sim_face dfu;
+    struct sim_face runtime; /* device is NULL: it has no run-time mode */
+    const char *strings[SIM_STRINGS_MAX];
+    uint16_t transfer_size;
+    bool plain;          /* DFU 1.1: blocks from 0, no addresses, erases by itself */
+    uint8_t start_state; /* bState after power-up in DFU mode; 10 comes with errFIRMWARE */
+    enum sim_busy busy;
+    struct sim_poll poll;
+
+    struct sim_memory memories[SIM_MEMORIES_MAX];
+    size_t memory_count;
+    struct sim_run runs[SIM_RUNS_MAX]; /* the sectors of the main flash */
+    size_t run_count;
+    struct sim_ms mass_erase;
+    uint32_t unit[3]; /* bytes programmed at once, for each width */
+    double unit_us_typ;
+    double unit_us_max;
+
+    uint32_t rdp_at;  /* offset of the RDP byte in the first option bytes */
+    uint32_t nwrp_at; /* offset of the write protection bits, 0: kept beside the option bytes */
+    uint32_t pointer; /* the address pointer after power-up */
+    uint32_t alias;   /* where a program sees its flash besides the flash's own address */
+    uint32_t stack;   /* further RAM in which a stack may lie, and its size (0: none) */
+    uint32_t stack_size;
+    double manifest_seconds;
+};
+
+extern const struct sim_kind sim_kinds[];
+extern const size_t sim_kind_count;
+
+/* NULL: no such kind. */
+const struct sim_kind *simkind_find(const char *name);
+
+/* The sector that holds the byte at `offset` of the main flash; false: it has none. */
+struct sim_sector {
+    uint32_t index;
+    uint32_t offset;
+    uint32_t size;
+    const struct sim_ms *erase;
+};
+bool simkind_sector(const struct sim_kind *kind, uint64_t offset, struct sim_sector *sector);
+
+#endif

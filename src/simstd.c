@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+#include "simdev.h"
+
+#include <string.h>
+
+enum {
+    GET_STATUS = 0,
+    GET_DESCRIPTOR = 6,
+    GET_CONFIGURATION = 8,
+    SET_CONFIGURATION = 9,
+    GET_INTERFACE = 10,
+    SET_INTERFACE = 11,
+};
+
+enum { TYPE_DEVICE = 1, TYPE_CONFIG = 2, TYPE_STRING = 3 };
+
+const struct sim_face *simstd_face(const struct sim *sim)
+{
+    return sim->life == SIM_RUNTIME ? &sim->kind->runtime : &sim->kind->dfu;
+}
+
+static int answer(const struct sim_setup *setup, uint8_t *data, const void *bytes, size_t length)
+{
+    if (length > setup->length) {
+        length = setup->length;
+    }
+    if (length > 0) {
+        memcpy(data, bytes, length);
+    }
+    return (int)length;
+}
+
+static int string(const struct sim *sim, const struct sim_setup *setup, uint8_t *data)
+{
+    static const uint8_t languages[] = { 4, TYPE_STRING, 0x09, 0x04 }; /* English, US */
+    size_t index = setup->value & 0xFF;
+    uint8_t bytes[2 + 2 * SIM_SERIAL_MAX] = { 0 };
+    const char *text;
+    size_t length;
+
+    if (index == 0) {
+        return answer(setup, data, languages, sizeof languages);
+    }
+    if (index >= SIM_STRINGS_MAX || sim->kind->strings[index] == NULL) {
+        return SIM_STALL;
+    }
+    text = index == SIM_SERIAL_STRING ? sim->serial : sim->kind->strings[index];
+    length = strlen(text);
+    bytes[0] = (uint8_t)(2 + 2 * length);
+    bytes[1] = TYPE_STRING;
+    for (size_t i = 0; i < length; i++) {
+        bytes[2 + 2 * i] = (uint8_t)text[i];
+    }
+    return answer(setup, data, bytes, bytes[0]);
+}
+
+static int descriptor(const struct sim *sim, const struct sim_setup *setup, uint8_t *data)
+{
+    const struct sim_face *face = simstd_face(sim);
+
+    switch (setup->value >> 8) {
+    case TYPE_DEVICE:
+        return answer(setup, data, face->device, SIM_DEVICE_DESCRIPTOR);
+    case TYPE_CONFIG:
+        return (setup->value & 0xFF) == 0 ? answer(setup, data, face->config, face->config_length)
+                                          : SIM_STALL;
+    case TYPE_STRING:
+        return string(sim, setup, data);
+    default:
+        return SIM_STALL;
+    }
+}
+
+/* The address pointer stays where it is: to these ROMs the address alone names a memory. */
+static int set_interface(struct sim *sim, const struct sim_setup *setup)
+{
+    if (setup->index != 0 || setup->value >= simstd_face(sim)->alts) {
+        return SIM_STALL;
+    }
+    sim->alt = (uint8_t)setup->value;
+    return 0;
+}
+
+static int set_configuration(struct sim *sim, const struct sim_setup *setup)
+{
+    if (setup->value > 1) {
+        return SIM_STALL;
+    }
+    sim->configuration = (uint8_t)setup->value;
+    sim->alt = 0;
+    return 0;
+}
+
+int simstd_request(struct sim *sim, const struct sim_setup *setup, uint8_t *data)
+{
+    static const uint8_t powered_by_itself[] = { 1, 0 };
+    static const uint8_t nothing[] = { 0, 0 };
+
+    switch (setup->type << 8 | setup->request) {
+    case 0x8000 | GET_STATUS:
+        return answer(setup, data, powered_by_itself, 2);
+    case 0x8100 | GET_STATUS:
+    case 0x8200 | GET_STATUS:
+        return setup->index == 0 ? answer(setup, data, nothing, 2) : SIM_STALL;
+    case 0x8000 | GET_DESCRIPTOR:
+        return descriptor(sim, setup, data);
+    case 0x8000 | GET_CONFIGURATION:
+        return answer(setup, data, &sim->configuration, 1);
+    case 0x0000 | SET_CONFIGURATION:
+        return set_configuration(sim, setup);
+    case 0x8100 | GET_INTERFACE:
+        return setup->index == 0 ? answer(setup, data, &sim->alt, 1) : SIM_STALL;
+    case 0x0100 | SET_INTERFACE:
+        return set_interface(sim, setup);
+    default:
+        return SIM_STALL;
+    }
+}
+
+/* The bare wire of a full-speed bus: USB 2.0 tables 5-2 and 5-9, 1500 bytes to the frame. */
+static double wire_ms(size_t length)
+{
+    size_t packets = length <= 64 ? 1 : (length + 63) / 64;
+
+    return (double)(45 + length + 13 * (packets - 1)) / 1500;
+}
+
+/* What hosts of the field measured: 5 ms for DNLOAD 2048 and GETSTATUS (fwupd #2696), 3.0 to
+ * 3.7 ms for UPLOAD 2048 (fwupd #2057, CubeProgrammer), 0.3 to 0.5 ms for a small transfer. */
+static double field_ms(bool in, size_t length)
+{
+    const double small = 0.4;
+    const double large = in ? 3.4 : 4.5;
+
+    if (length <= 64) {
+        return small;
+    }
+    return small + (large - small) * (double)(length - 64) / (2048 - 64);
+}
+
+double simstd_seconds(const struct sim *sim, bool in, size_t length)
+{
+    switch (sim->usb) {
+    case SIM_USB_REAL:
+        return field_ms(in, length) / 1e3;
+    case SIM_USB_IDEAL:
+        return wire_ms(length) / 1e3;
+    case SIM_USB_NONE:
+        break;
+    }
+    return 0;
+}
