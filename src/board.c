@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: MIT */
+#include "board.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define CLOSING_TIME 1.0 /* seconds to find the way to dfuIDLE before the board is let go */
+
+struct board *board_new(struct loop *loop, struct board **list, const char *path)
+{
+    struct board *board = calloc(1, sizeof *board);
+    if (!board)
+        return NULL;
+    board->dfu.buffer = malloc(DFU_BUFFER);
+    if (!board->dfu.buffer) {
+        free(board);
+        return NULL;
+    }
+    board->loop = loop;
+    board->list = list;
+    board->next = *list;
+    *list = board;
+    strncpy(board->path, path, sizeof board->path - 1);
+    board->selected = -1;
+    board->dfu.timeout = 5;
+    return board;
+}
+
+static void free_if_orphan(struct board *board)
+{
+    if (!board->orphan || board->handle || board->busy)
+        return;
+    struct board **p = board->list;
+    while (*p != board)
+        p = &(*p)->next;
+    *p = board->next;
+    free(board->regions);
+    free(board->dfu.buffer);
+    free(board);
+}
+
+void board_orphan(struct board *board)
+{
+    board->orphan = true;
+    if (board->handle)
+        board_close(board);
+    else
+        free_if_orphan(board);
+}
+
+int board_attach(struct board *board, struct port *port, unsigned generation, int interface)
+{
+    int result = port->open(port, board->path, generation, interface, &board->handle);
+    if (result < 0)
+        return result;
+    double timeout = board->dfu.timeout;
+    uint8_t *buffer = board->dfu.buffer;
+    board->dfu = (struct dfu_board){
+        .interface = (uint8_t)(interface < 0 ? 0 : interface),
+        .state = DFU_UNKNOWN,
+        .status = DFU_UNKNOWN,
+        .transfer_size = 64,
+        .timeout = timeout,
+        .buffer = buffer,
+    };
+    board->generation = generation;
+    board->left = false;
+    board->selected = -1;
+    board->touched = false;
+    board->opened = loop_now(board->loop);
+    return 0;
+}
+
+bool board_is_open(const struct board *board)
+{
+    return board->handle && !board->closing;
+}
+
+/* ---- carrying out what the step machine asks for ---- */
+
+static void perform(struct board *board, struct dfu_act act);
+
+static void begin_release(struct board *board);
+
+/* Whoever waited hears first: what follows may free the board. */
+static void end_operation(struct board *board, bool ok)
+{
+    bool gone = board->raw ? board->raw_result == PORT_GONE : board->op.gone;
+    board->busy = false;
+    if (board->ended)
+        board->ended(board->ended_arg, ok);
+    if (!board->raw && ok && board->op.wants_reset)
+        board->handle->port->reset(board->handle);
+    if (gone)
+        board->left = true;
+    if (gone || board->releasing)
+        board_lost(board);
+    else if (board->closing)
+        begin_release(board);
+}
+
+static void next_action(struct board *board, int result)
+{
+    double elapsed = loop_now(board->loop) - board->started;
+    perform(board, dfu_step(&board->op, result, elapsed));
+}
+
+static void transfer_done(void *arg, int result)
+{
+    struct board *board = arg;
+    if (!board->raw) {
+        next_action(board, result);
+        return;
+    }
+    board->raw_result = result;
+    end_operation(board, result >= 0);
+}
+
+static void wait_over(void *arg)
+{
+    next_action(arg, 0);
+}
+
+static void perform(struct board *board, struct dfu_act act)
+{
+    board->started = loop_now(board->loop);
+    while (act.what == DFU_SELECT) {
+        int result = board->handle->port->select(board->handle, board->dfu.interface, act.alt);
+        act = dfu_step(&board->op, result, 0);
+    }
+    switch (act.what) {
+    case DFU_CONTROL:
+        board->transfer = (struct port_transfer){ .setup = act.setup,
+                                                  .data = act.data,
+                                                  .timeout = act.seconds,
+                                                  .done = transfer_done,
+                                                  .arg = board };
+        board->handle->port->submit(board->handle, &board->transfer);
+        break;
+    case DFU_WAIT:
+        board->timer.fire = wait_over;
+        board->timer.arg = board;
+        loop_timer_set(board->loop, &board->timer, board->started + act.seconds);
+        break;
+    case DFU_SELECT:
+    case DFU_DONE:
+    case DFU_FAIL:
+        end_operation(board, act.what == DFU_DONE);
+        break;
+    }
+}
+
+void board_start(struct board *board, void (*ended)(void *arg, bool ok), void *arg)
+{
+    board->busy = true;
+    board->raw = false;
+    board->ended = ended;
+    board->ended_arg = arg;
+    board->op.board = &board->dfu;
+    if (board->op.kind != DFU_GET_STATE)
+        board->touched = true;
+    perform(board, dfu_start(&board->op));
+}
+
+void board_start_raw(struct board *board, const struct port_setup *setup,
+                     void (*ended)(void *arg, bool ok), void *arg)
+{
+    board->busy = true;
+    board->raw = true;
+    board->ended = ended;
+    board->ended_arg = arg;
+    if ((setup->type & 0x60) == 0x20) { /* a class request may change the state */
+        board->dfu.state = DFU_UNKNOWN;
+        board->dfu.has_base = false;
+    }
+    board->transfer = (struct port_transfer){ .setup = *setup,
+                                              .data = board->dfu.buffer,
+                                              .timeout = board->dfu.timeout,
+                                              .done = transfer_done,
+                                              .arg = board };
+    board->handle->port->submit(board->handle, &board->transfer);
+}
+
+void board_give_up(struct board *board)
+{
+    if (!board->busy)
+        return;
+    if (!board->raw)
+        dfu_cancel(&board->op);
+    if (board->timer.set) {
+        loop_timer_cancel(board->loop, &board->timer);
+        next_action(board, 0);
+    } else {
+        board->handle->port->cancel(board->handle);
+    }
+}
+
+/* ---- closing ---- */
+
+void board_reset(struct board *board)
+{
+    board->handle->port->reset(board->handle);
+    board->left = true;
+    board_lost(board);
+}
+
+void board_lost(struct board *board)
+{
+    loop_timer_cancel(board->loop, &board->closing_limit);
+    if (board->handle)
+        board->handle->port->close(board->handle);
+    board->handle = NULL;
+    board->closing = board->releasing = false;
+    free_if_orphan(board);
+}
+
+static void closing_too_long(void *arg)
+{
+    board_give_up(arg);
+}
+
+/* The last operation on a board: back to dfuIDLE, if it can be had soon. */
+static void begin_release(struct board *board)
+{
+    bool in_order = board->dfu.state == DFU_IDLE || board->dfu.state == DFU_APP_IDLE;
+    if (!board->touched || in_order) {
+        board_lost(board);
+        return;
+    }
+    board->closing_limit.fire = closing_too_long;
+    board->closing_limit.arg = board;
+    loop_timer_set(board->loop, &board->closing_limit, loop_now(board->loop) + CLOSING_TIME);
+    board->op = (struct dfu_op){ .kind = DFU_TO_IDLE, .any_alt = true, .limit = CLOSING_TIME };
+    board->releasing = true;
+    board_start(board, NULL, NULL);
+}
+
+void board_close(struct board *board)
+{
+    if (!board_is_open(board))
+        return;
+    board->closing = true;
+    if (board->busy)
+        board_give_up(board);
+    else
+        begin_release(board);
+}
+
+const struct region *board_region(const struct board *board, uint32_t address,
+                                  const struct region *like)
+{
+    for (size_t i = 0; i < board->region_count; i++) {
+        const struct region *region = &board->regions[i];
+        if (address < region->address || address >= region->end)
+            continue;
+        if (like ? region->alt == like->alt : board->selected < 0 || region->alt == board->selected)
+            return region;
+    }
+    return NULL;
+}
+
+void boards_release(struct board **list, struct loop *loop)
+{
+    while (*list && loop_turn(loop, true)) {
+    }
+}
