@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: MIT */
+#include "host.h"
+
+#include <lauxlib.h>
+#include <lualib.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "board.h"
+#include "builtin.h"
+#include "error.h"
+#include "ldfu.h"
+#include "loop.h"
+#include "lsim.h"
+#include "lsys.h"
+#include "ltask.h"
+#include "port.h"
+#include "simport.h"
+
+#define EXIT_BUG 70 /* sysexits.h: EX_SOFTWARE */
+#define EXIT_IO  74 /* EX_IOERR */
+
+/* ---- the source tree ---- */
+
+/* When this program is TREE/build/moonflash and TREE holds our Lua files, they are read from
+ * there: who works on moonflash need not build to see a change. */
+static char *find_source_tree(void)
+{
+    static const char proof[] = "/lua/moonflash/cli.lua";
+    char path[4096 + sizeof proof];
+    ssize_t n = readlink("/proc/self/exe", path, 4096);
+    if (n <= 0 || n >= 4096)
+        return NULL;
+    path[n] = '\0';
+    for (int i = 0; i < 2; i++) {
+        char *slash = strrchr(path, '/');
+        if (!slash)
+            return NULL;
+        *slash = '\0';
+    }
+    size_t length = strlen(path);
+    memcpy(path + length, proof, sizeof proof);
+    if (access(path, R_OK) != 0)
+        return NULL;
+    path[length] = '\0';
+    return strdup(path);
+}
+
+/* ---- the Lua state ---- */
+
+/* Takes the relative templates out of package.path or cpath: whoever runs a flasher as root must
+ * not run what lies about in the working directory. */
+static void drop_relative_templates(lua_State *L, const char *field)
+{
+    lua_getglobal(L, "package");
+    lua_getfield(L, -1, field);
+    const char *templates = luaL_optstring(L, -1, "");
+    luaL_Buffer kept;
+    luaL_buffinit(L, &kept);
+    bool any = false;
+    while (*templates) {
+        size_t n = strcspn(templates, ";");
+        if (*templates == '/') {
+            if (any)
+                luaL_addchar(&kept, ';');
+            luaL_addlstring(&kept, templates, n);
+            any = true;
+        }
+        templates += n + (templates[n] == ';');
+    }
+    luaL_pushresult(&kept);
+    lua_setfield(L, -3, field);
+    lua_pop(L, 2);
+}
+
+static void preload(lua_State *L, const char *name, lua_CFunction open)
+{
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+    lua_pushcfunction(L, open);
+    lua_setfield(L, -2, name);
+    lua_pop(L, 1);
+}
+
+/* A module whose other half is in Lua: that gets C's half, and gives the whole. */
+static int open_with(lua_State *L, lua_CFunction open, const char *other_half)
+{
+    open(L);
+    lua_getglobal(L, "require");
+    lua_pushstring(L, other_half);
+    lua_call(L, 1, 1);
+    lua_insert(L, -2);
+    lua_call(L, 1, 1);
+    return 1;
+}
+
+static int open_dfu(lua_State *L)
+{
+    return open_with(L, luaopen_link, "moonflash.boards");
+}
+
+static int open_sim(lua_State *L)
+{
+    return open_with(L, luaopen_sim, "moonflash.sims");
+}
+
+static int open_errors(lua_State *L)
+{
+    lua_pushcfunction(L, error_new);
+    return 1;
+}
+
+/* Warnings are about errors in finalizers: nobody else will tell. */
+static void warn(void *data, const char *message, int to_be_continued)
+{
+    bool *continues = data;
+    if (!*continues && *message == '@')
+        return;
+    fprintf(stderr, "%s%s%s", *continues ? "" : "moonflash: warning: ", message,
+            to_be_continued ? "" : "\n");
+    *continues = to_be_continued != 0;
+}
+
+static int open_state(lua_State *L)
+{
+    luaL_openlibs(L);
+    drop_relative_templates(L, "path");
+    drop_relative_templates(L, "cpath");
+    error_open(L);
+    base_open(L);
+    builtin_open(L);
+    preload(L, "dfu", open_dfu);
+    preload(L, "task", luaopen_task);
+    preload(L, "sim", open_sim);
+    preload(L, "sys", luaopen_sys);
+    preload(L, "moonflash.error", open_errors);
+    lua_pushliteral(L, MOONFLASH_VERSION);
+    lua_setglobal(L, "MOONFLASH_VERSION");
+    return 0;
+}
+
+/* ---- running ---- */
+
+static int cli_ended(lua_State *L, int status, lua_KContext context)
+{
+    (void)L;
+    (void)status;
+    (void)context;
+    return 1;
+}
+
+/* The first task: require("moonflash.cli")(arguments) --> exit status */
+static int run_cli(lua_State *L)
+{
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "moonflash.cli");
+    lua_call(L, 1, 1);
+    lua_pushvalue(L, 1);
+    lua_callk(L, 1, 1, 0, cli_ended);
+    return cli_ended(L, LUA_OK, 0);
+}
+
+static void push_arguments(lua_State *L, int argc, char **argv)
+{
+    lua_createtable(L, argc, 1);
+    for (int i = 0; i < argc; i++) {
+        lua_pushstring(L, argv[i]);
+        lua_rawseti(L, -2, i);
+    }
+}
+
+struct start {
+    int argc;
+    char **argv;
+    int status;
+};
+
+static int protected_main(lua_State *L)
+{
+    struct start *start = lua_touserdata(L, 1);
+    open_state(L);
+    lua_pushcfunction(L, run_cli);
+    push_arguments(L, start->argc, start->argv);
+    if (!tasks_run(L, 1))
+        return lua_error(L);
+    start->status = (int)lua_tointeger(L, -1);
+    return 0;
+}
+
+static bool open_host(struct host *host)
+{
+    host->source_tree = find_source_tree();
+    host->loop = loop_new();
+    host->L = luaL_newstate();
+    if (!host->loop || !host->L)
+        return false;
+    *(struct host **)lua_getextraspace(host->L) = host;
+    host->tasks = tasks_new(host->L, host->loop);
+    host->sims = host->ports[0] = simport_new(host->loop);
+    return host->tasks && host->sims;
+}
+
+static void close_host(struct host *host)
+{
+    if (host->L)
+        lua_close(host->L);
+    if (host->loop)
+        boards_release(&host->boards, host->loop);
+    for (int i = 0; i < HOST_PORTS; i++)
+        if (host->ports[i])
+            host->ports[i]->free(host->ports[i]);
+    tasks_free(host->tasks);
+    loop_free(host->loop);
+    free(host->source_tree);
+}
+
+int host_main(int argc, char **argv)
+{
+    struct host host = { 0 };
+    struct start start = { argc, argv, EXIT_BUG };
+    if (!open_host(&host)) {
+        fprintf(stderr, "moonflash: not enough memory\n");
+        close_host(&host);
+        return EXIT_BUG;
+    }
+    bool continues = false;
+    lua_setwarnf(host.L, warn, &continues);
+    lua_pushcfunction(host.L, protected_main);
+    lua_pushlightuserdata(host.L, &start);
+    if (lua_pcall(host.L, 1, 0, 0) != LUA_OK) {
+        fprintf(stderr, "moonflash: a bug of moonflash's own: %s\n",
+                luaL_tolstring(host.L, -1, NULL));
+        start.status = EXIT_BUG;
+    }
+    close_host(&host);
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        fprintf(stderr, "moonflash: standard output can't be written\n");
+        if (start.status == 0)
+            start.status = EXIT_IO;
+    }
+    return start.status;
+}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+#include "lsys.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <lauxlib.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "builtin.h"
+#include "error.h"
+#include "host.h"
+#include "loop.h"
+
+/*** sys.is_terminal(fd) --> boolean: 1 is stdout, 2 stderr */
+static int sys_is_terminal(lua_State *L)
+{
+    lua_pushboolean(L, isatty((int)luaL_checkinteger(L, 1)));
+    return 1;
+}
+
+/*** sys.columns() --> the width of the terminal behind stderr, or 80 */
+static int sys_columns(lua_State *L)
+{
+    struct winsize size;
+    bool known = ioctl(2, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+    lua_pushinteger(L, known ? size.ws_col : 80);
+    return 1;
+}
+
+/*** sys.stat(path) --> { type="file"|"directory"|"other", size= }, or nil and why */
+static int sys_stat(lua_State *L)
+{
+    struct stat st;
+    if (stat(luaL_checkstring(L, 1), &st) != 0) {
+        lua_pushnil(L);
+        lua_pushstring(L, strerror(errno));
+        return 2;
+    }
+    lua_createtable(L, 0, 2);
+    error_set(L, "type",
+              S_ISREG(st.st_mode)   ? "file"
+              : S_ISDIR(st.st_mode) ? "directory"
+                                    : "other");
+    lua_pushinteger(L, (lua_Integer)st.st_size);
+    lua_setfield(L, -2, "size");
+    return 1;
+}
+
+/*** sys.names(folder) --> { name, ... }, in no order; empty if there is no such folder */
+static int sys_names(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    lua_newtable(L);
+    DIR *folder = opendir(path);
+    if (!folder)
+        return 1;
+    lua_Integer n = 0;
+    for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
+        lua_pushstring(L, entry->d_name);
+        lua_seti(L, -2, ++n);
+    }
+    closedir(folder);
+    return 1;
+}
+
+/*** sys.virtual_time(): from now on time jumps to the next timer. */
+static int sys_virtual_time(lua_State *L)
+{
+    loop_virtual_time(host_of(L)->loop);
+    return 0;
+}
+
+/*** sys.is_virtual() --> boolean */
+static int sys_is_virtual(lua_State *L)
+{
+    lua_pushboolean(L, loop_is_virtual(host_of(L)->loop));
+    return 1;
+}
+
+/*** sys.memory() --> the most bytes that this process has had in memory */
+static int sys_memory(lua_State *L)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    lua_pushinteger(L, (lua_Integer)usage.ru_maxrss * 1024);
+    return 1;
+}
+
+/*** sys.builtin(name) --> text, where it is from: a file of lua/ or scripts/; nil if there is none
+ */
+static int sys_builtin(lua_State *L)
+{
+    return builtin_push(L, luaL_checkstring(L, 1));
+}
+
+/*** sys.builtins(prefix) --> { name, ... }, sorted */
+static int sys_builtins(lua_State *L)
+{
+    const char *prefix = luaL_checkstring(L, 1);
+    lua_newtable(L);
+    lua_Integer n = 0;
+    for (const struct builtin *file = builtin_files; file->name; file++) {
+        if (strncmp(file->name, prefix, strlen(prefix)) != 0)
+            continue;
+        lua_pushstring(L, file->name);
+        lua_seti(L, -2, ++n);
+    }
+    return 1;
+}
+
+static const luaL_Reg sys_lib[] = {
+    { "is_terminal", sys_is_terminal },
+    { "columns", sys_columns },
+    { "stat", sys_stat },
+    { "names", sys_names },
+    { "virtual_time", sys_virtual_time },
+    { "is_virtual", sys_is_virtual },
+    { "memory", sys_memory },
+    { "builtin", sys_builtin },
+    { "builtins", sys_builtins },
+    { NULL, NULL },
+};
+
+int luaopen_sys(lua_State *L)
+{
+    luaL_newlib(L, sys_lib);
+    return 1;
+}
