@@ -1,0 +1,248 @@
+-- SPDX-License-Identifier: MIT
+-- The command line: from argv to a recipe or a script, and to an exit status.
+local errors = require "moonflash.errors"
+local task = require "task"
+
+local USAGE = 64
+
+-- Loaded when they are needed: `moonflash --version` is there at once.
+local function library(name)
+  return require("moonflash." .. name)
+end
+
+-- ---- argv ----
+
+local SHORT = { ["-d"] = "--device", ["-q"] = "--quiet", ["-h"] = "--help" }
+local TAKES_VALUE = { ["--device"] = true, ["--wait"] = true, ["-e"] = true }
+
+-- Moonflash's short options stand on either side of a recipe, and argparse should see one name.
+local function lengthen(word)
+  if SHORT[word] then return SHORT[word] end
+  local glued = word:match("^%-d(.+)$")
+  return glued and "--device=" .. glued or word
+end
+
+-- Splits argv at the recipe's name: what stands before it is ours.
+local function split(argv)
+  local before, after = {}, {}
+  local i = 1
+  while argv[i] do
+    local word = lengthen(argv[i])
+    if word == "--" or word == "-" or word:sub(1, 1) ~= "-" then break end
+    before[#before + 1] = word
+    if TAKES_VALUE[word] and argv[i + 1] then
+      i = i + 1
+      before[#before + 1] = argv[i]
+    end
+    i = i + 1
+  end
+  if argv[i] == "--" then i = i + 1 end
+  local name = argv[i]
+  for j = i + 1, #argv do after[#after + 1] = argv[j] end
+  return before, name, after
+end
+
+local function has(words, wanted)
+  for _, word in ipairs(words) do
+    if word == wanted then return true end
+  end
+  return false
+end
+
+-- Takes `-e CODE` out of the words; returns the code.
+local function take_code(words)
+  for i, word in ipairs(words) do
+    if word == "-e" then
+      table.remove(words, i)
+      local code = table.remove(words, i)
+      if not code then errors.raise { code = "usage", message = "-e needs some Lua behind it" } end
+      return code
+    end
+  end
+end
+
+-- ---- moonflash's own options ----
+
+local function global_args()
+  return library("args").check(library("recipe").globals, {})
+end
+
+local function several_devices(args)
+  for _, arg in ipairs(args) do
+    if arg.name == "--device" then arg.count = "*" end
+  end
+  return args
+end
+
+-- What the words before (and around) a recipe ask for, put into force.
+local function apply(values)
+  local progress = library("progress")
+  progress.start { json = values.json, quiet = values.quiet }
+  if values.virtual_time then require("sys").virtual_time() end
+  local devices = values.device
+  if not devices or #devices == 0 then
+    local default = os.getenv("MOONFLASH_DEVICE")
+    devices = default and default ~= "" and { default } or nil
+  end
+  local dfu = require "dfu"
+  dfu.defaults.selectors = devices
+  dfu.defaults.dry = values.dry_run or false
+  dfu.defaults.would = function(board, what, address, length)
+    local text = library("text")
+    local where = (what == "erase" or what == "write" or what == "leave")
+      and " " .. text.hex(address) or ""
+    local size = what == "write" and ", " .. text.size(length) or ""
+    progress.print(("%s: would %s%s%s"):format(board.path, what, where, size))
+  end
+  for _, selector in ipairs(devices or {}) do
+    local wanted = dfu.parse_selector(selector)
+    if values.virtual_time and not (wanted.path or ""):find("^sim:") then
+      errors.raise { code = "usage",
+        message = ("--virtual-time is for simulated boards, and '%s' is none"):format(selector) }
+    end
+  end
+  return { selectors = devices, every_board = values.every_board, wait = values.wait }
+end
+
+-- ---- help ----
+
+local OVERVIEW = [[
+Usage: moonflash [options] RECIPE [its options]
+
+Flashes boards over USB DFU, by recipes: Lua scripts. A recipe is the name of one
+of these, or a file (./mine.lua):
+
+%s
+Options, on either side of the recipe:
+
+  -d, --device SELECTOR   the board: 1-4.2, 0483:df11, serial=..., or sim:f407,
+                          which is simulated (may be repeated; $MOONFLASH_DEVICE)
+  --every-board           all boards that match
+  --wait SECONDS          wait so long for a board
+  --dry-run               say what would change the board, and do nothing
+  --json                  JSON on standard output, one object a line
+  -q, --quiet             no progress
+  --virtual-time          simulated boards only: let time jump
+  -e CODE                 run Lua code
+  --version               say which moonflash this is
+
+moonflash help RECIPE     what a recipe does, and its options
+moonflash recipes --show RECIPE   its source, to copy
+]]
+
+local function help(name)
+  local recipe = library("recipe")
+  if not name then
+    io.stdout:write(OVERVIEW:format(recipe.overview() .. "\n"))
+    return 0
+  end
+  local loaded = recipe.load(name)
+  if not loaded then
+    io.stdout:write(name, " is a plain script: it just runs, with what follows it as arg[1], ...\n")
+    return 0
+  end
+  local parser = library("args").parser("moonflash " .. name, loaded.summary, loaded.args,
+    several_devices(global_args()))
+  io.stdout:write(parser:get_help(), "\n")
+  if loaded.table.description then io.stdout:write("\n", loaded.table.description, "\n") end
+  return 0
+end
+
+-- ---- running ----
+
+local function describe_failure(err, traceback)
+  local progress = library("progress")
+  if errors.is(err) and err.code == "exit" then return err.status end
+  progress.failed(errors.text(err))
+  if not errors.is(err) and traceback and os.getenv("MOONFLASH_TRACEBACK") then
+    io.stderr:write(traceback, "\n")
+  end
+  progress.event { event = "result", outcome = errors.outcome(err),
+                   code = errors.is(err) and err.code or nil, message = tostring(err),
+                   path = errors.is(err) and err.path or nil }
+  return errors.exit_status(err)
+end
+
+-- Runs a script that turned out to be a recipe.
+local function run_recipe(loaded, before, after)
+  local args = library("args")
+  local words = {}
+  for _, word in ipairs(before) do words[#words + 1] = word end
+  for _, word in ipairs(after) do words[#words + 1] = lengthen(word) end
+  local globals = several_devices(global_args())
+  local command = "moonflash " .. loaded.name
+  local parser = args.parser(command, loaded.summary, loaded.args, globals)
+  local values = args.parse(parser, words, command)
+  local options = apply(values)
+  if loaded.table.virtual then require("sys").virtual_time() end
+  local own = {}
+  for _, arg in ipairs(loaded.args) do own[arg.field] = values[arg.field] end
+  own = args.complete(own, loaded.args)
+  for _, arg in ipairs(loaded.args) do
+    if arg.type == "file" and own[arg.field] == "" then
+      errors.raise { code = "usage", message = ("%s is empty"):format(arg.name) }
+    end
+  end
+  return library("run").recipe(loaded, own, options)
+end
+
+-- A script is only known to be a recipe when it has run: it returns a table.
+local function run_script(found, before, after, name)
+  local recipe = library("recipe")
+  local args = library("args")
+  if has(after, "--help") or has(after, "-h") then
+    -- to ask for help runs nothing but what makes the table
+    return help(name)
+  end
+  local parser = args.parser("moonflash", "", {}, several_devices(global_args()))
+  local values = args.parse(parser, before, "moonflash")
+  apply(values)
+  local chunk, env = recipe.compile(found)
+  local script_args = { [0] = name }
+  for i, word in ipairs(after) do script_args[i] = word end
+  rawset(env, "arg", script_args)
+  local ok, value, traceback = library("run").shielded(chunk, table.unpack(after))
+  if not ok then return nil, value, traceback end
+  local loaded = recipe.from(found, value, env)
+  if loaded then return run_recipe(loaded, before, after) end
+  return 0
+end
+
+local function main(argv)
+  local before, name, after = split(argv)
+  if has(before, "--version") then
+    io.stdout:write("moonflash ", MOONFLASH_VERSION, ", ", _VERSION, "\n")
+    return 0
+  end
+  local code = take_code(before)
+  if code then
+    if name then table.insert(after, 1, name) end
+    local found = { name = "-e", source = code, chunk = "=-e", folder = nil }
+    return run_script(found, before, after, "-e")
+  end
+  if name == "help" then return help(after[1]) end
+  if has(before, "--help") then return help(name) end
+  if not name then
+    io.stderr:write("moonflash: which recipe?\n",
+      "  moonflash help        lists them, and the options\n",
+      "  moonflash --device sim:f407 flash firmware.bin    flashes a simulated board\n")
+    return USAGE
+  end
+  return run_script(library("recipe").find(name), before, after, name)
+end
+
+---@param argv string[] with the program at 0
+---@return integer status
+return function(argv)
+  task.supervise()
+  local ok, status, err, traceback = pcall(main, argv)
+  if not ok then
+    status, err = nil, status
+  end
+  if status then
+    local settled, failure = pcall(task.settle)
+    if not settled then status, err = nil, failure end
+  end
+  if not status then return describe_failure(err, traceback) end
+  return status
+end

@@ -1,0 +1,115 @@
+-- SPDX-License-Identifier: MIT
+-- What the codes of error objects mean: exit status and outcome; and catch and fail.
+local new = require "moonflash.error"
+
+local M = { new = new }
+
+-- The exit status and the outcome of a run that ends in an error of that code, or of a child of
+-- it ("dfu" is for "dfu.errTARGET" too).
+M.codes = {
+  ["usage"]           = { 64, "ERROR" },
+  ["image"]           = { 65, "ERROR" },
+  ["file"]            = { 66, "ERROR" },
+  ["file.write"]      = { 73, "ERROR" },
+  ["usb"]             = { 74, "FAIL" },
+  ["usb.no-device"]   = { 69, "ERROR" },
+  ["usb.gone"]        = { 74, "FAIL" },
+  ["usb.busy"]        = { 75, "ERROR" },
+  ["usb.permission"]  = { 77, "ERROR" },
+  ["usb.several"]     = { 81, "ERROR" },
+  ["dfu"]             = { 76, "FAIL" },
+  ["verify"]          = { 79, "FAIL" },
+  ["board.protected"] = { 80, "FAIL" },
+  ["timeout"]         = { 82, "TIMEOUT" },
+  ["cancelled"]       = { 130, "ABORTED" },
+  ["fail"]            = { 1, "FAIL" },
+}
+
+---Whether `value` is an error object.
+---@param value any
+---@return boolean
+function M.is(value)
+  return type(value) == "table" and type(rawget(value, "code")) == "string"
+    and rawget(value, "message") ~= nil
+end
+
+---Raises an error object.
+---@param fields table code, message, and more
+function M.raise(fields)
+  error(new(fields), 0)
+end
+
+---Whether the error's code is `code` or a child of it.
+---@param err any
+---@param code string
+---@return boolean
+function M.matches(err, code)
+  return M.is(err) and (err.code == code or err.code:sub(1, #code + 1) == code .. ".")
+end
+
+local function meaning(err)
+  local code = M.is(err) and err.code or ""
+  while code ~= "" do
+    if M.codes[code] then return M.codes[code] end
+    code = code:match("^(.*)%.[^.]*$") or ""
+  end
+  return { 1, "ERROR" }
+end
+
+---The exit status of a run that ended in this error.
+---@param err any
+---@return integer
+function M.exit_status(err)
+  if M.is(err) and err.code == "exit" then return err.status end
+  return meaning(err)[1]
+end
+
+---PASS is no error; else ERROR, FAIL, TIMEOUT or ABORTED.
+---@param err any
+---@return string
+function M.outcome(err)
+  if err == nil then return "PASS" end
+  if M.matches(err, "usb.no-device") and err.was_there then return "FAIL" end
+  return meaning(err)[2]
+end
+
+local function sift(code, ok, ...)
+  if ok then return ... end
+  local err = ...
+  if M.matches(err, code) then return nil, err end
+  error(err, 0)
+end
+
+---Calls f; returns its results, or nil and the error if its code is `code` or a child of it.
+---@param code string
+---@param f function
+function M.catch(code, f, ...)
+  if type(code) ~= "string" then error("catch takes an error code first", 2) end
+  return sift(code, pcall(f, ...))
+end
+
+---Says that the board is at fault: raises `fail`.
+---@param message string for string.format, if more follows
+function M.fail(message, ...)
+  message = tostring(message)
+  if select("#", ...) > 0 then message = message:format(...) end
+  local board = require("task").tag()
+  M.raise { code = "fail", message = board and board.path .. ": " .. message or message,
+            path = board and board.path }
+end
+
+---The lines that a person sees: the message, then the state of the flash and the hint.
+---@param err any
+---@return string
+function M.text(err)
+  if not M.is(err) then return tostring(err) end
+  local lines = { err.message }
+  for _, more in ipairs { err.flash or false, err.hint or false } do
+    if more then
+      for line in more:gmatch("[^\n]+") do lines[#lines + 1] = "  " .. line end
+    end
+  end
+  return table.concat(lines, "\n")
+end
+
+return M

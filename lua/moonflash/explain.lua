@@ -1,0 +1,155 @@
+-- SPDX-License-Identifier: MIT
+-- The words of an operation that failed: from the facts that C has, an error object that says
+-- what happened, to which board, where, in which state the flash is, and what to do next.
+local errors = require "moonflash.errors"
+local text = require "moonflash.text"
+
+local M = {}
+
+local doing = {
+  ["erase"] = "erasing", ["write"] = "writing", ["read"] = "reading",
+  ["set address"] = "setting the address", ["mass erase"] = "erasing everything",
+  ["read unprotect"] = "removing the read protection", ["leave"] = "leaving DFU mode",
+  ["download block"] = "downloading a block", ["upload block"] = "uploading a block",
+  ["get status"] = "asking for its status", ["get state"] = "asking for its state",
+  ["clear status"] = "clearing its status", ["abort"] = "aborting",
+  ["get commands"] = "asking for its commands", ["detach"] = "detaching",
+  ["control"] = "answering a control request", ["idle"] = "going back to dfuIDLE",
+}
+
+local REPLUG = "Plug it in again (BOOT0 high) and run the same command."
+
+-- What stands where: "Internal Flash is 0x08000000..0x080FFFFF; ..."
+local function memories(fields)
+  local parts = {}
+  for _, alt in ipairs(fields.alts) do
+    for _, s in ipairs(alt.layout.segments) do
+      local last = s.address + s.count * s.size - 1
+      local part = parts[#parts]
+      if part and part.name == alt.layout.name and part.last + 1 == s.address then
+        part.last = last
+      else
+        parts[#parts + 1] = { name = alt.layout.name, first = s.address, last = last }
+      end
+    end
+  end
+  if #parts == 0 then return "This board announces no memory layout." end
+  for i, part in ipairs(parts) do
+    parts[i] = ("%s is %s"):format(part.name, text.range(part.first, part.last))
+    if i == 8 then
+      parts[9] = i < #parts and "and more" or nil
+      return table.concat(parts, "; ", 1, #parts > 8 and 9 or 8) .. "."
+    end
+  end
+  return table.concat(parts, "; ") .. "."
+end
+
+-- For each kind of failure: code, message, hint.
+local words = {}
+
+function words.status(board, facts, what)
+  if facts.status == "errVENDOR" then
+    -- F4, F7: the ROM answers so to anything while RDP is on (Betaflight's usbdfu.js; AN2662)
+    return "board.protected", ("%s: read protection is on (errVENDOR)"):format(what),
+      "'moonflash unprotect' removes the protection, and ERASES THE WHOLE CHIP."
+  elseif facts.status == "errTARGET" then
+    return "dfu.errTARGET", ("%s: the board refuses this address (errTARGET)"):format(what),
+      memories(board)
+  end
+  return "dfu." .. facts.status, ("%s: the board refused it (%s)"):format(what, facts.status),
+    "The next operation clears the error; if it stays, " .. REPLUG:gsub("^P", "p")
+end
+
+function words.state(_, facts, what)
+  return "dfu.state",
+    ("%s: the board is in %s, which makes no sense here"):format(what, facts.state), REPLUG
+end
+
+function words.stall(_, _, what)
+  return "dfu.stall", ("%s: the board refused the request (STALL), twice"):format(what), REPLUG
+end
+
+function words.gone(_, facts, _, where)
+  return "usb.gone", ("the board went away while %s%s"):format(doing[facts.op], where), REPLUG
+end
+
+function words.timeout(_, facts, _, where)
+  return "timeout", ("no answer while %s%s"):format(doing[facts.op], where),
+    "Reset the board (BOOT0 high), or plug it in again, and run the same command."
+end
+
+function words.short(_, facts, _, where)
+  return "usb.io", ("a short answer while %s%s"):format(doing[facts.op], where),
+    "Is the cable good? Run the same command again."
+end
+
+function words.io(_, facts, _, where)
+  return "usb.io", ("a USB error while %s%s"):format(doing[facts.op], where),
+    "Is the cable good? Run the same command again."
+end
+
+function words.runtime(_, _, what)
+  return "dfu.runtime", ("%s: the board runs its program, and is not in DFU mode"):format(what),
+    "'moonflash detach' puts it into DFU mode."
+end
+
+function words.reset(_, _, what)
+  return "dfu.reset", ("%s: the board waits for a reset"):format(what),
+    "Reset it, or plug it in again."
+end
+
+function words.outside(board, facts)
+  return "dfu.outside",
+    ("%s %s: no memory of this board is there; nothing was sent"):format(facts.op,
+      text.hex(facts.address)), memories(board)
+end
+
+function words.forbidden(_, facts)
+  local able = { read = "readable", write = "writable", erase = "erasable" }
+  return "dfu.outside", ("%s %s: the memory there is not %s; nothing was sent"):format(facts.op,
+    text.hex(facts.address), able[facts.op]), "'moonflash info' shows what each memory allows."
+end
+
+words["not-dfuse"] = function(_, facts)
+  return "dfu.not-dfuse",
+    facts.op .. ": the board speaks plain DFU 1.1, which has no addresses and no erase",
+    "board:write(0, data) writes its memory, board:read(0, length) reads it."
+end
+
+-- The cancellation is one error object for all that it ends: the first operation says where.
+local function cancelled(facts, path, where)
+  local err = facts.cancellation
+  if not err.path then
+    err.path, err.op, err.address = path, facts.op, facts.address
+    err.message = ("%s: %s while %s%s"):format(path, err.message, doing[facts.op], where)
+    err.hint = "The same command, run again, does it all."
+  end
+  return err
+end
+
+---@param board table the Board
+---@param fields table its fields
+---@param facts table failure, op, address?, status?, state?, in_doubt, cancellation?
+---@return table error object
+function M.explain(board, fields, facts)
+  local where = facts.address and " " .. text.hex(facts.address) or ""
+  local err
+  if facts.cancellation then
+    err = cancelled(facts, board.path, where)
+  else
+    local say = words[facts.failure] or words.io
+    local code, message, hint = say(fields, facts, facts.op .. where, where)
+    err = errors.new {
+      code = code, message = board.path .. ": " .. message, op = facts.op, path = board.path,
+      address = facts.address, status = facts.status, state = facts.state, hint = hint,
+      was_there = true,
+    }
+  end
+  err.flash = fields.journal:text()
+  err.ranges = fields.journal:claims()
+  return err
+end
+
+M.memories = memories
+
+return M

@@ -1,0 +1,56 @@
+-- SPDX-License-Identifier: MIT
+-- Files, read and written whole, with errors that say what is wrong.
+local errors = require "moonflash.errors"
+local sys = require "sys"
+local text = require "moonflash.text"
+
+local M = {}
+
+---The bytes of a file. Raises `file` where there are none to be had, `image` where they are too
+---many or none at all.
+---@param name string
+---@param most integer bytes
+---@return string
+function M.read(name, most)
+  local stat, why = sys.stat(name)
+  if not stat then
+    errors.raise { code = "file", message = ("%s: %s"):format(name, why) }
+  elseif stat.type == "directory" then
+    errors.raise { code = "file", message = name .. " is a directory, not a file" }
+  elseif stat.size > most then
+    errors.raise { code = "image", message = ("%s has %s: more than any flash"):format(name,
+      text.size(stat.size)) }
+  end
+  local file, cause = io.open(name, "rb")
+  if not file then errors.raise { code = "file", message = cause } end
+  local bytes = file:read(most + 1)
+  file:close()
+  if not bytes or bytes == "" then
+    errors.raise { code = "image", message = name .. " is empty" }
+  elseif #bytes > most then
+    errors.raise { code = "image", message = name .. " is larger than any flash" }
+  end
+  return bytes
+end
+
+---Writes a file: all of it is there, or nothing. Raises `file.write`.
+---@param name string
+---@param bytes string
+function M.write(name, bytes)
+  local part = name .. ".part"
+  local file, why = io.open(part, "wb")
+  local ok = file ~= nil
+  if ok then
+    ok, why = file:write(bytes)
+    local closed, cause = file:close()
+    ok, why = ok and closed, why or cause
+  end
+  if ok then ok, why = os.rename(part, name) end
+  if not ok then
+    os.remove(part)
+    errors.raise { code = "file.write", message = ("%s can't be written: %s"):format(name,
+      tostring(why):gsub("^.*: ", "")) }
+  end
+end
+
+return M

@@ -1,0 +1,137 @@
+-- SPDX-License-Identifier: MIT
+-- Boards as tables for people and for programs: what `list` and `info` show.
+local dfu = require "dfu"
+local parts = require "moonflash.parts"
+local text = require "moonflash.text"
+
+local M = {}
+
+-- Values that print as text, and are data in JSON.
+local function shown(data, render)
+  return setmetatable(data, { __tostring = render })
+end
+
+local function columns(rows)
+  local widths = {}
+  for _, row in ipairs(rows) do
+    for i, cell in ipairs(row) do widths[i] = math.max(widths[i] or 0, #cell) end
+  end
+  local lines = {}
+  for _, row in ipairs(rows) do
+    local cells = {}
+    for i, cell in ipairs(row) do
+      cells[i] = i < #row and cell .. (" "):rep(widths[i] - #cell) or cell
+    end
+    lines[#lines + 1] = (table.concat(cells, "  "):gsub("%s+$", ""))
+  end
+  return table.concat(lines, "\n")
+end
+
+local function describe(info)
+  local name = info.product or "a board without a name"
+  if info.mode == "runtime" then
+    return name .. " (running; 'moonflash detach' puts it into DFU mode)"
+  end
+  local size = parts.flash_size(info)
+  return name .. (size and ", " .. text.size(size) .. " flash" or "")
+    .. (info.path:find("^sim:") and " (simulated)" or "")
+end
+
+local function share_a_serial(boards)
+  local seen = {}
+  for _, info in ipairs(boards) do
+    if info.serial and seen[info.serial] then return true end
+    seen[info.serial or false] = true
+  end
+  return false
+end
+
+local function alts_of(info)
+  local alts = {}
+  for i, alt in ipairs(info.alts) do
+    alts[i] = { number = alt.number, name = alt.layout.name, layout = alt.name }
+  end
+  return alts
+end
+
+---The boards that are there.
+---@return table { { path=, vid=, pid=, ... }, ... } that prints as a table
+function M.boards()
+  local selectors = dfu.defaults.selectors
+  local boards, seen = {}, {}
+  for _, selector in ipairs(selectors or { false }) do
+    for _, info in ipairs(dfu.list(selector or nil)) do
+      if not seen[info.path] then
+        seen[info.path] = true
+        boards[#boards + 1] = info
+      end
+    end
+  end
+  local rows = { { "PATH", "ID", "SERIAL", "BOARD" } }
+  local data = {}
+  for i, info in ipairs(boards) do
+    rows[#rows + 1] = { info.path, ("%04x:%04x"):format(info.vid, info.pid), info.serial or "-",
+                        describe(info) }
+    data[i] = { path = info.path, vid = info.vid, pid = info.pid, serial = info.serial,
+                product = info.product, mode = info.mode, version = info.version,
+                alts = alts_of(info) }
+  end
+  return shown(data, function()
+    if #boards == 0 then return "No board is there." end
+    return columns(rows)
+      .. (share_a_serial(boards) and "\nTwo boards share a serial number: choose by path." or "")
+  end)
+end
+
+local function access(s)
+  return (s.readable and "read " or "") .. (s.erasable and "erase " or "")
+    .. (s.writable and "write" or "")
+end
+
+local function memories(board)
+  local rows = {}
+  for _, alt in ipairs(board.alts) do
+    if #alt.layout.segments == 0 then
+      rows[#rows + 1] = { ("%d %s"):format(alt.number, alt.layout.name), "no layout" }
+    end
+    for i, s in ipairs(alt.layout.segments) do
+      rows[#rows + 1] = { i == 1 and ("%d %s"):format(alt.number, alt.layout.name) or "",
+        text.range(s.address, s.address + s.count * s.size - 1),
+        ("%d x %s"):format(s.count, text.size(s.size)), access(s) }
+    end
+    if alt.layout.dropped then
+      rows[#rows + 1] = { "", "the layout makes no sense: " .. alt.layout.dropped }
+    end
+  end
+  return "  " .. columns(rows):gsub("\n", "\n  ")
+end
+
+---What an open board says of itself.
+---@param board table
+---@return table that prints as text
+function M.details(board)
+  local info = dfu.fields(board).info
+  local part = dfu.fields(board).part
+  local data = { path = board.path, vid = board.vid, pid = board.pid, serial = board.serial,
+    product = board.product, manufacturer = board.manufacturer, version = board.version,
+    found = board.found, transfer_size = board.transfer_size, alts = alts_of(info),
+    family = part.family, early = part.early,
+    flash_size = parts.flash_size(info) }
+  return shown(data, function()
+    local lines = {
+      ("%s  %04x:%04x  version %x.%02x  serial %s  at %s"):format(board.product or "no name",
+        board.vid, board.pid, board.version >> 8, board.version & 0xFF, board.serial or "none",
+        board.path),
+      ("found in %s; transfers of %d bytes; DFU %x.%02x%s"):format(board.found or "run-time mode",
+        board.transfer_size, info.functional.dfu_version >> 8, info.functional.dfu_version & 0xFF,
+        dfu.fields(board).dfuse and " (DfuSe)" or ""),
+      part.family and ("looks like %s; asked %s"):format(part.family,
+        part.early and "before its poll time is over, as its ROM allows"
+        or "when its poll time is over") or "of no known family: its poll times are obeyed",
+      memories(board),
+    }
+    return table.concat(lines, "\n")
+  end)
+end
+
+return M

@@ -1,0 +1,336 @@
+-- SPDX-License-Identifier: MIT
+-- Recipes: where they are, the environment they run in, and what their tables may say.
+local args = require "moonflash.args"
+local errors = require "moonflash.errors"
+local image = require "moonflash.image"
+local progress = require "moonflash.progress"
+local suggest = require "moonflash.suggest"
+local sys = require "sys"
+
+local M = {}
+
+local API = 1
+local FIELDS = { "api", "summary", "description", "board", "seconds", "args", "setup", "run",
+                 "finish", "virtual", "mode" }
+
+-- Moonflash's own options, which stand on either side of a recipe's name.
+M.globals = {
+  { "--device", "the board: a path, ids, or sim:f407 (also -d; may be repeated)", type = "string" },
+  { "--every-board", "all boards that match", default = false },
+  { "--wait", "wait so long for a board", type = "seconds" },
+  { "--dry-run", "say what would change the board, and do nothing", default = false },
+  { "--json", "JSON on standard output, one object a line", default = false },
+  { "--quiet", "no progress (also -q)", default = false },
+  { "--virtual-time", "simulated boards only: don't wait, let time jump", default = false },
+  { "--help", "say what there is (also -h)", default = false },
+}
+M.taken = { ["-d"] = true, ["-q"] = true, ["-h"] = true, ["-e"] = true, ["-i"] = true,
+            ["--version"] = true, ["--trace"] = true }
+for _, item in ipairs(M.globals) do M.taken[item[1]] = true end
+
+-- ---- where recipes are ----
+
+local function config_folder()
+  local base = os.getenv("XDG_CONFIG_HOME")
+  if not base or base == "" then base = (os.getenv("HOME") or "") .. "/.config" end
+  return base .. "/moonflash/recipes"
+end
+
+local function read(path)
+  local file = io.open(path, "rb")
+  local source = file and file:read("a")
+  if file then file:close() end
+  return source
+end
+
+-- Names without a path, in the order of looking.
+local function places(name)
+  return {
+    function()
+      local path = config_folder() .. "/" .. name .. ".lua"
+      local source = read(path)
+      return source and { source = source, chunk = "@" .. path, folder = config_folder(),
+                          from = "yours" }
+    end,
+    function()
+      local source, chunk = sys.builtin("scripts/" .. name .. ".lua")
+      return source and { source = source, chunk = chunk, folder = nil, from = "built in" }
+    end,
+  }
+end
+
+local function names_in(list, seen, from)
+  local found = {}
+  for _, file in ipairs(list) do
+    local name = file:match("^([%w_-]+)%.lua$")
+    if name and not seen[name] then
+      seen[name] = true
+      found[#found + 1] = { name = name, from = from }
+    end
+  end
+  return found
+end
+
+---All recipes that have a name.
+---@return table[] { { name=, from= }, ... } sorted
+function M.all()
+  local seen = {}
+  local all = names_in(sys.names(config_folder()), seen, "yours")
+  local builtin = {}
+  for _, file in ipairs(sys.builtins("scripts/")) do
+    builtin[#builtin + 1] = file:match("^scripts/([^/]+)$")
+  end
+  for _, item in ipairs(names_in(builtin, seen, "built in")) do all[#all + 1] = item end
+  table.sort(all, function(a, b) return a.name < b.name end)
+  return all
+end
+
+-- Something that a person took for a recipe: firmware, perhaps.
+local function check_is_text(name, source)
+  local format = image.recognise(source) or source:find("\0") and "binary"
+  if not format then return end
+  if format == "binary" and source:sub(1, 4) == "\27Lua" then
+    errors.raise { code = "usage", message = name .. " is compiled Lua; recipes are text" }
+  end
+  errors.raise { code = "usage",
+    message = ("%s is firmware (%s), not a recipe: moonflash flash %s"):format(name, format, name) }
+end
+
+local function no_recipe(name)
+  local stat = sys.stat(name)
+  if stat and stat.type == "file" then
+    check_is_text(name, read(name) or "")
+    errors.raise { code = "usage", message = name .. " is a file, not the name of a recipe",
+      hint = ("moonflash ./%s    runs it, if it is one"):format(name) }
+  end
+  local names = {}
+  for i, item in ipairs(M.all()) do names[i] = item.name end
+  names[#names + 1] = "help"
+  errors.raise { code = "usage",
+    message = ("there is no recipe '%s'%s"):format(name, suggest.hint(name, names)),
+    hint = "moonflash recipes    lists them" }
+end
+
+local function find_file(path)
+  local stat, why = sys.stat(path)
+  if not stat then
+    errors.raise { code = "file", message = ("%s: %s"):format(path, why) }
+  elseif stat.type == "directory" then
+    errors.raise { code = "file", message = path .. " is a directory, not a recipe" }
+  end
+  local source = read(path)
+  if not source then errors.raise { code = "file", message = path .. " can't be read" } end
+  check_is_text(path, source)
+  return { source = source, chunk = "@" .. path, folder = path:match("^(.*)/") or ".",
+           from = "a file" }
+end
+
+---The text of a recipe by name, or by path where the name has a "/" or ends in ".lua".
+---@param name string
+---@param beside? string a folder: names of files are looked for there first
+---@return table { name=, source=, chunk=, folder=, from= }
+function M.find(name, beside)
+  local found
+  if name:find("/") or name:find("%.lua$") then
+    local there = beside and not name:find("^/") and beside .. "/" .. name
+    found = find_file(there and sys.stat(there) and there or name)
+  else
+    local here = beside and beside .. "/" .. name .. ".lua"
+    if here and sys.stat(here) then
+      found = find_file(here)
+    else
+      for _, look in ipairs(places(name)) do
+        found = found or look()
+      end
+    end
+  end
+  if not found then no_recipe(name) end
+  found.name = name
+  return found
+end
+
+-- ---- the environment ----
+
+local LIBRARY = {
+  dfu = "dfu", task = "task", sys = "sys", sim = "sim",
+  flash = "moonflash.flash", image = "moonflash.image", memory = "moonflash.memory",
+}
+
+-- Reading or setting an unknown global is an error with a guess; declaring one at the top level
+-- of the script is not.
+local function guard(env)
+  local declared = {}
+  local function known()
+    local names = suggest.keys(_G)
+    for name in pairs(LIBRARY) do names[#names + 1] = name end
+    for name in pairs(env) do names[#names + 1] = tostring(name) end
+    for name in pairs(declared) do names[#names + 1] = name end
+    return names
+  end
+  return setmetatable(env, {
+    __index = function(_, name)
+      local module = LIBRARY[name]
+      if module then
+        local value = require(module)
+        rawset(env, name, value)
+        return value
+      end
+      local value = _G[name]
+      if value ~= nil or declared[name] then return value end
+      error(("'%s' is not defined%s"):format(tostring(name), suggest.hint(name, known())), 2)
+    end,
+    __newindex = function(_, name, value)
+      local where = debug.getinfo(2, "S")
+      if where and where.what ~= "main" and where.what ~= "C" then
+        error(("'%s' is not declared%s; say 'local', or set it at the top level"):format(
+          tostring(name), suggest.hint(name, known())), 2)
+      end
+      declared[name] = true
+      rawset(env, name, value)
+    end,
+  })
+end
+
+-- Inside a recipe, print goes above the bars.
+local function print_above(...)
+  local parts = table.pack(...)
+  for i = 1, parts.n do parts[i] = tostring(parts[i]) end
+  progress.print(table.concat(parts, "\t"))
+end
+
+-- What was made by setup of a used recipe, to be closed at the end of the run.
+M.to_close = {}
+
+local function environment(found)
+  local env = { catch = errors.catch, fail = errors.fail }
+  function env.here(name)
+    if not found.folder then error("a built-in recipe has no folder", 2) end
+    return name and found.folder .. "/" .. name or found.folder
+  end
+  function env.use(name, options)
+    return M.use(name, options, found.folder)
+  end
+  if progress.is_json() then env.print = print_above end
+  env._G = env
+  return guard(env)
+end
+
+-- Modules beside the recipe are found before all others.
+local function look_beside(folder)
+  if not folder then return end
+  local templates = folder .. "/?.lua;" .. folder .. "/?/init.lua"
+  if not package.path:find(templates, 1, true) then
+    package.path = templates .. ";" .. package.path
+  end
+end
+
+-- ---- loading ----
+
+local function bad(found, message)
+  errors.raise { code = "recipe",
+                 message = ("%s: %s"):format(found.chunk:gsub("^@", ""), message) }
+end
+
+---Compiles a script. Nothing of it runs.
+---@param found table from M.find
+---@return function chunk
+---@return table env
+function M.compile(found)
+  local env = environment(found)
+  look_beside(found.folder)
+  local chunk, why = load(found.source:gsub("^#[^\n]*", ""), found.chunk, "t", env)
+  if not chunk then errors.raise { code = "recipe", message = why } end
+  return chunk, env
+end
+
+-- What a script returned, as a recipe.
+local function check(found, t, env)
+  for key in pairs(t) do
+    local known = false
+    for _, field in ipairs(FIELDS) do known = known or key == field end
+    if not known then
+      bad(found, ("a recipe has no field '%s'%s"):format(tostring(key),
+        suggest.hint(key, FIELDS)))
+    end
+  end
+  if t.api ~= API then
+    bad(found, t.api == nil and "it has no api = 1" or ("it is for api %s; this is %d"):format(
+      tostring(t.api), API))
+  end
+  for _, field in ipairs { "setup", "run", "finish" } do
+    if t[field] ~= nil and type(t[field]) ~= "function" then
+      bad(found, field .. " is not a function")
+    end
+  end
+  if not (t.run or t.setup) then bad(found, "it has neither setup nor run") end
+  if t.seconds ~= nil and not (type(t.seconds) == "number" and t.seconds > 0) then
+    bad(found, "seconds is a number, more than 0")
+  end
+  if t.args ~= nil and type(t.args) ~= "table" then bad(found, "args is a list") end
+  local ok, checked = pcall(args.check, t.args or {}, M.taken)
+  if not ok then bad(found, checked) end
+  rawset(env, "print", print_above)
+  return { name = found.name, table = t, args = checked, env = env,
+           summary = t.summary or "", folder = found.folder, from = found.from }
+end
+
+---The recipe that a script returned; nil, if it is a plain script (and has run by now).
+---@param found table
+---@param value any what the script returned
+---@param env table
+---@return table?
+function M.from(found, value, env)
+  if type(value) ~= "table" then return nil end
+  return check(found, value, env)
+end
+
+---Loads a recipe without letting it open a board.
+---@param name string
+---@param beside? string
+---@return table? recipe nil for a plain script
+function M.load(name, beside)
+  local dfu = require "dfu"
+  local found = M.find(name, beside)
+  local chunk, env = M.compile(found)
+  rawset(env, "arg", { [0] = name })
+  dfu.defaults.loading = true
+  local ok, value = pcall(chunk)
+  dfu.defaults.loading = false
+  if not ok then error(value, 0) end
+  return M.from(found, value, env)
+end
+
+---A line for each recipe, with what it is for.
+---@return string
+function M.overview()
+  local lines = {}
+  for i, item in ipairs(M.all()) do
+    local ok, loaded = pcall(M.load, item.name)
+    local summary = ok and (loaded and loaded.summary or "a plain script")
+      or "can't be loaded: " .. tostring(loaded)
+    lines[i] = ("  %-12s %s%s"):format(item.name, summary,
+      item.from == "built in" and "" or " (" .. item.from .. ")")
+  end
+  return table.concat(lines, "\n")
+end
+
+---Makes a recipe a step of another.
+---@param name string
+---@param options? table
+---@param beside? string
+---@return function run, function(board)
+function M.use(name, options, beside)
+  local recipe = M.load(name, beside)
+  if not recipe or not recipe.table.run then
+    error(("'%s' is not a recipe that runs on a board"):format(name), 3)
+  end
+  local opt = args.given(options or {}, recipe.args, name)
+  local value = recipe.table.setup and recipe.table.setup(opt)
+  local meta = getmetatable(value)
+  if meta and type(meta) == "table" and meta.__close then table.insert(M.to_close, value) end
+  return function(board)
+    return recipe.table.run(board, opt, value)
+  end
+end
+
+return M

@@ -1,0 +1,205 @@
+-- SPDX-License-Identifier: MIT
+-- Runs a recipe: setup once, run once a board, each as a task of its own, finish at the end.
+local dfu = require "dfu"
+local errors = require "moonflash.errors"
+local progress = require "moonflash.progress"
+local recipe_library = require "moonflash.recipe"
+local task = require "task"
+
+local M = {}
+
+---Calls f in a task of its own, so that a cancellation ends it and not its caller.
+---@param f function
+---@return boolean ok
+---@return any result or error
+function M.shielded(f, ...)
+  local job = task.spawn(f, ...)
+  local ok, result = pcall(job.join, job)
+  return ok, result, not ok and job:traceback() or nil
+end
+
+-- ---- which boards ----
+
+local function both(selector, recipe)
+  local wanted = dfu.parse_selector(selector)
+  local found = dfu.wait_for(setmetatable({ mode = recipe.table.mode }, { __index = wanted }),
+    recipe.wait)
+  if not recipe.table.board then return found, wanted end
+  local meant = {}
+  for _, info in ipairs(found) do
+    if dfu.matches(info, dfu.parse_selector(recipe.table.board)) then meant[#meant + 1] = info end
+  end
+  if #meant == 0 then
+    errors.raise { code = "usb.no-device",
+      message = ("%s is not what this recipe is for (%s)"):format(found[1].path,
+        recipe.table.board) }
+  end
+  return meant, wanted
+end
+
+-- The boards that the recipe runs on, not yet open.
+local function choose(recipe, options)
+  local boards, seen = {}, {}
+  local selectors = options.selectors or { recipe.table.board or false }
+  for _, selector in ipairs(selectors) do
+    local found, wanted = both(selector or nil, recipe)
+    if #found > 1 and not options.every_board then dfu.several(found) end
+    for _, info in ipairs(found) do
+      if not seen[info.path] then
+        seen[info.path] = true
+        boards[#boards + 1] = dfu.at { path = info.path, alt = wanted.alt }
+      end
+    end
+  end
+  return boards
+end
+
+-- ---- one board ----
+
+local function announce(board)
+  local simulated = board.path:find("^sim:") and " (simulated)" or ""
+  progress.note(("%s%s  %04x:%04x  %s"):format(board.product or "a board without a name",
+    simulated, board.vid, board.pid, board.path))
+  progress.event { event = "board", path = board.path, vid = board.vid, pid = board.pid,
+                   serial = board.serial, product = board.product, mode = board.mode }
+end
+
+local function work(recipe, board, opt, value, result)
+  task.tag(board)
+  board:open(recipe.wait, { mode = recipe.table.mode })
+  local _ <close> = board
+  result.opened = task.now()
+  announce(board)
+  -- the clock stops before the board is closed, whatever ends the run
+  local _ <close> = setmetatable({}, { __close = function()
+    result.seconds = task.now() - result.opened
+  end })
+  return recipe.table.run(board, opt, value)
+end
+
+---Runs a recipe on one board. Never raises.
+---@param recipe table
+---@param board table not open
+---@param opt table
+---@param value any what setup returned
+---@return table result outcome=, err=, data=, seconds=, stats=
+function M.on_board(recipe, board, opt, value)
+  local result = { board = board, path = board.path, seconds = 0 }
+  local function body()
+    return work(recipe, board, opt, value, result)
+  end
+  local ok, data, traceback
+  if recipe.table.seconds then
+    ok, data, traceback = M.shielded(task.deadline, recipe.table.seconds, body)
+  else
+    ok, data, traceback = M.shielded(body)
+  end
+  if ok then
+    result.data = data
+  else
+    result.err, result.traceback = data, traceback
+  end
+  result.outcome = errors.outcome(result.err)
+  result.stats = dfu.fields(board).stats
+  return result
+end
+
+local function report(result)
+  local stats = result.stats
+  if result.outcome == "PASS" then
+    progress.passed(result.board, stats, result.seconds)
+    if type(result.data) == "string" or (type(result.data) == "table"
+      and (getmetatable(result.data) or {}).__tostring) then
+      if not progress.is_json() then io.stdout:write(tostring(result.data), "\n") end
+    end
+  else
+    progress.failed(errors.text(result.err))
+  end
+  local err = errors.is(result.err) and result.err or {}
+  progress.event {
+    event = "result", path = result.path, outcome = result.outcome, code = err.code,
+    message = result.err and tostring(result.err) or nil, flash = err.flash, ranges = err.ranges,
+    verified = stats.verified or false, unverified = stats.unverified,
+    board_seconds = result.seconds, sectors_erased = stats.sectors_erased,
+    bytes_written = stats.bytes_written, bytes_skipped = stats.bytes_skipped,
+    bytes_verified = stats.bytes_verified, left = stats.left, data = result.data,
+  }
+end
+
+-- ---- the whole ----
+
+local function close(value)
+  local meta = getmetatable(value)
+  local closer = type(meta) == "table" and meta.__close
+  if not closer then return end
+  local ok, err = M.shielded(closer, value, nil)
+  if not ok then progress.failed(errors.text(err)) end
+end
+
+local function close_all(value)
+  close(value)
+  for i = #recipe_library.to_close, 1, -1 do close(recipe_library.to_close[i]) end
+  recipe_library.to_close = {}
+end
+
+local function run_boards(recipe, boards, opt, value)
+  local results, jobs = {}, {}
+  for i, board in ipairs(boards) do
+    jobs[i] = task.spawn(function()
+      task.supervise()
+      results[i] = M.on_board(recipe, board, opt, value)
+      report(results[i])
+    end)
+  end
+  for _, job in ipairs(jobs) do job:join() end
+  return results
+end
+
+local function show(data)
+  if progress.is_json() then
+    progress.event { event = "result", outcome = "PASS", data = data }
+  elseif data ~= nil then
+    io.stdout:write(tostring(data), "\n")
+  end
+end
+
+---Runs a recipe on all boards that are meant. Returns the exit status.
+---@param recipe table
+---@param opt table
+---@param options table selectors, every_board, wait
+---@return integer status
+function M.recipe(recipe, opt, options)
+  recipe.wait = options.wait
+  local ok, value, traceback
+  if recipe.table.setup then
+    ok, value, traceback = M.shielded(recipe.table.setup, opt)
+    if not ok then return nil, value, traceback end
+  end
+  if not recipe.table.run then
+    show(value)
+    return 0
+  end
+  local found, boards
+  found, boards, traceback = M.shielded(choose, recipe, options)
+  if not found then
+    close_all(value)
+    return nil, boards, traceback
+  end
+  if #boards > 1 then progress.set_several() end
+  local results = run_boards(recipe, boards, opt, value)
+  local status = 0
+  for _, result in ipairs(results) do
+    if status == 0 then status = result.err and errors.exit_status(result.err) or 0 end
+  end
+  if recipe.table.finish then
+    local finished, err, trace = M.shielded(recipe.table.finish, opt, results)
+    if not finished then
+      close_all(value)
+      return nil, err, trace
+    end
+  end
+  close_all(value)
+  return status
+end
+
+return M

@@ -1,0 +1,129 @@
+-- SPDX-License-Identifier: MIT
+-- Simulated boards by name: "sim:f407,flash=board.img,serial=A1". C makes them (src/lsim.c); this
+-- reads what is wanted.
+local errors = require "moonflash.errors"
+local suggest = require "moonflash.suggest"
+local text = require "moonflash.text"
+
+local STATES = {
+  "dfuIDLE", "dfuDNLOAD-SYNC", "dfuDNBUSY", "dfuDNLOAD-IDLE", "dfuMANIFEST-SYNC", "dfuMANIFEST",
+  "dfuMANIFEST-WAIT-RESET", "dfuUPLOAD-IDLE", "dfuERROR",
+}
+local FAULTS = { "unplug", "stall", "error", "corrupt", "hang", "short" }
+
+local function usage(spec, format, ...)
+  errors.raise { code = "usage", message = ("sim:%s: "):format(spec) .. format:format(...),
+                 hint = "docs/api.md, 'Simulated boards', has what can be said." }
+end
+
+local function one_of(choices)
+  return function(value)
+    for i, choice in ipairs(choices) do
+      if value == choice then return choice, i end
+    end
+    return nil, ("is one of %s%s"):format(table.concat(choices, ", "),
+      suggest.hint(value, choices))
+  end
+end
+
+local function integer(most)
+  return function(value)
+    local n, why = text.parse_integer(value, most)
+    return n, why and "is a number: " .. why
+  end
+end
+
+local function any(value)
+  if value == "" then return nil, "is empty" end
+  return value
+end
+
+-- What can be said of a simulated board: each gives the value, or nil and what it should be.
+local parameters = {
+  flash = any, serial = any, bus = any,
+  rdp = integer(2), wrp = integer(0xFFFFFFFF),
+  usb = one_of { "real", "ideal", "none" },
+  times = one_of { "typ", "max", "zero" },
+  state = function(value)
+    local name, i = one_of(STATES)(value)
+    return name and i + 1, i
+  end,
+  fault = function(value)
+    local kind, at = value:match("^(%a+)@(%d+)$")
+    local n = at and math.tointeger(tonumber(at))
+    if not n or n < 1 then return nil, "is KIND@N, for example unplug@40" end
+    local known, why = one_of(FAULTS)(kind)
+    if not known then return nil, why end
+    return { kind = kind, at = n }
+  end,
+}
+
+---@param sim table C's half of the module
+---@return table sim
+return function(sim)
+  -- Boards that a selector named: the same string is the same board, to the end of the run.
+  local named = {}
+
+  -- "f407#2,rdp=1" --> kind, options
+  local function parse(spec)
+    local kind, rest = spec:match("^([^,#]*)#?[^,]*,?(.*)$")
+    local kinds = sim.kinds()
+    if not one_of(kinds)(kind) then
+      usage(spec, "there is no simulated board '%s'%s; there are %s", kind,
+        suggest.hint(kind, kinds), table.concat(kinds, ", "))
+    end
+    local options = { kind = kind, usb = "real", times = "typ", faults = {} }
+    for item in rest:gmatch("[^,]+") do
+      local key, value = item:match("^([^=]*)=(.*)$")
+      if not key then usage(spec, "'%s' is not NAME=VALUE", item) end
+      local check = parameters[key]
+      if not check then
+        usage(spec, "there is no parameter '%s'%s", key,
+          suggest.hint(key, suggest.keys(parameters)))
+      end
+      local checked, why = check(value)
+      if checked == nil then usage(spec, "%s %s", key, why) end
+      if key == "fault" then
+        table.insert(options.faults, checked)
+      else
+        options[key] = checked
+      end
+    end
+    return options
+  end
+
+  local function make(path, options)
+    local board = sim.make(path, options)
+    for _, fault in ipairs(options.faults) do board:fault(fault.kind, fault.at) end
+    return board
+  end
+
+  local made = 0
+
+  ---A new simulated board, that nothing else in this program has: "f407,rdp=1".
+  ---@param spec string
+  ---@return table Sim
+  function sim.new(spec)
+    if type(spec) ~= "string" then error("sim.new takes a string, like \"f407,rdp=1\"", 2) end
+    local options = parse(spec)
+    local kind, rest = spec:match("^([^,#]*)#?[^,]*(.*)$")
+    local path
+    repeat
+      made = made + 1
+      path = ("sim:%s#%d%s"):format(kind, made, rest)
+    until not named[path]
+    return make(path, options)
+  end
+
+  ---The board that a selector names; made when it is named for the first time.
+  ---@param selector string "sim:f407"
+  ---@return table Sim
+  function sim.named(selector)
+    if not named[selector] then
+      named[selector] = make(selector, parse(selector:match("^sim:(.*)$")))
+    end
+    return named[selector]
+  end
+
+  return sim
+end
