@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: MIT
+# make            builds build/moonflash        make demo      flashes a simulated board
+# make test       runs all tests                make bench     measures
+# make deps       installs what a build needs   make deps-test and what the tests need
+# make install    PREFIX=/usr/local DESTDIR=    make lint, make format
+
+VERSION  = 0.1.0
+CC      ?= cc
+CFLAGS  ?= -O2 -g
+WARNINGS = -Wall -Wextra -Wshadow -Wundef -Wwrite-strings -Wmissing-prototypes \
+           -Wstrict-prototypes -Wconversion
+WERROR  ?= -Werror
+PREFIX  ?= /usr/local
+BUILD   ?= build
+
+# Lua's name for pkg-config differs from system to system.
+LUA_PC  := $(shell for n in lua5.4 lua-5.4 lua54 lua; do \
+             pkg-config --exists "$$n >= 5.4" 2>/dev/null && echo $$n && break; done)
+LUA_CFLAGS = $(shell pkg-config --cflags $(LUA_PC))
+LUA_LIBS   = $(shell pkg-config --libs $(LUA_PC))
+
+# Pure Lua libraries of the system's, built in.
+LUA_SHARE ?= /usr/share/lua/5.4
+ARGPARSE  ?= $(LUA_SHARE)/argparse.lua
+DKJSON    ?= $(LUA_SHARE)/dkjson.lua
+
+ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -DMOONFLASH_VERSION='"$(VERSION)"' $(WARNINGS) $(WERROR) \
+             $(CFLAGS) $(SANITIZE) $(LUA_CFLAGS) -Isrc
+# -rdynamic: Lua's C modules find the Lua functions in us if Lua is linked statically.
+ALL_LDFLAGS = -rdynamic $(LDFLAGS) $(SANITIZE)
+
+SOURCES  := $(sort $(wildcard src/*.c))
+OBJECTS  := $(SOURCES:src/%.c=$(BUILD)/%.o) $(BUILD)/embedded.o
+BUILTIN  := $(sort $(shell find lua scripts -name '*.lua'))
+
+all: $(BUILD)/moonflash
+
+$(BUILD)/moonflash: $(OBJECTS)
+	@echo LD $@; $(CC) $(ALL_LDFLAGS) -o $@ $(OBJECTS) $(LUA_LIBS) -lm
+
+$(BUILD)/%.o: src/%.c Makefile | $(BUILD) check-deps
+	@echo CC $@; $(CC) $(ALL_CFLAGS) -MMD -c -o $@ $<
+
+$(BUILD)/embedded.o: $(BUILD)/embedded.c
+	@echo CC $@; $(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+$(BUILD)/embedded.c: src/embed.sh $(BUILTIN) | $(BUILD) check-deps
+	@src/embed.sh $(foreach f,$(BUILTIN),$(f)=$(f)) \
+	  lua/argparse.lua=$(ARGPARSE) lua/dkjson.lua=$(DKJSON) > $@.new
+	@mv $@.new $@
+
+$(BUILD):
+	mkdir -p $@
+
+-include $(OBJECTS:.o=.d)
+
+.PHONY: check-deps
+check-deps:
+	@test -n "$(LUA_PC)" && test -f $(ARGPARSE) && test -f $(DKJSON) || \
+	  { echo "Lua 5.4, lua-argparse or lua-dkjson is missing: 'make deps' installs them." >&2; \
+	    exit 1; }
+
+# ---- firmware for the demo and the tests ----
+
+FIRMWARE = build/ch.bin build/app.bin build/ch.elf
+
+firmware: $(FIRMWARE)
+
+$(FIRMWARE) &: tests/firmware/ch.s tests/firmware/ch.ld tests/firmware/Makefile
+	@mkdir -p build
+	@$(MAKE) -s --no-print-directory -C tests/firmware OUT=$(CURDIR)/build
+
+# ---- tests: on a build of their own, with sanitizers ----
+
+ASAN       = build/asan
+SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+C_TESTS   := $(patsubst tests/c/%.c,$(ASAN)/%,$(sort $(wildcard tests/c/test_*.c)))
+# What a C test is linked with: all but what needs the Lua side.
+PURE       = board dfu loop sim simdfu simkind simmem simport simstd
+
+asan:
+	@$(MAKE) --no-print-directory BUILD=$(ASAN) SANITIZE="$(SANITIZERS)" CFLAGS="-O1 -g" all
+
+c-tests:
+	@$(MAKE) --no-print-directory BUILD=$(ASAN) SANITIZE="$(SANITIZERS)" CFLAGS="-O1 -g" $(C_TESTS)
+
+$(ASAN)/test_%: tests/c/test_%.c $(PURE:%=$(ASAN)/%.o) $(wildcard tests/c/*.h)
+	@echo CC $@; $(CC) $(ALL_CFLAGS) -Itests/c -o $@ $< $(PURE:%=$(ASAN)/%.o) \
+	  $(SANITIZE) -lcmocka -lm
+
+test: deps-test
+	@$(MAKE) --no-print-directory firmware all asan c-tests lint
+	@cp $(FIRMWARE) $(ASAN)/
+	@tests/run.sh
+
+# ---- lint ----
+
+lint:
+	@clang-format --dry-run -Werror src/*.c src/*.h tests/c/*.c tests/c/*.h
+	@luacheck -q lua scripts tests
+
+format:
+	clang-format -i src/*.c src/*.h tests/c/*.c tests/c/*.h
+
+# ---- what must be installed ----
+
+DEPS      = gcc make pkg-config liblua5.4-dev lua-argparse lua-dkjson binutils-arm-none-eabi
+DEPS_TEST = $(DEPS) lua5.4 lua-unit lua-cjson lua-check libcmocka-dev clang clang-format \
+            qemu-system-arm
+
+define install_packages
+@command -v dpkg-query >/dev/null || { \
+  echo "This is no Debian: please install what these packages hold: $(1)" >&2; exit 1; }; \
+missing=$$(for p in $(1); do \
+  dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q '^install ok installed' || echo $$p; \
+done); \
+test -z "$$missing" || { \
+  echo "Installing with apt:" $$missing; \
+  if test "$$(id -u)" = 0; then sudo=; else sudo=sudo; fi; \
+  $$sudo apt-get update -q && \
+  DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -q --no-install-recommends $$missing; }
+endef
+
+deps:
+	$(call install_packages,$(DEPS))
+
+deps-test:
+	$(call install_packages,$(DEPS_TEST))
+
+# ---- the rest ----
+
+demo: deps
+	@$(MAKE) --no-print-directory all firmware
+	@echo "build/moonflash --device sim:f407 discovery build/ch.bin"
+	@build/moonflash --device sim:f407 discovery build/ch.bin
+
+bench: all firmware
+	@tests/bench.sh
+
+install: all
+	install -D -m 755 $(BUILD)/moonflash $(DESTDIR)$(PREFIX)/bin/moonflash
+	install -d $(DESTDIR)/etc/udev/rules.d
+	$(BUILD)/moonflash udev > $(DESTDIR)/etc/udev/rules.d/70-moonflash.rules
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/moonflash $(DESTDIR)/etc/udev/rules.d/70-moonflash.rules
+
+clean:
+	rm -rf build
+
+.PHONY: all asan bench c-tests clean demo deps deps-test firmware format install lint test uninstall

@@ -1,0 +1,31 @@
+-- SPDX-License-Identifier: MIT
+-- erase.lua: erases a range of sectors, or everything.
+local errors = require "moonflash.errors"
+
+return {
+  api     = 1,
+  summary = "Erase sectors, or everything",
+  args    = {
+    { "--address", "the first sector is the one that holds this", type = "address" },
+    { "--length", "so many bytes from there, in whole sectors", default = 1 },
+    { "--all", "the whole chip (mass erase)", default = false },
+  },
+
+  setup = function(opt)
+    if not opt.all and not opt.address then
+      errors.raise { code = "usage", message = "erase what? --address ADDRESS, or --all" }
+    elseif opt.all and opt.address then
+      errors.raise { code = "usage", message = "--all and --address exclude each other" }
+    elseif opt.length < 1 then
+      errors.raise { code = "usage", message = "--length is 1 or more" }
+    end
+  end,
+
+  run = function(board, opt)
+    if opt.all then
+      board:mass_erase()
+    else
+      flash.erase(board, flash.sectors(board, opt.address, opt.address + opt.length - 1))
+    end
+  end,
+}

@@ -1,0 +1,22 @@
+-- SPDX-License-Identifier: MIT
+-- flash.lua: writes firmware to a board, reads it back, and compares.
+return {
+  api     = 1,
+  summary = "Write firmware to a board, and verify it",
+  args    = {
+    { "file", "the firmware; FILE@ADDRESS says where a raw binary goes", type = "file" },
+    { "--address", "where a raw binary goes", default = 0x08000000, type = "address" },
+    { "--leave", "start it afterwards", default = false },
+    { "--force", "also if it was linked for another address", default = false },
+    table.unpack(flash.options),
+  },
+
+  setup = function(opt)
+    return image.load(opt.file, { address = opt.address, force = opt.force })
+  end,
+
+  run = function(board, opt, firmware)
+    flash.write(board, firmware, opt)
+    if opt.leave then board:leave(firmware.start) end
+  end,
+}

@@ -1,0 +1,13 @@
+-- SPDX-License-Identifier: MIT
+-- list.lua: lists the boards that are there.
+local list = require "moonflash.list"
+
+return {
+  api     = 1,
+  summary = "List the boards that are there",
+  args    = {},
+
+  setup = function()
+    return list.boards()
+  end,
+}

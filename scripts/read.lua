@@ -1,0 +1,35 @@
+-- SPDX-License-Identifier: MIT
+-- read.lua: reads a board's memory into a file.
+local errors = require "moonflash.errors"
+local files = require "moonflash.files"
+
+return {
+  api     = 1,
+  summary = "Read a board's memory into a file",
+  args    = {
+    { "file", "where to; it must not be there yet", type = "file" },
+    { "--address", "from here (default: the start of the flash)", type = "address" },
+    { "--length", "so many bytes (default: all of that memory)", type = "integer" },
+  },
+
+  setup = function(opt)
+    local taken = io.open(opt.file, "rb")
+    if taken then
+      taken:close()
+      errors.raise { code = "file.write", message = opt.file .. " is there already",
+                  hint = "Give another name, or remove it." }
+    end
+  end,
+
+  run = function(board, opt)
+    local first, last = flash.main(board)
+    local address = opt.address or first
+    local length = opt.length or (address >= first and address <= last and last - address + 1)
+    if not length then
+      errors.raise { code = "usage", message = "--length is needed with this --address" }
+    end
+    local bytes = flash.read(board, address, length)
+    files.write(opt.file, bytes)
+    print(("%s: %d bytes from 0x%08X"):format(opt.file, #bytes, address))
+  end,
+}

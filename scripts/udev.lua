@@ -1,0 +1,21 @@
+-- SPDX-License-Identifier: MIT
+-- udev.lua: prints the rule that lets whoever sits at the computer use boards in DFU mode.
+local parts = require "moonflash.parts"
+
+return {
+  api     = 1,
+  summary = "Print the udev rule that lets you open boards",
+
+  setup = function()
+    local lines = {
+      "# Whoever sits at this computer may use boards in DFU mode (made by 'moonflash udev').",
+      "# It goes to /etc/udev/rules.d/70-moonflash.rules: its number must be below 73.",
+    }
+    for _, row in ipairs(parts.known) do
+      lines[#lines + 1] = "# " .. row[3]
+      lines[#lines + 1] = ('SUBSYSTEM=="usb", ENV{DEVTYPE}=="usb_device", ATTR{idVendor}=="%04x", '
+        .. 'ATTR{idProduct}=="%04x", TAG+="uaccess"'):format(row[1], row[2])
+    end
+    return table.concat(lines, "\n")
+  end,
+}

@@ -1,0 +1,19 @@
+-- SPDX-License-Identifier: MIT
+-- verify.lua: compares firmware with what stands on a board. Changes nothing.
+return {
+  api     = 1,
+  summary = "Compare firmware with what stands on a board",
+  args    = {
+    { "file", "the firmware; FILE@ADDRESS says where a raw binary goes", type = "file" },
+    { "--address", "where a raw binary goes", default = 0x08000000, type = "address" },
+    { "--force", "also if it was linked for another address", default = false },
+  },
+
+  setup = function(opt)
+    return image.load(opt.file, { address = opt.address, force = opt.force })
+  end,
+
+  run = function(board, _, firmware)
+    flash.verify(board, firmware)
+  end,
+}
