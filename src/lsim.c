@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Module `sim`: simulated boards from Lua's side.
  *
- *   sim.make(path, options) --> Sim       sim.kinds() --> names
+ *   sim.make(path, options) --> Sim       sim.exists(path) --> boolean   sim.kinds() --> names
  *   sim:peek(address, length) --> string  sim:poke(address, bytes)
  *   sim:fault(kind, when)  sim:unplug()  sim:plug()  sim:reset()  sim:close()
  *   sim.path  sim.started  sim.requests
@@ -245,6 +245,13 @@ static int sim_l_make(lua_State *L)
     return lua_error(L);
 }
 
+/*** sim.exists(path) --> whether there is a simulated board at this path */
+static int sim_l_exists(lua_State *L)
+{
+    lua_pushboolean(L, simport_find(host_of(L)->sims, luaL_checkstring(L, 1)) != NULL);
+    return 1;
+}
+
 /*** sim.kinds() --> { "f407", ... } */
 static int sim_l_kinds(lua_State *L)
 {
@@ -258,6 +265,7 @@ static int sim_l_kinds(lua_State *L)
 
 static const luaL_Reg sim_lib[] = {
     { "make", sim_l_make },
+    { "exists", sim_l_exists },
     { "kinds", sim_l_kinds },
     { NULL, NULL },
 };

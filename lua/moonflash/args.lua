@@ -107,7 +107,7 @@ function M.parser(name, description, args, globals)
   for _, arg in ipairs(args) do own[#own + 1] = add(parser, arg) end
   for _, arg in ipairs(globals) do ours[#ours + 1] = add(parser, arg) end
   if #own > 0 then parser:group("Arguments", table.unpack(own)) end
-  parser:group("Options of moonflash", table.unpack(ours))
+  if #ours > 0 then parser:group("Options of moonflash", table.unpack(ours)) end
   return parser
 end
 

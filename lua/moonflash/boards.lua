@@ -164,7 +164,7 @@ return function(link)
   end
 
   local function ensure_simulated(wanted)
-    if wanted.path and wanted.path:find("^sim:") then sim.named(wanted.path) end
+    if wanted.path and wanted.path:find("^sim:") then sim.ensure(wanted.path) end
   end
 
   local function find(wanted)
@@ -237,8 +237,6 @@ return function(link)
     end
     fields.info = info
     fields.part = parts.of(info)
-    fields.journal = journal.new()
-    fields.stats = { sectors_erased = 0, bytes_written = 0, bytes_skipped = 0, bytes_verified = 0 }
   end
 
   local function is_dfuse(info)
@@ -299,6 +297,9 @@ return function(link)
   local function attach(board, info)
     local ok, why = link.attach(board, info.generation, info.interface)
     if not ok then return nil, why end
+    local _ <close> = setmetatable({}, { __close = function(_, err)
+      if err then board:close() end
+    end })
     local fields = link.fields(board)
     fill(fields, info)
     configure(board, info)

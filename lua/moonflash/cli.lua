@@ -96,7 +96,9 @@ local function apply(values)
   end
   for _, selector in ipairs(devices or {}) do
     local wanted = dfu.parse_selector(selector)
-    if values.virtual_time and not (wanted.path or ""):find("^sim:") then
+    local simulated = (wanted.path or ""):find("^sim:")
+    if simulated then require("sim").ensure(wanted.path) end
+    if values.virtual_time and not simulated then
       errors.raise { code = "usage",
         message = ("--virtual-time is for simulated boards, and '%s' is none"):format(selector) }
     end
@@ -163,12 +165,25 @@ local function describe_failure(err, traceback)
   return errors.exit_status(err)
 end
 
+-- A recipe that takes another's command line leaves all from the first word on to it: returns
+-- how many words are its own.
+local function own_words(loaded, after)
+  if not loaded.table.rest then return #after end
+  local takes_value = setmetatable({}, { __index = TAKES_VALUE })
+  for _, arg in ipairs(loaded.args) do takes_value[arg.name] = arg.type ~= "flag" end
+  local i = 1
+  while after[i] and after[i]:sub(1, 1) == "-" do
+    i = i + (takes_value[lengthen(after[i])] and 2 or 1)
+  end
+  return math.min(i - 1, #after)
+end
+
 -- Runs a script that turned out to be a recipe.
 local function run_recipe(loaded, before, after)
   local args = library("args")
-  local words = {}
-  for _, word in ipairs(before) do words[#words + 1] = word end
-  for _, word in ipairs(after) do words[#words + 1] = lengthen(word) end
+  local words = table.move(before, 1, #before, 1, {})
+  local own_count = own_words(loaded, after)
+  for i = 1, own_count do words[#words + 1] = lengthen(after[i]) end
   local globals = several_devices(global_args())
   local command = "moonflash " .. loaded.name
   local parser = args.parser(command, loaded.summary, loaded.args, globals)
@@ -177,6 +192,7 @@ local function run_recipe(loaded, before, after)
   if loaded.table.virtual then require("sys").virtual_time() end
   local own = {}
   for _, arg in ipairs(loaded.args) do own[arg.field] = values[arg.field] end
+  if loaded.table.rest then own.rest = table.move(after, own_count + 1, #after, 1, {}) end
   own = args.complete(own, loaded.args)
   for _, arg in ipairs(loaded.args) do
     if arg.type == "file" and own[arg.field] == "" then

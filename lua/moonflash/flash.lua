@@ -70,7 +70,7 @@ function M.plan(board, image)
 end
 
 local function is_blank(bytes)
-  return not bytes:find("[^\255]")
+  return bytes == ("\255"):rep(#bytes)
 end
 
 -- What stands before the image in the first sector of each of its segments would be erased with
@@ -167,6 +167,7 @@ end
 
 local function compare(board, segments, name, total)
   local phase = progress.phase(board, name, total, "bytes")
+  local fields = dfu.fields(board)
   local size = CHUNK * board.transfer_size
   local different, sectors, count = nil, {}, 0
   local seen, all = {}, 0
@@ -180,11 +181,13 @@ local function compare(board, segments, name, total)
       if found ~= expected then
         if not sectors[start] then sectors[start], count = true, count + 1 end
         local i = first_difference(expected, found)
-        dfu.fields(board).mark(board, "doubt", address, address + #expected - 1)
+        if fields.stats.bytes_written > 0 then -- else it was so before
+          fields.mark(board, "doubt", address, address + #expected - 1)
+        end
         different = different or { address = address + i - 1,
           expected = expected:sub(i, i + SHOWN - 1), found = found:sub(i, i + SHOWN - 1) }
       else
-        dfu.fields(board).mark(board, "verified", address, address + #expected - 1)
+        fields.mark(board, "verified", address, address + #expected - 1)
       end
       phase:advance(#expected)
     end

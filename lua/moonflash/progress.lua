@@ -40,6 +40,16 @@ function M.start(options)
   end
 end
 
+---While it is muted, nothing is shown at all.
+---@param muted boolean
+function M.mute(muted)
+  if muted and state.mode ~= "mute" then
+    state.before, state.mode = state.mode, "mute"
+  elseif not muted and state.before then
+    state.mode = state.before
+  end
+end
+
 ---Several boards at once: no bars, and each line says whose it is.
 function M.set_several()
   state.several = true
@@ -74,7 +84,7 @@ end
 ---Prints a line for a person, above the bar.
 ---@param line string
 function M.print(line)
-  if state.mode == "quiet" then return end
+  if state.mode == "quiet" or state.mode == "mute" then return end
   clear_bar()
   local board = state.several and board_now()
   stderr((board and board.path .. ": " or "") .. line .. "\n")

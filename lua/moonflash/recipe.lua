@@ -11,7 +11,7 @@ local M = {}
 
 local API = 1
 local FIELDS = { "api", "summary", "description", "board", "seconds", "args", "setup", "run",
-                 "finish", "virtual", "mode" }
+                 "finish", "virtual", "mode", "rest" }
 
 -- Moonflash's own options, which stand on either side of a recipe's name.
 M.globals = {

@@ -66,8 +66,8 @@ end
 
 local function work(recipe, board, opt, value, result)
   task.tag(board)
-  board:open(recipe.wait, { mode = recipe.table.mode })
   local _ <close> = board
+  board:open(recipe.wait, { mode = recipe.table.mode })
   result.opened = task.now()
   announce(board)
   -- the clock stops before the board is closed, whatever ends the run
@@ -101,6 +101,11 @@ function M.on_board(recipe, board, opt, value)
   end
   result.outcome = errors.outcome(result.err)
   result.stats = dfu.fields(board).stats
+  result.ranges = dfu.fields(board).journal:claims()
+  if errors.is(result.err) and result.seconds > 0 then -- the last word, after any clean-up
+    result.err.flash = dfu.fields(board).journal:text()
+    result.err.ranges = result.ranges
+  end
   return result
 end
 

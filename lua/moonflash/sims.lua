@@ -62,7 +62,7 @@ local parameters = {
 ---@return table sim
 return function(sim)
   -- Boards that a selector named: the same string is the same board, to the end of the run.
-  local named = {}
+  local kept = {}
 
   -- "f407#2,rdp=1" --> kind, options
   local function parse(spec)
@@ -111,18 +111,16 @@ return function(sim)
     repeat
       made = made + 1
       path = ("sim:%s#%d%s"):format(kind, made, rest)
-    until not named[path]
+    until not sim.exists(path)
     return make(path, options)
   end
 
-  ---The board that a selector names; made when it is named for the first time.
+  ---Sees to it that the board that a selector names is there, from now on to the end.
   ---@param selector string "sim:f407"
-  ---@return table Sim
-  function sim.named(selector)
-    if not named[selector] then
-      named[selector] = make(selector, parse(selector:match("^sim:(.*)$")))
+  function sim.ensure(selector)
+    if not sim.exists(selector) then
+      kept[selector] = make(selector, parse(selector:match("^sim:(.*)$")))
     end
-    return named[selector]
   end
 
   return sim

@@ -1,0 +1,53 @@
+-- SPDX-License-Identifier: MIT
+-- rehearse.lua: runs a recipe on simulated boards with every fault at every request.
+local args = require "moonflash.args"
+local dfu = require "dfu"
+local errors = require "moonflash.errors"
+local recipes = require "moonflash.recipe"
+local rehearse = require "moonflash.rehearse"
+local text = require "moonflash.text"
+
+-- Which simulated board: --device sim:g474, or the Discovery.
+local function board_to_simulate()
+  local selectors = dfu.defaults.selectors or { "sim:f407" }
+  local spec = #selectors == 1 and selectors[1]:match("^sim:(.*)$")
+  if not spec then
+    errors.raise { code = "usage", message = "a rehearsal needs one simulated board",
+                   hint = "--device sim:f407 is one; without --device it is that." }
+  end
+  return spec
+end
+
+return {
+  api         = 1,
+  summary     = "Run a recipe on simulated boards, with every fault at every request",
+  description = "What the recipe's setup makes is made once; its run is held to moonflash's\n"
+    .. "promises: no false success, the truth about the flash, nothing else touched, and a\n"
+    .. "second run that passes.",
+  virtual     = true,
+  rest        = "the recipe, and what belongs to it",
+  args        = {
+    { "--most", "faults at so many requests only, evenly spread", type = "integer" },
+  },
+
+  setup = function(opt)
+    local name = opt.rest[1]
+    if not name then
+      errors.raise { code = "usage", message = "which recipe?",
+                     hint = "moonflash rehearse discovery build/ch.bin" }
+    end
+    local recipe = recipes.load(name)
+    if not recipe or not recipe.table.run then
+      errors.raise { code = "usage",
+        message = name .. " is not a recipe that runs on a board" }
+    end
+    local command = "moonflash " .. name
+    local parser = args.parser(command, recipe.summary, recipe.args, {})
+    local values = args.parse(parser, table.move(opt.rest, 2, #opt.rest, 1, {}), command)
+    local started = os.clock()
+    local done = rehearse.recipe(recipe, args.complete(values, recipe.args), board_to_simulate(),
+      opt.most)
+    return done.shown .. "\nNo false success; every message told the truth about the flash; every "
+      .. "rerun passed.   " .. text.seconds(os.clock() - started)
+  end,
+}
