@@ -13,12 +13,7 @@ return {
   },
 
   setup = function(opt)
-    local taken = io.open(opt.file, "rb")
-    if taken then
-      taken:close()
-      errors.raise { code = "file.write", message = opt.file .. " is there already",
-                  hint = "Give another name, or remove it." }
-    end
+    files.check_writable(opt.file)
   end,
 
   run = function(board, opt)

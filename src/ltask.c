@@ -598,7 +598,10 @@ static void on_deadline(void *arg)
 {
     struct task *task = arg;
     lua_State *L = task->owner->L;
-    lua_pushnumber(L, task->allowed);
+    if (task->allowed == floor(task->allowed) && task->allowed < 1e15)
+        lua_pushinteger(L, (lua_Integer)task->allowed);
+    else
+        lua_pushnumber(L, task->allowed);
     error_push(L, "timeout", "not done within %s s", lua_tostring(L, -1));
     task_cancel(task, lua_gettop(L));
     lua_pop(L, 2);

@@ -19,8 +19,10 @@ local DEFAULT_TRANSFER_SIZE = 64 -- where the functional descriptor has none: DF
 return function(link)
   local M = { API = 1 }
 
-  -- Set by the command line: the selectors of --device, and what opening a board means for it.
-  M.defaults = { selectors = nil, dry = false, would = nil, loading = false }
+  -- The command line's: the selectors of --device; --dry-run, and how it says what would be done;
+  -- whether a recipe is being loaded, and how many boards were opened (or tried) so far.
+  M.defaults = { selectors = nil, dry = false, would = nil, loading = false,
+                 opened = 0 }
 
   -- ---- selectors ----
 
@@ -311,6 +313,7 @@ return function(link)
   -- Tries until the deadline; once, where there is none.
   local function open_place(board, seconds, wanted)
     local deadline = task.now() + (seconds or 0)
+    M.defaults.opened = M.defaults.opened + 1
     if M.defaults.loading then error("a recipe can't open a board while it is loaded", 0) end
     if board.is_open then error(board.path .. " is open already", 0) end
     while true do
@@ -406,6 +409,20 @@ return function(link)
   local may_be_nil = { vid = 1, pid = 1, serial = 1, product = 1, manufacturer = 1, version = 1,
     mode = 1, alts = 1, found = 1 }
 
+  -- How many sectors of the memory that holds it a range has.
+  local function sectors_in(alts, first, last)
+    for _, alt in ipairs(alts) do
+      local count = 0
+      for _, s in ipairs(alt.layout.segments) do
+        local from = math.max(first, s.address)
+        local to = math.min(last, s.address + s.count * s.size - 1)
+        if from <= to then count = count + (to - from) // s.size + 1 end
+      end
+      if count > 0 then return count end
+    end
+    return 1
+  end
+
   fresh = function()
     local fields = { alts = {}, journal = journal.new(),
       stats = { sectors_erased = 0, bytes_written = 0, bytes_skipped = 0, bytes_verified = 0 } }
@@ -421,7 +438,9 @@ return function(link)
         return
       end
       fields.journal:mark(what, first, last)
-      if what == "erased" then stats.sectors_erased = stats.sectors_erased + 1 end
+      if what == "erased" then
+        stats.sectors_erased = stats.sectors_erased + sectors_in(fields.alts, first, last)
+      end
       if what == "written" then stats.bytes_written = stats.bytes_written + last - first + 1 end
       if what == "verified" then stats.bytes_verified = stats.bytes_verified + last - first + 1 end
     end

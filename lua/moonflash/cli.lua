@@ -217,9 +217,13 @@ local function run_script(found, before, after, name)
   local script_args = { [0] = name }
   for i, word in ipairs(after) do script_args[i] = word end
   rawset(env, "arg", script_args)
+  local opened = require("dfu").defaults.opened
   local ok, value, traceback = library("run").shielded(chunk, table.unpack(after))
   if not ok then return nil, value, traceback end
   local loaded = recipe.from(found, value, env)
+  if loaded and require("dfu").defaults.opened > opened then
+    error(name .. ": a recipe can't open a board while it is loaded; that is for its run", 0)
+  end
   if loaded then return run_recipe(loaded, before, after) end
   return 0
 end

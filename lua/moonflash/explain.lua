@@ -2,6 +2,7 @@
 -- The words of an operation that failed: from the facts that C has, an error object that says
 -- what happened, to which board, where, in which state the flash is, and what to do next.
 local errors = require "moonflash.errors"
+local memory = require "moonflash.memory"
 local text = require "moonflash.text"
 
 local M = {}
@@ -19,29 +20,14 @@ local doing = {
 
 local REPLUG = "Plug it in again (BOOT0 high) and run the same command."
 
--- What stands where: "Internal Flash is 0x08000000..0x080FFFFF; ..."
+-- What stands where: the first memory, which is the flash, and how to see the others.
 local function memories(fields)
-  local parts = {}
-  for _, alt in ipairs(fields.alts) do
-    for _, s in ipairs(alt.layout.segments) do
-      local last = s.address + s.count * s.size - 1
-      local part = parts[#parts]
-      if part and part.name == alt.layout.name and part.last + 1 == s.address then
-        part.last = last
-      else
-        parts[#parts + 1] = { name = alt.layout.name, first = s.address, last = last }
-      end
-    end
-  end
-  if #parts == 0 then return "This board announces no memory layout." end
-  for i, part in ipairs(parts) do
-    parts[i] = ("%s is %s"):format(part.name, text.range(part.first, part.last))
-    if i == 8 then
-      parts[9] = i < #parts and "and more" or nil
-      return table.concat(parts, "; ", 1, #parts > 8 and 9 or 8) .. "."
-    end
-  end
-  return table.concat(parts, "; ") .. "."
+  local first = fields.alts[1]
+  local segments = first and first.layout.segments or {}
+  if #segments == 0 then return "This board announces no memory layout." end
+  local from, to = memory.span(segments, segments[1].address)
+  return ("%s is %s%s"):format(first.layout.name, text.range(from, to),
+    #fields.alts > 1 and "; 'moonflash info' shows the others." or ".")
 end
 
 -- For each kind of failure: code, message, hint.

@@ -33,6 +33,25 @@ function M.read(name, most)
   return bytes
 end
 
+local function cannot_write(name, why)
+  errors.raise { code = "file.write", message = ("%s can't be written: %s"):format(name,
+    tostring(why):gsub("^.*: ", "")) }
+end
+
+---Raises `file.write` where a file could not be made, before any work was done for it.
+---@param name string
+function M.check_writable(name)
+  if sys.stat(name) then
+    errors.raise { code = "file.write", message = name .. " is there already",
+                   hint = "Give another name, or remove it." }
+  end
+  local part = name .. ".part"
+  local file, why = io.open(part, "wb")
+  if not file then cannot_write(name, why) end
+  file:close()
+  os.remove(part)
+end
+
 ---Writes a file: all of it is there, or nothing. Raises `file.write`.
 ---@param name string
 ---@param bytes string
@@ -48,8 +67,7 @@ function M.write(name, bytes)
   if ok then ok, why = os.rename(part, name) end
   if not ok then
     os.remove(part)
-    errors.raise { code = "file.write", message = ("%s can't be written: %s"):format(name,
-      tostring(why):gsub("^.*: ", "")) }
+    cannot_write(name, why)
   end
 end
 

@@ -25,7 +25,7 @@ end
 local function misfit(board, image, what)
   errors.raise { code = "image", path = board.path,
     message = ("%s: %s %s"):format(board.path, image.name, what),
-    hint = dfu.describe_memories(board) .. "\nNothing was written." }
+    hint = dfu.describe_memories(board)  }
 end
 
 -- The segments of the memory that holds all of [first, last].
@@ -97,7 +97,7 @@ local function with_what_stands_before(board, image, plan, options)
           message = ("%s: %s starts at %s, inside a sector: %s stand before it, are not blank, and"
             .. " would be erased"):format(board.path, image.name, text.hex(segment.address),
             text.range(from, segment.address - 1)),
-          hint = "--keep writes them back, --lose lets them go. Nothing was written." }
+          hint = "--keep writes them back, --lose lets them go." }
       end
     end
   end
@@ -123,7 +123,7 @@ end
 ---@return table[] sectors
 function M.sectors(board, first, last)
   local sectors = {}
-  local segments = memory_of(board, { name = "the range" }, first, last)
+  local segments = memory_of(board, { name = "the range to erase" }, first, last)
   for sector in memory.sectors(segments, first, last) do sectors[#sectors + 1] = sector end
   return sectors
 end
@@ -214,9 +214,9 @@ function M.verify(board, image)
     message = ("%s: verify failed at %s: expected %s, found %s"):format(board.path,
       text.hex(d.address), text.bytes(d.expected), text.bytes(d.found)),
     flash = fields.journal:text(), ranges = fields.journal:claims(),
-    hint = ("%d of %s %s. The sector may be write-protected ('moonflash info' shows what each "
-      .. "memory allows), or erased too seldom; run the same command again."):format(count,
-      text.count(all, "sector"), count == 1 and "differs" or "differ") }
+    hint = ("%d of %s %s."):format(count, text.count(all, "sector"),
+      count == 1 and "differs" or "differ") .. (fields.stats.bytes_written > 0 and
+      " Run the same command again; if it stays, the sector may be write-protected." or "") }
 end
 
 local function show_plan(board, image, plan)

@@ -2,6 +2,7 @@
 -- What a run shows while it goes on: bars on a terminal, a line at the end elsewhere, JSON for
 -- programs. The library tells of phases and events; this decides what is seen.
 local json = require "dkjson"
+local suggest = require "moonflash.suggest"
 local sys = require "sys"
 local task = require "task"
 local text = require "moonflash.text"
@@ -97,12 +98,35 @@ function M.note(line)
   if state.mode == "bars" then M.print(line) end
 end
 
+-- The keys that come first; the rest follows by name, so that a line is always the same.
+local FIRST = { "event", "path", "slot", "outcome", "code", "phase", "done", "total" }
+
+local function collect_keys(value, keys)
+  for key, item in pairs(value) do
+    if type(key) == "string" then keys[key] = true end
+    if type(item) == "table" then collect_keys(item, keys) end
+  end
+  return keys
+end
+
+local function key_order(event)
+  local order = table.move(FIRST, 1, #FIRST, 1, {})
+  local keys = collect_keys(event, {})
+  for _, key in ipairs(FIRST) do keys[key] = nil end
+  for _, key in ipairs(suggest.keys(keys)) do order[#order + 1] = key end
+  return order
+end
+
+-- What a recipe returns may be anything; what JSON has no word for is left out as text.
+local function as_text(_, value)
+  return json.encode(tostring(value))
+end
+
 ---An event for programs.
 ---@param event table
 function M.event(event)
   if state.mode ~= "json" then return end
-  local order = { "event", "path", "slot", "outcome", "code", "phase", "done", "total" }
-  io.stdout:write(json.encode(event, { keyorder = order }), "\n")
+  io.stdout:write(json.encode(event, { keyorder = key_order(event), exception = as_text }), "\n")
   io.stdout:flush()
 end
 

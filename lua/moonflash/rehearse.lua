@@ -7,6 +7,7 @@
 --   the same recipe, run again on the board reset, passes.
 local dfu = require "dfu"
 local errors = require "moonflash.errors"
+local memory = require "moonflash.memory"
 local progress = require "moonflash.progress"
 local run = require "moonflash.run"
 local sim = require "sim"
@@ -23,11 +24,9 @@ local OLD = "old firmware; " -- what the flash is full of before, so that every 
 
 -- The main flash of a simulated board: its first address, and its length.
 local function flash_of(path)
-  for _, info in ipairs(dfu.list(path)) do
-    for _, s in ipairs(info.alts[1].layout.segments) do
-      return s.address, require("moonflash.memory").size(info.alts[1].layout.segments)
-    end
-  end
+  local info = dfu.list(path)[1]
+  local segments = info and info.alts[1].layout.segments or {}
+  if segments[1] then return segments[1].address, memory.size(segments) end
 end
 
 -- Where the board's main flash is, and what is in it before; of a kind without one, nothing.

@@ -102,9 +102,13 @@ function M.on_board(recipe, board, opt, value)
   result.outcome = errors.outcome(result.err)
   result.stats = dfu.fields(board).stats
   result.ranges = dfu.fields(board).journal:claims()
-  if errors.is(result.err) and result.seconds > 0 then -- the last word, after any clean-up
-    result.err.flash = dfu.fields(board).journal:text()
-    result.err.ranges = result.ranges
+  local err = errors.is(result.err) and result.err or nil
+  if err and not err.path then
+    err.path, err.message = board.path, board.path .. ": " .. err.message
+  end
+  if err and err.code ~= "usage" and board.found then -- the last word, after any clean-up
+    err.flash = dfu.fields(board).journal:text()
+    err.ranges = result.ranges
   end
   return result
 end

@@ -62,7 +62,7 @@ local parameters = {
 ---@return table sim
 return function(sim)
   -- Boards that a selector named: the same string is the same board, to the end of the run.
-  local kept = {}
+  local kept = {} -- luacheck: ignore 241 (it keeps them from being collected)
 
   -- "f407#2,rdp=1" --> kind, options
   local function parse(spec)

@@ -1,0 +1,170 @@
+Whatever is wrong with the input gets a line that says what, where and what to do, its own exit
+status, and an untouched board.
+
+$ moonflash -d sim:f407 flsh ch.bin
+moonflash: there is no recipe 'flsh' (did you mean 'flash'?)
+  moonflash recipes    lists them
+[status 64]
+$ moonflash -d sim:f407 flash
+moonflash: missing argument 'file'
+  moonflash flash --help    says what there is
+[status 64]
+$ moonflash -d sim:f407 flash ch.bin more
+moonflash: too many arguments
+  moonflash flash --help    says what there is
+[status 64]
+$ moonflash -d sim:f407 flash ch.bin --adress 0x08000000
+moonflash: unknown option '--adress'
+  Did you mean '--address'?
+  moonflash flash --help    says what there is
+[status 64]
+$ moonflash -d sim:f407 flash ch.bin --address 0x1FFFFFFFF
+moonflash: 0x1FFFFFFFF is too large: at most 0xFFFFFFFF
+  moonflash flash --help    says what there is
+[status 64]
+$ moonflash -d sim:f407 flash ch.bin --address 99999999999999999999999999
+moonflash: 99999999999999999999999999 is too large: at most 0xFFFFFFFF
+  moonflash flash --help    says what there is
+[status 64]
+$ moonflash -d sim:f407 flash ch.bin --address -1
+moonflash: unknown option '-1'
+  moonflash flash --help    says what there is
+[status 64]
+$ moonflash -d sim:f407 flash ch.bin@here
+moonflash: ch.bin@here: 'here' is not a number
+  FILE@ADDRESS says where a raw binary goes: app.bin@0x08010000
+[status 64]
+$ moonflash -d sim:f407 flash no-such.bin
+moonflash: no-such.bin: No such file or directory
+[status 66]
+$ : >empty.bin; moonflash -d sim:f407 flash empty.bin
+moonflash: empty.bin is empty
+[status 65]
+$ mkdir folder; moonflash -d sim:f407 flash folder
+moonflash: folder is a directory, not a file
+[status 66]
+$ moonflash -d sim:f407 flash app.bin
+moonflash: app.bin: its reset vector is 0x08010041, outside 0x08000000..0x0800E5D3, where it would go
+  moonflash flash app.bin@0x08010000    puts it where it was linked for
+  --force writes it all the same.
+[status 65]
+$ moonflash -d sim:f407 flash ch.bin@0x08004000
+moonflash: ch.bin: its reset vector is 0x08000041, outside 0x08004000..0x080125D3, where it would go
+  moonflash flash ch.bin@0x08000000    puts it where it was linked for
+  --force writes it all the same.
+[status 65]
+$ head -c 2000000 /dev/zero >big.bin; moonflash -d sim:f407 flash big.bin
+moonflash: sim:f407: big.bin does not fit: it needs 0x08000000..0x081E847F, and Internal Flash ends at 0x080FFFFF
+  The flash is untouched.
+  Internal Flash is 0x08000000..0x080FFFFF; 'moonflash info' shows the others.
+[status 65]
+$ moonflash -d sim:f407 flash big.bin@0x20000000
+moonflash: sim:f407: big.bin would go to 0x20000000, where this board has no memory
+  The flash is untouched.
+  Internal Flash is 0x08000000..0x080FFFFF; 'moonflash info' shows the others.
+[status 65]
+$ moonflash -d sim:f407 flash big.bin@0xFFFF0000
+moonflash: big.bin does not fit behind 0xFFFF0000: addresses have 32 bits
+[status 65]
+$ printf ':020000040800F2\r\n' >fw.hex; moonflash -d sim:f407 flash fw.hex
+moonflash: fw.hex is Intel HEX, not a raw binary
+  This version writes raw binaries: arm-none-eabi-objcopy -O binary makes one.
+[status 65]
+$ moonflash fw.hex
+moonflash: fw.hex is firmware (Intel HEX), not a recipe: moonflash flash fw.hex
+[status 64]
+$ moonflash ch.bin
+moonflash: ch.bin is firmware (binary), not a recipe: moonflash flash ch.bin
+[status 64]
+$ moonflash ./ch.bin
+moonflash: ./ch.bin is firmware (binary), not a recipe: moonflash flash ./ch.bin
+[status 64]
+$ moonflash folder
+moonflash: there is no recipe 'folder'
+  moonflash recipes    lists them
+[status 64]
+$ moonflash ./no-such.lua
+moonflash: ./no-such.lua: No such file or directory
+[status 66]
+$ echo 'return {' >broken.lua; moonflash broken.lua
+moonflash: broken.lua:2: unexpected symbol near <eof>
+[status 1]
+$ moonflash -d sim:f408 list
+moonflash: sim:f408: there is no simulated board 'f408' (did you mean 'f407'?); there are f407, l433, g474, dfu11
+  docs/api.md, 'Simulated boards', has what can be said.
+[status 64]
+$ moonflash -d sim:f407,rpd=1 list
+moonflash: sim:f407,rpd=1: there is no parameter 'rpd' (did you mean 'rdp'?)
+  docs/api.md, 'Simulated boards', has what can be said.
+[status 64]
+$ moonflash -d sim:f407,rdp=7 list
+moonflash: sim:f407,rdp=7: rdp is a number: 7 is too large: at most 0x2
+  docs/api.md, 'Simulated boards', has what can be said.
+[status 64]
+$ moonflash -d sim:f407,usb=slow list
+moonflash: sim:f407,usb=slow: usb is one of real, ideal, none
+  docs/api.md, 'Simulated boards', has what can be said.
+[status 64]
+$ moonflash -d sim:f407,fault=explode@3 list
+moonflash: sim:f407,fault=explode@3: fault is one of unplug, stall, error, corrupt, hang, short
+  docs/api.md, 'Simulated boards', has what can be said.
+[status 64]
+$ moonflash -d nonsense list
+moonflash: 'nonsense' selects no board: 'nonsense' is neither a path nor ids nor NAME=VALUE
+  A path (1-4.2), 0483:df11, serial=..., alt=..., mode=runtime, joined by commas; or sim:f407.
+[status 64]
+$ moonflash -d serail=5 list
+moonflash: 'serail=5' selects no board: there is no 'serail=' (did you mean 'serial'?)
+  A path (1-4.2), 0483:df11, serial=..., alt=..., mode=runtime, joined by commas; or sim:f407.
+[status 64]
+$ moonflash -d 0483:df11 list --every-bord
+moonflash: unknown option '--every-bord'
+  Did you mean '--every-board'?
+  moonflash list --help    says what there is
+[status 64]
+$ moonflash --wait soon -d sim:f407 flash ch.bin
+moonflash: 'soon' is not a number of seconds
+  moonflash --help    says what there is
+[status 64]
+$ moonflash --virtual-time -d 1-4.2 flash ch.bin
+moonflash: --virtual-time is for simulated boards, and '1-4.2' is none
+[status 64]
+$ moonflash -d 1-4.2 flash ch.bin
+moonflash: 1-4.2: no board in DFU mode
+  BOOT0 to VDD, PB2 to GND, press reset; then run this again, or add --wait 60.
+  Without a board: --device sim:f407 is a simulated one.
+[status 69]
+$ moonflash -d sim:f407 read ch.bin
+moonflash: ch.bin is there already
+  Give another name, or remove it.
+[status 73]
+$ moonflash --virtual-time -d sim:f407 read folder/no/out.bin --length 16
+moonflash: folder/no/out.bin can't be written: No such file or directory
+[status 73]
+$ moonflash -d sim:f407 read out.bin --address 0x080FFFFF --length 2
+moonflash: sim:f407: read 0x08100000: no memory of this board is there; nothing was sent
+  The flash is untouched.
+  Internal Flash is 0x08000000..0x080FFFFF; 'moonflash info' shows the others.
+[status 76]
+$ moonflash -d sim:f407 read out.bin --address 0x20000000
+moonflash: sim:f407: --length is needed with this --address
+[status 64]
+$ moonflash -d sim:f407 erase
+moonflash: erase what? --address ADDRESS, or --all
+[status 64]
+$ moonflash -d sim:f407 erase --all --address 0x08000000
+moonflash: --all and --address exclude each other
+[status 64]
+$ moonflash -d sim:f407 erase --address 0x20000000
+moonflash: sim:f407: the range to erase would go to 0x20000000, where this board has no memory
+  The flash is untouched.
+  Internal Flash is 0x08000000..0x080FFFFF; 'moonflash info' shows the others.
+[status 65]
+$ moonflash -d sim:dfu11 erase --all
+moonflash: sim:dfu11: no board in DFU mode; sim:dfu11 (Simulated DFU 1.1 board) runs its program
+  'moonflash -d sim:dfu11 detach' puts it into DFU mode.
+[status 69]
+$ moonflash -d sim:dfu11 flash ch.bin
+moonflash: sim:dfu11: no board in DFU mode; sim:dfu11 (Simulated DFU 1.1 board) runs its program
+  'moonflash -d sim:dfu11 detach' puts it into DFU mode.
+[status 69]

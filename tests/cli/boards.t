@@ -1,0 +1,83 @@
+Which board, several boards, and output for programs.
+
+$ moonflash list
+No board is there.
+$ moonflash -d sim:f407 -d sim:g474 -d sim:l433 -d sim:dfu11 list
+PATH       ID         SERIAL        BOARD
+sim:f407   0483:df11  315A28A0B956  STM32  BOOTLOADER, 1 MB flash (simulated)
+sim:g474   0483:df11  20474A0B1C2D  DFU in FS Mode, 512 KB flash (simulated)
+sim:l433   0483:df11  20433A0B1C2D  STM32  BOOTLOADER, 512 KB flash (simulated)
+sim:dfu11  1209:0001  D110000001    Simulated DFU 1.1 board (running; 'moonflash detach' puts it into DFU mode)
+$ moonflash -d sim:f407 list --json
+{"event":"result","outcome":"PASS","data":[{"path":"sim:f407","alts":[{"layout":"@Internal Flash  /0x08000000/04*016Kg,01*064Kg,07*128Kg","name":"Internal Flash","number":0},{"layout":"@Option Bytes  /0x1FFFC000/01*016 g","name":"Option Bytes","number":1},{"layout":"@OTP Memory /0x1FFF7800/01*512 g,01*016 g","name":"OTP Memory","number":2},{"layout":"@Device Feature/0xFFFF0000/01*004 g","name":"Device Feature","number":3}],"mode":"dfu","pid":57105,"product":"STM32  BOOTLOADER","serial":"315A28A0B956","version":8448,"vid":1155}]}
+$ moonflash -d sim:f407 info
+STM32  BOOTLOADER  0483:df11  version 21.00  serial 315A28A0B956  at sim:f407
+found in dfuERROR; transfers of 2048 bytes; DFU 1.1a (DfuSe)
+looks like STM32F2/F4; asked before its poll time is over, as its ROM allows
+  0 Internal Flash  0x08000000..0x0800FFFF  4 x 16 KB   read erase write
+                    0x08010000..0x0801FFFF  1 x 64 KB   read erase write
+                    0x08020000..0x080FFFFF  7 x 128 KB  read erase write
+  1 Option Bytes    0x1FFFC000..0x1FFFC00F  1 x 16 B    read erase write
+  2 OTP Memory      0x1FFF7800..0x1FFF79FF  1 x 512 B   read erase write
+                    0x1FFF7A00..0x1FFF7A0F  1 x 16 B    read erase write
+  3 Device Feature  0xFFFF0000..0xFFFF0003  1 x 4 B     read erase write
+$ moonflash -d sim:g474 info
+DFU in FS Mode  0483:df11  version 2.00  serial 20474A0B1C2D  at sim:g474
+found in dfuERROR; transfers of 1024 bytes; DFU 1.1a (DfuSe)
+of no known family: its poll times are obeyed
+  0 Internal Flash  0x08000000..0x0807FFFF  256 x 2 KB  read erase write
+  1 Option Bytes    0x1FFF7800..0x1FFF782F  1 x 48 B    read write
+                    0x1FFFF800..0x1FFFF82F  1 x 48 B    read write
+  2 OTP Memory      0x1FFF7000..0x1FFF73FF  1 x 1 KB    read write
+$ moonflash -d sim:f407 -d sim:f407#2 -d 0483:df11 flash ch.bin
+moonflash: 2 boards match; choose one, or all of them:
+  -d sim:f407
+  -d sim:f407#2
+  --every-board
+[status 81]
+$ moonflash --virtual-time -d sim:f407 -d sim:f407#2 flash ch.bin
+sim:f407: erased 4 sectors, wrote 57.5 KB, verified: 2.8 s
+sim:f407#2: erased 4 sectors, wrote 57.5 KB, verified: 2.8 s
+$ moonflash --virtual-time -d sim:f407,fault=unplug@50 -d sim:f407#2 flash ch.bin
+moonflash: sim:f407,fault=unplug@50: the board went away while writing 0x08005000
+  0x08000000..0x08004FFF is written but not verified; 0x08005000..0x080057FF is in doubt; 0x08005800..0x0800FFFF is erased; the rest is untouched.
+  Plug it in again (BOOT0 high) and run the same command.
+sim:f407#2: erased 4 sectors, wrote 57.5 KB, verified: 2.8 s
+[status 74]
+$ moonflash --virtual-time --json -d sim:f407,usb=ideal flash ch.bin | tail -n 1
+{"event":"result","path":"sim:f407,usb=ideal","outcome":"PASS","board_seconds":2.639716,"bytes_skipped":0,"bytes_verified":58836,"bytes_written":58836,"sectors_erased":4,"verified":true}
+$ moonflash --virtual-time --json -d sim:f407,rdp=1 flash ch.bin 2>&1
+{"event":"board","path":"sim:f407,rdp=1","mode":"dfu","pid":57105,"product":"STM32  BOOTLOADER","serial":"315A28A0B956","vid":1155}
+{"event":"plan","path":"sim:f407,rdp=1","bytes_write":58836,"sectors_erase":4}
+{"event":"progress","path":"sim:f407,rdp=1","phase":"erase","done":0,"total":4}
+moonflash: sim:f407,rdp=1: erase 0x08000000: read protection is on (errVENDOR)
+  The flash is untouched.
+  'moonflash unprotect' removes the protection, and ERASES THE WHOLE CHIP.
+{"event":"result","path":"sim:f407,rdp=1","outcome":"FAIL","code":"board.protected","board_seconds":0.1024,"bytes_skipped":0,"bytes_verified":0,"bytes_written":0,"flash":"The flash is untouched.","message":"sim:f407,rdp=1: erase 0x08000000: read protection is on (errVENDOR)","ranges":[],"sectors_erased":0,"verified":false}
+[status 80]
+$ moonflash --json flash no-such.bin 2>/dev/null
+{"event":"result","outcome":"ERROR","code":"file","message":"no-such.bin: No such file or directory"}
+[status 66]
+$ moonflash udev
+# Whoever sits at this computer may use boards in DFU mode (made by 'moonflash udev').
+# It goes to /etc/udev/rules.d/70-moonflash.rules: its number must be below 73.
+# STMicroelectronics ROM
+SUBSYSTEM=="usb", ENV{DEVTYPE}=="usb_device", ATTR{idVendor}=="0483", ATTR{idProduct}=="df11", TAG+="uaccess"
+# GigaDevice GD32
+SUBSYSTEM=="usb", ENV{DEVTYPE}=="usb_device", ATTR{idVendor}=="28e9", ATTR{idProduct}=="0189", TAG+="uaccess"
+# Artery AT32
+SUBSYSTEM=="usb", ENV{DEVTYPE}=="usb_device", ATTR{idVendor}=="2e3c", ATTR{idProduct}=="df11", TAG+="uaccess"
+# Geehy APM32
+SUBSYSTEM=="usb", ENV{DEVTYPE}=="usb_device", ATTR{idVendor}=="314b", ATTR{idProduct}=="0106", TAG+="uaccess"
+# X32
+SUBSYSTEM=="usb", ENV{DEVTYPE}=="usb_device", ATTR{idVendor}=="3997", ATTR{idProduct}=="df11", TAG+="uaccess"
+# Leaflabs Maple
+SUBSYSTEM=="usb", ENV{DEVTYPE}=="usb_device", ATTR{idVendor}=="1eaf", ATTR{idProduct}=="0003", TAG+="uaccess"
+# Black Magic Probe
+SUBSYSTEM=="usb", ENV{DEVTYPE}=="usb_device", ATTR{idVendor}=="1d50", ATTR{idProduct}=="6017", TAG+="uaccess"
+# Spark Core
+SUBSYSTEM=="usb", ENV{DEVTYPE}=="usb_device", ATTR{idVendor}=="1d50", ATTR{idProduct}=="607f", TAG+="uaccess"
+# Particle Photon
+SUBSYSTEM=="usb", ENV{DEVTYPE}=="usb_device", ATTR{idVendor}=="2b04", ATTR{idProduct}=="d006", TAG+="uaccess"
+# Arduino Portenta
+SUBSYSTEM=="usb", ENV{DEVTYPE}=="usb_device", ATTR{idVendor}=="2341", ATTR{idProduct}=="035b", TAG+="uaccess"

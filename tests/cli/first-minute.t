@@ -1,0 +1,131 @@
+The first minute: what a person types who has no board yet.
+
+$ moonflash --virtual-time --device sim:f407 discovery ch.bin
+erased 4 sectors, wrote 57.5 KB, verified, left for 0x08000000: 2.8 s
+$ moonflash
+moonflash: which recipe?
+  moonflash help        lists them, and the options
+  moonflash --device sim:f407 flash firmware.bin    flashes a simulated board
+[status 64]
+$ moonflash --version
+moonflash 0.1.0, Lua 5.4
+$ moonflash help
+Usage: moonflash [options] RECIPE [its options]
+
+Flashes boards over USB DFU, by recipes: Lua scripts. A recipe is the name of one
+of these, or a file (./mine.lua):
+
+  detach       Put a board that runs its program into DFU mode
+  discovery    Flash ch.bin on an STM32F4 Discovery and start it
+  erase        Erase sectors, or everything
+  flash        Write firmware to a board, and verify it
+  info         Say all that a board says of itself
+  leave        Leave DFU mode and start the program
+  list         List the boards that are there
+  read         Read a board's memory into a file
+  recipes      List the recipes, or show one to copy
+  rehearse     Run a recipe on simulated boards, with every fault at every request
+  udev         Print the udev rule that lets you open boards
+  unprotect    Remove the read protection; ERASES THE WHOLE CHIP
+  verify       Compare firmware with what stands on a board
+
+Options, on either side of the recipe:
+
+  -d, --device SELECTOR   the board: 1-4.2, 0483:df11, serial=..., or sim:f407,
+                          which is simulated (may be repeated; $MOONFLASH_DEVICE)
+  --every-board           all boards that match
+  --wait SECONDS          wait so long for a board
+  --dry-run               say what would change the board, and do nothing
+  --json                  JSON on standard output, one object a line
+  -q, --quiet             no progress
+  --virtual-time          simulated boards only: let time jump
+  -e CODE                 run Lua code
+  --version               say which moonflash this is
+
+moonflash help RECIPE     what a recipe does, and its options
+moonflash recipes --show RECIPE   its source, to copy
+$ moonflash recipes
+  detach       Put a board that runs its program into DFU mode
+  discovery    Flash ch.bin on an STM32F4 Discovery and start it
+  erase        Erase sectors, or everything
+  flash        Write firmware to a board, and verify it
+  info         Say all that a board says of itself
+  leave        Leave DFU mode and start the program
+  list         List the boards that are there
+  read         Read a board's memory into a file
+  recipes      List the recipes, or show one to copy
+  rehearse     Run a recipe on simulated boards, with every fault at every request
+  udev         Print the udev rule that lets you open boards
+  unprotect    Remove the read protection; ERASES THE WHOLE CHIP
+  verify       Compare firmware with what stands on a board
+$ moonflash recipes --show discovery
+-- SPDX-License-Identifier: MIT
+-- discovery.lua: flashes ch.bin on an STM32F4 Discovery, and starts it.
+return {
+  api     = 1,
+  summary = "Flash ch.bin on an STM32F4 Discovery and start it",
+  board   = "0483:df11",                     -- what it is for; --device says which one
+  seconds = 90,                              -- a board's deadline
+  args    = {
+    { "file", "the firmware", default = "build/ch.bin" },
+    { "--address", "where a raw binary goes", default = 0x08000000, type = "address" },
+  },
+
+  setup = function(opt)                      -- once, before any board is touched
+    return image.load(opt.file, { address = opt.address })
+  end,
+
+  run = function(board, opt, firmware)       -- once a board, as a task
+    flash.write(board, firmware, opt)        -- plans, erases, writes, verifies
+    board:leave(firmware.start)              -- the vector table, not the entry point
+  end,
+}
+$ moonflash help leave
+Usage: moonflash leave [--address <address>] [--device <string>]
+       [--every-board] [--wait <seconds>] [--dry-run] [--json]
+       [--quiet] [--virtual-time] [--help]
+
+Leave DFU mode and start the program
+
+Arguments:
+   --address <address>   of the vector table (default: the start of the flash)
+
+Options of moonflash:
+   --device <string>     the board: a path, ids, or sim:f407 (also -d; may be repeated)
+   --every-board         all boards that match
+   --wait <seconds>      wait so long for a board
+   --dry-run             say what would change the board, and do nothing
+   --json                JSON on standard output, one object a line
+   --quiet               no progress (also -q)
+   --virtual-time        simulated boards only: don't wait, let time jump
+   --help                say what there is (also -h)
+$ moonflash leave --help
+Usage: moonflash leave [--address <address>] [--device <string>]
+       [--every-board] [--wait <seconds>] [--dry-run] [--json]
+       [--quiet] [--virtual-time] [--help]
+
+Leave DFU mode and start the program
+
+Arguments:
+   --address <address>   of the vector table (default: the start of the flash)
+
+Options of moonflash:
+   --device <string>     the board: a path, ids, or sim:f407 (also -d; may be repeated)
+   --every-board         all boards that match
+   --wait <seconds>      wait so long for a board
+   --dry-run             say what would change the board, and do nothing
+   --json                JSON on standard output, one object a line
+   --quiet               no progress (also -q)
+   --virtual-time        simulated boards only: don't wait, let time jump
+   --help                say what there is (also -h)
+$ moonflash flash ch.bin
+moonflash: no board in DFU mode
+  BOOT0 to VDD, PB2 to GND, press reset; then run this again, or add --wait 60.
+  Without a board: --device sim:f407 is a simulated one.
+[status 69]
+$ moonflash --quiet --virtual-time -d sim:f407 flash ch.bin
+$ moonflash --virtual-time -d sim:f407 flash ch.bin --leave
+erased 4 sectors, wrote 57.5 KB, verified, left for 0x08000000: 2.8 s
+$ MOONFLASH_DEVICE=sim:f407 moonflash --virtual-time flash ch.bin
+erased 4 sectors, wrote 57.5 KB, verified: 2.8 s
+$ moonflash flash ch.bin --virtual-time --device=sim:f407 --quiet

@@ -1,0 +1,74 @@
+Recipes and plain scripts of a user's own.
+
+$ printf 'print(arg[0], arg[1], #arg, dfu ~= nil)' >plain.lua; moonflash plain.lua one two
+plain.lua	one	2	true
+$ printf '#!/usr/bin/env moonflash\nprint(..., arg[1])' >run.lua; chmod +x run.lua; ./run.lua one
+one	one
+$ moonflash -e 'print(1 + 1, arg[1])' x
+2	x
+$ moonflash -e 'pritn(1)'
+moonflash: -e:1: 'pritn' is not defined (did you mean 'print'?)
+[status 1]
+$ moonflash -e 'local function f() cuont = 1 end f()'
+moonflash: -e:1: 'cuont' is not declared; say 'local', or set it at the top level
+[status 1]
+$ moonflash -e 'x = 1; print(x)'
+1
+$ moonflash -e 'error("mine")'
+moonflash: -e:1: mine
+[status 1]
+$ moonflash -e 'fail("the meter reads %d", 7)'
+moonflash: the meter reads 7
+[status 1]
+$ moonflash -e 'os.exit(7)'
+[status 7]
+$ moonflash -e 'require "cjson"; print(require("cjson").encode({1}))'
+[1]
+$ mkdir sub; echo 'return { api = 1, sumary = "x", run = print }' >sub/a.lua; moonflash sub/a.lua
+moonflash: sub/a.lua: a recipe has no field 'sumary' (did you mean 'summary'?)
+[status 1]
+$ echo 'return { summary = "x", run = print }' >sub/a.lua; moonflash sub/a.lua
+moonflash: sub/a.lua: it has no api = 1
+[status 1]
+$ echo 'return { api = 2, run = print }' >sub/a.lua; moonflash sub/a.lua
+moonflash: sub/a.lua: it is for api 2; this is 1
+[status 1]
+$ echo 'return { api = 1 }' >sub/a.lua; moonflash sub/a.lua
+moonflash: sub/a.lua: it has neither setup nor run
+[status 1]
+$ echo 'return { api = 1, run = print, args = { { "--device", "x" } } }' >sub/a.lua; moonflash sub/a.lua
+moonflash: sub/a.lua: argument '--device' is moonflash's own, and can't be declared again
+[status 1]
+$ echo 'return { api = 1, run = print, args = { { "--x", "x", typ = 1 } } }' >sub/a.lua; moonflash sub/a.lua
+moonflash: sub/a.lua: argument '--x' has an unknown field 'typ' (did you mean 'type'?)
+[status 1]
+$ echo 'return { api = 1, run = function(b, opt) return opt.adress end, args = { { "--address", "x", default = 1 } } }' >sub/a.lua; moonflash -d sim:f407 sub/a.lua
+moonflash: sub/a.lua:1: there is no option 'adress' (did you mean 'address'?)
+[status 1]
+$ echo 'return { api = 1, run = function(b) return b.serail end }' >sub/a.lua; moonflash -d sim:f407 sub/a.lua
+moonflash: sub/a.lua:1: a Board has no 'serail' (did you mean 'serial'?)
+[status 1]
+$ echo 'return { api = 1, run = function(b) return b.serial end }' >sub/a.lua; moonflash -d sim:f407 sub/a.lua
+315A28A0B956
+$ echo 'return { api = 1, board = "1234:5678", run = print }' >sub/a.lua; moonflash -d sim:f407 sub/a.lua
+moonflash: sim:f407 is not what this recipe is for (1234:5678)
+[status 69]
+$ echo 'local b = dfu.open(); return { api = 1, run = print }' >sub/a.lua; moonflash help sub/a.lua
+moonflash: sub/a.lua:1: a recipe can't open a board while it is loaded
+[status 1]
+$ moonflash -d sim:f407 sub/a.lua
+moonflash: sub/a.lua: a recipe can't open a board while it is loaded; that is for its run
+[status 1]
+$ echo 'return { api = 1, seconds = 1, run = function() while true do end end }' >sub/a.lua; moonflash --virtual-time -d sim:f407 sub/a.lua
+moonflash: sim:f407: not done within 1 s
+  The flash is untouched.
+[status 82]
+$ echo 'return { value = 42 }' >sub/help.lua; echo 'print(require("help").value, here("x.bin"))' >sub/a.lua; moonflash sub/a.lua
+42	sub/x.bin
+$ echo 'print("from the working directory")' >evil.lua; echo 'require "evil"' >sub/a.lua; moonflash sub/a.lua 2>&1 | head -n 1
+moonflash: sub/a.lua:1: module 'evil' not found:
+$ echo 'return { api = 1, run = function(b) use("flash", { file = "ch.bin" })(b) b:leave() end }' >sub/a.lua; moonflash --virtual-time -d sim:f407 sub/a.lua
+erased 4 sectors, wrote 57.5 KB, verified, left for 0x08000000: 2.8 s
+$ echo 'return { api = 1, run = function(b) use("flash", { flie = "ch.bin" })(b) end }' >sub/a.lua; moonflash --virtual-time -d sim:f407 sub/a.lua
+moonflash: sub/a.lua:1: recipe 'flash' has no option 'flie' (did you mean 'file'?)
+[status 1]
