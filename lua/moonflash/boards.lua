@@ -252,7 +252,7 @@ return function(link)
   local function configure(board, info)
     local dfuse = is_dfuse(info)
     local fields = link.fields(board)
-    fields.dfuse = dfuse
+    fields.dfuse, fields.dry = dfuse, M.defaults.dry
     link.configure(board, {
       dfuse = dfuse,
       several_alts = #info.alts > 1,

@@ -2,6 +2,7 @@
 -- Flashing: from an image to a plan, and from the plan to a board that was read back and compared.
 local dfu = require "dfu"
 local errors = require "moonflash.errors"
+local files = require "moonflash.files"
 local memory = require "moonflash.memory"
 local progress = require "moonflash.progress"
 local text = require "moonflash.text"
@@ -74,9 +75,9 @@ local function is_blank(bytes)
 end
 
 -- What stands before the image in the first sector of each of its segments would be erased with
--- it: it is kept, let go, or a reason to stop. Returns the segments to write.
+-- it: it is kept, let go, or a reason to stop. Returns the segments to write, and what they keep.
 local function with_what_stands_before(board, image, plan, options)
-  local segments = {}
+  local segments, kept = {}, {}
   for i, segment in ipairs(image.segments) do
     segments[i] = segment
     local sector
@@ -92,6 +93,7 @@ local function with_what_stands_before(board, image, plan, options)
       local bytes = board:read(from, segment.address - from)
       if option(options, "keep") then
         segments[i] = { address = from, bytes = bytes .. segment.bytes }
+        kept[#kept + 1] = { address = from, bytes = bytes }
       elseif not is_blank(bytes) then
         errors.raise { code = "image", path = board.path,
           message = ("%s: %s starts at %s, inside a sector: %s stand before it, are not blank, and"
@@ -101,7 +103,28 @@ local function with_what_stands_before(board, image, plan, options)
       end
     end
   end
-  return segments
+  return segments, kept
+end
+
+-- If writing fails, what --keep has read is no longer on the board: it goes to files, and the error
+-- says how it comes back.
+local function rescue(kept)
+  local function save(_, err)
+    if err == nil then return end
+    for _, piece in ipairs(kept) do
+      local name = ("moonflash-kept-%08X.bin"):format(piece.address)
+      local ok, why = pcall(files.write, name, piece.bytes)
+      if errors.is(err) then
+        err.hint = (err.hint and err.hint .. "\n" or "") .. (ok
+          and ("What --keep had read at %s is in %s; first write that back:\n"
+            .. "  moonflash flash %s@%s --lose"):format(text.hex(piece.address), name, name,
+            text.hex(piece.address))
+          or ("What --keep had read at %s is lost: %s"):format(text.hex(piece.address),
+            tostring(why)))
+      end
+    end
+  end
+  return setmetatable({}, { __close = save })
 end
 
 ---Erases the sectors of the list.
@@ -258,12 +281,13 @@ function M.write(board, image, options)
     return write_plain(board, image)
   end
   local plan = M.plan(board, image)
-  local segments = with_what_stands_before(board, image, plan, options)
+  local segments, kept = with_what_stands_before(board, image, plan, options)
   progress.note(("%s  %s at %s, %d of %s"):format(image.name, text.size(plan.bytes),
     text.hex(segments[1].address), #plan.sectors, text.count(plan.total_sectors, "sector")))
   progress.event { event = "plan", path = board.path, sectors_erase = #plan.sectors,
                    bytes_write = sum(segments) }
-  if dfu.defaults.dry then return show_plan(board, image, plan) end
+  if fields.dry then return show_plan(board, image, plan) end
+  local _ <close> = rescue(kept)
   M.erase(board, plan.sectors)
   write_segments(board, segments, sum(segments))
   if option(options, "no_verify") then

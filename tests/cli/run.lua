@@ -3,7 +3,10 @@
 -- standard output and error together, and [status N] where it is not 0.
 --   build/moonflash tests/cli/run.lua [--update] [FILE...]
 -- --update writes what was printed into the files, to be read before it is committed.
--- In expected lines, a "~" stands for any number; everything else is compared letter by letter.
+-- The examples of README.md and docs/ are transcripts too: ```console blocks; ```terminal blocks,
+-- which are run on a terminal; and ```lua blocks whose first line names a file, which is written.
+-- In expected lines, a "~" stands for any number, and in Markdown any seconds and rates will do;
+-- everything else is compared letter by letter.
 local folder = arg[0]:match("^(.*)/") or "."
 local moonflash = os.getenv("MOONFLASH") or folder .. "/../../build/moonflash"
 local build = os.getenv("BUILD") or "build"
@@ -15,6 +18,8 @@ if #files == 0 then
     if name:find("%.t$") then files[#files + 1] = folder .. "/" .. name end
   end
   table.sort(files)
+  local tree = folder .. "/../.."
+  for _, name in ipairs { "/README.md", "/docs/recipes.md" } do files[#files + 1] = tree .. name end
 end
 
 local function quote(s)
@@ -33,67 +38,106 @@ local function new_folder()
   local pipe = assert(io.popen("mktemp -d"))
   local place = pipe:read("l")
   pipe:close()
-  assert(os.execute(("ln -s %s %s/moonflash && cp %s/ch.bin %s/app.bin %s"):format(
-    quote(moonflash), quote(place), quote(build), quote(build), quote(place))))
+  assert(os.execute(("ln -s %s %s/moonflash && mkdir %s/build && cp %s/ch.bin %s/app.bin %s/build"
+    .. " && cp %s/build/*.bin %s"):format(quote(moonflash), quote(place), quote(place), quote(build),
+    quote(build), quote(place), quote(place), quote(place))))
   return place
 end
 
-local function run(command, place)
-  local pipe = assert(io.popen(("cd %s && PATH=.:$PATH TERM=dumb sh -c %s 2>&1 </dev/null"):format(
-    quote(place), quote(command))))
+local function shell(command, place)
+  local pipe = assert(io.popen(("cd %s && PATH=.:$PATH %s 2>&1 </dev/null"):format(quote(place),
+    command)))
   local output = pipe:read("a")
   local _, how, status = pipe:close()
   if how == "signal" then status = 128 + status end
+  return output, status
+end
+
+-- What stands on a terminal's lines at the end: behind the last carriage return of each.
+local function screen(output)
+  return (output:gsub("\r\n", "\n"):gsub("[^\n]*\r", ""):gsub("\27%[K", ""))
+end
+
+local function run(step, place)
+  if step.file then
+    local out = assert(io.open(place .. "/" .. step.file, "wb"))
+    out:write(step.text)
+    out:close()
+    return step.expected
+  end
+  local output, status
+  if step.terminal then
+    output, status = shell("TERM=xterm script -qec " .. quote(step.command) .. " /dev/null", place)
+    output = screen(output)
+  else
+    output, status = shell("TERM=dumb sh -c " .. quote(step.command), place)
+  end
   if output ~= "" and output:sub(-1) ~= "\n" then output = output .. "\n" end
   if status ~= 0 then output = output .. ("[status %d]\n"):format(status) end
   return output
 end
 
--- A transcript as a list of { command =, expected = }; what stands before the first is prose.
-local function parse(text)
-  local prose, steps = "", {}
+-- A transcript as a list of { before =, command =, expected = }: what stands before a command is
+-- prose, and what follows the last, too.
+local function parse(text, is_markdown)
+  local steps, prose = {}, ""
+  local block = not is_markdown and "console" or nil
+  local step
   for line in text:gmatch("([^\n]*)\n") do
-    local command = line:match("^%$ (.*)$")
-    if command then
-      steps[#steps + 1] = { command = command, expected = "" }
-    elseif #steps == 0 then
-      prose = prose .. line .. "\n"
-    else
-      steps[#steps].expected = steps[#steps].expected .. line .. "\n"
+    local fence = is_markdown and line:match("^```(%a*)$")
+    local command = (block == "console" or block == "terminal") and line:match("^%$ (.*)$")
+    local file = block == "lua" and prose:find("```lua\n$") and line:match("^%-%- ([%w_-]+%.lua)")
+    if fence then
+      if step and step.file then step.text = step.expected end
+      block, step = not block and fence or nil, nil
+    elseif command or file then
+      step = { before = prose, command = command, file = file,
+               expected = file and line .. "\n" or "",
+               terminal = block == "terminal", loose = is_markdown }
+      steps[#steps + 1] = step
+      prose = ""
+    elseif step then
+      step.expected = step.expected .. line .. "\n"
     end
+    if not step then prose = prose .. line .. "\n" end
   end
-  return prose, steps
+  return steps, prose
 end
 
-local function matches(expected, output)
-  if not expected:find("~", 1, true) then return expected == output end
+local function matches(step, output)
+  local expected = step.expected
   local pattern = expected:gsub("[%^%$%(%)%%%.%[%]%*%+%-%?]", "%%%0"):gsub("~", "[%%d.]+")
-  return output:find("^" .. pattern .. "$") ~= nil
+  if step.loose then
+    pattern = pattern:gsub(" *[%d.%%]+ s%f[%W]", " *[%%d.]+ s"):gsub(" *[%d.%%]+ KB/s",
+      " *[%%d.]+ KB/s")
+  end
+  return expected == output or output:find("^" .. pattern .. "$") ~= nil
 end
 
 local passed, failed = 0, 0
 for _, file in ipairs(files) do
-  local prose, steps = parse(read(file))
+  local steps, rest = parse(read(file), file:find("%.md$"))
   local place = new_folder()
-  local new = prose
+  local new = ""
   for _, step in ipairs(steps) do
-    local output = run(step.command, place)
-    if matches(step.expected, output) then
-      passed = passed + 1
-      new = new .. "$ " .. step.command .. "\n" .. step.expected
+    local output = run(step, place)
+    local right = step.file or matches(step, output)
+    if right then
+      passed = passed + (step.file and 0 or 1)
     else
       failed = failed + 1
-      new = new .. "$ " .. step.command .. "\n" .. output
       if not update then
         print(("%s: $ %s\n--- expected\n%s--- printed\n%s---"):format(file, step.command,
           step.expected, output))
       end
     end
+    new = new .. step.before .. (step.command and "$ " .. step.command .. "\n" or "")
+      .. (right and step.expected or output)
   end
   os.execute("rm -rf " .. quote(place))
   if update then
     local out = assert(io.open(file, "wb"))
-    out:write(new)
+    out:write(new, rest)
     out:close()
   end
 end

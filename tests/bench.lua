@@ -1,0 +1,103 @@
+-- SPDX-License-Identifier: MIT
+-- Measures, on the simulated F407 and the virtual clock: board seconds beside what bus and flash
+-- allow and what dfu-util's sequence of requests takes; processor time; requests; memory.
+--   build/moonflash --virtual-time tests/bench.lua
+-- docs/protocol.md has the model behind "limit" and "dfu-util", and its sources.
+local ADDRESS = 0x08000000
+local SIZES = { 16, 128, 512, 1024 } -- KB
+
+-- The sectors of the F407: KB, and seconds to erase at x8 (DS8626 table 40).
+local SECTORS = { { 4, 16, 0.4 }, { 1, 64, 1.2 }, { 7, 128, 2.0 } }
+
+-- Seconds of a transfer in the measured class, of programming a block, and of poll times.
+local DATA, SMALL, BLOCK, READ = 0.0045, 0.0004, 0.032768, 0.0034
+local POLL_WRITE, POLL_ERASE, POLL_ADDRESS = 0.104, 0.1, 0.104
+
+local function erase_seconds(kb, poll)
+  local left, seconds = kb, 0
+  for _, run in ipairs(SECTORS) do
+    for _ = 1, run[1] do
+      if left > 0 then
+        seconds = seconds + 2 * SMALL + math.max(run[3], poll) + SMALL
+        left = left - run[2]
+      end
+    end
+  end
+  return seconds
+end
+
+local function limit(kb)
+  local blocks = kb // 2
+  return 3 * SMALL + erase_seconds(kb, 0) + 3 * SMALL + blocks * (DATA + 2 * SMALL + BLOCK)
+end
+
+local function limit_with_verification(kb)
+  return limit(kb) + 4 * SMALL + kb // 2 * READ
+end
+
+-- An address before each block, and every poll time slept (dfu-util 0.11, src/dfuse.c).
+local function dfu_util(kb)
+  local blocks = kb // 2
+  local address = 3 * SMALL + POLL_ADDRESS
+  return 3 * SMALL + erase_seconds(kb, POLL_ERASE)
+    + blocks * (address + DATA + 2 * SMALL + math.max(BLOCK, POLL_WRITE))
+end
+
+local function random_bytes(n)
+  math.randomseed(407)
+  local words = {}
+  for i = 1, n // 8 do words[i] = ("<i8"):pack(math.random(0)) end
+  return table.concat(words)
+end
+
+local function sectors_of(board, length)
+  return memory.sectors(board.alts[1].layout.segments, ADDRESS, ADDRESS + length - 1)
+end
+
+local function measure(bytes)
+  local simulated <close> = sim.new("f407")
+  simulated:poke(ADDRESS, ("\0"):rep(1 << 20))
+  local board <close> = dfu.open(simulated.path)
+  local clock, start = os.clock(), task.now()
+  for sector in sectors_of(board, #bytes) do board:erase_page(sector.address) end
+  local before = simulated.requests
+  board:write(ADDRESS, bytes)
+  local requests = simulated.requests - before
+  local written = task.now() - start
+  assert(board:read(ADDRESS, #bytes) == bytes, "what was written is not what is read")
+  return written, task.now() - start, requests / (#bytes // board.transfer_size),
+    os.clock() - clock
+end
+
+print("size     write   limit  dfu-util    +verify   limit    requests/block   processor")
+for _, kb in ipairs(SIZES) do
+  local bytes = random_bytes(kb * 1024)
+  local written, verified, requests, clock = measure(bytes)
+  print(("%4d KB %6.2f s %6.2f s %6.2f s  %6.2f s %6.2f s   %14.2f   %7.3f s"):format(kb, written,
+    limit(kb), dfu_util(kb), verified, limit_with_verification(kb), requests, clock))
+end
+
+local function sixteen_at_once()
+  local bytes = random_bytes(128 * 1024)
+  local jobs, sims = {}, {}
+  local start, clock = task.now(), os.clock()
+  for i = 1, 16 do
+    sims[i] = sim.new("f407")
+    jobs[i] = task.spawn(function()
+      local board <close> = dfu.open(sims[i].path)
+      for sector in sectors_of(board, #bytes) do board:erase_page(sector.address) end
+      board:write(ADDRESS, bytes)
+    end)
+  end
+  for _, job in ipairs(jobs) do job:join() end
+  local seconds = task.now() - start
+  for _, s in ipairs(sims) do s:close() end
+  return seconds, os.clock() - clock
+end
+
+local one = measure(random_bytes(128 * 1024))
+local sixteen, clock = sixteen_at_once()
+print(("sixteen boards at once, 128 KB each: %.2f s, %.2f times one; processor %.3f s"):format(
+  sixteen, sixteen / one, clock))
+print(("memory: %.1f MB at the most, without the 16 MB of sixteen boards' flash"):format(
+  sys.memory() / 2 ^ 20 - 16))

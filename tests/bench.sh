@@ -1,0 +1,23 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# What `make bench` prints: how long it takes to start, beside lua5.4, and tests/bench.lua.
+set -eu
+cd "$(dirname "$0")/.."
+
+# Milliseconds that a command takes, on average over a hundred runs.
+average() {
+  start=$(date +%s%N)
+  i=0
+  while [ $i -lt 100 ]; do
+    "$@" >/dev/null 2>&1
+    i=$((i + 1))
+  done
+  end=$(date +%s%N)
+  echo "$(((end - start) / 1000000))" | sed 's/..$/.&/'
+}
+
+echo "moonflash --version: $(average build/moonflash --version) ms"
+if command -v lua5.4 >/dev/null; then
+  echo "lua5.4 -v: $(average lua5.4 -v) ms"
+fi
+build/moonflash --virtual-time tests/bench.lua

@@ -1,0 +1,256 @@
+-- SPDX-License-Identifier: MIT
+-- The flash library and images, on simulated boards.
+local lu = require "luaunit"
+local dfu = require "dfu"
+local errors = require "moonflash.errors"
+local flash = require "moonflash.flash"
+local image = require "moonflash.image"
+local progress = require "moonflash.progress"
+local sim = require "sim"
+
+local TestFlash, TestImage = {}, {}
+
+local BASE = 0x08000000
+
+local function file_with(bytes)
+  local name = os.tmpname()
+  local file <close> = assert(io.open(name, "wb"))
+  file:write(bytes)
+  return name
+end
+
+-- An image without a file.
+local function raw(address, bytes)
+  return { name = "it", format = "bin", size = #bytes, start = address,
+           segments = { { address = address, bytes = bytes } } }
+end
+
+local function raises(code, f, ...)
+  local ok, err = pcall(f, ...)
+  lu.assertFalse(ok)
+  lu.assertTrue(errors.is(err), tostring(err))
+  lu.assertEquals(err.code, code)
+  return err
+end
+
+function TestFlash:setUp()
+  progress.mute(true)
+  self.sim = sim.new("f407,usb=none")
+  self.board = dfu.open(self.sim.path)
+end
+
+function TestFlash:tearDown()
+  progress.mute(false)
+  self.board:close()
+  self.sim:close()
+end
+
+function TestFlash:test_writes_erases_and_verifies()
+  self.sim:poke(BASE, ("\0"):rep(0x20000))
+  local bytes = ("moonflash"):rep(4000)
+  flash.write(self.board, raw(BASE, bytes))
+  lu.assertEquals(self.sim:peek(BASE, #bytes), bytes)
+  -- what follows in the last sector is erased, what is behind it is not touched
+  lu.assertEquals(self.sim:peek(BASE + #bytes, 0xC000 - #bytes), ("\255"):rep(0xC000 - #bytes))
+  lu.assertEquals(self.sim:peek(BASE + 0xC000, 16), ("\0"):rep(16))
+  local stats = dfu.fields(self.board).stats
+  lu.assertTrue(stats.verified)
+  lu.assertEquals(stats.sectors_erased, 3)
+  lu.assertEquals(stats.bytes_written, #bytes)
+  lu.assertEquals(stats.bytes_verified, #bytes)
+end
+
+function TestFlash:test_the_last_byte_of_the_flash()
+  flash.write(self.board, raw(0x080FFFFF, "x"))
+  lu.assertEquals(self.sim:peek(0x080FFFFE, 2), "\255x")
+end
+
+function TestFlash:test_what_does_not_fit_is_refused_untouched()
+  local requests = self.sim.requests
+  raises("image", flash.write, self.board, raw(BASE, ("x"):rep(0x100001)))
+  raises("image", flash.write, self.board, raw(0x080FFFFF, "xx"))
+  raises("image", flash.write, self.board, raw(0x20000000, "x"))
+  raises("image", flash.write, self.board, raw(BASE - 1, "xx"))
+  raises("image", flash.write, self.board, raw(0xFFFFFFFF, "x"))
+  lu.assertEquals(self.sim.requests, requests)
+end
+
+function TestFlash:test_what_stands_before_the_image()
+  self.sim:poke(BASE + 0x4000, ("old!"):rep(0x1000))
+  local changed = raw(BASE + 0x5000, ("new!"):rep(256))
+  local err = raises("image", flash.write, self.board, changed)
+  lu.assertStrContains(err.message, "0x08004000..0x08004FFF stand before it")
+  lu.assertEquals(self.sim:peek(BASE + 0x4000, 0x4000), ("old!"):rep(0x1000))
+
+  flash.write(self.board, changed, { keep = true })
+  lu.assertEquals(self.sim:peek(BASE + 0x4000, 0x1000), ("old!"):rep(0x400))
+  lu.assertEquals(self.sim:peek(BASE + 0x5000, 1024), ("new!"):rep(256))
+
+  flash.write(self.board, changed, { lose = true })
+  lu.assertEquals(self.sim:peek(BASE + 0x4000, 0x1000), ("\255"):rep(0x1000))
+end
+
+function TestFlash:test_what_was_kept_is_rescued_when_writing_fails()
+  self.sim:poke(BASE + 0x4000, ("old!"):rep(0x400))
+  self.sim:fault("unplug", "write 0x08004000")
+  local err = raises("usb.gone", flash.write, self.board, raw(BASE + 0x5000, "new!"),
+    { keep = true })
+  lu.assertStrContains(err.hint, "moonflash flash moonflash-kept-08004000.bin@0x08004000 --lose")
+  local file <close> = assert(io.open("moonflash-kept-08004000.bin", "rb"))
+  lu.assertEquals(file:read("a"), ("old!"):rep(0x400))
+  os.remove("moonflash-kept-08004000.bin")
+end
+
+function TestFlash:test_blank_bytes_before_the_image_are_no_loss()
+  flash.write(self.board, raw(BASE + 0x5000, "new!"))
+  lu.assertEquals(self.sim:peek(BASE + 0x5000, 4), "new!")
+end
+
+function TestFlash:test_verify_says_where_and_what()
+  local bytes = ("moonflash"):rep(1000)
+  flash.write(self.board, raw(BASE, bytes))
+  self.sim:poke(BASE + 5000, "\0\1")
+  local err = raises("verify", flash.verify, self.board, raw(BASE, bytes))
+  lu.assertEquals(err.address, BASE + 5000)
+  lu.assertStrContains(err.message, "0x08001388: expected")
+  lu.assertStrContains(err.message, "found 00 01")
+end
+
+function TestFlash.test_a_protected_sector_is_found_by_verification()
+  local protected <close> = sim.new("f407,usb=none,wrp=2")
+  local board <close> = dfu.open(protected.path)
+  local err = raises("verify", flash.write, board, raw(BASE, ("x"):rep(0x6000)))
+  lu.assertEquals(err.address, BASE + 0x4000)
+  lu.assertStrContains(err.hint, "1 of 2 sectors differs")
+end
+
+function TestFlash:test_without_verification_it_says_so()
+  flash.write(self.board, raw(BASE, "x"), { no_verify = true })
+  local stats = dfu.fields(self.board).stats
+  lu.assertNil(stats.verified)
+  lu.assertEquals(stats.unverified, "--no-verify")
+end
+
+function TestFlash.test_units_of_the_flash_are_filled_up()
+  local l433 <close> = sim.new("l433,usb=none")
+  local board <close> = dfu.open(l433.path)
+  flash.write(board, raw(BASE, "12345"))
+  lu.assertEquals(l433:peek(BASE, 16), "12345" .. ("\255"):rep(11))
+end
+
+function TestFlash.test_dry_run_touches_nothing()
+  dfu.defaults.dry = true
+  local other <close> = sim.new("f407,usb=none")
+  local board <close> = dfu.open(other.path)
+  dfu.defaults.dry = false
+  other:poke(BASE, "old!")
+  flash.write(board, raw(BASE, "new!"))
+  board:erase_page(BASE)
+  board:mass_erase()
+  board:leave()
+  board:read_unprotect()
+  lu.assertEquals(other:peek(BASE, 4), "old!")
+  lu.assertNil(other.started)
+  lu.assertEquals(board:read(BASE, 4), "old!")
+end
+
+function TestFlash:test_read_and_sectors()
+  self.sim:poke(BASE + 100, "here")
+  lu.assertEquals(flash.read(self.board, BASE + 100, 4), "here")
+  lu.assertEquals(#flash.read(self.board, BASE, 100000), 100000)
+  local first, last = flash.main(self.board)
+  lu.assertEquals({ first, last }, { BASE, 0x080FFFFF })
+  lu.assertEquals(#flash.sectors(self.board, BASE + 1, 0x0801FFFF), 5)
+end
+
+-- ---- images ----
+
+local function load_bytes(bytes, options, suffix)
+  local name = file_with(bytes)
+  local results = table.pack(pcall(image.load, name .. (suffix or ""), options))
+  os.remove(name)
+  return table.unpack(results)
+end
+
+function TestImage.test_raw_binary()
+  local ok, it = load_bytes("hello", {})
+  lu.assertTrue(ok)
+  lu.assertEquals(it.segments, { { address = BASE, bytes = "hello" } })
+  lu.assertEquals(it.start, BASE)
+  lu.assertEquals(it.size, 5)
+end
+
+function TestImage.test_address_behind_the_name_wins()
+  local _, it = load_bytes("hello", { address = 0x08010000 }, "@0x08020000")
+  lu.assertEquals(it.start, 0x08020000)
+  _, it = load_bytes("hello", { address = 0x08010000 })
+  lu.assertEquals(it.start, 0x08010000)
+  _, it = load_bytes("hello", {}, "@134217730")
+  lu.assertEquals(it.start, 0x08000002)
+end
+
+function TestImage.test_what_is_no_address()
+  for _, suffix in ipairs { "@x", "@", "@0x", "@-1", "@0x100000000", "@1e3", "@0x8000000 " } do
+    local ok, err = load_bytes("hello", {}, suffix)
+    lu.assertFalse(ok)
+    lu.assertEquals(err.code, "usage", suffix)
+  end
+end
+
+function TestImage.test_other_formats_are_never_written_raw()
+  local formats = {
+    ["Intel HEX"] = ":020000040800F2\r\n", ["an ELF program"] = "\127ELF\1\1\1",
+    ["a DfuSe file"] = "DfuSe\1....", ["Motorola S-records"] = "S00600004844521B\n",
+  }
+  for name, bytes in pairs(formats) do
+    local ok, err = load_bytes(bytes, {})
+    lu.assertFalse(ok)
+    lu.assertEquals(err.code, "image")
+    lu.assertStrContains(err.message, name)
+  end
+end
+
+function TestImage.test_a_program_for_elsewhere()
+  local bytes = ("<I4I4I4"):pack(0x20020000, 0x08010189, 0x0801018B) .. ("x"):rep(1000)
+  local ok, err = load_bytes(bytes, {})
+  lu.assertFalse(ok)
+  lu.assertStrContains(err.message, "its reset vector is 0x08010189, outside 0x08000000..0x0800")
+  lu.assertStrContains(err.hint, "@0x08010000 ")
+  lu.assertTrue(load_bytes(bytes, {}, "@0x08010000"))
+  lu.assertTrue(load_bytes(bytes, { force = true }))
+end
+
+function TestImage.test_data_without_a_vector_table_goes_anywhere()
+  for _, words in ipairs { { 0, 0 }, { 0x20020000, 0x08010188 }, { 0x20020001, 0x08010189 },
+                           { 0x30000000, 0x08010189 }, { 0x20020000, 0x20000001 } } do
+    lu.assertTrue(load_bytes(("<I4I4"):pack(table.unpack(words)), {}))
+  end
+  lu.assertTrue(load_bytes("short", {}))
+end
+
+function TestImage.test_files_that_are_none()
+  lu.assertEquals(raises("file", image.load, "/no/such/file").message,
+    "/no/such/file: No such file or directory")
+  raises("file", image.load, "/")
+  local ok, err = load_bytes("", {})
+  lu.assertFalse(ok)
+  lu.assertEquals(err.code, "image")
+  raises("file", image.load, "")
+end
+
+function TestImage.test_past_four_gigabytes()
+  local ok, err = load_bytes("hello", {}, "@0xFFFFFFFC")
+  lu.assertFalse(ok)
+  lu.assertEquals(err.code, "image")
+end
+
+function TestImage.test_misuse()
+  lu.assertErrorMsgContains("takes the name of a file", image.load, 42)
+  local name = file_with("x")
+  lu.assertErrorMsgContains("32 bits", image.load, name, { address = -1 })
+  lu.assertErrorMsgContains("32 bits", image.load, name, { address = 1 << 32 })
+  lu.assertErrorMsgContains("32 bits", image.load, name, { address = "x" })
+  os.remove(name)
+end
+
+return { TestFlash = TestFlash, TestImage = TestImage }
