@@ -38,9 +38,10 @@ local function new_folder()
   local pipe = assert(io.popen("mktemp -d"))
   local place = pipe:read("l")
   pipe:close()
-  assert(os.execute(("ln -s %s %s/moonflash && mkdir %s/build && cp %s/ch.bin %s/app.bin %s/build"
-    .. " && cp %s/build/*.bin %s"):format(quote(moonflash), quote(place), quote(place), quote(build),
-    quote(build), quote(place), quote(place), quote(place))))
+  local command = ("ln -s %s PLACE/moonflash && mkdir PLACE/build && "
+    .. "cp %s/ch.bin %s/app.bin PLACE/build && cp PLACE/build/*.bin PLACE"):format(
+    quote(moonflash), quote(build), quote(build))
+  assert(os.execute((command:gsub("PLACE", (quote(place))))))
   return place
 end
 
