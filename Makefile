@@ -88,8 +88,16 @@ $(ASAN)/test_%: tests/c/test_%.c $(PURE:%=$(ASAN)/%.o) $(wildcard tests/c/*.h)
 	@echo CC $@; $(CC) $(ALL_CFLAGS) -Itests/c -o $@ $< $(PURE:%=$(ASAN)/%.o) \
 	  $(SANITIZE) -lcmocka -lm
 
+# That clang builds it, too.
+clang:
+	@$(MAKE) --no-print-directory BUILD=build/clang CC=clang all
+
 test: deps-test
-	@$(MAKE) --no-print-directory firmware all asan c-tests lint
+	@$(MAKE) --no-print-directory -j$$(nproc) firmware all
+	@$(MAKE) --no-print-directory -j$$(nproc) asan
+	@$(MAKE) --no-print-directory -j$$(nproc) c-tests
+	@$(MAKE) --no-print-directory -j$$(nproc) clang
+	@$(MAKE) --no-print-directory lint
 	@cp $(FIRMWARE) $(ASAN)/
 	@tests/run.sh
 
@@ -148,4 +156,4 @@ uninstall:
 clean:
 	rm -rf build
 
-.PHONY: all asan bench c-tests clean demo deps deps-test firmware format install lint test uninstall
+.PHONY: all asan bench c-tests clang clean demo deps deps-test firmware format install lint test uninstall

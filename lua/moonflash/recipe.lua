@@ -30,10 +30,19 @@ for _, item in ipairs(M.globals) do M.taken[item[1]] = true end
 
 -- ---- where recipes are ----
 
-local function config_folder()
-  local base = os.getenv("XDG_CONFIG_HOME")
-  if not base or base == "" then base = (os.getenv("HOME") or "") .. "/.config" end
-  return base .. "/moonflash/recipes"
+-- The folders that recipes with a name may be in, in the order of looking: the user's own, then
+-- those that were installed for all.
+local function folders()
+  local function set(name, otherwise)
+    local value = os.getenv(name)
+    return value and value ~= "" and value or otherwise
+  end
+  local own = set("XDG_CONFIG_HOME", (os.getenv("HOME") or "") .. "/.config")
+  local list = { { path = own .. "/moonflash/recipes", from = "yours" } }
+  for base in set("XDG_DATA_DIRS", "/usr/local/share:/usr/share"):gmatch("[^:]+") do
+    list[#list + 1] = { path = base .. "/moonflash/recipes", from = "installed" }
+  end
+  return list
 end
 
 local function read(path)
@@ -43,20 +52,17 @@ local function read(path)
   return source
 end
 
--- Names without a path, in the order of looking.
-local function places(name)
-  return {
-    function()
-      local path = config_folder() .. "/" .. name .. ".lua"
-      local source = read(path)
-      return source and { source = source, chunk = "@" .. path, folder = config_folder(),
-                          from = "yours" }
-    end,
-    function()
-      local source, chunk = sys.builtin("scripts/" .. name .. ".lua")
-      return source and { source = source, chunk = chunk, folder = nil, from = "built in" }
-    end,
-  }
+-- A recipe that has a name, and no path.
+local function find_named(name)
+  for _, folder in ipairs(folders()) do
+    local path = folder.path .. "/" .. name .. ".lua"
+    local source = read(path)
+    if source then
+      return { source = source, chunk = "@" .. path, folder = folder.path, from = folder.from }
+    end
+  end
+  local source, chunk = sys.builtin("scripts/" .. name .. ".lua")
+  return source and { source = source, chunk = chunk, from = "built in" }
 end
 
 local function names_in(list, seen, from)
@@ -75,7 +81,11 @@ end
 ---@return table[] { { name=, from= }, ... } sorted
 function M.all()
   local seen = {}
-  local all = names_in(sys.names(config_folder()), seen, "yours")
+  local all = {}
+  for _, folder in ipairs(folders()) do
+    local found = names_in(sys.names(folder.path), seen, folder.from)
+    table.move(found, 1, #found, #all + 1, all)
+  end
   local builtin = {}
   for _, file in ipairs(sys.builtins("scripts/")) do
     builtin[#builtin + 1] = file:match("^scripts/([^/]+)$")
@@ -139,9 +149,7 @@ function M.find(name, beside)
     if here and sys.stat(here) then
       found = find_file(here)
     else
-      for _, look in ipairs(places(name)) do
-        found = found or look()
-      end
+      found = find_named(name)
     end
   end
   if not found then no_recipe(name) end
