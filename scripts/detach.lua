@@ -10,6 +10,6 @@ return {
 
   run = function(board, opt)
     board:detach(opt.wait_for_it)
-    print("The board is in DFU mode.")
+    if board.mode == "dfu" then print("The board is in DFU mode.") end
   end,
 }

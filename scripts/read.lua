@@ -19,9 +19,12 @@ return {
   run = function(board, opt)
     local first, last = flash.main(board)
     local address = opt.address or first
-    local length = opt.length or (address >= first and address <= last and last - address + 1)
-    if not length then
-      errors.raise { code = "usage", message = "--length is needed with this --address" }
+    local length = opt.length
+    if not length and last and address >= first and address <= last then
+      length = last - address + 1
+    elseif not length then
+      errors.raise { code = "usage",
+        message = "--length is needed here: it is not known where this memory ends" }
     end
     local bytes = flash.read(board, address, length)
     files.write(opt.file, bytes)

@@ -11,6 +11,7 @@ return {
 
   run = function(board, opt)
     board:read_unprotect()
+    if board.is_open then return end -- it was only to say so
     board:open(opt.wait_for_it)
     print("The read protection is off, the flash is erased, and the board is back in DFU mode.")
   end,

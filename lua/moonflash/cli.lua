@@ -188,8 +188,8 @@ local function run_recipe(loaded, before, after)
   local command = "moonflash " .. loaded.name
   local parser = args.parser(command, loaded.summary, loaded.args, globals)
   local values = args.parse(parser, words, command)
+  values.virtual_time = values.virtual_time or loaded.table.virtual
   local options = apply(values)
-  if loaded.table.virtual then require("sys").virtual_time() end
   local own = {}
   for _, arg in ipairs(loaded.args) do own[arg.field] = values[arg.field] end
   if loaded.table.rest then own.rest = table.move(after, own_count + 1, #after, 1, {}) end

@@ -191,7 +191,8 @@ end
 local function compare(board, segments, name, total)
   local phase = progress.phase(board, name, total, "bytes")
   local fields = dfu.fields(board)
-  local size = CHUNK * board.transfer_size
+  -- plain DFU reads from the start, so all at once
+  local size = fields.dfuse and CHUNK * board.transfer_size or math.maxinteger
   local different, sectors, count = nil, {}, 0
   local seen, all = {}, 0
   for _, segment in ipairs(segments) do
@@ -224,6 +225,9 @@ end
 ---@param image table
 function M.verify(board, image)
   local segments = image.segments
+  if not dfu.fields(board).dfuse then -- its one memory starts at 0, wherever the image was for
+    segments = { { address = 0, bytes = segments[1].bytes } }
+  end
   local stats = dfu.fields(board).stats
   local total = 0
   for _, segment in ipairs(segments) do total = total + #segment.bytes end
@@ -303,6 +307,9 @@ end
 ---@param length integer bytes
 ---@return string
 function M.read(board, address, length)
+  if not dfu.fields(board).dfuse then -- only from 0, and whole
+    return board:read(address, length)
+  end
   local phase = progress.phase(board, "read", length, "bytes")
   local size = CHUNK * board.transfer_size
   local chunks = {}
@@ -315,11 +322,13 @@ function M.read(board, address, length)
   return table.concat(chunks)
 end
 
----The memory that a board starts its program from: the first and the last address.
+---The memory that a board starts its program from: the first and the last address. Nil for the last
+---in plain DFU, which does not say how much there is.
 ---@param board table
 ---@return integer first
----@return integer last
+---@return integer? last
 function M.main(board)
+  if not dfu.fields(board).dfuse then return 0 end
   local alt = board.alts[1]
   local segments = alt and alt.layout.segments or {}
   if not segments[1] then

@@ -1,10 +1,13 @@
 -- SPDX-License-Identifier: MIT
 -- Boards as tables for people and for programs: what `list` and `info` show.
 local dfu = require "dfu"
+local errors = require "moonflash.errors"
 local parts = require "moonflash.parts"
 local text = require "moonflash.text"
 
 local M = {}
+
+local MOST_OPTION_BYTES = 64
 
 -- Values that print as text, and are data in JSON.
 local function shown(data, render)
@@ -49,7 +52,7 @@ end
 local function alts_of(info)
   local alts = {}
   for i, alt in ipairs(info.alts) do
-    alts[i] = { number = alt.number, name = alt.layout.name, layout = alt.name }
+    alts[i] = { number = alt.number, name = alt.name, layout = alt.layout }
   end
   return alts
 end
@@ -106,6 +109,18 @@ local function memories(board)
   return "  " .. columns(rows):gsub("\n", "\n  ")
 end
 
+-- The option bytes, where the board has some and lets them be read: a few bytes, as hex.
+local function option_bytes(board)
+  for _, alt in ipairs(board.alts) do
+    local s = parts.is_option_bytes(alt.layout) and alt.layout.segments[1]
+    if s and s.readable and s.count * s.size <= MOST_OPTION_BYTES then
+      local bytes, err = errors.catch("board.protected", board.read, board, s.address,
+        s.count * s.size)
+      return err and "read protection is on" or text.bytes(bytes)
+    end
+  end
+end
+
 ---What an open board says of itself.
 ---@param board table
 ---@return table that prints as text
@@ -116,7 +131,8 @@ function M.details(board)
     product = board.product, manufacturer = board.manufacturer, version = board.version,
     found = board.found, transfer_size = board.transfer_size, alts = alts_of(info),
     family = part.family, early = part.early,
-    flash_size = parts.flash_size(info) }
+    flash_size = parts.flash_size(info),
+    option_bytes = board.mode == "dfu" and option_bytes(board) or nil }
   return shown(data, function()
     local lines = {
       ("%s  %04x:%04x  version %x.%02x  serial %s  at %s"):format(board.product or "no name",
@@ -129,6 +145,7 @@ function M.details(board)
         part.early and "before its poll time is over, as its ROM allows"
         or "when its poll time is over") or "of no known family: its poll times are obeyed",
       memories(board),
+      data.option_bytes and "option bytes: " .. data.option_bytes or nil,
     }
     return table.concat(lines, "\n")
   end)

@@ -4,15 +4,15 @@ local memory = require "moonflash.memory"
 
 local M = {}
 
-
 -- How a family is told from its main flash (the first run of sectors), in the order of asking.
 -- unit: the bytes of the smallest write. early: the ROM holds a GETSTATUS that comes before it is
--- done, so the announced time need not pass.
+-- done, so the announced time need not pass. irreversible: where the read-protection byte stands in
+-- the option bytes; 0xCC there (level 2) closes the chip for ever (RM0090 3.7).
 local families = {
   {
     -- F2/F4: four sectors of 16 KB. Early GETSTATUS: fwupd 2696, 6048, 6249; ST's own programmer
     -- asks at once (community.st.com 826688).
-    name = "STM32F2/F4", size = 16 * 1024, count = 4, unit = 1,
+    name = "STM32F2/F4", size = 16 * 1024, count = 4, unit = 1, irreversible = 0x1FFFC001,
     early = { vid = 0x0483, pid = 0xDF11, version = { [0x2100] = true, [0x2200] = true } },
   },
   {
@@ -63,19 +63,29 @@ function M.of(info)
     family = family and family.name,
     -- L4, G0, G4, WB program 8 bytes at a time; more bytes than needed do no harm elsewhere
     unit = family and family.unit or 8,
+    irreversible = family and family.irreversible,
     early = early and info.vid == early.vid and info.pid == early.pid
       and early.version[info.version] and info.product == ROM_PRODUCT or false,
   }
 end
 
--- Writing option bytes makes the chip load them, by a reset of its own (AN3156).
-local function is_option_bytes(layout)
+---Whether a memory is the option bytes: writing them makes the chip load them, by a reset of its
+---own (AN3156).
+---@param layout table
+---@return boolean
+function M.is_option_bytes(layout)
   return layout.name:lower():find("^option byte") ~= nil
 end
 
--- The F4's "Device Feature" says it can be erased, and can not (dfu-util 29343ce).
-local function is_device_feature(layout)
-  return layout.name:find("^Device Feature") ~= nil
+---Corrects what a layout says of itself and is known to be wrong.
+---@param layout table from memory.parse; it is changed
+---@return table layout
+function M.correct(layout)
+  -- The F4's "Device Feature" says it can be erased, and can not (dfu-util 29343ce).
+  if layout.name:find("^Device Feature") then
+    for _, s in ipairs(layout.segments) do s.erasable = false end
+  end
+  return layout
 end
 
 ---The runs of sectors of all alternate settings, for the primitives to check addresses by.
@@ -88,8 +98,8 @@ function M.regions(alts)
       regions[#regions + 1] = {
         alt = alt.number, address = s.address, size = s.size, count = s.count,
         readable = s.readable, writable = s.writable,
-        erasable = s.erasable and not is_device_feature(alt.layout),
-        resets = is_option_bytes(alt.layout),
+        erasable = s.erasable,
+        resets = M.is_option_bytes(alt.layout),
       }
     end
   end

@@ -180,14 +180,20 @@ local function done_text(stats)
   if stats.bytes_written > 0 then parts[#parts + 1] = "wrote " .. text.size(stats.bytes_written) end
   if stats.verified then parts[#parts + 1] = "verified" end
   if stats.unverified then parts[#parts + 1] = "NOT VERIFIED (" .. stats.unverified .. ")" end
-  if stats.left then parts[#parts + 1] = "left for " .. text.hex(stats.left) end
+  if stats.left == true then
+    parts[#parts + 1] = "left"
+  elseif stats.left then
+    parts[#parts + 1] = "left for " .. text.hex(stats.left)
+  end
   return table.concat(parts, ", ")
 end
 
 local function last_sentence(stats)
   local checked = stats.verified and "Verified. "
     or stats.unverified and "NOT VERIFIED: " .. stats.unverified .. ". " or ""
-  if stats.left then
+  if stats.left == true then
+    return checked .. "The board left DFU mode, to run its program."
+  elseif stats.left then
     return checked .. ("Told to start the program at %s; the board left."):format(
       text.hex(stats.left))
   elseif stats.bytes_written > 0 then
