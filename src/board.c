@@ -199,8 +199,7 @@ void board_give_up(struct board *board)
 
 void board_reset(struct board *board)
 {
-    board->handle->port->reset(board->handle);
-    board->left = true;
+    board->left = board->handle->port->reset(board->handle) != 0;
     board_lost(board);
 }
 

@@ -38,7 +38,7 @@ struct board {
 
     bool busy; /* an operation is under way */
     struct dfu_op op;
-    void (*ended)(void *arg, bool ok); /* called once for each operation, from the loop */
+    void (*ended)(void *arg, bool ok); /* called once for each operation */
     void *ended_arg;
 
     /* the action under way */
@@ -78,7 +78,9 @@ void board_reset(struct board *board);
 
 bool board_is_open(const struct board *board);
 
-/* Starts board->op (whose first group of fields is set), or a control transfer of the user's. */
+/* Starts board->op (whose first group of fields is set), or a control transfer of the user's.
+ * ended() comes from the loop, or from inside board_start and board_give_up where there is nothing
+ * to wait for.  It takes note, and no more: it starts nothing on the board, and closes nothing. */
 void board_start(struct board *board, void (*ended)(void *arg, bool ok), void *arg);
 void board_start_raw(struct board *board, const struct port_setup *setup,
                      void (*ended)(void *arg, bool ok), void *arg);

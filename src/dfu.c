@@ -19,7 +19,8 @@ enum { SET_ADDRESS = 0x21, ERASE = 0x41, READ_UNPROTECT = 0x92 };
 /* What was sent last, so that the answer is understood. */
 enum phase {
     AT_START,
-    AT_STATE,        /* GETSTATE */
+    AT_STATE, /* GETSTATE */
+    AT_STATE_WAIT,
     AT_ENTRY_STATUS, /* GETSTATUS on the way to dfuIDLE */
     AT_CLEAR,
     AT_ABORT,
@@ -146,6 +147,14 @@ static struct dfu_act fail_transfer(struct dfu_op *op, int result)
     }
 }
 
+/* bState as the board said it.  What DFU 1.1 does not name is never taken for DFU_UNKNOWN, which
+ * would be asked for again, and again. */
+static void heard_state(struct dfu_op *op, uint8_t state)
+{
+    op->state = state;
+    op->board->state = state < DFU_STATES ? state : DFU_STATES;
+}
+
 /* Takes in the six bytes of GETSTATUS.  False: they are not what the protocol has. */
 static bool read_status(struct dfu_op *op, int result)
 {
@@ -154,18 +163,18 @@ static bool read_status(struct dfu_op *op, int result)
     const uint8_t *b = op->board->buffer;
     op->status = b[0];
     op->poll = (double)(b[1] | b[2] << 8 | b[3] << 16) / 1000;
-    op->state = b[4];
-    op->board->state = op->state;
+    heard_state(op, b[4]);
     op->board->status = op->status;
     return true;
 }
 
-/* bwPollTimeout, as far as it can be true: boards announce 0, or hours. */
+/* bwPollTimeout, as far as it can be true: boards announce 0, or hours.  Never less than MIN_POLL,
+ * so that a clock that rounds comes to the limit all the same. */
 static double honest_poll(const struct dfu_op *op)
 {
     double left = op->limit - op->spent;
-    double poll = op->poll < MIN_POLL ? MIN_POLL : op->poll;
-    return poll < left ? poll : left > 0 ? left : 0;
+    double poll = op->poll < left ? op->poll : left;
+    return poll > MIN_POLL ? poll : MIN_POLL;
 }
 
 /* ---- exchanges ---- */
@@ -269,9 +278,12 @@ static struct dfu_act went_away(struct dfu_op *op, bool assumed)
     return done(op);
 }
 
+/* A board resets itself when all was written, not before. */
 static bool leaving_is_right(const struct dfu_op *op)
 {
-    return op->kind == DFU_READ_UNPROTECT || op->may_reset;
+    if (op->kind == DFU_READ_UNPROTECT)
+        return true;
+    return op->may_reset && op->stage == STAGE_BLOCK && op->done + op->block_length == op->length;
 }
 
 static struct dfu_act on_busy_status(struct dfu_op *op, int result, double elapsed)
@@ -323,6 +335,7 @@ static struct dfu_act on_dnload(struct dfu_op *op, int result)
         if (result < 0)
             return fail_transfer(op, result);
         op->board->state = DFU_MANIFEST_SYNC;
+        op->again = false; /* from here on: that an answer was lost */
         return ask(op, AT_MANIFEST, GETSTATUS, 6);
     }
     if (result < 0 || (size_t)result != op->block_length)
@@ -358,7 +371,8 @@ static struct dfu_act on_why(struct dfu_op *op, int result)
     case DFU_ERROR:
         return fail_status(op);
     case DFU_DNBUSY: /* it had stored the block, and executes it now */
-        op->phase = AT_FIRST_STATUS;
+        if (op->stage == STAGE_UPLOAD || op->stage == STAGE_MANIFEST)
+            return fail(op, DFU_FAIL_STATE);
         return pause_for(op, AT_BUSY_WAIT, honest_poll(op));
     case DFU_IDLE:
     case DFU_DNLOAD_IDLE:
@@ -449,6 +463,10 @@ static bool recover(struct dfu_op *op, struct dfu_act *act)
     default:
         break;
     }
+    if (board->state >= DFU_STATES) {
+        *act = fail(op, DFU_FAIL_STATE);
+        return true;
+    }
     op->state = board->state;
     if (op->clears++ >= MAX_CLEARS) {
         *act = fail(op, board->state == DFU_ERROR ? DFU_FAIL_STATUS : DFU_FAIL_STATE);
@@ -456,11 +474,9 @@ static bool recover(struct dfu_op *op, struct dfu_act *act)
         /* CLRSTATUS only here: elsewhere it puts a ROM into dfuERROR, or is stalled (C5) */
         *act = board->status == DFU_UNKNOWN ? ask(op, AT_ENTRY_STATUS, GETSTATUS, 6)
                                             : ask(op, AT_CLEAR, CLRSTATUS, 0);
-    } else if (board->state < DFU_STATES) {
+    } else {
         /* dfuDNLOAD-SYNC, dfuMANIFEST-SYNC: GETSTATUS would execute what is stored */
         *act = ask(op, AT_ABORT, ABORT, 0);
-    } else {
-        *act = fail(op, DFU_FAIL_STATE);
     }
     return true;
 }
@@ -470,9 +486,11 @@ static struct dfu_act on_entry(struct dfu_op *op, int result)
     struct dfu_board *board = op->board;
     switch ((enum phase)op->phase) {
     case AT_STATE:
+        if (result == PORT_STALL && op->kind != DFU_GET_STATE && op->spent < op->limit)
+            return pause_for(op, AT_STATE_WAIT, ENTRY_POLL); /* it is busy: L4 and others */
         if (result != 1)
             return fail_transfer(op, result);
-        board->state = op->state = board->buffer[0];
+        heard_state(op, board->buffer[0]);
         board->status = DFU_UNKNOWN;
         if (op->kind == DFU_GET_STATE)
             return done(op);
@@ -505,6 +523,8 @@ static struct dfu_act on_entry(struct dfu_op *op, int result)
         board->alt = op->alt;
         board->has_base = false;
         return advance(op);
+    case AT_STATE_WAIT:
+        return ask(op, AT_STATE, GETSTATE, 1);
     default: /* AT_ENTRY_WAIT */
         return ask_busy(op, AT_ENTRY_STATUS);
     }
@@ -562,9 +582,11 @@ static struct dfu_act write_next(struct dfu_op *op)
     struct dfu_board *board = op->board;
     if (board->state == DFU_UPLOAD_IDLE)
         return ask(op, AT_ABORT, ABORT, 0);
+    if (op->done == op->length) { /* plain DFU: a block of its own, after a short one as well */
+        size_t blocks = (op->length + board->transfer_size - 1) / board->transfer_size;
+        return send_block(op, STAGE_MANIFEST, (uint16_t)blocks, 0);
+    }
     int64_t block = next_block(op);
-    if (op->done == op->length)
-        return send_block(op, STAGE_MANIFEST, (uint16_t)block, 0);
     if (block < 0)
         return send_command(op, STAGE_ADDRESS, SET_ADDRESS, op->address + (uint32_t)op->done, 5);
     size_t left = op->length - op->done;
@@ -612,7 +634,10 @@ static struct dfu_act advance(struct dfu_op *op)
         return act;
 
     bool other_alt = !op->any_alt && board->several_alts && board->alt != op->alt;
-    bool from_idle = other_alt || op->kind == DFU_TO_IDLE ||
+    /* plain DFU counts from dfuIDLE: there are devices that take no notice of block numbers */
+    bool first_block =
+        !board->dfuse && op->done == 0 && (op->kind == DFU_READ || op->kind == DFU_WRITE);
+    bool from_idle = other_alt || first_block || op->kind == DFU_TO_IDLE ||
                      ((op->kind == DFU_COMMANDS || op->kind == DFU_UPLOAD_BLOCK) &&
                       board->state == DFU_DNLOAD_IDLE) ||
                      (op->kind == DFU_COMMANDS && board->state == DFU_UPLOAD_IDLE);
@@ -654,6 +679,8 @@ static struct dfu_act on_single(struct dfu_op *op, int result)
 struct dfu_act dfu_start(struct dfu_op *op)
 {
     op->phase = AT_START;
+    if (op->board->state >= DFU_STATES)
+        op->board->state = DFU_UNKNOWN; /* what it said made no sense: it is asked anew */
     switch (op->kind) {
     case DFU_GET_STATUS:
         return ask_busy(op, AT_SINGLE);
@@ -674,6 +701,8 @@ struct dfu_act dfu_step(struct dfu_op *op, int result, double elapsed)
 {
     op->spent += elapsed;
     if (op->cancelled) {
+        if (op->phase == AT_SELECT && result >= 0)
+            op->board->alt = op->alt;
         if (result == PORT_CANCELLED || result == PORT_GONE || op->phase == AT_STATE)
             op->board->state = DFU_UNKNOWN;
         else if (op->phase == AT_DNLOAD && result >= 0)

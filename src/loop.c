@@ -6,6 +6,7 @@
 #include <math.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/time.h>
@@ -34,7 +35,7 @@ struct loop {
 /* All that a signal handler can reach: the one global state of moonflash. */
 static struct {
     volatile sig_atomic_t pipe;
-    volatile sig_atomic_t caught;      /* signals that the loop has not told of yet */
+    atomic_int caught;                 /* signals that the loop has not told of yet */
     volatile sig_atomic_t interrupted; /* SIGINT came before: the next one kills */
     void (*tick)(void);
 } signals = { -1, 0, 0, NULL };
@@ -75,7 +76,8 @@ static void release_signals(void)
     signal(SIGVTALRM, SIG_DFL);
     signals.pipe = -1;
     signals.tick = NULL;
-    signals.caught = signals.interrupted = 0;
+    signals.interrupted = 0;
+    signals.caught = 0;
 }
 
 void loop_free(struct loop *loop)
@@ -162,6 +164,7 @@ void loop_watch(struct loop *loop, struct loop_watch *watch)
     if (watch->watched)
         return;
     watch->next = loop->watches;
+    watch->index = 0;
     loop->watches = watch;
     watch->watched = true;
 }
@@ -211,7 +214,7 @@ static void on_signal(int signal_number)
         signals.interrupted = 1;
     }
     if (signal_number != SIGCHLD)
-        signals.caught = signals.caught + 1;
+        atomic_fetch_add(&signals.caught, 1);
     unsigned char byte = (unsigned char)signal_number;
     if (write((int)signals.pipe, &byte, 1) < 0) {
         /* the pipe is full: the loop has enough to wake up for */
@@ -281,7 +284,7 @@ static void hear_signals(struct loop *loop)
         if (bytes[i] == SIGCHLD) {
             reap_children(loop);
         } else {
-            signals.caught = signals.caught - 1;
+            atomic_fetch_sub(&signals.caught, 1);
             loop->heard(loop->heard_arg, bytes[i]);
         }
     }
@@ -305,15 +308,18 @@ static bool run_jobs(struct loop *loop)
     return any;
 }
 
+/* The same holds for timers: one may set itself for "now", and virtual time stands still. */
 static bool fire_timers(struct loop *loop)
 {
     double now = loop_now(loop);
-    bool any = false;
-    while (loop->timers && loop->timers->at <= now) {
+    size_t n = 0;
+    for (struct loop_timer *timer = loop->timers; timer && timer->at <= now; timer = timer->next)
+        n++;
+    bool any = n > 0;
+    for (; n > 0 && loop->timers && loop->timers->at <= now; n--) {
         struct loop_timer *timer = loop->timers;
         loop_timer_cancel(loop, timer);
         timer->fire(timer->arg);
-        any = true;
     }
     return any;
 }
@@ -332,22 +338,24 @@ static size_t fill_fds(struct loop *loop)
     }
     loop->fds[0] = (struct pollfd){ .fd = loop->pipe[0], .events = POLLIN };
     n = 1;
-    for (struct loop_watch *watch = loop->watches; watch; watch = watch->next)
+    for (struct loop_watch *watch = loop->watches; watch; watch = watch->next) {
+        watch->index = n;
         loop->fds[n++] = (struct pollfd){ .fd = watch->fd, .events = watch->events };
+    }
     return n;
 }
 
-/* A callback may take away any watch, so each is looked up again by its file descriptor. */
+/* A callback may take away any watch, add some, or take a turn of its own, which polls anew: so
+ * each is looked up again by its index, and told once. */
 static void dispatch_fds(struct loop *loop, size_t n)
 {
     if (loop->fds[0].revents)
         hear_signals(loop);
     for (size_t i = 1; i < n; i++) {
         short events = loop->fds[i].revents;
-        if (!events)
-            continue;
-        struct loop_watch *watch = loop->watches;
-        while (watch && (watch->fd != loop->fds[i].fd || !(events & (watch->events | ~POLLOUT))))
+        loop->fds[i].revents = 0;
+        struct loop_watch *watch = events ? loop->watches : NULL;
+        while (watch && watch->index != i)
             watch = watch->next;
         if (watch)
             watch->ready(watch->arg, events);
@@ -373,9 +381,9 @@ static void advance_clock(struct loop *loop, double slept, bool idle)
     if (!loop->is_virtual || !loop->timers || loop->jobs)
         return;
     double next = loop->timers->at;
-    if (idle)
+    if (idle || loop->now + slept > next)
         loop->now = next > loop->now ? next : loop->now;
-    else if (loop->now + slept < next)
+    else
         loop->now += slept;
 }
 

@@ -10,6 +10,7 @@
 #define LOOP_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
 
 struct loop;
@@ -38,6 +39,7 @@ struct loop_watch {
     int fd;
     short events;
     struct loop_watch *next;
+    size_t index; /* among what poll(2) was asked for; 0: it was not */
     bool watched;
 };
 

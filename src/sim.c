@@ -600,3 +600,10 @@ bool sim_flash_changed(struct sim *sim, double now, size_t *first, size_t *last)
     mem->changed = mem->changed_end;
     return true;
 }
+
+void sim_flashed(struct sim *sim, double now, struct sim_flashed *sum)
+{
+    settle(sim, now);
+    simmem_add_flashed(sum, &sim->mem.flashed);
+    sim->mem.flashed = (struct sim_flashed){ .written = 0 };
+}

@@ -128,4 +128,14 @@ uint8_t *sim_flash(struct sim *sim, double now, uint32_t *address, size_t *lengt
 /* True when the main flash changed since the last call: offsets first..last, at the widest. */
 bool sim_flash_changed(struct sim *sim, double now, size_t *first, size_t *last);
 
+/* What was done to the main flash: bytes programmed and erased, and the addresses that the bytes
+ * programmed (if there are none: those erased) lie within. */
+struct sim_flashed {
+    uint64_t written, erased;
+    uint32_t first, last;
+};
+
+/* Adds what was done since the last call. */
+void sim_flashed(struct sim *sim, double now, struct sim_flashed *sum);
+
 #endif

@@ -217,6 +217,30 @@ void simmem_mark(struct simmem *mem, size_t offset, size_t length)
     }
 }
 
+/* Programming says where; erasing, only as long as nothing was programmed. */
+void simmem_add_flashed(struct sim_flashed *sum, const struct sim_flashed *more)
+{
+    bool fresh = sum->written == 0 && (sum->erased == 0 || more->written > 0);
+
+    if (more->written == 0 && more->erased == 0) {
+        return;
+    }
+    if (fresh || (more->written > 0) == (sum->written > 0)) {
+        sum->first = fresh || more->first < sum->first ? more->first : sum->first;
+        sum->last = fresh || more->last > sum->last ? more->last : sum->last;
+    }
+    sum->written += more->written;
+    sum->erased += more->erased;
+}
+
+static void note_flashed(struct simmem *mem, uint32_t offset, uint32_t written, uint32_t erased)
+{
+    uint32_t first = mem->kind->memories[0].address + offset;
+    struct sim_flashed more = { written, erased, first, first + written + erased - 1 };
+
+    simmem_add_flashed(&mem->flashed, &more);
+}
+
 static bool is_protected(const struct simmem *mem, uint32_t offset)
 {
     struct sim_sector sector;
@@ -239,6 +263,7 @@ static void erase_raw(struct simmem *mem, uint32_t offset, uint32_t length, doub
         flash[offset + i] |= (uint8_t)(0x5A + 37 * (i & 3));
     }
     simmem_mark(mem, offset, done + 4 < length ? done + 4 : length);
+    note_flashed(mem, offset, 0, done);
 }
 
 /* A mass erase is all or nothing: one protected sector stops it (RM0090). */
@@ -259,6 +284,7 @@ static void program_flash(struct simmem *mem, uint32_t offset, const uint8_t *da
         if (!is_protected(mem, offset + i)) {
             mem->bytes[0][offset + i] &= data[i];
             simmem_mark(mem, offset + i, 1);
+            note_flashed(mem, offset + i, 1, 0);
         }
     }
 }

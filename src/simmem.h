@@ -17,6 +17,7 @@ struct simmem {
     uint32_t wrp;                     /* loaded at the last start */
     size_t changed;                   /* the main flash changed from this offset ... */
     size_t changed_end;               /* ... to this one; nothing, if they are equal */
+    struct sim_flashed flashed;       /* not told yet */
 };
 
 /* Erased memories, protected as the options say.  False: no memory. */
@@ -47,6 +48,9 @@ void simmem_erase(struct simmem *mem, uint32_t offset, uint32_t length, double f
 
 /* Takes read protection off: erases flash (all of it, protected or not) and RAM first. */
 void simmem_unprotect(struct simmem *mem, double fraction);
+
+/* Adds what was done to the main flash to what is known. */
+void simmem_add_flashed(struct sim_flashed *sum, const struct sim_flashed *more);
 
 /* Notes that [offset, offset + length) of the main flash is not what it was. */
 void simmem_mark(struct simmem *mem, size_t offset, size_t length);

@@ -26,6 +26,8 @@ struct simboard {
     int file; /* -1: the flash is not kept */
     bool file_is_whole, file_failed;
     bool removed;
+    double ready_at; /* when it has answered the last request, also if nobody waited for it */
+    unsigned ready_generation;
     struct simhandle *handles;
     struct simboard *next;
 };
@@ -145,6 +147,8 @@ static int port_result(int result)
         return PORT_STALL;
     case SIM_GONE:
         return PORT_GONE;
+    case SIM_HANG:
+        return PORT_TIMEOUT;
     default:
         return result;
     }
@@ -160,12 +164,17 @@ static void simport_submit(struct port_handle *head, struct port_transfer *trans
         finish_at(handle, now, board->file_failed ? PORT_IO : PORT_GONE);
         return;
     }
-    double start = board->bus && board->bus->free_at > now ? board->bus->free_at : now;
+    double bus_at = board->bus && board->bus->free_at > now ? board->bus->free_at : now;
+    unsigned generation = sim_generation(board->sim);
+    bool held = board->ready_generation == generation && board->ready_at > bus_at;
+    double start = held ? board->ready_at : bus_at;
     struct sim_setup setup = { transfer->setup.type, transfer->setup.request, transfer->setup.value,
                                transfer->setup.index, transfer->setup.length };
     struct sim_answer answer = sim_control(board->sim, start, &setup, transfer->data);
     if (board->bus)
-        board->bus->free_at = start + answer.wire;
+        board->bus->free_at = bus_at + answer.wire;
+    board->ready_at = start + answer.seconds;
+    board->ready_generation = generation;
     keep_flash(board);
 
     double end = start + answer.seconds;

@@ -12,6 +12,8 @@
 struct loop;
 struct simboard; /* a simulated board with what stands around it: file, bus, who has it open */
 
+/* Of its handles more can be asked than port.h promises: they may be closed while a transfer is in
+ * flight, whose done() is then never called. */
 struct port *simport_new(struct loop *loop);
 
 /* Makes a board that answers at `path`.  flash_file: where its flash is kept, or NULL; bus: a
