@@ -7,22 +7,35 @@
 #include <lauxlib.h>
 #include <lualib.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* ---- pcall, xpcall ---- */
 
-/* context: twice the number of values below the results, plus 1 if the task was being cancelled
- * already when the call began (this is clean-up, whose own errors are caught as ever). */
+static bool is_unwinding(lua_State *L)
+{
+    struct task *task = task_current(L);
+    return task && task_unwinding(task);
+}
+
+/* A call that catches errors has caught the one on the top: raises the task's cancellation, if
+ * that is what came or should have come.  A call that began during the clean-up (`cleaning`) is
+ * part of it, and its other errors are caught as ever. [-0, +0, v] */
+static void let_cancellation_pass(lua_State *L, bool cleaning)
+{
+    if (!is_unwinding(L))
+        return;
+    task_push_cancellation(L, task_current(L));
+    if (!cleaning || lua_rawequal(L, -1, -2))
+        lua_error(L);
+    lua_pop(L, 1);
+}
+
+/* context: twice the number of values below the results, plus 1 if it began during clean-up */
 static int protected_call_ended(lua_State *L, int status, lua_KContext context)
 {
     if (status == LUA_OK || status == LUA_YIELD)
         return lua_gettop(L) - (int)(context / 2);
-    struct task *task = task_current(L);
-    if (task && task_unwinding(task)) {
-        task_push_cancellation(L, task);
-        if (!(context & 1) || lua_rawequal(L, -1, -2))
-            return lua_error(L);
-        lua_pop(L, 1);
-    }
+    let_cancellation_pass(L, context & 1);
     lua_pushboolean(L, 0);
     lua_pushvalue(L, -2);
     return 2;
@@ -30,8 +43,7 @@ static int protected_call_ended(lua_State *L, int status, lua_KContext context)
 
 static lua_KContext call_context(lua_State *L, int below)
 {
-    struct task *task = task_current(L);
-    return below * 2 + (task && task_unwinding(task));
+    return below * 2 + is_unwinding(L);
 }
 
 static int base_pcall(lua_State *L)
@@ -47,9 +59,8 @@ static int base_pcall(lua_State *L)
 /* The user's message handler does not get to see a cancellation, nor to change it. */
 static int handle_message(lua_State *L)
 {
-    struct task *task = task_current(L);
-    if (task && task_unwinding(task)) {
-        task_push_cancellation(L, task);
+    if (is_unwinding(L)) {
+        task_push_cancellation(L, task_current(L));
         if (lua_rawequal(L, -1, 1))
             return 1;
         lua_pop(L, 1);
@@ -91,25 +102,60 @@ static bool is_waiting(lua_State *co)
            lua_touserdata(co, -1) == TASK_WAITS;
 }
 
-static bool can_resume(lua_State *L, lua_State *co, int arguments, const char **why)
+/* As Lua's own, but that a coroutine in which a task waits is not one to be resumed. */
+static const char *status_of(lua_State *L, lua_State *co)
 {
     lua_Debug ar;
-    *why = NULL;
+    if (L == co)
+        return "running";
+    if (lua_status(co) == LUA_YIELD)
+        return is_waiting(co) ? "normal" : "suspended";
+    if (lua_status(co) != LUA_OK)
+        return "dead";
+    if (lua_getstack(co, 0, &ar))
+        return "normal";
+    return lua_gettop(co) == 0 ? "dead" : "suspended";
+}
+
+/* NULL, or why it can't be resumed. */
+static const char *resume_fault(lua_State *L, lua_State *co, int arguments)
+{
+    const char *status = status_of(L, co);
     if (is_waiting(co))
-        *why = "cannot resume a coroutine that waits for a board";
-    else if (lua_status(co) == LUA_OK && (lua_gettop(co) == 0 || co == L))
-        *why = co == L ? "cannot resume non-suspended coroutine" : "cannot resume dead coroutine";
-    else if (lua_status(co) == LUA_OK && lua_getstack(co, 0, &ar))
-        *why = "cannot resume non-suspended coroutine";
-    else if (!lua_checkstack(co, arguments))
-        *why = "too many arguments to resume";
-    return !*why;
+        return "cannot resume a coroutine in which a task waits";
+    if (strcmp(status, "dead") == 0)
+        return "cannot resume dead coroutine";
+    if (strcmp(status, "suspended") != 0)
+        return "cannot resume non-suspended coroutine";
+    return lua_checkstack(co, arguments) ? NULL : "too many arguments to resume";
+}
+
+/* Closes it: its <close> variables run, and can't yield.  True; or false, and the error is on
+ * the top of L. [-0, +(0|1), -] */
+static bool reset(lua_State *L, lua_State *co)
+{
+    lua_State *before = task_running(co); /* so that one that never ends can be stopped */
+    int status = lua_resetthread(co);
+    task_running(before);
+    if (status == LUA_OK)
+        return true;
+    lua_xmove(co, L, 1);
+    return false;
+}
+
+/* The same for one that died of the error on the top of L; another may take its place. */
+static void reset_dead(lua_State *L, lua_State *co)
+{
+    if (lua_status(co) == LUA_OK || lua_status(co) == LUA_YIELD)
+        return;          /* it was not the coroutine that failed */
+    lua_xmove(L, co, 1); /* where it is looked for */
+    reset(L, co);
 }
 
 /* Lets `co` run until it ends, fails or yields something of its own.  Returns the number of
  * values that it gave, or -1 with the error on the top of L.  Where the task waits in it, this
  * yields, and does not return: `k` goes on. */
-static int drive(lua_State *L, lua_State *co, int arguments, lua_KFunction k)
+static int drive(lua_State *L, lua_State *co, int arguments, lua_KContext context, lua_KFunction k)
 {
     for (;;) {
         int results;
@@ -119,9 +165,9 @@ static int drive(lua_State *L, lua_State *co, int arguments, lua_KFunction k)
         if (status == LUA_YIELD && is_waiting(co)) {
             if (lua_isyieldable(L)) {
                 lua_pushlightuserdata(L, TASK_WAITS);
-                return lua_yieldk(L, 1, 0, k);
+                return lua_yieldk(L, 1, context, k);
             }
-            task_pump(L, task_waits_for(task_current(L)));
+            task_pump(L);
             lua_pop(co, 1);
             arguments = 0;
             continue;
@@ -140,42 +186,40 @@ static int drive(lua_State *L, lua_State *co, int arguments, lua_KFunction k)
     }
 }
 
-static int resume_results(lua_State *L, int n)
+/* A cancellation goes on in whoever resumed it, when the coroutine's <close> variables have run. */
+static int resume_results(lua_State *L, int n, bool cleaning)
 {
-    struct task *task = task_current(L);
-    if (n < 0 && task && task_unwinding(task)) {
-        task_push_cancellation(L, task);
-        if (lua_rawequal(L, -1, -2))
-            return lua_error(L);
-        lua_pop(L, 1);
-    }
+    if (n < 0 && is_unwinding(L) && !cleaning)
+        reset_dead(L, lua_tothread(L, 1));
+    if (n < 0)
+        let_cancellation_pass(L, cleaning);
     lua_pushboolean(L, n >= 0);
     int values = n < 0 ? 1 : n;
     lua_insert(L, -(values + 1));
     return values + 1;
 }
 
-static int resume_goes_on(lua_State *L, int status, lua_KContext context)
+static int resume_goes_on(lua_State *L, int status, lua_KContext cleaning)
 {
     (void)status;
-    (void)context;
     lua_State *co = lua_tothread(L, 1);
-    lua_pop(co, 1);
-    return resume_results(L, drive(L, co, 0, resume_goes_on));
+    lua_pop(co, 1); /* TASK_WAITS */
+    return resume_results(L, drive(L, co, 0, cleaning, resume_goes_on), cleaning);
 }
 
 static int base_resume(lua_State *L)
 {
     lua_State *co = check_coroutine(L);
-    const char *why;
     int arguments = lua_gettop(L) - 1;
-    if (!can_resume(L, co, arguments, &why)) {
+    const char *fault = resume_fault(L, co, arguments);
+    if (fault) {
         lua_pushboolean(L, 0);
-        lua_pushstring(L, why);
+        lua_pushstring(L, fault);
         return 2;
     }
+    bool cleaning = is_unwinding(L);
     lua_xmove(L, co, arguments);
-    return resume_results(L, drive(L, co, arguments, resume_goes_on));
+    return resume_results(L, drive(L, co, arguments, cleaning, resume_goes_on), cleaning);
 }
 
 /* An error in a wrapped coroutine goes on in the caller, with the position of the call. */
@@ -183,14 +227,7 @@ static int wrap_results(lua_State *L, lua_State *co, int n)
 {
     if (n >= 0)
         return n;
-    if (lua_status(co) != LUA_OK && lua_status(co) != LUA_YIELD) {
-        lua_pushvalue(L, -1);
-        lua_xmove(L, co, 1); /* lua_resetthread looks for the error there */
-        if (lua_resetthread(co) != LUA_OK) {
-            lua_pop(L, 1);
-            lua_xmove(co, L, 1);
-        }
-    }
+    reset_dead(L, co);
     if (lua_type(L, -1) == LUA_TSTRING) {
         luaL_where(L, 1);
         lua_insert(L, -2);
@@ -204,19 +241,19 @@ static int wrap_goes_on(lua_State *L, int status, lua_KContext context)
     (void)status;
     (void)context;
     lua_State *co = lua_tothread(L, lua_upvalueindex(1));
-    lua_pop(co, 1);
-    return wrap_results(L, co, drive(L, co, 0, wrap_goes_on));
+    lua_pop(co, 1); /* TASK_WAITS */
+    return wrap_results(L, co, drive(L, co, 0, 0, wrap_goes_on));
 }
 
 static int call_wrapped(lua_State *L)
 {
     lua_State *co = lua_tothread(L, lua_upvalueindex(1));
-    const char *why;
     int arguments = lua_gettop(L);
-    if (!can_resume(L, co, arguments, &why))
-        return luaL_error(L, "%s", why);
+    const char *fault = resume_fault(L, co, arguments);
+    if (fault)
+        return luaL_error(L, "%s", fault);
     lua_xmove(L, co, arguments);
-    return wrap_results(L, co, drive(L, co, arguments, wrap_goes_on));
+    return wrap_results(L, co, drive(L, co, arguments, 0, wrap_goes_on));
 }
 
 static int base_create(lua_State *L)
@@ -256,17 +293,27 @@ static int base_running(lua_State *L)
     return 2;
 }
 
-/* Guards Lua's own (upvalue 1) against coroutines whose task waits in them. */
+static int base_status(lua_State *L)
+{
+    lua_pushstring(L, status_of(L, check_coroutine(L)));
+    return 1;
+}
+
 static int base_close(lua_State *L)
 {
     lua_State *co = check_coroutine(L);
-    if (is_waiting(co))
-        return luaL_error(L, "cannot close a coroutine that waits for a board");
-    lua_settop(L, 1);
-    lua_pushvalue(L, lua_upvalueindex(1));
-    lua_insert(L, 1);
-    lua_call(L, 1, LUA_MULTRET);
-    return lua_gettop(L);
+    const char *status = status_of(L, co);
+    if (strcmp(status, "dead") != 0 && strcmp(status, "suspended") != 0)
+        return luaL_error(L, "cannot close a %s coroutine", status);
+    bool cleaning = is_unwinding(L);
+    if (reset(L, co)) {
+        lua_pushboolean(L, 1);
+        return 1;
+    }
+    let_cancellation_pass(L, cleaning);
+    lua_pushboolean(L, 0);
+    lua_insert(L, -2);
+    return 2;
 }
 
 /* ---- os.exit ---- */
@@ -282,6 +329,8 @@ static const luaL_Reg coroutine_functions[] = {
     { "create", base_create },
     { "wrap", base_wrap },
     { "resume", base_resume },
+    { "status", base_status },
+    { "close", base_close },
     { "yield", base_yield },
     { "running", base_running },
     { "isyieldable", base_isyieldable },
@@ -296,9 +345,6 @@ void base_open(lua_State *L)
     lua_setglobal(L, "xpcall");
     lua_getglobal(L, "coroutine");
     luaL_setfuncs(L, coroutine_functions, 0);
-    lua_getfield(L, -1, "close");
-    lua_pushcclosure(L, base_close, 1);
-    lua_setfield(L, -2, "close");
     lua_getglobal(L, "os");
     lua_pushcfunction(L, base_exit);
     lua_setfield(L, -2, "exit");

@@ -4,8 +4,7 @@
 
 #include <lua.h>
 
-/* Registers class Board. The module `dfu` is made of it by lua/moonflash/boards.lua, through the
- * private functions that this pushes. [-0, +1, m] */
-int luaopen_link(lua_State *L);
+/* Makes class Board, and pushes the table of its methods. [-0, +1, m] */
+void board_class(lua_State *L);
 
 #endif

@@ -14,6 +14,7 @@
 
 #include "error.h"
 #include "host.h"
+#include "lusbip.h"
 #include "simport.h"
 
 #define SIM_TYPE  "sim.Sim"
@@ -23,6 +24,7 @@ struct box {
     struct simboard *board; /* NULL: closed */
 };
 
+/* Called last, when nothing follows that allocates: a finalizer may close the board. */
 static struct simboard *check_board(lua_State *L)
 {
     struct box *box = luaL_checkudata(L, 1, SIM_TYPE);
@@ -41,12 +43,12 @@ static uint32_t check_address(lua_State *L, int index)
 /*** sim:peek(address, length) --> string: what stands there, without any effect on the board. */
 static int sim_l_peek(lua_State *L)
 {
-    struct simboard *board = check_board(L);
     uint32_t address = check_address(L, 2);
     lua_Integer length = luaL_checkinteger(L, 3);
     luaL_argcheck(L, length >= 0 && length <= PEEK_MOST, 3, "length out of range");
     luaL_Buffer buffer;
     uint8_t *bytes = (uint8_t *)luaL_buffinitsize(L, &buffer, (size_t)length);
+    struct simboard *board = check_board(L);
     if (!sim_peek(simboard_sim(board), simboard_now(board), address, bytes, (size_t)length))
         return luaL_error(L, "no memory of the simulated board holds all of that");
     luaL_pushresultsize(&buffer, (size_t)length);
@@ -56,10 +58,10 @@ static int sim_l_peek(lua_State *L)
 /*** sim:poke(address, bytes): sets it, as if by magic. */
 static int sim_l_poke(lua_State *L)
 {
-    struct simboard *board = check_board(L);
     uint32_t address = check_address(L, 2);
     size_t length;
     const char *bytes = luaL_checklstring(L, 3, &length);
+    struct simboard *board = check_board(L);
     if (!sim_poke(simboard_sim(board), simboard_now(board), address, (const uint8_t *)bytes,
                   length))
         return luaL_error(L, "no memory of the simulated board holds all of that");
@@ -91,7 +93,6 @@ static bool parse_when(const char *text, struct sim_when *when)
  * number of a class request from now on the board's count, or "write 0x08004000". */
 static int sim_l_fault(lua_State *L)
 {
-    struct simboard *board = check_board(L);
     struct sim_when when = { 0 };
     enum sim_fault fault;
     luaL_argcheck(L, sim_fault_by_name(luaL_checkstring(L, 2), &fault), 2,
@@ -104,7 +105,7 @@ static int sim_l_fault(lua_State *L)
         luaL_argcheck(L, parse_when(luaL_checkstring(L, 3), &when), 3,
                       "a request number, or \"write 0x08004000\"");
     }
-    if (!sim_add_fault(simboard_sim(board), fault, &when))
+    if (!sim_add_fault(simboard_sim(check_board(L)), fault, &when))
         return luaL_error(L, "too many faults");
     return 0;
 }
@@ -163,8 +164,11 @@ static int push_started(lua_State *L, const struct sim_start *start)
 
 static int sim_l_index(lua_State *L)
 {
-    struct simboard *board = check_board(L);
     const char *key = luaL_checkstring(L, 2);
+    lua_pushvalue(L, lua_upvalueindex(1));
+    if (lua_getfield(L, -1, key) != LUA_TNIL)
+        return 1;
+    struct simboard *board = check_board(L);
     if (strcmp(key, "path") == 0) {
         lua_pushstring(L, simboard_path(board));
         return 1;
@@ -175,10 +179,7 @@ static int sim_l_index(lua_State *L)
     }
     if (strcmp(key, "started") == 0)
         return push_started(L, sim_started(simboard_sim(board)));
-    lua_pushvalue(L, lua_upvalueindex(1));
-    if (lua_getfield(L, -1, key) == LUA_TNIL)
-        return luaL_error(L, "a Sim has no '%s'", key);
-    return 1;
+    return luaL_error(L, "a Sim has no '%s'", key);
 }
 
 static int sim_l_tostring(lua_State *L)
@@ -292,5 +293,6 @@ int luaopen_sim(lua_State *L)
     lua_setfield(L, -2, "__index");
     lua_pop(L, 1);
     luaL_newlib(L, sim_lib);
+    lusbip_open(L);
     return 1;
 }

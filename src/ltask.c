@@ -15,8 +15,11 @@
 #define TASK_TYPE "task.Task"
 #define GRACE     5.0 /* seconds of clean-up after a cancellation */
 
+/* Seconds that a turn takes on the virtual clock: who polls with sleep(0) sees time pass. */
+#define VIRTUAL_TURN 1e-5
+
 /* User values of a Task. */
-enum { TASK_THREAD = 1, TASK_TAG, TASK_TRACEBACK };
+enum { TASK_THREAD = 1, TASK_TAG, TASK_TRACEBACK, TASK_RESULTS };
 
 enum cancel { NOT_CANCELLED, CANCEL_PENDING, CANCEL_RAISED };
 
@@ -30,11 +33,14 @@ struct task {
     struct task *next_ready; /* of those that can go on */
     int arguments;           /* on its stack, for the first resume */
     bool started, ready, finished, failed, joined, supervisor;
+    int results;        /* how many: in its user value */
+    unsigned failed_as; /* the how-manieth failure it was */
     struct wait *waiting;
     struct join *joins; /* who waits for its end */
     enum cancel cancel;
     int cancellation; /* registry reference of what is raised */
     bool excused;     /* it was told to end: failing so is no failure */
+    bool clean_up;    /* made by one that was being cancelled: it has that one's time */
     double grace_ends;
     struct loop_timer grace, deadline;
     double allowed; /* seconds, of the deadline */
@@ -54,8 +60,9 @@ struct tasks {
     struct task *all;
     struct task *ready, **ready_tail;
     struct task *current;
-    struct join settle; /* the supervisor waits for all others (target is NULL) */
+    struct wait settle; /* a supervisor waits for all others */
     bool settling;
+    unsigned failures; /* so far */
 };
 
 /* The watchdog's view, from signal context: which coroutine is running, and for how many ticks
@@ -65,7 +72,7 @@ static struct {
     volatile sig_atomic_t ticks;
 } watchdog;
 
-static void task_cancel(struct task *task, int error_index);
+static bool cancel_with(struct task *task, const char *code, const char *message);
 
 /* ---- bookkeeping ---- */
 
@@ -87,11 +94,6 @@ bool task_is_base(struct task *task, lua_State *L)
 bool task_unwinding(struct task *task)
 {
     return task->cancel == CANCEL_RAISED;
-}
-
-const struct wait *task_waits_for(struct task *task)
-{
-    return task->waiting;
 }
 
 void task_push_cancellation(lua_State *L, struct task *task)
@@ -126,6 +128,23 @@ void wait_done(struct wait *w)
         make_ready(w->task);
 }
 
+/* Moves what the coroutine left on its stack into the task: whoever else holds the coroutine may
+ * do with it what he likes. */
+static void keep_results(struct task *task)
+{
+    lua_State *L = task->owner->L;
+    luaL_checkstack(L, 3, NULL);
+    task->results = lua_gettop(task->co);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, task->box);
+    lua_createtable(L, task->results, 0);
+    for (int i = task->results; i > 0; i--) {
+        lua_xmove(task->co, L, 1);
+        lua_rawseti(L, -2, i);
+    }
+    lua_setiuservalue(L, -2, TASK_RESULTS);
+    lua_pop(L, 1);
+}
+
 /* Forgets a task: what is left is the user's handle, if there is one. */
 static void let_go(struct task *task)
 {
@@ -145,7 +164,8 @@ static bool is_unreported(const struct task *task)
     return task->finished && task->failed && !task->joined && !task->excused;
 }
 
-/* Whether the supervisor is alone; if one of the others failed unheard, the rest is told to end. */
+/* Ends the supervisor's wait when it is alone.  If one of the others failed unheard, the rest is
+ * told to end, and that is no failure of theirs. */
 static void check_settled(struct tasks *tasks)
 {
     if (!tasks->settling)
@@ -156,22 +176,23 @@ static void check_settled(struct tasks *tasks)
         failure = failure || is_unreported(task);
     }
     if (alone) {
-        wait_done(&tasks->settle.wait);
+        wait_done(&tasks->settle);
         return;
     }
     if (!failure)
         return;
-    error_push(tasks->L, "cancelled", "cancelled: another task failed");
     for (struct task *task = tasks->all; task; task = task->next)
-        if (!task->supervisor)
-            task_cancel(task, lua_gettop(tasks->L));
-    lua_pop(tasks->L, 1);
+        if (!task->supervisor && cancel_with(task, "cancelled", "cancelled: another task failed"))
+            task->excused = true;
 }
 
 static void finish(struct task *task)
 {
     struct tasks *tasks = task->owner;
     task->finished = true;
+    if (task->failed)
+        task->failed_as = ++tasks->failures;
+    keep_results(task);
     loop_timer_cancel(tasks->loop, &task->grace);
     loop_timer_cancel(tasks->loop, &task->deadline);
     if (task->joins)
@@ -276,20 +297,29 @@ static void run_ready(struct tasks *tasks)
     }
 }
 
-/* The main thread runs tasks meanwhile; inside a task only input and output goes on. */
-bool task_pump(lua_State *L, const struct wait *w)
+/* Waits here, without yielding.  The main thread runs tasks meanwhile; inside a task only input
+ * and output goes on, so that what needs other tasks is given up at once, as is what nothing is
+ * left to end: its continuation finds it not to have happened. */
+static void pump(struct tasks *tasks, struct wait *w)
 {
-    struct tasks *tasks = tasks_of(L);
+    w->task = NULL; /* nobody is resumed */
+    if (tasks->current && w->needs_tasks && !w->done)
+        w->give_up(w);
     while (!w->done) {
         if (!tasks->current)
             run_ready(tasks);
-        if (w->done)
-            break;
         bool can_run = !tasks->current && tasks->ready;
-        if (!loop_turn(tasks->loop, !can_run) && !can_run && !w->done)
-            return false;
+        if (!w->done && !loop_turn(tasks->loop, !can_run) && !can_run && !w->done)
+            w->give_up(w);
     }
-    return true;
+    if (tasks->current)
+        tasks->current->waiting = NULL;
+}
+
+void task_pump(lua_State *L)
+{
+    struct tasks *tasks = tasks_of(L);
+    pump(tasks, tasks->current->waiting);
 }
 
 int task_await(lua_State *L, struct wait *w, lua_KContext context, lua_KFunction k)
@@ -305,52 +335,88 @@ int task_await(lua_State *L, struct wait *w, lua_KContext context, lua_KFunction
         return lua_yieldk(L, 1, context, k);
     }
     lua_State *before = task_running(NULL);
-    bool came = task_pump(L, w);
+    pump(tasks_of(L), w);
     task_running(before);
-    if (task)
-        task->waiting = NULL;
-    if (!came) {
-        w->give_up(w);
-        return luaL_error(L, "deadlock: nothing is left that could end this wait");
-    }
     return k(L, LUA_OK, context);
 }
 
 /* ---- cancelling ---- */
 
-static void on_grace_over(void *arg)
+static void give_up_waiting(struct task *task)
 {
-    struct task *task = arg;
     if (task->waiting && !task->waiting->done)
         task->waiting->give_up(task->waiting);
 }
 
-/* error_index: in the main thread's stack. */
-static void task_cancel(struct task *task, int error_index)
+/* The time for clean-up is over, its own or that of the task that made it. */
+static void on_grace_over(void *arg)
+{
+    struct task *task = arg;
+    if (task->cancel == NOT_CANCELLED)
+        task->cancel = CANCEL_PENDING;
+    give_up_waiting(task);
+}
+
+static void set_grace(struct task *task, double ends)
+{
+    struct loop *loop = task->owner->loop;
+    task->grace_ends = ends;
+    task->grace = (struct loop_timer){ .fire = on_grace_over, .arg = task };
+    loop_timer_set(loop, &task->grace, ends);
+}
+
+/* Makes the value on the top of the main thread's stack what is raised in the task. */
+static void set_cancellation(struct task *task)
 {
     lua_State *L = task->owner->L;
-    if (task->finished || task->cancel != NOT_CANCELLED)
-        return;
-    lua_pushvalue(L, error_index);
+    luaL_unref(L, LUA_REGISTRYINDEX, task->cancellation);
     task->cancellation = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+/* error_index: in the main thread's stack.  False: it has ended, or is being cancelled. */
+static bool task_cancel(struct task *task, int error_index)
+{
+    if (task->finished || task->cancel != NOT_CANCELLED)
+        return false;
+    lua_pushvalue(task->owner->L, error_index);
+    set_cancellation(task);
     task->cancel = CANCEL_PENDING;
-    if (task->waiting && !task->waiting->done)
-        task->waiting->give_up(task->waiting);
+    give_up_waiting(task);
+    return true;
+}
+
+/* The same, with an error object of its own: where it strikes, that is noted there. */
+static bool cancel_with(struct task *task, const char *code, const char *message)
+{
+    lua_State *L = task->owner->L;
+    error_push(L, code, "%s", message);
+    bool any = task_cancel(task, lua_gettop(L));
+    lua_pop(L, 1);
+    return any;
+}
+
+/* All supervisors, or all others.  True: there was one to cancel. */
+static bool cancel_all(struct tasks *tasks, bool supervisors, const char *code, const char *message)
+{
+    bool any = false;
+    for (struct task *task = tasks->all; task; task = task->next)
+        if (task->supervisor == supervisors)
+            any = cancel_with(task, code, message) || any;
+    return any;
 }
 
 static bool has_cancellation_coming(struct task *task)
 {
     if (!task || task->cancel == NOT_CANCELLED)
         return false;
-    struct loop *loop = task->owner->loop;
+    double now = loop_now(task->owner->loop);
     if (task->cancel == CANCEL_PENDING) {
         task->cancel = CANCEL_RAISED;
-        task->grace_ends = loop_now(loop) + GRACE;
-        task->grace = (struct loop_timer){ .fire = on_grace_over, .arg = task };
-        loop_timer_set(loop, &task->grace, task->grace_ends);
+        if (!task->clean_up)
+            set_grace(task, now + GRACE);
         return true;
     }
-    return loop_now(loop) >= task->grace_ends;
+    return now >= task->grace_ends;
 }
 
 bool task_cancelled(lua_State *L)
@@ -362,31 +428,24 @@ bool task_cancelled(lua_State *L)
     return true;
 }
 
-void task_check(lua_State *L)
+/* Lua refuses to look at its collector from inside a finalizer, and so tells us. */
+static bool is_in_finalizer(lua_State *L)
 {
-    /* Lua refuses to look at its collector from inside a finalizer, and so tells us */
-    if (lua_gc(L, LUA_GCCOUNT) < 0)
-        luaL_error(L, "a finalizer can't wait for a board");
-    if (task_cancelled(L))
-        lua_error(L);
+    return lua_gc(L, LUA_GCCOUNT) < 0;
 }
 
-static void cancel_all(struct tasks *tasks, const char *message)
+void task_check(lua_State *L)
 {
-    lua_State *L = tasks->L;
-    for (struct task *task = tasks->all; task; task = task->next) {
-        if (task->supervisor)
-            continue;
-        error_push(L, "cancelled", "%s", message);
-        task_cancel(task, lua_gettop(L));
-        lua_pop(L, 1);
-    }
+    if (is_in_finalizer(L))
+        luaL_error(L, "a finalizer can't wait");
+    if (task_cancelled(L))
+        lua_error(L);
 }
 
 static void on_signal(void *arg, int signal_number)
 {
     (void)signal_number;
-    cancel_all(arg, "interrupted");
+    cancel_all(arg, false, "cancelled", "interrupted");
 }
 
 /* Code that never waits is stopped here: the hook was set because it ran for a second or more. */
@@ -418,36 +477,49 @@ static void on_tick(void)
 int task_exit(lua_State *L, int status)
 {
     struct tasks *tasks = tasks_of(L);
+    struct task *current = tasks->current;
     lua_State *main = tasks->L;
+    if (is_in_finalizer(L))
+        return luaL_error(L, "a finalizer can't end the program");
     error_push(main, "exit", "exit %d", status);
     lua_pushinteger(main, status);
     lua_setfield(main, -2, "status");
-    int at = lua_gettop(main);
-    for (struct task *task = tasks->all; task; task = task->next) {
+    for (struct task *task = tasks->all; task; task = task->next)
         if (!task->supervisor)
-            task_cancel(task, at);
-    }
-    if (L != main) {
-        lua_pushvalue(main, -1);
+            task_cancel(task, lua_gettop(main));
+    if (L != main)
         lua_xmove(main, L, 1);
-        lua_pop(main, 1);
-    }
-    struct task *task = tasks->current;
-    if (task && has_cancellation_coming(task)) {
-        lua_pop(L, 1);
-        task_push_cancellation(L, task);
+    if (current && current->cancel != NOT_CANCELLED) {
+        has_cancellation_coming(current); /* from here on it has been raised */
+        task_push_cancellation(L, current);
     }
     return lua_error(L);
 }
 
 /* ---- module task ---- */
 
+/* The child, on the top of L, works on what its parent works on; and if that is cleaning up, has
+ * no more time than it has. */
+static void inherit(lua_State *L, struct task *child, struct task *parent)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, parent->box);
+    lua_getiuservalue(L, -1, TASK_TAG);
+    lua_setiuservalue(L, -3, TASK_TAG);
+    lua_pop(L, 1);
+    if (parent->cancel != CANCEL_RAISED)
+        return;
+    task_push_cancellation(parent->owner->L, parent);
+    set_cancellation(child);
+    child->clean_up = true;
+    set_grace(child, parent->grace_ends);
+}
+
 /* Makes a task of the function and its arguments on the top of L. [-(n+1), +1, m] */
 static struct task *spawn(lua_State *L, int n)
 {
     struct tasks *tasks = tasks_of(L);
     int first = lua_gettop(L) - n;
-    struct task *task = lua_newuserdatauv(L, sizeof *task, 3);
+    struct task *task = lua_newuserdatauv(L, sizeof *task, TASK_RESULTS);
     memset(task, 0, sizeof *task);
     task->owner = tasks;
     task->box = LUA_NOREF;
@@ -468,13 +540,8 @@ static struct task *spawn(lua_State *L, int n)
         p = &(*p)->next;
     *p = task;
 
-    struct task *parent = tasks->current;
-    if (parent && parent->box != LUA_NOREF) {
-        lua_rawgeti(L, LUA_REGISTRYINDEX, parent->box);
-        lua_getiuservalue(L, -1, TASK_TAG);
-        lua_setiuservalue(L, -3, TASK_TAG);
-        lua_pop(L, 1);
-    }
+    if (tasks->current)
+        inherit(L, task, tasks->current);
     make_ready(task);
     return task;
 }
@@ -500,17 +567,16 @@ static int l_spawn(lua_State *L)
     return 1;
 }
 
+/* Pushes what the task came to, or raises it.  Its userdata is on the top of L. */
 static int push_outcome(lua_State *L, struct task *task)
 {
-    lua_State *co = task->co;
-    int n = lua_gettop(co);
-    luaL_checkstack(L, n + 1, "too many results");
-    luaL_checkstack(co, n + 1, "too many results");
-    for (int i = 1; i <= n; i++)
-        lua_pushvalue(co, i);
-    lua_xmove(co, L, n);
+    luaL_checkstack(L, task->results + 1, "too many results");
+    lua_getiuservalue(L, -1, TASK_RESULTS);
+    int kept = lua_gettop(L);
+    for (int i = 1; i <= task->results; i++)
+        lua_rawgeti(L, kept, i);
     if (!task->failed)
-        return n;
+        return task->results;
     task->joined = true;
     let_go(task);
     return lua_error(L);
@@ -522,18 +588,22 @@ static int join_ended(lua_State *L, int status, lua_KContext context)
     struct join *join = (struct join *)context;
     if (task_cancelled(L))
         return lua_error(L);
+    if (!join->target->finished)
+        return luaL_error(L, "a task can't be joined here: in a sort, a gsub, a module's body");
+    lua_settop(L, 1);
     return push_outcome(L, join->target);
 }
 
+/* Whoever waits for a task of his own tells it to end, and waits on for that; unless it has not
+ * begun, and so never will. */
 static void give_up_join(struct wait *w)
 {
     struct join *join = (struct join *)w;
     if (join->owns) {
-        lua_State *L = join->target->owner->L;
-        error_push(L, "cancelled", "cancelled");
-        task_cancel(join->target, lua_gettop(L));
-        lua_pop(L, 1);
-        return; /* its end will be ours */
+        cancel_with(join->target, "cancelled", "cancelled");
+        if (join->target->started)
+            return;
+        join->target->excused = true;
     }
     struct join **p = &join->target->joins;
     while (*p && *p != join)
@@ -543,17 +613,32 @@ static void give_up_join(struct wait *w)
     wait_done(w);
 }
 
-static int await_task(lua_State *L, struct task *target, bool owns)
+/* Whether the task waits, through others perhaps, for the end of `last`. */
+static bool waits_for(const struct task *task, const struct task *last)
 {
-    struct task *task = task_current(L);
+    while (task != last) {
+        const struct wait *w = task->waiting;
+        if (!w || w->done || w->give_up != give_up_join)
+            return false;
+        task = ((const struct join *)w)->target;
+    }
+    return true;
+}
+
+/* Joins the Task at index 1. */
+static int await_task(lua_State *L, bool owns)
+{
+    struct task *target = check_task(L, 1), *task = task_current(L);
     if (task == target)
         return luaL_error(L, "a task can't join itself");
-    if (task && !lua_isyieldable(L))
-        return luaL_error(L, "a task can't be joined here (in a sort, gsub or module body)");
+    if (task && waits_for(target, task))
+        return luaL_error(L, "deadlock: the task to be joined waits for this one");
     struct join *join = lua_newuserdatauv(L, sizeof *join, 0);
-    *join = (struct join){ .wait = { .done = target->finished, .give_up = give_up_join },
-                           .target = target,
-                           .owns = owns };
+    *join = (struct join){
+        .wait = { .done = target->finished, .needs_tasks = true, .give_up = give_up_join },
+        .target = target,
+        .owns = owns
+    };
     if (!target->finished) {
         struct join **p = &target->joins;
         while (*p)
@@ -566,23 +651,19 @@ static int await_task(lua_State *L, struct task *target, bool owns)
 /*** task:join() --> what its function returned; raises what it raised. */
 static int task_join(lua_State *L)
 {
-    struct task *target = check_task(L, 1);
+    check_task(L, 1);
     task_check(L);
-    return await_task(L, target, false);
+    return await_task(L, false);
 }
 
 /*** task:cancel(): ends it where it waits; its <close> variables run. */
 static int l_cancel(lua_State *L)
 {
     struct task *task = check_task(L, 1);
-    lua_State *main = task->owner->L;
-    task->excused = true;
-    error_push(main, "cancelled", "cancelled");
-    task_cancel(task, lua_gettop(main));
-    lua_pop(main, 1);
-    if (task == task_current(L)) {
+    if (cancel_with(task, "cancelled", "cancelled"))
+        task->excused = true;
+    if (task == task_current(L))
         task_check(L);
-    }
     return 0;
 }
 
@@ -614,11 +695,15 @@ static int l_deadline(lua_State *L)
     struct tasks *tasks = tasks_of(L);
     double seconds = check_seconds(L, 1);
     luaL_checktype(L, 2, LUA_TFUNCTION);
+    if (task_current(L) && !lua_isyieldable(L))
+        return luaL_error(L, "a deadline can't be set here: in a sort, a gsub, a module's body");
     struct task *task = spawn(L, lua_gettop(L) - 2);
+    lua_replace(L, 1);
+    lua_settop(L, 1);
     task->allowed = seconds;
     task->deadline = (struct loop_timer){ .fire = on_deadline, .arg = task };
     loop_timer_set(tasks->loop, &task->deadline, loop_now(tasks->loop) + seconds);
-    return await_task(L, task, true);
+    return await_task(L, true);
 }
 
 struct sleep {
@@ -657,6 +742,8 @@ static int l_sleep(lua_State *L)
     *sleep = (struct sleep){ .wait = { .give_up = give_up_sleep },
                              .timer = { .fire = sleep_over, .arg = sleep },
                              .loop = loop };
+    if (loop_is_virtual(loop) && seconds < VIRTUAL_TURN)
+        seconds = VIRTUAL_TURN;
     loop_timer_set(loop, &sleep->timer, loop_now(loop) + seconds);
     return task_await(L, &sleep->wait, 0, slept);
 }
@@ -707,15 +794,27 @@ static void give_up_settle(struct wait *w)
     wait_done(w);
 }
 
+static struct task *first_failure(const struct tasks *tasks)
+{
+    struct task *first = NULL;
+    for (struct task *task = tasks->all; task; task = task->next)
+        if (is_unreported(task) && (!first || task->failed_as < first->failed_as))
+            first = task;
+    return first;
+}
+
 static int settled(lua_State *L, int status, lua_KContext context)
 {
     (void)status;
     struct tasks *tasks = (struct tasks *)context;
     tasks->settling = false;
-    for (struct task *task = tasks->all; task; task = task->next)
-        if (is_unreported(task))
-            return push_outcome(L, task);
-    return 0;
+    if (task_cancelled(L))
+        return lua_error(L);
+    struct task *task = first_failure(tasks);
+    if (!task)
+        return 0;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, task->box);
+    return push_outcome(L, task);
 }
 
 /*** task.settle(): waits for all other tasks; raises the first failure that nobody joined. */
@@ -723,10 +822,12 @@ static int l_settle(lua_State *L)
 {
     task_check(L);
     struct tasks *tasks = tasks_of(L);
-    tasks->settle = (struct join){ .wait = { .give_up = give_up_settle } };
+    if (!tasks->current || !tasks->current->supervisor || tasks->settling)
+        return luaL_error(L, "only one supervisor can settle");
+    tasks->settle = (struct wait){ .needs_tasks = true, .give_up = give_up_settle };
     tasks->settling = true;
     check_settled(tasks);
-    return task_await(L, &tasks->settle.wait, (lua_KContext)tasks, settled);
+    return task_await(L, &tasks->settle, (lua_KContext)tasks, settled);
 }
 
 static int task_tostring(lua_State *L)
@@ -743,6 +844,8 @@ static int task_tostring(lua_State *L)
 static int task_gc(lua_State *L)
 {
     struct task *task = check_task(L, 1);
+    loop_timer_cancel(task->owner->loop, &task->grace);
+    loop_timer_cancel(task->owner->loop, &task->deadline);
     luaL_unref(L, LUA_REGISTRYINDEX, task->cancellation);
     task->cancellation = LUA_NOREF;
     return 0;
@@ -807,28 +910,29 @@ static bool turn(struct tasks *tasks)
     return loop_turn(tasks->loop, !more) || more || tasks->ready;
 }
 
+/* Nothing can bring any task further.  Supervisors shall hear of it from the others. */
+static bool end_deadlock(struct tasks *tasks)
+{
+    static const char message[] = "deadlock: every task waits for another";
+    return cancel_all(tasks, false, "deadlock", message) ||
+           cancel_all(tasks, true, "deadlock", message);
+}
+
 bool tasks_run(lua_State *L, int n)
 {
     struct tasks *tasks = tasks_of(L);
     struct task *main = spawn(L, n);
-    int box = lua_gettop(L);
-    while (!main->finished) {
-        if (turn(tasks))
-            continue;
-        error_push(L, "timeout", "deadlock: every task waits for another");
-        for (struct task *task = tasks->all; task; task = task->next)
-            task_cancel(task, lua_gettop(L));
-        lua_pop(L, 1);
-    }
+    while (!main->finished)
+        if (!turn(tasks) && !main->finished && !end_deadlock(tasks))
+            return luaL_error(L, "tasks wait, and can't be cancelled");
     main->joined = true;
     tasks_end(tasks);
+    lua_getiuservalue(L, -1, TASK_RESULTS);
+    lua_rawgeti(L, -1, 1);
+    lua_replace(L, -3);
+    lua_pop(L, 1);
     bool ok = !main->failed;
-    if (lua_gettop(main->co) == 0)
-        lua_pushnil(main->co);
-    lua_pushvalue(main->co, ok ? 1 : -1);
-    lua_xmove(main->co, L, 1);
     let_go(main);
-    lua_remove(L, box);
     return ok;
 }
 
@@ -841,7 +945,7 @@ void tasks_end(struct tasks *tasks)
         if (!task)
             break;
         task->supervisor = false;
-        cancel_all(tasks, "cancelled: the program ends");
+        cancel_all(tasks, false, "cancelled", "cancelled: the program ends");
         if (!turn(tasks))
             break;
     }

@@ -20,6 +20,7 @@ struct tasks;
 /* One thing that is waited for.  It must stay where it is until it is done. */
 struct wait {
     bool done;
+    bool needs_tasks;                /* only another task can end it */
     struct task *task;               /* who is resumed; NULL: somebody pumps */
     void (*give_up)(struct wait *w); /* somebody wants it to end: wait_done() must come soon */
 };
@@ -62,8 +63,9 @@ struct task *task_current(lua_State *L);
 bool task_is_base(struct task *task, lua_State *L); /* L is the task's own coroutine */
 bool task_unwinding(struct task *task);             /* its cancellation has been raised */
 void task_push_cancellation(lua_State *L, struct task *task);
-bool task_pump(lua_State *L, const struct wait *w); /* until w is done; false: it never will be */
-const struct wait *task_waits_for(struct task *task);
+
+/* The running task can't yield any further, but one of its coroutines waits: waits here. */
+void task_pump(lua_State *L);
 
 /* Tells the watchdog which coroutine runs now; returns the one before. */
 lua_State *task_running(lua_State *L);

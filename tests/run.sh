@@ -34,7 +34,7 @@ group() {
   if [ "$2" -ne 0 ]; then
     cat "$log"
   else
-    grep '^skipped:' "$log"
+    grep -E '^(skipped|figure):' "$log"
   fi
   printf '%-28s %5d passed %5d failed %5d skipped\n' "$name" "$1" "$2" "$3"
   passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + $3))
@@ -62,6 +62,7 @@ group "command line" "$MOONFLASH" tests/cli/run.lua
 for test in tests/cli/*.sh tests/firmware/test_*.sh; do
   [ -f "$test" ] && group "$(basename "$test" .sh)" sh "$test"
 done
+group "usb/kernel" tests/usb/kernel/run.sh
 
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]

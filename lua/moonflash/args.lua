@@ -20,6 +20,7 @@ local types = {
   end,
   string = function(s) return s end,
   file = function(s) return s end,
+  words = function(s) return s end, -- a list of them
 }
 
 local type_names = suggest.keys(types)
@@ -28,6 +29,7 @@ local function type_of_default(default)
   if type(default) == "boolean" then return "flag" end
   if math.type(default) == "integer" then return "integer" end
   if type(default) == "number" then return "seconds" end
+  if type(default) == "table" then return "words" end
   return "string"
 end
 
@@ -60,6 +62,9 @@ function M.check(list, taken)
       error(("argument '%s' has an unknown type '%s'%s; there are %s"):format(name, tostring(kind),
         suggest.hint(kind, type_names), table.concat(type_names, ", ")), 0)
     end
+    if kind == "words" and name:find("^%-") then
+      error(("argument '%s': an option takes one word, not a list"):format(name), 0)
+    end
     local field = field_name(name)
     if taken[name] or seen[field] then
       error(("argument '%s' is %s"):format(name,
@@ -76,7 +81,8 @@ end
 
 local function shown_default(arg)
   if arg.default == nil or arg.type == "flag" then return "" end
-  local shown = arg.type == "address" and text.hex(arg.default) or tostring(arg.default)
+  local shown = arg.type == "address" and text.hex(arg.default)
+    or arg.type == "words" and table.concat(arg.default, " ") or tostring(arg.default)
   return (" (default: %s)"):format(shown)
 end
 
@@ -91,7 +97,11 @@ local function add(parser, arg)
     return option:argname("<" .. (arg.argname or arg.type) .. ">")
   end
   local argument = parser:argument(arg.name, description):convert(convert)
-  if arg.default ~= nil then argument:args("?") end
+  if arg.type == "words" then
+    argument:args(arg.default ~= nil and "*" or "+")
+  elseif arg.default ~= nil then
+    argument:args("?")
+  end
   return argument
 end
 

@@ -14,7 +14,28 @@ local task = require "task"
 local RESCAN = 0.05 -- seconds between two looks for a board that is waited for
 local DEFAULT_TRANSFER_SIZE = 64 -- where the functional descriptor has none: DFU 1.1's smallest
 
----@param link table what src/ldfu.c gives
+local OWN = debug.getinfo(1, "S").source
+
+-- Raises a plain error where the caller of this file stands.
+local function misuse(format, ...)
+  local level = 2
+  local info = debug.getinfo(level, "S")
+  while info and (info.source == OWN or info.what == "C") do
+    level = level + 1
+    info = debug.getinfo(level, "S")
+  end
+  error(format:format(...), level)
+end
+
+-- How long to wait: nil, or a number from 0 to math.huge.
+local function check_seconds(what, seconds)
+  if seconds ~= nil and not (math.type(seconds) and seconds >= 0) then
+    misuse("%s: seconds, 0 or more", what)
+  end
+  return seconds
+end
+
+---@param link table what src/llink.c gives
 ---@return table dfu
 return function(link)
   local M = { API = 1 }
@@ -26,7 +47,11 @@ return function(link)
 
   -- ---- selectors ----
 
-  local SELECTOR = { path = true, vid = true, pid = true, serial = true, alt = true, mode = true }
+  -- The fields of a selector, and what makes the value of each in a string.
+  local function as_it_is(value) return value end
+  local function id(value) return value:find("^%x%x%x%x$") and tonumber(value, 16) end
+  local SELECTOR = { path = as_it_is, vid = id, pid = id, serial = as_it_is, alt = as_it_is,
+                     mode = as_it_is }
 
   local function bad_selector(selector, why)
     errors.raise {
@@ -47,26 +72,38 @@ return function(link)
       bad_selector(selector, ("there is no '%s='%s"):format(key,
         suggest.hint(key, suggest.keys(SELECTOR))))
     elseif key and value ~= "" then
-      wanted[key] = value
+      wanted[key] = SELECTOR[key](value)
+        or bad_selector(selector, ("%s is four hexadecimal digits"):format(key))
     else
       bad_selector(selector, ("'%s' is neither a path nor ids nor NAME=VALUE"):format(item))
     end
   end
 
+  local TYPES = { path = "string", vid = "integer", pid = "integer", serial = "string",
+                  alt = "string or integer", mode = "string" }
+
+  local function check_table(selector)
+    for key, value in pairs(selector) do
+      if not TYPES[key] then
+        misuse("a selector has no '%s'%s", tostring(key),
+          suggest.hint(key, suggest.keys(SELECTOR)))
+      end
+      if not TYPES[key]:find(math.type(value) or type(value), 1, true) then
+        misuse("a selector's %s is a %s", key, TYPES[key])
+      end
+    end
+    if selector.mode and selector.mode ~= "dfu" and selector.mode ~= "runtime" then
+      misuse("a selector's mode is dfu or runtime")
+    end
+    return selector
+  end
+
   -- A selector as a table: path, vid, pid, serial, alt, mode.
   local function parse_selector(selector)
     if selector == nil then return {} end
-    if type(selector) == "table" then
-      for key in pairs(selector) do
-        if not SELECTOR[key] then
-          error(("a selector has no '%s'%s"):format(tostring(key),
-            suggest.hint(key, suggest.keys(SELECTOR))), 0)
-        end
-      end
-      return selector
-    end
+    if type(selector) == "table" then return check_table(selector) end
     if type(selector) ~= "string" then
-      error("a selector is a string or a table, not a " .. type(selector), 0)
+      misuse("a selector is a string or a table, not a %s", type(selector))
     end
     if selector:find("^sim:") then return { path = selector } end
     local wanted = {}
@@ -102,16 +139,20 @@ return function(link)
   local GET_DESCRIPTOR, STRING = 6, 0x0300
   local US_ENGLISH = 0x0409
 
-  local function read_string(handle, index, language)
-    if index == 0 then return nil end
-    local ok, bytes = pcall(handle.control, handle, 0x80, GET_DESCRIPTOR, STRING | index,
+  -- A device may refuse a string, and then has none; what else goes wrong is passed on.
+  local function string_bytes(handle, index, language)
+    return errors.catch("dfu.stall", handle.control, handle, 0x80, GET_DESCRIPTOR, STRING | index,
       language, 255)
-    return ok and descriptor.string(bytes) or nil
+  end
+
+  local function read_string(handle, index, language)
+    local bytes = index ~= 0 and string_bytes(handle, index, language)
+    return bytes and descriptor.string(bytes) or nil
   end
 
   local function language_of(handle)
-    local ok, bytes = pcall(handle.control, handle, 0x80, GET_DESCRIPTOR, STRING, 0, 255)
-    return ok and #bytes >= 4 and ("<I2"):unpack(bytes, 3) or US_ENGLISH
+    local bytes = string_bytes(handle, 0, 0)
+    return bytes and #bytes >= 4 and ("<I2"):unpack(bytes, 3) or US_ENGLISH
   end
 
   -- What the descriptors say, without the strings.
@@ -139,7 +180,7 @@ return function(link)
     info.serial = read_string(handle, info.device.serial, language)
     for _, alt in ipairs(info.alts) do
       alt.name = read_string(handle, alt.index, language) or "unknown"
-      alt.layout = memory.parse(alt.name)
+      alt.layout = parts.correct(memory.parse(alt.name))
     end
   end
 
@@ -152,14 +193,14 @@ return function(link)
   -- The strings of a device are read once; a device that comes anew has another generation.
   local known = {}
 
+  local function key_of(info) return info.path .. "\0" .. info.generation end
+
+  -- As far as they can be had: one that goes away meanwhile, or does not answer, has none.
   local function with_strings(info)
-    local key = info.path .. "\0" .. info.generation
-    local before = known[key]
-    if before then return before end
-    local handle = link.new(info.path, bare)
-    if link.attach(handle, info.generation, -1) then
-      add_strings(info, handle)
-      handle:close()
+    local key = key_of(info)
+    if known[key] then return known[key] end
+    local handle <close> = link.new(info.path, bare)
+    if link.attach(handle, info.generation, -1) and pcall(add_strings, info, handle) then
       known[key] = info
     end
     return info
@@ -192,17 +233,18 @@ return function(link)
 
   -- ---- a board that is open ----
 
-  local function no_device(wanted, path)
+  local function no_device(wanted, path, was_there)
     local runtime = find { path = wanted.path, vid = wanted.vid, pid = wanted.pid,
                            serial = wanted.serial, mode = "runtime" }
     local where = path and path .. ": " or ""
     if runtime[1] then
-      errors.raise { code = "usb.no-device", path = path,
+      errors.raise { code = "usb.no-device", path = path, was_there = was_there,
         message = ("%sno board in DFU mode; %s (%s) runs its program"):format(where,
           runtime[1].path, runtime[1].product or "no name"),
         hint = ("'moonflash -d %s detach' puts it into DFU mode."):format(runtime[1].path) }
     end
     errors.raise { code = "usb.no-device", message = where .. "no board in DFU mode", path = path,
+      was_there = was_there,
       hint = "BOOT0 to VDD, PB2 to GND, press reset; then run this again, or add --wait 60.\n"
         .. "Without a board: --device sim:f407 is a simulated one." }
   end
@@ -217,7 +259,7 @@ return function(link)
   end
 
   local refusals = {
-    busy = { "usb.busy", "another program has the board open",
+    busy = { "usb.busy", "another program, or this one, has the board open",
       "End it, and run this again." },
     permission = { "usb.permission", "no permission to open the board",
       "Let whoever sits at this computer use it:\n"
@@ -302,6 +344,10 @@ return function(link)
     local _ <close> = setmetatable({}, { __close = function(_, err)
       if err then board:close() end
     end })
+    if not known[key_of(info)] then
+      add_strings(info, board) -- it could not be read before: now it must
+      known[key_of(info)] = info
+    end
     local fields = link.fields(board)
     fill(fields, info)
     configure(board, info)
@@ -310,12 +356,20 @@ return function(link)
     return true
   end
 
-  -- Tries until the deadline; once, where there is none.
+  -- Tries until the deadline; once, where there is none. Who has it open may be a Board of ours
+  -- that nobody holds any more, and nobody has collected.
   local function open_place(board, seconds, wanted)
     local deadline = task.now() + (seconds or 0)
+    local collected = false
+    local function collect()
+      if collected then return false end
+      collected = true
+      collectgarbage()
+      return link.is_closing(board.path)
+    end
     M.defaults.opened = M.defaults.opened + 1
-    if M.defaults.loading then error("a recipe can't open a board while it is loaded", 0) end
-    if board.is_open then error(board.path .. " is open already", 0) end
+    if M.defaults.loading then misuse("a recipe can't open a board while it is loaded") end
+    if board.is_open then misuse("%s is open already", board.path) end
     while true do
       local why = "gone"
       if link.is_closing(board.path) then
@@ -326,11 +380,16 @@ return function(link)
           local ok
           ok, why = attach(board, info)
           if ok then return board end
+          if why == "busy" and collect() then
+            why, deadline = "gone", math.max(deadline, task.now() + RESCAN)
+          end
         end
         if why ~= "gone" and why ~= "busy" or (why == "busy" and task.now() >= deadline) then
           refuse(board.path, why)
         end
-        if task.now() >= deadline then no_device({ path = board.path }, board.path) end
+        if task.now() >= deadline then
+          no_device({ path = board.path }, board.path, link.fields(board).info ~= nil)
+        end
       end
       task.sleep(RESCAN)
     end
@@ -340,24 +399,22 @@ return function(link)
   ---@param seconds? number
   ---@param selector? string|table what it must be, too: other ids, say
   link.extend("open", function(board, seconds, selector)
-    if seconds ~= nil and (math.type(seconds) == nil or seconds < 0) then
-      error("board:open(seconds, selector): seconds, 0 or more", 2)
-    end
+    check_seconds("board:open(seconds, selector)", seconds)
     return open_place(board, seconds, parse_selector(selector))
   end)
 
   ---From run-time mode to DFU mode, and opens it again.
   ---@param seconds? number how long it may take to come back; default 10
   link.extend("detach", function(board, seconds)
-    seconds = seconds or 10
+    seconds = check_seconds("board:detach(seconds)", seconds) or 10
     if not board.is_open then open_place(board, nil, { mode = "runtime" }) end
     local fields = link.fields(board)
     if fields.mode ~= "runtime" then
-      error(board.path .. " is in DFU mode already", 2)
+      misuse("%s is in DFU mode already", board.path)
     end
     local functional = fields.info.functional
     link.detach(board, math.min(math.floor((functional.detach_timeout or 1) * 1000), 65535))
-    if fields.dry then return end
+    if M.defaults.dry then return end
     if board.is_open then
       -- DFU 1.1: the host resets the bus, unless the device detaches by itself
       if functional.attributes.will_detach then
@@ -378,7 +435,7 @@ return function(link)
   ---@param seconds number
   ---@return table { vid=, pid=, serial=, product= }
   link.extend("wait_app", function(board, seconds)
-    local deadline = task.now() + seconds
+    local deadline = task.now() + (check_seconds("board:wait_app(seconds)", seconds) or 0)
     while true do
       for _, row in ipairs(link.devices()) do
         local device = row.path == board.path and row.generation ~= link.stale(board)
@@ -409,6 +466,22 @@ return function(link)
   local may_be_nil = { vid = 1, pid = 1, serial = 1, product = 1, manufacturer = 1, version = 1,
     mode = 1, alts = 1, found = 1 }
 
+  -- board.quirks: what is set in it takes effect at once.
+  local function quirks_of(board)
+    return setmetatable({}, {
+      __index = function(_, name)
+        if name == "early" then return link.early(board) end
+        error(("a Board has no quirk '%s'; it has early"):format(tostring(name)), 2)
+      end,
+      __newindex = function(_, name, on)
+        if name ~= "early" or type(on) ~= "boolean" then
+          error("a Board's quirk is early, true or false", 2)
+        end
+        link.early(board, on)
+      end,
+    })
+  end
+
   -- How many sectors of the memory that holds it a range has.
   local function sectors_in(alts, first, last)
     for _, alt in ipairs(alts) do
@@ -434,7 +507,7 @@ return function(link)
     function fields.mark(_, what, first, last)
       local stats = fields.stats
       if what == "left" then
-        stats.left = first
+        stats.left = fields.dfuse and first or true
         return
       end
       fields.journal:mark(what, first, last)
@@ -454,22 +527,25 @@ return function(link)
       if alt then return alt.number end
       local list = {}
       for i, a in ipairs(fields.alts) do list[i] = ("%d (%s)"):format(a.number, a.layout.name) end
-      error(("%s has no alternate setting '%s'; it has %s"):format(board.path, tostring(wanted),
-        table.concat(list, ", ")), 0)
+      misuse("%s has no alternate setting '%s'; it has %s", board.path, tostring(wanted),
+        table.concat(list, ", "))
     end
 
     function fields.unknown(board, key)
-      if key == "quirks" then return { early = link.early(board) } end
+      if key == "quirks" then return quirks_of(board) end
       if may_be_nil[key] then return fields[key] end
-      error(("a Board has no '%s'%s"):format(key, suggest.hint(key, names)), 3)
+      misuse("a Board has no '%s'%s", key, suggest.hint(key, names))
     end
 
     function fields.assign(board, key, value)
       if key ~= "quirks" then
-        error(("a Board's '%s' can't be set; timeout and quirks can"):format(key), 3)
+        misuse("a Board's '%s' can't be set; timeout and quirks can", key)
       end
       if type(value) ~= "table" or type(value.early) ~= "boolean" then
-        error("board.quirks = { early = true or false }", 3)
+        misuse("board.quirks = { early = true or false }")
+      end
+      for name in pairs(value) do
+        if name ~= "early" then misuse("there is no quirk '%s'; there is early", tostring(name)) end
       end
       link.early(board, value.early)
     end
@@ -497,11 +573,12 @@ return function(link)
   function M.open(selector, seconds)
     if selector == nil and M.defaults.selectors then
       if #M.defaults.selectors > 1 then
-        error("dfu.open: --device names several boards; say which one", 2)
+        misuse("dfu.open: --device names several boards; say which one")
       end
       selector = M.defaults.selectors[1]
     end
-    if M.defaults.loading then error("a recipe can't open a board while it is loaded", 2) end
+    if M.defaults.loading then misuse("a recipe can't open a board while it is loaded") end
+    check_seconds("dfu.open(selector, seconds)", seconds)
     local wanted = parse_selector(selector)
     local found = wait_for(wanted, seconds)
     if #found > 1 then several(found) end
@@ -518,7 +595,7 @@ return function(link)
       while true do
         local here = {}
         for _, info in ipairs(find(wanted)) do
-          local key = info.path .. "\0" .. info.generation
+          local key = key_of(info)
           here[key] = true
           if info.mode == (wanted.mode or "dfu") and not seen[key] then
             seen[key] = true

@@ -23,6 +23,8 @@ M.codes = {
   ["timeout"]         = { 82, "TIMEOUT" },
   ["cancelled"]       = { 130, "ABORTED" },
   ["fail"]            = { 1, "FAIL" },
+  ["recipe"]          = { 1, "ERROR" },
+  ["deadlock"]        = { 1, "ERROR" },
 }
 
 ---Whether `value` is an error object.
@@ -30,7 +32,7 @@ M.codes = {
 ---@return boolean
 function M.is(value)
   return type(value) == "table" and type(rawget(value, "code")) == "string"
-    and rawget(value, "message") ~= nil
+    and type(rawget(value, "message")) == "string"
 end
 
 ---Raises an error object.
@@ -60,7 +62,9 @@ end
 ---@param err any
 ---@return integer
 function M.exit_status(err)
-  if M.is(err) and err.code == "exit" then return err.status end
+  if M.is(err) and err.code == "exit" and math.type(err.status) == "integer" then
+    return err.status
+  end
   return meaning(err)[1]
 end
 
@@ -106,7 +110,7 @@ function M.text(err)
   local lines = { err.message }
   for _, more in ipairs { err.flash or false, err.hint or false } do
     if more then
-      for line in more:gmatch("[^\n]+") do lines[#lines + 1] = "  " .. line end
+      for line in tostring(more):gmatch("[^\n]+") do lines[#lines + 1] = "  " .. line end
     end
   end
   return table.concat(lines, "\n")

@@ -39,8 +39,12 @@ function words.status(board, facts, what)
     return "board.protected", ("%s: read protection is on (errVENDOR)"):format(what),
       "'moonflash unprotect' removes the protection, and ERASES THE WHOLE CHIP."
   elseif facts.status == "errTARGET" then
+    local there = false
+    for _, alt in ipairs(board.alts) do
+      there = there or facts.address and memory.find(alt.layout.segments, facts.address) ~= nil
+    end
     return "dfu.errTARGET", ("%s: the board refuses this address (errTARGET)"):format(what),
-      memories(board)
+      there and "The board announces this memory, and refuses it all the same." or memories(board)
   end
   return "dfu." .. facts.status, ("%s: the board refused it (%s)"):format(what, facts.status),
     "The next operation clears the error; if it stays, " .. REPLUG:gsub("^P", "p")
@@ -51,8 +55,9 @@ function words.state(_, facts, what)
     ("%s: the board is in %s, which makes no sense here"):format(what, facts.state), REPLUG
 end
 
-function words.stall(_, _, what)
-  return "dfu.stall", ("%s: the board refused the request (STALL), twice"):format(what), REPLUG
+function words.stall(_, facts, what)
+  return "dfu.stall", ("%s: the board refused the request (STALL)%s"):format(what,
+    facts.op == "control" and "" or ", twice"), REPLUG
 end
 
 function words.gone(_, facts, _, where)
@@ -62,6 +67,10 @@ end
 function words.timeout(_, facts, _, where)
   return "timeout", ("no answer while %s%s"):format(doing[facts.op], where),
     "Reset the board (BOOT0 high), or plug it in again, and run the same command."
+end
+
+function words.cancelled(_, facts, _, where)
+  return "cancelled", ("closed while %s%s"):format(doing[facts.op], where), REPLUG
 end
 
 function words.short(_, facts, _, where)

@@ -99,6 +99,7 @@ return function(sim)
   end
 
   local made = 0
+  local new = {} -- paths of those made by sim.new, which nobody else makes again
 
   ---A new simulated board, that nothing else in this program has: "f407,rdp=1".
   ---@param spec string
@@ -112,15 +113,47 @@ return function(sim)
       made = made + 1
       path = ("sim:%s#%d%s"):format(kind, made, rest)
     until not sim.exists(path)
+    new[path] = true
     return make(path, options)
   end
 
   ---Sees to it that the board that a selector names is there, from now on to the end.
   ---@param selector string "sim:f407"
   function sim.ensure(selector)
-    if not sim.exists(selector) then
+    if not (new[selector] or sim.exists(selector)) then
       kept[selector] = make(selector, parse(selector:match("^sim:(.*)$")))
     end
+  end
+
+  -- C's half takes paths; this one, selectors and Sims too, which it keeps from being collected.
+  local served = setmetatable({}, { __mode = "k" })
+  local serve = sim.serve
+
+  ---Offers simulated boards to a kernel, over USB/IP.
+  ---@param address string numeric
+  ---@param port integer
+  ---@param boards table of selectors ("sim:f407") and Sims
+  ---@param options? table anywhere: boolean
+  ---@return table Server
+  function sim.serve(address, port, boards, options)
+    if type(boards) ~= "table" then error("sim.serve takes a list of boards", 2) end
+    local paths, seen = {}, {}
+    for i, board in ipairs(boards) do
+      local path = type(board) == "userdata" and board.path or board
+      if type(path) ~= "string" or not path:find("^sim:") then
+        errors.raise { code = "usage", message = ("'%s' is no simulated board"):format(path),
+                       hint = "sim:f407 is one" }
+      elseif seen[path] then
+        errors.raise { code = "usage", message = path .. " is there twice",
+                       hint = path:gsub("^(sim:[^,#]*)", "%1#2", 1) .. " is another one like it" }
+      end
+      seen[path] = true
+      sim.ensure(path)
+      paths[i] = path
+    end
+    local server = serve(address, port, paths, options)
+    served[server] = boards
+    return server
   end
 
   return sim

@@ -2,7 +2,10 @@
 -- Runs tests/lua/test_*.lua (and the regress folder) with luaunit:
 --   build/moonflash tests/lua/run.lua [FILE...]
 -- Each file returns a table of test classes. After each test no board and no task may be left.
+-- They run on the virtual clock: no test has to wait.
 local lu = require "luaunit"
+
+sys.virtual_time()
 
 local folder = arg[0]:match("^(.*)/") or "."
 

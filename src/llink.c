@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT */
+/* What lua/moonflash/boards.lua is given, to find and open boards with: the private half of the
+ * module `dfu`. */
+#include "llink.h"
+
+#include <lauxlib.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "board.h"
+#include "host.h"
+#include "ldfu.h"
+#include "lop.h"
+
+#define MOST_REGIONS 4096
+
+/*** link.new(path, fields) --> Board, not open */
+static int link_new(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    luaL_argcheck(L, strlen(path) < PORT_PATH_MAX, 1, "the path is too long");
+    struct box *box = lua_newuserdatauv(L, sizeof *box, 1);
+    box->board = NULL;
+    luaL_setmetatable(L, BOARD_TYPE);
+    lua_pushvalue(L, 2);
+    lua_setiuservalue(L, -2, 1);
+    struct host *host = host_of(L);
+    box->board = board_new(host->loop, &host->boards, path);
+    return box->board ? 1 : luaL_error(L, "not enough memory");
+}
+
+/*** link.fields(board) --> the table that belongs to it */
+static int link_fields(lua_State *L)
+{
+    lop_board(L);
+    lua_getiuservalue(L, 1, 1);
+    return 1;
+}
+
+static bool push_device(void *arg, const struct port_device *device)
+{
+    lua_State *L = arg;
+    lua_createtable(L, 0, 4);
+    lua_pushstring(L, device->path);
+    lua_setfield(L, -2, "path");
+    lua_pushinteger(L, device->generation);
+    lua_setfield(L, -2, "generation");
+    lua_pushlstring(L, (const char *)device->device, device->device_length);
+    lua_setfield(L, -2, "device");
+    lua_pushlstring(L, (const char *)device->config, device->config_length);
+    lua_setfield(L, -2, "config");
+    lua_seti(L, -2, luaL_len(L, -2) + 1);
+    return true;
+}
+
+/*** link.devices() --> { { path=, generation=, device=bytes, config=bytes }, ... } */
+static int link_devices(lua_State *L)
+{
+    struct host *host = host_of(L);
+    lua_newtable(L);
+    for (int i = 0; i < HOST_PORTS; i++)
+        if (host->ports[i])
+            host->ports[i]->list(host->ports[i], push_device, L);
+    return 1;
+}
+
+/*** link.attach(board, generation, interface) --> true, or nil and "gone", "busy", ...: opens the
+ * device of that generation; interface -1: only to read its strings. */
+static int link_attach(lua_State *L)
+{
+    struct board *board = lop_board(L);
+    unsigned generation = (unsigned)luaL_checkinteger(L, 2);
+    int interface = (int)luaL_checkinteger(L, 3);
+    struct host *host = host_of(L);
+    if (board->handle)
+        return luaL_error(L, "%s is open already", board->path);
+    int result = PORT_GONE;
+    for (int i = 0; i < HOST_PORTS && result == PORT_GONE; i++)
+        if (host->ports[i])
+            result = board_attach(board, host->ports[i], generation, interface);
+    if (result < 0) {
+        lua_pushnil(L);
+        lua_pushstring(L, lop_result_name(result));
+        return 2;
+    }
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+static bool flag(lua_State *L, int index, const char *name)
+{
+    lua_getfield(L, index, name);
+    bool value = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    return value;
+}
+
+static lua_Integer number(lua_State *L, int index, const char *name, lua_Integer most)
+{
+    lua_getfield(L, index, name);
+    lua_Integer value = luaL_checkinteger(L, -1);
+    if (value < 0 || value > most)
+        luaL_error(L, "%s is out of range", name);
+    lua_pop(L, 1);
+    return value;
+}
+
+static void set_regions(lua_State *L, struct board *board, int index)
+{
+    lua_Integer n = luaL_len(L, index);
+    if (n > MOST_REGIONS)
+        luaL_error(L, "too many regions");
+    free(board->regions);
+    board->region_count = 0;
+    board->regions = calloc((size_t)(n > 0 ? n : 1), sizeof *board->regions);
+    if (!board->regions)
+        luaL_error(L, "not enough memory");
+    for (lua_Integer i = 1; i <= n; i++) {
+        lua_geti(L, index, i);
+        int t = lua_gettop(L);
+        struct region *region = &board->regions[i - 1];
+        region->alt = (uint8_t)number(L, t, "alt", 255);
+        region->address = (uint32_t)number(L, t, "address", 0xFFFFFFFF);
+        region->size = (uint32_t)number(L, t, "size", 0xFFFFFFFF);
+        region->end =
+            region->address + (uint64_t)region->size * (uint64_t)number(L, t, "count", 0xFFFFFFFF);
+        region->readable = flag(L, t, "readable");
+        region->erasable = flag(L, t, "erasable");
+        region->writable = flag(L, t, "writable");
+        region->resets = flag(L, t, "resets");
+        if (region->size == 0 || region->end > 0x100000000)
+            luaL_error(L, "a region is empty, or passes 4 GiB");
+        lua_settop(L, t - 1);
+    }
+    board->region_count = (size_t)n;
+}
+
+/*** link.configure(board, { dfuse=, several_alts=, tolerant=, early=, transfer_size=, dry=,
+ * regions={ { alt=, address=, size=, count=, readable=, erasable=, writable=, resets= } } }) */
+static int link_configure(lua_State *L)
+{
+    struct board *board = lop_board(L);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    board->dfu.dfuse = flag(L, 2, "dfuse");
+    board->dfu.several_alts = flag(L, 2, "several_alts");
+    board->dfu.tolerant = flag(L, 2, "tolerant");
+    board->dfu.early = flag(L, 2, "early");
+    board->dry = flag(L, 2, "dry");
+    board->dfu.transfer_size = (uint16_t)number(L, 2, "transfer_size", 65535);
+    if (board->dfu.transfer_size == 0)
+        return luaL_error(L, "a transfer has 1 byte or more");
+    lua_getfield(L, 2, "regions");
+    luaL_checktype(L, -1, LUA_TTABLE);
+    set_regions(L, board, lua_gettop(L));
+    return 0;
+}
+
+/*** link.stale(board) --> the generation of the device that has left this place, if one has */
+static int link_stale(lua_State *L)
+{
+    struct board *board = lop_board(L);
+    if (!board->left)
+        return 0;
+    lua_pushinteger(L, board->generation);
+    return 1;
+}
+
+/*** link.early(board, boolean?) --> boolean: whether it is asked before its poll time is over */
+static int link_early(lua_State *L)
+{
+    struct board *board = lop_board(L);
+    if (lua_isboolean(L, 2))
+        board->dfu.early = lua_toboolean(L, 2);
+    lua_pushboolean(L, board->dfu.early);
+    return 1;
+}
+
+/*** link.is_closing(path) --> whether a board there is on its way to being released */
+static int link_is_closing(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    struct host *host = host_of(L);
+    bool closing = false;
+    for (struct board *board = host->boards; board; board = board->next)
+        closing = closing || (board->closing && strcmp(board->path, path) == 0);
+    lua_pushboolean(L, closing);
+    return 1;
+}
+
+/*** link.detach(board, milliseconds): DFU_DETACH, in run-time mode */
+static int link_detach(lua_State *L)
+{
+    struct board *board = lop_ready(L);
+    lua_Integer milliseconds = luaL_checkinteger(L, 2);
+    luaL_argcheck(L, milliseconds >= 0 && milliseconds <= 0xFFFF, 2, "0 to 65535");
+    struct dfu_op op = { .kind = DFU_DETACH, .any_alt = true, .block = (uint16_t)milliseconds };
+    if (lop_only_says(L, board, "detach", 0, 0))
+        return 0;
+    return lop_run(L, board, &op);
+}
+
+/*** link.extend(name, function): a method of Board that is written in Lua */
+static int link_extend(lua_State *L)
+{
+    luaL_checkstring(L, 1);
+    luaL_checktype(L, 2, LUA_TFUNCTION);
+    lua_settop(L, 2);
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    lua_settable(L, 1);
+    return 0;
+}
+
+static const luaL_Reg link_lib[] = {
+    { "new", link_new },
+    { "fields", link_fields },
+    { "devices", link_devices },
+    { "attach", link_attach },
+    { "configure", link_configure },
+    { "stale", link_stale },
+    { "early", link_early },
+    { "is_closing", link_is_closing },
+    { "detach", link_detach },
+    { NULL, NULL },
+};
+
+int luaopen_link(lua_State *L)
+{
+    board_class(L);
+    luaL_newlib(L, link_lib);
+    lua_insert(L, -2);
+    lua_pushcclosure(L, link_extend, 1);
+    lua_setfield(L, -2, "extend");
+    return 1;
+}

@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: MIT */
+#include "lop.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+#include "board.h"
+#include "error.h"
+#include "ltask.h"
+
+/* What a task waits for; a copy of the outcome, because the board may go on to other things. */
+struct pending {
+    struct wait wait;
+    struct board *board;
+    struct dfu_op op;
+    int raw_result;
+    bool ok;
+    uint8_t *out; /* what was read, behind this struct; or NULL */
+};
+
+/* ---- the board ---- */
+
+struct board *lop_board(lua_State *L)
+{
+    struct box *box = luaL_checkudata(L, 1, BOARD_TYPE);
+    if (!box->board)
+        luaL_error(L, "attempt to use a board that was collected");
+    return box->board;
+}
+
+struct board *lop_ready(lua_State *L)
+{
+    struct board *board = lop_board(L);
+    task_check(L);
+    if (!board_is_open(board))
+        luaL_error(L, "%s is not open: board:open() opens it", board->path);
+    if (board->busy)
+        luaL_error(L, "%s is busy: one operation at a time on a board", board->path);
+    return board;
+}
+
+/* ---- what Lua's half is asked for ---- */
+
+void lop_push_field(lua_State *L, const char *name)
+{
+    lua_getiuservalue(L, 1, 1);
+    lua_getfield(L, -1, name);
+    lua_remove(L, -2);
+}
+
+void lop_mark(lua_State *L, const char *what, uint64_t first, uint64_t last)
+{
+    lop_push_field(L, "mark");
+    if (lua_isnil(L, -1)) {
+        lua_pop(L, 1);
+        return;
+    }
+    lua_pushvalue(L, 1);
+    lua_pushstring(L, what);
+    lua_pushinteger(L, (lua_Integer)first);
+    lua_pushinteger(L, (lua_Integer)last);
+    lua_call(L, 4, 0);
+}
+
+bool lop_only_says(lua_State *L, struct board *board, const char *what, lua_Integer address,
+                   size_t length)
+{
+    if (!board->dry)
+        return false;
+    lop_push_field(L, "would");
+    lua_pushvalue(L, 1);
+    lua_pushstring(L, what);
+    lua_pushinteger(L, address);
+    lua_pushinteger(L, (lua_Integer)length);
+    lua_call(L, 4, 0);
+    return true;
+}
+
+/* ---- names ---- */
+
+static const char *operation_name(enum dfu_kind kind)
+{
+    static const char *const names[] = {
+        [DFU_GET_STATUS] = "get status",
+        [DFU_GET_STATE] = "get state",
+        [DFU_CLEAR_STATUS] = "clear status",
+        [DFU_ABORT] = "abort",
+        [DFU_COMMANDS] = "get commands",
+        [DFU_SET_ADDRESS] = "set address",
+        [DFU_ERASE] = "erase",
+        [DFU_MASS_ERASE] = "mass erase",
+        [DFU_READ_UNPROTECT] = "read unprotect",
+        [DFU_DOWNLOAD_BLOCK] = "download block",
+        [DFU_UPLOAD_BLOCK] = "upload block",
+        [DFU_READ] = "read",
+        [DFU_WRITE] = "write",
+        [DFU_LEAVE] = "leave",
+        [DFU_DETACH] = "detach",
+        [DFU_TO_IDLE] = "idle",
+    };
+    return names[kind];
+}
+
+static const char *failure_name(enum dfu_failure failure)
+{
+    static const char *const names[] = {
+        [DFU_NO_FAILURE] = "none",          [DFU_FAIL_STATUS] = "status",
+        [DFU_FAIL_STATE] = "state",         [DFU_FAIL_STALL] = "stall",
+        [DFU_FAIL_GONE] = "gone",           [DFU_FAIL_TIMEOUT] = "timeout",
+        [DFU_FAIL_SHORT] = "short",         [DFU_FAIL_IO] = "io",
+        [DFU_FAIL_RUNTIME] = "runtime",     [DFU_FAIL_RESET] = "reset",
+        [DFU_FAIL_CANCELLED] = "cancelled",
+    };
+    return names[failure];
+}
+
+const char *lop_result_name(int result)
+{
+    switch (result) {
+    case PORT_STALL:
+        return "stall";
+    case PORT_GONE:
+        return "gone";
+    case PORT_TIMEOUT:
+        return "timeout";
+    case PORT_CANCELLED:
+        return "cancelled";
+    case PORT_BUSY:
+        return "busy";
+    case PORT_PERMISSION:
+        return "permission";
+    case PORT_MEMORY:
+        return "memory";
+    default:
+        return "io";
+    }
+}
+
+/* ---- failures ---- */
+
+static bool has_own_address(const struct dfu_op *op)
+{
+    return op->kind == DFU_SET_ADDRESS || op->kind == DFU_ERASE || op->kind == DFU_READ ||
+           op->kind == DFU_WRITE || (op->kind == DFU_LEAVE && op->has_address);
+}
+
+/* Raises what explain.lua makes of the facts.  cancellation: where on the stack the error is that
+ * the task has coming, or 0. [-0, +0, v] */
+static int raise_failure(lua_State *L, const struct dfu_op *op, const char *failure,
+                         const char *operation, int cancellation)
+{
+    lop_push_field(L, "explain");
+    lua_pushvalue(L, 1);
+    lua_createtable(L, 0, 8);
+    error_set(L, "failure", failure);
+    error_set(L, "op", operation);
+    if (has_own_address(op)) {
+        lua_pushinteger(L, (lua_Integer)op->address + (lua_Integer)op->done);
+        lua_setfield(L, -2, "address");
+    }
+    if (op->failure == DFU_FAIL_STATUS)
+        error_set(L, "status", dfu_status_name(op->status));
+    if (op->failure == DFU_FAIL_STATUS || op->failure == DFU_FAIL_STATE)
+        error_set(L, "state", dfu_state_name(op->state));
+    lua_pushboolean(L, op->in_doubt);
+    lua_setfield(L, -2, "in_doubt");
+    if (cancellation) { /* the same error for all that the cancellation ends */
+        lua_pushvalue(L, cancellation);
+        lua_setfield(L, -2, "cancellation");
+    }
+    lua_call(L, 2, 1);
+    return lua_error(L);
+}
+
+int lop_refuse(lua_State *L, const char *failure, const char *operation, lua_Integer address)
+{
+    struct dfu_op op = { .kind = DFU_GET_STATUS };
+    if (address != LOP_NOWHERE) {
+        op.kind = DFU_READ;
+        op.address = (uint32_t)address;
+    }
+    return raise_failure(L, &op, failure, operation, 0);
+}
+
+/* Raises, where the task is being cancelled, or the operation did not end well. [-0, +0, e] */
+static void check_outcome(lua_State *L, const struct pending *pending, const char *failure,
+                          const char *operation)
+{
+    if (task_cancelled(L))
+        raise_failure(L, &pending->op, "cancelled", operation, lua_gettop(L));
+    if (!pending->ok)
+        raise_failure(L, &pending->op, failure, operation, 0);
+}
+
+/* ---- what an operation came to ---- */
+
+/* What the operation did to the flash, also if it failed or nobody wants to know any more. */
+static void keep_journal(lua_State *L, const struct pending *pending)
+{
+    const struct dfu_op *op = &pending->op;
+    const struct board *board = pending->board;
+    const char *erased = op->in_doubt ? "doubt" : pending->ok ? "erased" : NULL;
+    uint64_t at = (uint64_t)op->address + op->done;
+    switch (op->kind) {
+    case DFU_ERASE: {
+        const struct region *region = board_region(board, op->address, NULL);
+        if (erased && region) {
+            uint64_t first = at - (at - region->address) % region->size;
+            lop_mark(L, erased, first, first + region->size - 1);
+        }
+        break;
+    }
+    case DFU_MASS_ERASE:
+    case DFU_READ_UNPROTECT:
+        for (size_t i = 0; erased && i < board->region_count; i++)
+            if (board->regions[i].erasable && board->regions[i].alt == board->regions[0].alt)
+                lop_mark(L, erased, board->regions[i].address, board->regions[i].end - 1);
+        break;
+    case DFU_WRITE:
+    case DFU_DOWNLOAD_BLOCK:
+        if (op->kind == DFU_DOWNLOAD_BLOCK && (op->block < 2 || !op->has_address))
+            break;
+        if (op->done > 0)
+            lop_mark(L, "written", op->address, at - 1);
+        if (op->in_doubt)
+            lop_mark(L, "doubt", at, at + op->block_length - 1);
+        break;
+    case DFU_LEAVE:
+        if (pending->ok)
+            lop_mark(L, "left", op->address, op->address);
+        break;
+    default:
+        break;
+    }
+}
+
+static int push_results(lua_State *L, const struct pending *pending)
+{
+    const struct dfu_op *op = &pending->op;
+    switch (op->kind) {
+    case DFU_GET_STATUS:
+        lua_createtable(L, 0, 3);
+        error_set(L, "status", dfu_status_name(op->status));
+        error_set(L, "state", dfu_state_name(op->state));
+        lua_pushnumber(L, op->poll);
+        lua_setfield(L, -2, "poll");
+        return 1;
+    case DFU_GET_STATE:
+        lua_pushstring(L, dfu_state_name(op->state));
+        return 1;
+    case DFU_COMMANDS:
+        lua_createtable(L, (int)op->done, 0);
+        for (size_t i = 0; i < op->done; i++) {
+            lua_pushinteger(L, pending->out[i]);
+            lua_seti(L, -2, (lua_Integer)i + 1);
+        }
+        return 1;
+    case DFU_READ:
+    case DFU_UPLOAD_BLOCK:
+        lua_pushlstring(L, (const char *)pending->out, op->done);
+        return 1;
+    case DFU_LEAVE:
+        lua_pushstring(L, op->assumed ? "assumed" : "confirmed");
+        return 1;
+    default:
+        return 0;
+    }
+}
+
+static int operation_ended(lua_State *L, int status, lua_KContext context)
+{
+    (void)status;
+    struct pending *pending = (struct pending *)context;
+    keep_journal(L, pending);
+    check_outcome(L, pending, failure_name(pending->op.failure), operation_name(pending->op.kind));
+    return push_results(L, pending);
+}
+
+static int control_ended(lua_State *L, int status, lua_KContext context)
+{
+    (void)status;
+    struct pending *pending = (struct pending *)context;
+    check_outcome(L, pending, lop_result_name(pending->raw_result), "control");
+    if (!pending->out)
+        return 0;
+    lua_pushlstring(L, (const char *)pending->out, (size_t)pending->raw_result);
+    return 1;
+}
+
+/* ---- starting one ---- */
+
+/* The board's buffer is anybody's from now on: what a control transfer read is copied. */
+static void on_ended(void *arg, bool ok)
+{
+    struct pending *pending = arg;
+    const struct board *board = pending->board;
+    pending->ok = ok;
+    pending->op = board->op;
+    pending->raw_result = board->raw_result;
+    if (board->raw && ok && pending->out)
+        memcpy(pending->out, board->dfu.buffer, (size_t)board->raw_result);
+    wait_done(&pending->wait);
+}
+
+static void give_up(struct wait *w)
+{
+    board_give_up(((struct pending *)w)->board);
+}
+
+/* What an operation needs that is about to start, and nothing between: a finalizer may run here,
+ * and close the board.  out: how many bytes it may read. [-0, +1, e] */
+static struct pending *new_pending(lua_State *L, struct board *board, bool reads, size_t out)
+{
+    struct pending *pending = lua_newuserdatauv(L, sizeof *pending + (reads ? out : 0), 0);
+    *pending = (struct pending){ .wait = { .give_up = give_up },
+                                 .board = board,
+                                 .out = reads ? (uint8_t *)(pending + 1) : NULL };
+    lop_ready(L);
+    return pending;
+}
+
+int lop_run(lua_State *L, struct board *board, const struct dfu_op *op)
+{
+    bool reads = op->kind == DFU_READ || op->kind == DFU_UPLOAD_BLOCK || op->kind == DFU_COMMANDS;
+    struct pending *pending = new_pending(L, board, reads, op->length);
+    board->op = *op;
+    board->op.out = pending->out;
+    if (op->limit <= 0)
+        board->op.limit = board->dfu.timeout;
+    board_start(board, on_ended, pending);
+    return task_await(L, &pending->wait, (lua_KContext)pending, operation_ended);
+}
+
+int lop_control(lua_State *L, struct board *board, const struct port_setup *setup, const char *data)
+{
+    struct pending *pending = new_pending(L, board, !data, setup->length);
+    if (data)
+        memcpy(board->dfu.buffer, data, setup->length);
+    else
+        memset(board->dfu.buffer, 0, setup->length);
+    board_start_raw(board, setup, on_ended, pending);
+    return task_await(L, &pending->wait, (lua_KContext)pending, control_ended);
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/* A board's operations as Lua sees them: started, awaited, and what they came to pushed or raised.
+ * In all of these the Board is the argument at index 1. */
+#ifndef LOP_H
+#define LOP_H
+
+#include <lua.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct board;
+struct dfu_op;
+struct port_setup;
+
+#define BOARD_TYPE "dfu.Board"
+
+/* The handle in Lua.  Its user value is the table of fields that boards.lua keeps. */
+struct box {
+    struct board *board; /* never NULL but while it is made, and after __gc */
+};
+
+struct board *lop_board(lua_State *L); /* [-0, +0, e] */
+struct board *lop_ready(lua_State *L); /* one that an operation can be started on. [-0, +0, e] */
+
+/* Pushes field `name` of the board's table of fields: a function. [-0, +1, e] */
+void lop_push_field(lua_State *L, const char *name);
+
+/* Tells the journal of the flash: [first, last] is now erased, written, or in doubt. */
+void lop_mark(lua_State *L, const char *what, uint64_t first, uint64_t last);
+
+/* With --dry-run: says what would be done.  True: and nothing is. */
+bool lop_only_says(lua_State *L, struct board *board, const char *what, lua_Integer address,
+                   size_t length);
+
+/* Raises, before anything was sent, what explain.lua makes of that kind of failure. [-0, +0, v] */
+int lop_refuse(lua_State *L, const char *failure, const char *operation, lua_Integer address);
+#define LOP_NOWHERE (-1) /* for an address */
+
+/* Starts the operation, or the user's own control transfer, and awaits it: to be called as a tail
+ * call.  The strings that it uses are arguments, and stay on the stack until it has ended. */
+int lop_run(lua_State *L, struct board *board, const struct dfu_op *op);
+int lop_control(lua_State *L, struct board *board, const struct port_setup *setup,
+                const char *data);
+
+/* "gone", "busy", ... of a port_result */
+const char *lop_result_name(int result);
+
+#endif

@@ -1,0 +1,69 @@
+-- SPDX-License-Identifier: MIT
+-- What several test files need.
+local lu = require "luaunit"
+local task = require "task"
+
+local M = {}
+
+---A value whose __close is f.
+---@param f function
+function M.close_with(f)
+  return setmetatable({}, { __close = f })
+end
+
+---What f raises, as text.
+---@param f function
+---@return string
+function M.message_of(f, ...)
+  local ok, err = pcall(f, ...)
+  lu.assertFalse(ok, "no error")
+  return tostring(err)
+end
+
+---f must raise something that says `text`.
+---@param text string
+---@param f function
+function M.assert_fails(text, f, ...)
+  lu.assertStrContains(M.message_of(f, ...), text)
+end
+
+---f must raise an error object with that code, or a child of it; returns it.
+---@param code string
+---@param f function
+---@return table
+function M.assert_raises(code, f, ...)
+  local ok, err = pcall(f, ...)
+  lu.assertFalse(ok, "no error")
+  lu.assertIsTable(err, tostring(err))
+  if err.code ~= code then lu.assertEquals(err.code, code, tostring(err)) end
+  return err
+end
+
+---How many seconds f takes, on the loop's clock; and what it returns.
+---@param f function
+---@return number
+function M.seconds(f, ...)
+  local before = task.now()
+  local result = table.pack(f(...))
+  return task.now() - before, table.unpack(result, 1, result.n)
+end
+
+---How often another task gets its turn, ten times a second, while f runs.
+---@param f function
+---@return integer
+function M.turns(f, ...)
+  local n, over = 0, false
+  local ticker = task.spawn(function()
+    while not over do
+      task.sleep(0.1)
+      n = n + 1
+    end
+  end)
+  f(...)
+  local counted = n
+  over = true
+  ticker:join()
+  return counted
+end
+
+return M
