@@ -170,6 +170,7 @@ void board_start_raw(struct board *board, const struct port_setup *setup,
     board->ended = ended;
     board->ended_arg = arg;
     if ((setup->type & 0x60) == 0x20) { /* a class request may change the state */
+        board->touched = true;
         board->dfu.state = DFU_UNKNOWN;
         board->dfu.has_base = false;
     }

@@ -95,6 +95,14 @@ static struct dfu_act ask(struct dfu_op *op, enum phase phase, uint8_t request, 
     return control(op, phase, request, 0, length, op->board->timeout);
 }
 
+/* GETSTATE: a ROM that still executes what was given up holds this, too. */
+static struct dfu_act ask_state(struct dfu_op *op)
+{
+    const struct dfu_board *board = op->board;
+    double timeout = board->hold > board->timeout ? board->hold : board->timeout;
+    return control(op, AT_STATE, GETSTATE, 0, 1, timeout);
+}
+
 /* A GETSTATUS that the board may hold until it is done. */
 static struct dfu_act ask_busy(struct dfu_op *op, enum phase phase)
 {
@@ -132,6 +140,7 @@ static struct dfu_act fail_status(struct dfu_op *op)
 static struct dfu_act fail_transfer(struct dfu_op *op, int result)
 {
     op->board->state = DFU_UNKNOWN;
+    op->board->hold = op->limit;
     switch (result) {
     case PORT_STALL:
         return fail(op, DFU_FAIL_STALL);
@@ -151,6 +160,7 @@ static struct dfu_act fail_transfer(struct dfu_op *op, int result)
  * would be asked for again, and again. */
 static void heard_state(struct dfu_op *op, uint8_t state)
 {
+    op->board->hold = 0;
     op->state = state;
     op->board->state = state < DFU_STATES ? state : DFU_STATES;
 }
@@ -454,7 +464,7 @@ static bool recover(struct dfu_op *op, struct dfu_act *act)
         *act = fail(op, DFU_FAIL_RESET);
         return true;
     case DFU_UNKNOWN:
-        *act = ask(op, AT_STATE, GETSTATE, 1);
+        *act = ask_state(op);
         return true;
     case DFU_DNBUSY:
     case DFU_MANIFEST:
@@ -524,7 +534,7 @@ static struct dfu_act on_entry(struct dfu_op *op, int result)
         board->has_base = false;
         return advance(op);
     case AT_STATE_WAIT:
-        return ask(op, AT_STATE, GETSTATE, 1);
+        return ask_state(op);
     default: /* AT_ENTRY_WAIT */
         return ask_busy(op, AT_ENTRY_STATUS);
     }
@@ -685,7 +695,7 @@ struct dfu_act dfu_start(struct dfu_op *op)
     case DFU_GET_STATUS:
         return ask_busy(op, AT_SINGLE);
     case DFU_GET_STATE:
-        return ask(op, AT_STATE, GETSTATE, 1);
+        return ask_state(op);
     case DFU_ABORT:
         op->board->has_base = false;
         return ask(op, AT_ABORT, ABORT, 0);
@@ -701,6 +711,7 @@ struct dfu_act dfu_step(struct dfu_op *op, int result, double elapsed)
 {
     op->spent += elapsed;
     if (op->cancelled) {
+        op->board->hold = op->limit;
         if (op->phase == AT_SELECT && result >= 0)
             op->board->alt = op->alt;
         if (result == PORT_CANCELLED || result == PORT_GONE || op->phase == AT_STATE)

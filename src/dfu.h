@@ -53,6 +53,7 @@ struct dfu_board {
     uint8_t alt;    /* the alternate setting in force */
     uint8_t state;  /* dfu_state, as far as it is known without asking */
     uint8_t status; /* with DFU_ERROR: why; DFU_UNKNOWN when it was not asked */
+    double hold;    /* seconds that it may hold a request: it was left at work */
     bool has_base;  /* the address pointer is known, and set for this direction */
     bool base_writes;
     uint32_t base;    /* what block 2 stands for */

@@ -17,7 +17,7 @@
 
 /* Seconds that a command may take on the board, beyond the time of a request: twice the longest
  * that data sheets have (DS8626 table 40: 128 KB 4 s, 1 MB 32 s). */
-#define ERASE_LIMIT_PER_BYTE (4.0 / 131072)
+#define ERASE_LIMIT_PER_BYTE (8.0 / 131072)
 #define MASS_ERASE_LIMIT     64.0
 
 /* ---- arguments ---- */
@@ -116,6 +116,16 @@ static int board_read(lua_State *L)
     return lop_run(L, board, &op);
 }
 
+/* Lets the library refuse option bytes that close the chip for ever. */
+static void check_option_bytes(lua_State *L)
+{
+    lop_push_field(L, "check_option_bytes");
+    lua_pushvalue(L, 1);
+    lua_pushvalue(L, 2);
+    lua_pushvalue(L, 3);
+    lua_call(L, 3, 0);
+}
+
 /*** board:write(address, data): never erases, never pads. */
 static int board_write(lua_State *L)
 {
@@ -129,6 +139,8 @@ static int board_write(lua_State *L)
         const struct region *region = check_inside(L, board, ACCESS_WRITE, address, op.length);
         op.alt = region->alt;
         op.may_reset = region->resets;
+        if (region->resets)
+            check_option_bytes(L);
     } else {
         luaL_argcheck(L, address == 0, 2, "plain DFU writes its memory from 0");
         op.any_alt = board->selected < 0;
@@ -225,7 +237,12 @@ static int board_upload_block(lua_State *L)
 /*** board:leave(address?) --> "confirmed" or "assumed" */
 static int board_leave(lua_State *L)
 {
-    struct board *board = lop_ready(L);
+    struct board *board = lop_board(L);
+    if (!board->dfu.dfuse && board->left && !board_is_open(board)) {
+        lua_pushliteral(L, "confirmed"); /* plain DFU: writing the program has started it */
+        return 1;
+    }
+    board = lop_ready(L);
     struct dfu_op op = { .kind = DFU_LEAVE, .any_alt = true };
     if (!lua_isnoneornil(L, 2))
         op.address = check_address(L, 2);

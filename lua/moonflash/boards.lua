@@ -518,6 +518,16 @@ return function(link)
       if what == "verified" then stats.bytes_verified = stats.bytes_verified + last - first + 1 end
     end
 
+    function fields.check_option_bytes(board, address, bytes)
+      local at = fields.part.irreversible
+      if at and bytes:byte(at - address + 1) == parts.CLOSED_FOR_EVER then
+        errors.raise { code = "dfu.irreversible", path = board.path, address = at,
+          message = ("%s: write 0x%08X: 0xCC at 0x%08X is read protection level 2, which closes "
+            .. "the chip for ever; nothing was sent"):format(board.path, address, at),
+          hint = "board:download_block() is the way to do it on purpose." }
+      end
+    end
+
     function fields.would(board, what, address, length)
       if M.defaults.would then M.defaults.would(board, what, address, length) end
     end

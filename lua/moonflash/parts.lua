@@ -4,10 +4,13 @@ local memory = require "moonflash.memory"
 
 local M = {}
 
+-- The read-protection byte of level 2 (RM0090 3.7).
+M.CLOSED_FOR_EVER = 0xCC
+
 -- How a family is told from its main flash (the first run of sectors), in the order of asking.
 -- unit: the bytes of the smallest write. early: the ROM holds a GETSTATUS that comes before it is
 -- done, so the announced time need not pass. irreversible: where the read-protection byte stands in
--- the option bytes; 0xCC there (level 2) closes the chip for ever (RM0090 3.7).
+-- the option bytes.
 local families = {
   {
     -- F2/F4: four sectors of 16 KB. Early GETSTATUS: fwupd 2696, 6048, 6249; ST's own programmer
