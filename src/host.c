@@ -11,13 +11,16 @@
 #include "board.h"
 #include "builtin.h"
 #include "error.h"
-#include "ldfu.h"
+#include "lbase.h"
+#include "llink.h"
 #include "loop.h"
 #include "lsim.h"
 #include "lsys.h"
 #include "ltask.h"
 #include "port.h"
 #include "simport.h"
+#include "task.h"
+#include "usb.h"
 
 #define EXIT_BUG 70 /* sysexits.h: EX_SOFTWARE */
 #define EXIT_IO  74 /* EX_IOERR */
@@ -184,7 +187,7 @@ static int protected_main(lua_State *L)
     push_arguments(L, start->argc, start->argv);
     if (!tasks_run(L, 1))
         return lua_error(L);
-    start->status = (int)lua_tointeger(L, -1);
+    start->status = lua_isinteger(L, -1) ? (int)lua_tointeger(L, -1) : EXIT_BUG;
     return 0;
 }
 
@@ -198,7 +201,19 @@ static bool open_host(struct host *host)
     *(struct host **)lua_getextraspace(host->L) = host;
     host->tasks = tasks_new(host->L, host->loop);
     host->sims = host->ports[0] = simport_new(host->loop);
+    host->ports[1] = usb_new(host->loop);
     return host->tasks && host->sims;
+}
+
+/* Nobody holds a board any more: also one whose finalizer could not run (Lua's stack was full). */
+static void release_boards(struct host *host)
+{
+    for (struct board *board = host->boards, *next; board; board = next) {
+        next = board->next;
+        if (!board->orphan)
+            board_orphan(board);
+    }
+    boards_release(&host->boards, host->loop);
 }
 
 static void close_host(struct host *host)
@@ -206,7 +221,7 @@ static void close_host(struct host *host)
     if (host->L)
         lua_close(host->L);
     if (host->loop)
-        boards_release(&host->boards, host->loop);
+        release_boards(host);
     for (int i = 0; i < HOST_PORTS; i++)
         if (host->ports[i])
             host->ports[i]->free(host->ports[i]);

@@ -2,12 +2,14 @@
 /* pcall, xpcall, coroutine.* and os.exit as a task needs them.  They do what Lua's do, and:
  * a coroutine that waits for a board lets its task wait, a cancellation goes through pcall,
  * and os.exit first ends all tasks. */
-#include "ltask.h"
+#include "lbase.h"
 
 #include <lauxlib.h>
 #include <lualib.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "task.h"
 
 /* ---- pcall, xpcall ---- */
 

@@ -6,7 +6,7 @@
 
 #include "board.h"
 #include "error.h"
-#include "ltask.h"
+#include "task.h"
 
 /* What a task waits for; a copy of the outcome, because the board may go on to other things. */
 struct pending {

@@ -154,7 +154,7 @@ end
 
 local function describe_failure(err, traceback)
   local progress = library("progress")
-  if errors.is(err) and err.code == "exit" then return err.status end
+  if errors.matches(err, "exit") then return errors.exit_status(err) end
   progress.failed(errors.text(err))
   if not errors.is(err) and traceback and os.getenv("MOONFLASH_TRACEBACK") then
     io.stderr:write(traceback, "\n")

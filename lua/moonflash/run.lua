@@ -121,7 +121,7 @@ local function report(result)
       and (getmetatable(result.data) or {}).__tostring) then
       if not progress.is_json() then io.stdout:write(tostring(result.data), "\n") end
     end
-  else
+  elseif not errors.matches(result.err, "exit") then
     progress.failed(errors.text(result.err))
   end
   local err = errors.is(result.err) and result.err or {}
