@@ -19,13 +19,16 @@ LUA_PC  := $(shell for n in lua5.4 lua-5.4 lua54 lua; do \
 LUA_CFLAGS = $(shell pkg-config --cflags $(LUA_PC))
 LUA_LIBS   = $(shell pkg-config --libs $(LUA_PC))
 
+USB_CFLAGS = $(shell pkg-config --cflags libusb-1.0)
+USB_LIBS   = $(shell pkg-config --libs libusb-1.0)
+
 # Pure Lua libraries of the system's, built in.
 LUA_SHARE ?= /usr/share/lua/5.4
 ARGPARSE  ?= $(LUA_SHARE)/argparse.lua
 DKJSON    ?= $(LUA_SHARE)/dkjson.lua
 
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -DMOONFLASH_VERSION='"$(VERSION)"' $(WARNINGS) $(WERROR) \
-             $(CFLAGS) $(SANITIZE) $(LUA_CFLAGS) -Isrc
+             $(CFLAGS) $(SANITIZE) $(LUA_CFLAGS) $(USB_CFLAGS) -Isrc
 # -rdynamic: Lua's C modules find the Lua functions in us if Lua is linked statically.
 ALL_LDFLAGS = -rdynamic $(LDFLAGS) $(SANITIZE)
 
@@ -36,7 +39,7 @@ BUILTIN  := $(sort $(shell find lua scripts -name '*.lua'))
 all: $(BUILD)/moonflash
 
 $(BUILD)/moonflash: $(OBJECTS)
-	@echo LD $@; $(CC) $(ALL_LDFLAGS) -o $@ $(OBJECTS) $(LUA_LIBS) -lm
+	@echo LD $@; $(CC) $(ALL_LDFLAGS) -o $@ $(OBJECTS) $(LUA_LIBS) $(USB_LIBS) -lm
 
 $(BUILD)/%.o: src/%.c Makefile | $(BUILD) check-deps
 	@echo CC $@; $(CC) $(ALL_CFLAGS) -MMD -c -o $@ $<
@@ -76,7 +79,7 @@ ASAN       = build/asan
 SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 C_TESTS   := $(patsubst tests/c/%.c,$(ASAN)/%,$(sort $(wildcard tests/c/test_*.c)))
 # What a C test is linked with: all but what needs the Lua side.
-PURE       = board dfu loop sim simdfu simkind simmem simport simstd
+PURE       = board dfu loop sim simdfu simkind simmem simport simstd usbip
 
 asan:
 	@$(MAKE) --no-print-directory BUILD=$(ASAN) SANITIZE="$(SANITIZERS)" CFLAGS="-O1 -g" all
@@ -112,9 +115,9 @@ format:
 
 # ---- what must be installed ----
 
-DEPS      = gcc make pkg-config liblua5.4-dev lua-argparse lua-dkjson binutils-arm-none-eabi
+DEPS      = gcc make pkg-config liblua5.4-dev libusb-1.0-0-dev lua-argparse lua-dkjson binutils-arm-none-eabi
 DEPS_TEST = $(DEPS) lua5.4 lua-unit lua-cjson lua-check libcmocka-dev clang clang-format \
-            qemu-system-arm
+            qemu-system-arm qemu-system-x86 busybox-static usbip dfu-util cpio kmod xz-utils
 
 define install_packages
 @command -v dpkg-query >/dev/null || { \

@@ -1,31 +1,19 @@
 -- SPDX-License-Identifier: MIT
 -- Finds, lists and opens boards: the half of module `dfu` and of class Board that is Lua. The
 -- other half, the primitives, is src/ldfu.c.
-local descriptor = require "moonflash.descriptor"
+local bus_over = require "moonflash.bus"
 local errors = require "moonflash.errors"
 local explain = require "moonflash.explain"
 local journal = require "moonflash.journal"
-local memory = require "moonflash.memory"
+local misuse = require "moonflash.misuse"
 local parts = require "moonflash.parts"
-local sim = require "sim"
+local selectors = require "moonflash.selector"
 local suggest = require "moonflash.suggest"
 local task = require "task"
 
 local RESCAN = 0.05 -- seconds between two looks for a board that is waited for
+local MOST_TRANSFER_SIZE = 4096 -- libusb carries no longer control transfer on Linux
 local DEFAULT_TRANSFER_SIZE = 64 -- where the functional descriptor has none: DFU 1.1's smallest
-
-local OWN = debug.getinfo(1, "S").source
-
--- Raises a plain error where the caller of this file stands.
-local function misuse(format, ...)
-  local level = 2
-  local info = debug.getinfo(level, "S")
-  while info and (info.source == OWN or info.what == "C") do
-    level = level + 1
-    info = debug.getinfo(level, "S")
-  end
-  error(format:format(...), level)
-end
 
 -- How long to wait: nil, or a number from 0 to math.huge.
 local function check_seconds(what, seconds)
@@ -45,190 +33,14 @@ return function(link)
   M.defaults = { selectors = nil, dry = false, would = nil, loading = false,
                  opened = 0 }
 
-  -- ---- selectors ----
-
-  -- The fields of a selector, and what makes the value of each in a string.
-  local function as_it_is(value) return value end
-  local function id(value) return value:find("^%x%x%x%x$") and tonumber(value, 16) end
-  local SELECTOR = { path = as_it_is, vid = id, pid = id, serial = as_it_is, alt = as_it_is,
-                     mode = as_it_is }
-
-  local function bad_selector(selector, why)
-    errors.raise {
-      code = "usage", message = ("'%s' selects no board: %s"):format(tostring(selector), why),
-      hint = "A path (1-4.2), 0483:df11, serial=..., alt=..., mode=runtime, joined by commas; "
-        .. "or sim:f407.",
-    }
-  end
-
-  local function parse_item(wanted, item, selector)
-    local vid, pid = item:match("^0?x?(%x%x%x%x):0?x?(%x%x%x%x)$")
-    local key, value = item:match("^(%a+)=(.*)$")
-    if vid then
-      wanted.vid, wanted.pid = tonumber(vid, 16), tonumber(pid, 16)
-    elseif item:find("^%d+%-%d[%d.]*$") then
-      wanted.path = item
-    elseif key and not SELECTOR[key] then
-      bad_selector(selector, ("there is no '%s='%s"):format(key,
-        suggest.hint(key, suggest.keys(SELECTOR))))
-    elseif key and value ~= "" then
-      wanted[key] = SELECTOR[key](value)
-        or bad_selector(selector, ("%s is four hexadecimal digits"):format(key))
-    else
-      bad_selector(selector, ("'%s' is neither a path nor ids nor NAME=VALUE"):format(item))
-    end
-  end
-
-  local TYPES = { path = "string", vid = "integer", pid = "integer", serial = "string",
-                  alt = "string or integer", mode = "string" }
-
-  local function check_table(selector)
-    for key, value in pairs(selector) do
-      if not TYPES[key] then
-        misuse("a selector has no '%s'%s", tostring(key),
-          suggest.hint(key, suggest.keys(SELECTOR)))
-      end
-      if not TYPES[key]:find(math.type(value) or type(value), 1, true) then
-        misuse("a selector's %s is a %s", key, TYPES[key])
-      end
-    end
-    if selector.mode and selector.mode ~= "dfu" and selector.mode ~= "runtime" then
-      misuse("a selector's mode is dfu or runtime")
-    end
-    return selector
-  end
-
-  -- A selector as a table: path, vid, pid, serial, alt, mode.
-  local function parse_selector(selector)
-    if selector == nil then return {} end
-    if type(selector) == "table" then return check_table(selector) end
-    if type(selector) ~= "string" then
-      misuse("a selector is a string or a table, not a %s", type(selector))
-    end
-    if selector:find("^sim:") then return { path = selector } end
-    local wanted = {}
-    for item in selector:gmatch("[^,]+") do parse_item(wanted, item, selector) end
-    if wanted.mode and wanted.mode ~= "dfu" and wanted.mode ~= "runtime" then
-      bad_selector(selector, "mode is dfu or runtime")
-    end
-    if next(wanted) == nil then bad_selector(selector, "it is empty") end
-    return wanted
-  end
-
-  local function find_alt(alts, wanted)
-    local number = math.tointeger(tonumber(wanted))
-    for _, alt in ipairs(alts) do
-      if alt.number == number then return alt end
-    end
-    for _, alt in ipairs(alts) do
-      if alt.layout.name:lower():find(tostring(wanted):lower(), 1, true) == 1 then return alt end
-    end
-  end
-
-  local function matches(info, wanted)
-    return (not wanted.path or info.path == wanted.path)
-      and (not wanted.vid or info.vid == wanted.vid)
-      and (not wanted.pid or info.pid == wanted.pid)
-      and (not wanted.serial or info.serial == wanted.serial)
-      and (not wanted.mode or info.mode == wanted.mode)
-      and (not wanted.alt or find_alt(info.alts, wanted.alt) ~= nil)
-  end
-
-  -- ---- what is on the bus ----
-
-  local GET_DESCRIPTOR, STRING = 6, 0x0300
-  local US_ENGLISH = 0x0409
-
-  -- A device may refuse a string, and then has none; what else goes wrong is passed on.
-  local function string_bytes(handle, index, language)
-    return errors.catch("dfu.stall", handle.control, handle, 0x80, GET_DESCRIPTOR, STRING | index,
-      language, 255)
-  end
-
-  local function read_string(handle, index, language)
-    local bytes = index ~= 0 and string_bytes(handle, index, language)
-    return bytes and descriptor.string(bytes) or nil
-  end
-
-  local function language_of(handle)
-    local bytes = string_bytes(handle, 0, 0)
-    return bytes and #bytes >= 4 and ("<I2"):unpack(bytes, 3) or US_ENGLISH
-  end
-
-  -- What the descriptors say, without the strings.
-  local function describe(row)
-    local device = descriptor.device(row.device)
-    local functional = device and descriptor.dfu(row.config, device)
-    if not functional then return nil end
-    local info = {
-      path = row.path, generation = row.generation,
-      vid = device.vid, pid = device.pid, version = device.version,
-      mode = functional.mode, alts = {},
-      interface = functional.interface, functional = functional, device = device,
-    }
-    for i, alt in ipairs(functional.alts) do
-      info.alts[i] = { number = alt.number, index = alt.name, name = "",
-                       layout = { name = "", segments = {} } }
-    end
-    return info
-  end
-
-  local function add_strings(info, handle)
-    local language = language_of(handle)
-    info.product = read_string(handle, info.device.product, language)
-    info.manufacturer = read_string(handle, info.device.manufacturer, language)
-    info.serial = read_string(handle, info.device.serial, language)
-    for _, alt in ipairs(info.alts) do
-      alt.name = read_string(handle, alt.index, language) or "unknown"
-      alt.layout = parts.correct(memory.parse(alt.name))
-    end
-  end
-
-  local bare = {
-    explain = function(board, facts)
-      return explain.explain(board, { alts = {}, journal = journal.new() }, facts)
-    end,
-  }
-
-  -- The strings of a device are read once; a device that comes anew has another generation.
-  local known = {}
-
-  local function key_of(info) return info.path .. "\0" .. info.generation end
-
-  -- As far as they can be had: one that goes away meanwhile, or does not answer, has none.
-  local function with_strings(info)
-    local key = key_of(info)
-    if known[key] then return known[key] end
-    local handle <close> = link.new(info.path, bare)
-    if link.attach(handle, info.generation, -1) and pcall(add_strings, info, handle) then
-      known[key] = info
-    end
-    return info
-  end
-
-  local function ensure_simulated(wanted)
-    if wanted.path and wanted.path:find("^sim:") then sim.ensure(wanted.path) end
-  end
-
-  local function find(wanted)
-    ensure_simulated(wanted)
-    local found = {}
-    for _, row in ipairs(link.devices()) do
-      local info = describe(row)
-      if info and (not wanted.path or info.path == wanted.path) then
-        info = with_strings(info)
-        if matches(info, wanted) then found[#found + 1] = info end
-      end
-    end
-    table.sort(found, function(a, b) return a.path < b.path end)
-    return found
-  end
+  local bus = bus_over(link)
+  local find = bus.find
 
   ---The boards that are there, in DFU mode or in run-time mode.
   ---@param selector? string|table
   ---@return table[] { { path=, vid=, pid=, serial=, product=, mode=, alts=, ... }, ... }
   function M.list(selector)
-    return find(parse_selector(selector))
+    return find(selectors.parse(selector))
   end
 
   -- ---- a board that is open ----
@@ -243,9 +55,12 @@ return function(link)
           runtime[1].path, runtime[1].product or "no name"),
         hint = ("'moonflash -d %s detach' puts it into DFU mode."):format(runtime[1].path) }
     end
+    local probe = bus.st_link()
     errors.raise { code = "usb.no-device", message = where .. "no board in DFU mode", path = path,
       was_there = was_there,
-      hint = "BOOT0 to VDD, PB2 to GND, press reset; then run this again, or add --wait 60.\n"
+      hint = (probe and ("An ST-LINK is here (%s): that is the Discovery's mini-USB; DFU needs the "
+        .. "micro-USB too.\n"):format(probe) or "")
+        .. "BOOT0 to VDD, PB2 to GND, press reset; then run this again, or add --wait 60.\n"
         .. "Without a board: --device sim:f407 is a simulated one." }
   end
 
@@ -301,7 +116,8 @@ return function(link)
       tolerant = info.functional.attributes.tolerant,
       early = fields.part.early,
       dry = M.defaults.dry,
-      transfer_size = info.functional.transfer_size or DEFAULT_TRANSFER_SIZE,
+      transfer_size = math.min(info.functional.transfer_size or DEFAULT_TRANSFER_SIZE,
+        MOST_TRANSFER_SIZE),
       regions = dfuse and parts.regions(info.alts) or {},
     })
   end
@@ -312,10 +128,10 @@ return function(link)
   ---@param selector string|table
   ---@return table Board
   function M.at(selector)
-    local wanted = parse_selector(selector)
+    local wanted = selectors.parse(selector)
     local path = wanted.path
     if path then
-      ensure_simulated(wanted)
+      bus.ensure_simulated(wanted)
     else
       local found = find(wanted)
       if #found == 0 then no_device(wanted) end
@@ -332,7 +148,7 @@ return function(link)
     local stale = link.stale(board)
     for _, info in ipairs(find { path = board.path }) do
       if info.generation ~= stale and info.mode == (wanted.mode or "dfu")
-        and matches(info, wanted) then
+        and selectors.matches(info, wanted) then
         return info
       end
     end
@@ -344,10 +160,7 @@ return function(link)
     local _ <close> = setmetatable({}, { __close = function(_, err)
       if err then board:close() end
     end })
-    if not known[key_of(info)] then
-      add_strings(info, board) -- it could not be read before: now it must
-      known[key_of(info)] = info
-    end
+    bus.complete(info, board)
     local fields = link.fields(board)
     fill(fields, info)
     configure(board, info)
@@ -400,7 +213,7 @@ return function(link)
   ---@param selector? string|table what it must be, too: other ids, say
   link.extend("open", function(board, seconds, selector)
     check_seconds("board:open(seconds, selector)", seconds)
-    return open_place(board, seconds, parse_selector(selector))
+    return open_place(board, seconds, selectors.parse(selector))
   end)
 
   ---From run-time mode to DFU mode, and opens it again.
@@ -437,16 +250,8 @@ return function(link)
   link.extend("wait_app", function(board, seconds)
     local deadline = task.now() + (check_seconds("board:wait_app(seconds)", seconds) or 0)
     while true do
-      for _, row in ipairs(link.devices()) do
-        local device = row.path == board.path and row.generation ~= link.stale(board)
-          and descriptor.device(row.device)
-        local info = device and describe(row)
-        if device and (not info or info.mode == "runtime") then
-          if info then info = with_strings(info) end
-          return { vid = device.vid, pid = device.pid, serial = info and info.serial,
-                   product = info and info.product }
-        end
-      end
+      local application = bus.application(board.path, link.stale(board))
+      if application then return application end
       if task.now() >= deadline then
         errors.raise { code = "timeout", path = board.path,
           message = ("%s: nothing came up within %s s"):format(board.path, tostring(seconds)),
@@ -533,7 +338,7 @@ return function(link)
     end
 
     function fields.find_alt(board, wanted)
-      local alt = find_alt(fields.alts, wanted)
+      local alt = selectors.find_alt(fields.alts, wanted)
       if alt then return alt.number end
       local list = {}
       for i, a in ipairs(fields.alts) do list[i] = ("%d (%s)"):format(a.number, a.layout.name) end
@@ -589,7 +394,7 @@ return function(link)
     end
     if M.defaults.loading then misuse("a recipe can't open a board while it is loaded") end
     check_seconds("dfu.open(selector, seconds)", seconds)
-    local wanted = parse_selector(selector)
+    local wanted = selectors.parse(selector)
     local found = wait_for(wanted, seconds)
     if #found > 1 then several(found) end
     local board = M.at { path = found[1].path, alt = wanted.alt }
@@ -599,13 +404,13 @@ return function(link)
   ---An iterator over boards, not yet open, one for each that arrives or is there already.
   ---@param selector? string|table
   function M.arrivals(selector)
-    local wanted = parse_selector(selector)
+    local wanted = selectors.parse(selector)
     local seen = {}
     return function()
       while true do
         local here = {}
         for _, info in ipairs(find(wanted)) do
-          local key = key_of(info)
+          local key = bus.key_of(info)
           here[key] = true
           if info.mode == (wanted.mode or "dfu") and not seen[key] then
             seen[key] = true
@@ -622,8 +427,6 @@ return function(link)
 
   ---The table that belongs to a Board, for the library: journal, stats, part, info.
   M.fields = link.fields
-  M.parse_selector = parse_selector
-  M.matches = matches
   M.several = several
   M.wait_for = wait_for
   M.describe_memories = function(board) return explain.memories(link.fields(board)) end

@@ -95,7 +95,7 @@ local function apply(values)
     progress.print(("%s: would %s%s%s"):format(board.path, what, where, size))
   end
   for _, selector in ipairs(devices or {}) do
-    local wanted = dfu.parse_selector(selector)
+    local wanted = library("selector").parse(selector)
     local simulated = (wanted.path or ""):find("^sim:")
     if simulated then require("sim").ensure(wanted.path) end
     if values.virtual_time and not simulated then

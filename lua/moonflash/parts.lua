@@ -45,6 +45,18 @@ M.known = {
   { 0x2341, 0x035B, "Arduino Portenta" },
 }
 
+-- ST's debug probes, which are no boards, but stand on some (their udev rules; stlink's list).
+local ST_LINKS = { [0x3744] = true, [0x3748] = true, [0x374A] = true, [0x374B] = true,
+                   [0x374D] = true, [0x374E] = true, [0x374F] = true, [0x3752] = true,
+                   [0x3753] = true, [0x3754] = true }
+
+---@param vid integer
+---@param pid integer
+---@return boolean
+function M.is_st_link(vid, pid)
+  return vid == 0x0483 and ST_LINKS[pid] == true
+end
+
 local function family_of(segments)
   local first = segments[1]
   if not first then return nil end

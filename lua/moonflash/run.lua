@@ -4,6 +4,7 @@ local dfu = require "dfu"
 local errors = require "moonflash.errors"
 local progress = require "moonflash.progress"
 local recipe_library = require "moonflash.recipe"
+local selectors = require "moonflash.selector"
 local task = require "task"
 
 local M = {}
@@ -21,13 +22,13 @@ end
 -- ---- which boards ----
 
 local function both(selector, recipe)
-  local wanted = dfu.parse_selector(selector)
+  local wanted = selectors.parse(selector)
   local found = dfu.wait_for(setmetatable({ mode = recipe.table.mode }, { __index = wanted }),
     recipe.wait)
   if not recipe.table.board then return found, wanted end
-  local meant = {}
+  local right, meant = selectors.parse(recipe.table.board), {}
   for _, info in ipairs(found) do
-    if dfu.matches(info, dfu.parse_selector(recipe.table.board)) then meant[#meant + 1] = info end
+    if selectors.matches(info, right) then meant[#meant + 1] = info end
   end
   if #meant == 0 then
     errors.raise { code = "usb.no-device",
@@ -40,8 +41,7 @@ end
 -- The boards that the recipe runs on, not yet open.
 local function choose(recipe, options)
   local boards, seen = {}, {}
-  local selectors = options.selectors or { recipe.table.board or false }
-  for _, selector in ipairs(selectors) do
+  for _, selector in ipairs(options.selectors or { recipe.table.board or false }) do
     local found, wanted = both(selector or nil, recipe)
     if #found > 1 and not options.every_board then dfu.several(found) end
     for _, info in ipairs(found) do

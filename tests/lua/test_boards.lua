@@ -2,6 +2,7 @@
 -- Tests how boards are found and opened: selectors, lists, places; and a place that a device
 -- leaves, and another comes to.
 local dfu = require "dfu"
+local selectors = require "moonflash.selector"
 local lu = require "luaunit"
 local sim = require "sim"
 local support = require "support"
@@ -34,7 +35,7 @@ local TestSelectors = {}
 
 function TestSelectors.test_strings()
   local function parsed(selector, expected)
-    lu.assertEquals(dfu.parse_selector(selector), expected)
+    lu.assertEquals(selectors.parse(selector), expected)
   end
   parsed(nil, {})
   parsed("1-4.2", { path = "1-4.2" })
@@ -51,7 +52,7 @@ end
 function TestSelectors.test_bad_strings()
   for _, bad in ipairs { "", ",", "x", "1-", "0483:", "0483:df1", "serial=", "vid=483", "pid=xxxx",
                          "mode=off", "speed=fast", "0483:df11:1", "=x", "serial" } do
-    local err = assert_raises("usage", dfu.parse_selector, bad)
+    local err = assert_raises("usage", selectors.parse, bad)
     lu.assertStrContains(err.message, ("'%s' selects no board"):format(bad))
     lu.assertIsString(err.hint)
   end
@@ -61,7 +62,7 @@ end
 
 function TestSelectors.test_tables()
   local selector = { path = "1-4", vid = 1, pid = 2, serial = "A,1", alt = 0, mode = "runtime" }
-  lu.assertEquals(dfu.parse_selector(selector), selector)
+  lu.assertEquals(selectors.parse(selector), selector)
   for _, bad in ipairs { { pth = "1-4" }, { "1-4" }, { path = 5 }, { vid = "0483" }, { pid = 1.5 },
                          { serial = 5 }, { mode = "off" }, { alt = {} } } do
     lu.assertFalse(pcall(dfu.open, bad))

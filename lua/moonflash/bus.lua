@@ -1,0 +1,150 @@
+-- SPDX-License-Identifier: MIT
+-- What is on the bus: rows of descriptors, and the strings that have to be asked for.
+local descriptor = require "moonflash.descriptor"
+local errors = require "moonflash.errors"
+local explain = require "moonflash.explain"
+local journal = require "moonflash.journal"
+local memory = require "moonflash.memory"
+local parts = require "moonflash.parts"
+local selectors = require "moonflash.selector"
+local sim = require "sim"
+
+---@param link table what src/llink.c gives
+---@return table bus
+return function(link)
+  local M = {}
+
+  local GET_DESCRIPTOR, STRING = 6, 0x0300
+  local US_ENGLISH = 0x0409
+
+  -- A device may refuse a string, and then has none; what else goes wrong is passed on.
+  local function string_bytes(handle, index, language)
+    return errors.catch("dfu.stall", handle.control, handle, 0x80, GET_DESCRIPTOR, STRING | index,
+      language, 255)
+  end
+
+  local function read_string(handle, index, language)
+    local bytes = index ~= 0 and string_bytes(handle, index, language)
+    return bytes and descriptor.string(bytes) or nil
+  end
+
+  local function language_of(handle)
+    local bytes = string_bytes(handle, 0, 0)
+    return bytes and #bytes >= 4 and ("<I2"):unpack(bytes, 3) or US_ENGLISH
+  end
+
+  -- What the descriptors say, without the strings.
+  local function describe(row)
+    local device = descriptor.device(row.device)
+    local functional = device and descriptor.dfu(row.config, device)
+    if not functional then return nil end
+    local info = {
+      path = row.path, generation = row.generation,
+      vid = device.vid, pid = device.pid, version = device.version,
+      mode = functional.mode, alts = {},
+      interface = functional.interface, functional = functional, device = device,
+    }
+    for i, alt in ipairs(functional.alts) do
+      info.alts[i] = { number = alt.number, index = alt.name, name = "",
+                       layout = { name = "", segments = {} } }
+    end
+    return info
+  end
+
+  local function add_strings(info, handle)
+    local language = language_of(handle)
+    info.product = read_string(handle, info.device.product, language)
+    info.manufacturer = read_string(handle, info.device.manufacturer, language)
+    info.serial = read_string(handle, info.device.serial, language)
+    for _, alt in ipairs(info.alts) do
+      alt.name = read_string(handle, alt.index, language) or "unknown"
+      alt.layout = parts.correct(memory.parse(alt.name))
+    end
+  end
+
+  local bare = {
+    explain = function(board, facts)
+      return explain.explain(board, { alts = {}, journal = journal.new() }, facts)
+    end,
+  }
+
+  -- The strings of a device are read once; a device that comes anew has another generation.
+  local known = {}
+
+  ---What tells a device from all others that were, are or will be there.
+  ---@param info table
+  ---@return string
+  function M.key_of(info) return info.path .. "\0" .. info.generation end
+
+  -- As far as they can be had: one that goes away meanwhile, or does not answer, has none.
+  local function with_strings(info)
+    local key = M.key_of(info)
+    if known[key] then return known[key] end
+    local handle <close> = link.new(info.path, bare)
+    if link.attach(handle, info.generation, -1) and pcall(add_strings, info, handle) then
+      known[key] = info
+    end
+    return info
+  end
+
+  ---Reads the strings that could not be read before, from the board that is open now. Raises what
+  ---goes wrong.
+  ---@param info table
+  ---@param board table
+  function M.complete(info, board)
+    local key = M.key_of(info)
+    if known[key] then return end
+    add_strings(info, board)
+    known[key] = info
+  end
+
+  ---Sees to it that a simulated board that is named is there.
+  ---@param wanted table a selector
+  function M.ensure_simulated(wanted)
+    if wanted.path and wanted.path:find("^sim:") then sim.ensure(wanted.path) end
+  end
+
+  ---The DFU devices that are there and match, by path.
+  ---@param wanted table a selector
+  ---@return table[] as dfu.list() has them
+  function M.find(wanted)
+    M.ensure_simulated(wanted)
+    local found = {}
+    for _, row in ipairs(link.devices()) do
+      local info = describe(row)
+      if info and (not wanted.path or info.path == wanted.path) then
+        info = with_strings(info)
+        if selectors.matches(info, wanted) then found[#found + 1] = info end
+      end
+    end
+    table.sort(found, function(a, b) return a.path < b.path end)
+    return found
+  end
+
+  ---The path of a debug probe, if there is one: its board is near, but on another connector.
+  ---@return string?
+  function M.st_link()
+    for _, row in ipairs(link.devices()) do
+      local device = descriptor.device(row.device)
+      if device and parts.is_st_link(device.vid, device.pid) then return row.path end
+    end
+  end
+
+  ---What runs at a place and is not in DFU mode, whatever kind of device it is.
+  ---@param path string
+  ---@param stale? integer the generation of a device that has left it
+  ---@return table? { vid=, pid=, serial=, product= }
+  function M.application(path, stale)
+    for _, row in ipairs(link.devices()) do
+      local device = row.path == path and row.generation ~= stale and descriptor.device(row.device)
+      local info = device and describe(row)
+      if device and (not info or info.mode == "runtime") then
+        info = info and with_strings(info) or {}
+        return { vid = device.vid, pid = device.pid, serial = info.serial,
+                 product = info.product }
+      end
+    end
+  end
+
+  return M
+end
