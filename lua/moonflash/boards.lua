@@ -45,7 +45,24 @@ return function(link)
 
   -- ---- a board that is open ----
 
+  local refusals = {
+    busy = { "usb.busy", "another program, or this one, has the board open",
+      "End it, and run this again." },
+    permission = { "usb.permission", "no permission to open the board",
+      "Let whoever sits at this computer use it:\n"
+      .. "  moonflash udev | sudo tee /etc/udev/rules.d/70-moonflash.rules\n"
+      .. "  sudo udevadm control --reload && sudo udevadm trigger" },
+  }
+
+  local function refuse(path, why)
+    local row = refusals[why] or { "usb.io", "the board can't be opened (" .. why .. ")",
+                                   "Plug it in again." }
+    errors.raise { code = row[1], message = path .. ": " .. row[2], hint = row[3], path = path }
+  end
+
   local function no_device(wanted, path, was_there)
+    local forbidden = (wanted.serial or wanted.alt) and bus.forbidden(wanted)
+    if forbidden then refuse(forbidden, "permission") end
     local runtime = find { path = wanted.path, vid = wanted.vid, pid = wanted.pid,
                            serial = wanted.serial, mode = "runtime" }
     local where = path and path .. ": " or ""
@@ -71,21 +88,6 @@ return function(link)
     errors.raise { code = "usb.several",
       message = ("%d boards match; choose one, or all of them:"):format(#found),
       hint = table.concat(lines, "\n") }
-  end
-
-  local refusals = {
-    busy = { "usb.busy", "another program, or this one, has the board open",
-      "End it, and run this again." },
-    permission = { "usb.permission", "no permission to open the board",
-      "Let whoever sits at this computer use it:\n"
-      .. "  moonflash udev | sudo tee /etc/udev/rules.d/70-moonflash.rules\n"
-      .. "  sudo udevadm control --reload && sudo udevadm trigger" },
-  }
-
-  local function refuse(path, why)
-    local row = refusals[why] or { "usb.io", "the board can't be opened (" .. why .. ")",
-                                   "Plug it in again." }
-    errors.raise { code = row[1], message = path .. ": " .. row[2], hint = row[3], path = path }
   end
 
   -- The fields that a Board has for a device, and the functions that C calls.
@@ -194,6 +196,8 @@ return function(link)
           ok, why = attach(board, info)
           if ok then return board end
           if why == "busy" and collect() then
+            why, deadline = "gone", math.max(deadline, task.now() + RESCAN)
+          elseif why == "permission" and bus.is_settling(info) then
             why, deadline = "gone", math.max(deadline, task.now() + RESCAN)
           end
         end

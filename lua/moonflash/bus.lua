@@ -8,6 +8,9 @@ local memory = require "moonflash.memory"
 local parts = require "moonflash.parts"
 local selectors = require "moonflash.selector"
 local sim = require "sim"
+local task = require "task"
+
+local SETTLING = 2 -- seconds that udev may take to set the rights of a device that has come
 
 ---@param link table what src/llink.c gives
 ---@return table bus
@@ -81,9 +84,9 @@ return function(link)
     local key = M.key_of(info)
     if known[key] then return known[key] end
     local handle <close> = link.new(info.path, bare)
-    if link.attach(handle, info.generation, -1) and pcall(add_strings, info, handle) then
-      known[key] = info
-    end
+    local ok, why = link.attach(handle, info.generation, -1)
+    if ok and pcall(add_strings, info, handle) then known[key] = info end
+    info.forbidden = why == "permission"
     return info
   end
 
@@ -104,13 +107,34 @@ return function(link)
     if wanted.path and wanted.path:find("^sim:") then sim.ensure(wanted.path) end
   end
 
+  -- When a device was seen first; false: it was there when we first looked.
+  local came, looked = {}, false
+
+  local function look()
+    local rows = link.devices()
+    for _, row in ipairs(rows) do
+      local key = M.key_of(row)
+      if came[key] == nil then came[key] = looked and task.now() end
+    end
+    looked = true
+    return rows
+  end
+
+  ---Whether a device came just now, so that nobody may open it yet who may later.
+  ---@param info table
+  ---@return boolean
+  function M.is_settling(info)
+    local at = came[M.key_of(info)]
+    return at and task.now() - at < SETTLING
+  end
+
   ---The DFU devices that are there and match, by path.
   ---@param wanted table a selector
   ---@return table[] as dfu.list() has them
   function M.find(wanted)
     M.ensure_simulated(wanted)
     local found = {}
-    for _, row in ipairs(link.devices()) do
+    for _, row in ipairs(look()) do
       local info = describe(row)
       if info and (not wanted.path or info.path == wanted.path) then
         info = with_strings(info)
@@ -119,6 +143,16 @@ return function(link)
     end
     table.sort(found, function(a, b) return a.path < b.path end)
     return found
+  end
+
+  ---The path of a DFU device that may be the one that is wanted, if its strings could be read: this
+  ---user may not open it.
+  ---@param wanted table a selector
+  ---@return string?
+  function M.forbidden(wanted)
+    for _, info in ipairs(M.find { path = wanted.path, vid = wanted.vid, pid = wanted.pid }) do
+      if info.forbidden then return info.path end
+    end
   end
 
   ---The path of a debug probe, if there is one: its board is near, but on another connector.

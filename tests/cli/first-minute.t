@@ -25,6 +25,7 @@ of these, or a file (./mine.lua):
   read         Read a board's memory into a file
   recipes      List the recipes, or show one to copy
   rehearse     Run a recipe on simulated boards, with every fault at every request
+  sim          Offer simulated boards to this computer as USB devices (USB/IP)
   udev         Print the udev rule that lets you open boards
   unprotect    Remove the read protection; ERASES THE WHOLE CHIP
   verify       Compare firmware with what stands on a board
@@ -55,6 +56,7 @@ $ moonflash recipes
   read         Read a board's memory into a file
   recipes      List the recipes, or show one to copy
   rehearse     Run a recipe on simulated boards, with every fault at every request
+  sim          Offer simulated boards to this computer as USB devices (USB/IP)
   udev         Print the udev rule that lets you open boards
   unprotect    Remove the read protection; ERASES THE WHOLE CHIP
   verify       Compare firmware with what stands on a board

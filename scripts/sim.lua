@@ -1,0 +1,89 @@
+-- SPDX-License-Identifier: MIT
+-- sim.lua: offers simulated boards to a kernel over USB/IP, and says what happens to them.
+local errors = require "moonflash.errors"
+local progress = require "moonflash.progress"
+local text = require "moonflash.text"
+
+-- "127.0.0.1:3240", "[::1]:3240", "127.0.0.1", "localhost" --> address, port
+local function parse(where)
+  local host, port = where:match("^%[(.*)%]:?(%d*)$")
+  if not host then host, port = where:match("^([^:]*):?(%d*)$") end
+  if not host or host == "" then
+    errors.raise { code = "usage", message = ("'%s' is no ADDRESS:PORT"):format(where),
+                   hint = "--usbip 127.0.0.1:3240" }
+  end
+  port = port == "" and 3240 or tonumber(port)
+  if port > 65535 then
+    errors.raise { code = "usage", message = ("there is no port %d"):format(port) }
+  end
+  return host == "localhost" and "127.0.0.1" or host, port
+end
+
+-- What to type to plug a board in. From elsewhere it is another address, which is not ours to know.
+local function attach_command(server, bus_id)
+  local port = server.port == 3240 and "" or ("--tcp-port %d "):format(server.port)
+  return ("usbip %sattach -r %s -b %s"):format(port, server.address, bus_id)
+end
+
+-- What starts at the address, or why nothing can.
+local function start(event)
+  local vectors = ("stack 0x%08X, entry 0x%08X"):format(event.sp, event.pc)
+  if event.works then return ("would start at %s (%s)"):format(text.hex(event.address), vectors) end
+  return ("at %s is no program that can start (%s: the stack must be in RAM, and the entry odd, in "
+    .. "flash or RAM)"):format(text.hex(event.address), vectors)
+end
+
+local function bytes(event)
+  return ("%d bytes, %s"):format(event.bytes, text.range(event.first, event.last))
+end
+
+-- How each event reads; false: it was said already.
+local words = {
+  ready = function() return false end,
+  attached = function() return "attached" end,
+  detached = function(event) return "detached: " .. event.why end,
+  flashed = function(event) return "flashed " .. bytes(event) end,
+  erased = function(event) return "erased " .. bytes(event) end,
+  left = function(event) return "left: " .. start(event) end,
+  gone = function() return "off the bus" end,
+  reset = function(event, server)
+    return ("reset: back in %s; %s"):format(event.mode == "dfu" and "DFU mode" or "run-time mode",
+      attach_command(server, event.bus_id))
+  end,
+  refused = function(event) return "refused: " .. event.why end,
+  trouble = function(event) return event.why end,
+  lost = function(event) return ("%d events were not shown"):format(event.count) end,
+}
+
+local function announce(server, boards)
+  print(("Serving %s over USB/IP at %s, port %d. Ctrl-C ends it."):format(
+    text.count(#boards, "simulated board"), server.address, server.port))
+  for i, board in ipairs(boards) do
+    print(("  %s    plugs in %s"):format(attach_command(server, "1-" .. i), board))
+  end
+end
+
+return {
+  api         = 1,
+  summary     = "Offer simulated boards to this computer as USB devices (USB/IP)",
+  description = "Each board gets a bus id: 1-1, 1-2, ... As root, 'modprobe vhci-hcd' once, and\n"
+    .. "'usbip attach -r 127.0.0.1 -b 1-1' plugs the first one in. When a board leaves DFU mode\n"
+    .. "or restarts, its device disconnects; attaching it again plugs it in anew, in DFU mode.",
+  args        = {
+    { "selector", "simulated boards: sim:f407,flash=board.img sim:g474", type = "words" },
+    { "--usbip", "where to listen", default = "127.0.0.1:3240" },
+    { "--anywhere", "also at an address that other computers can reach", default = false },
+  },
+
+  setup = function(opt)
+    local address, port = parse(opt.usbip)
+    local server <close> = sim.serve(address, port, opt.selector, { anywhere = opt.anywhere })
+    announce(server, opt.selector)
+    for event in server.event, server do
+      progress.event(event)
+      local line = words[event.event](event, server)
+      if line and event.path then line = ("%s %s: %s"):format(event.bus_id, event.path, line) end
+      if line then print(line) end
+    end
+  end,
+}

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: MIT */
+/* Simulated boards offered over USB/IP, from Lua's side.
+ *
+ *   sim.serve(address, port, paths, options) --> Server
+ *   server:event() --> { event=, ... }, or nil   server:close()
+ *   server.address  server.port
+ */
+#include "lusbip.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+#include "error.h"
+#include "host.h"
+#include "loop.h"
+#include "task.h"
+#include "usbip.h"
+
+#define SERVER_TYPE "sim.Server"
+
+/* Who waits for an event: at most one task. */
+struct waiter {
+    struct wait wait;
+    struct box *box;
+};
+
+struct box {
+    struct usbip *server; /* NULL: closed */
+    struct waiter *waiter;
+    char address[64];
+};
+
+static struct box *check_server(lua_State *L)
+{
+    return luaL_checkudata(L, 1, SERVER_TYPE);
+}
+
+static void end_wait(struct box *box)
+{
+    struct waiter *waiter = box->waiter;
+    box->waiter = NULL;
+    if (waiter)
+        wait_done(&waiter->wait);
+}
+
+static void on_event(void *arg)
+{
+    end_wait(arg);
+}
+
+static void give_up(struct wait *w)
+{
+    struct waiter *waiter = (struct waiter *)w;
+    if (waiter->box->waiter == waiter)
+        waiter->box->waiter = NULL;
+    wait_done(w);
+}
+
+/* ---- events ---- */
+
+static const char *const names[] = {
+    [USBIP_READY] = "ready",     [USBIP_ATTACHED] = "attached", [USBIP_DETACHED] = "detached",
+    [USBIP_FLASHED] = "flashed", [USBIP_ERASED] = "erased",     [USBIP_LEFT] = "left",
+    [USBIP_RESET] = "reset",     [USBIP_GONE] = "gone",         [USBIP_REFUSED] = "refused",
+    [USBIP_TROUBLE] = "trouble", [USBIP_LOST] = "lost",
+};
+
+static void set_integer(lua_State *L, const char *field, uint64_t value)
+{
+    lua_pushinteger(L, (lua_Integer)value);
+    lua_setfield(L, -2, field);
+}
+
+/* What only some events have. */
+static void set_details(lua_State *L, const struct box *box, const struct usbip_event *event)
+{
+    switch (event->what) {
+    case USBIP_READY:
+        error_set(L, "address", box->address);
+        set_integer(L, "port", usbip_port(box->server));
+        break;
+    case USBIP_FLASHED:
+    case USBIP_ERASED:
+        set_integer(L, "bytes", event->bytes);
+        set_integer(L, "first", event->first);
+        set_integer(L, "last", event->last);
+        break;
+    case USBIP_LEFT:
+        set_integer(L, "address", event->address);
+        set_integer(L, "sp", event->sp);
+        set_integer(L, "pc", event->pc);
+        lua_pushboolean(L, event->works);
+        lua_setfield(L, -2, "works");
+        break;
+    case USBIP_RESET:
+        error_set(L, "mode", event->dfu ? "dfu" : "runtime");
+        break;
+    case USBIP_LOST:
+        set_integer(L, "count", event->bytes);
+        break;
+    default:
+        break;
+    }
+}
+
+static int push_event(lua_State *L, const struct box *box, const struct usbip_event *event)
+{
+    lua_createtable(L, 0, 8);
+    error_set(L, "event", names[event->what]);
+    error_set(L, "why", event->why);
+    if (event->board != USBIP_NO_BOARD) {
+        char id[USBIP_BUS_ID_SIZE];
+        usbip_bus_id(event->board, id);
+        error_set(L, "bus_id", id);
+        error_set(L, "path", usbip_path(box->server, event->board));
+    }
+    set_details(L, box, event);
+    return 1;
+}
+
+static int event_came(lua_State *L, int status, lua_KContext context)
+{
+    struct box *box = (struct box *)context;
+    struct usbip_event event;
+    (void)status;
+    if (task_cancelled(L))
+        return lua_error(L);
+    if (!box->server || !usbip_next(box->server, &event))
+        return 0;
+    return push_event(L, box, &event);
+}
+
+/*** server:event() --> { event="attached", bus_id="1-1", path=, ... }: the next thing that happens;
+ * nil once the server is closed. */
+static int server_event(lua_State *L)
+{
+    struct box *box = check_server(L);
+    struct usbip_event event;
+    task_check(L);
+    if (box->waiter)
+        return luaL_error(L, "another task waits for an event of this server already");
+    if (!box->server)
+        return 0;
+    if (usbip_next(box->server, &event))
+        return push_event(L, box, &event);
+    struct waiter *waiter = lua_newuserdatauv(L, sizeof *waiter, 0);
+    *waiter = (struct waiter){ .wait = { .give_up = give_up }, .box = box };
+    box->waiter = waiter;
+    return task_await(L, &waiter->wait, (lua_KContext)box, event_came);
+}
+
+/* ---- the server ---- */
+
+/*** server:close(): ends all connections, which unplugs the boards; also <close>, and when it is
+ * collected. */
+static int server_close(lua_State *L)
+{
+    struct box *box = check_server(L);
+    usbip_free(box->server);
+    box->server = NULL;
+    end_wait(box);
+    return 0;
+}
+
+static int server_index(lua_State *L)
+{
+    struct box *box = check_server(L);
+    const char *key = luaL_checkstring(L, 2);
+    if (strcmp(key, "address") == 0) {
+        lua_pushstring(L, box->address);
+    } else if (strcmp(key, "port") == 0) {
+        if (!box->server)
+            return 0;
+        lua_pushinteger(L, usbip_port(box->server));
+    } else {
+        lua_pushvalue(L, lua_upvalueindex(1));
+        if (lua_getfield(L, -1, key) == LUA_TNIL)
+            return luaL_error(L, "a Server has no '%s'", key);
+    }
+    return 1;
+}
+
+static int server_tostring(lua_State *L)
+{
+    struct box *box = check_server(L);
+    if (box->server)
+        lua_pushfstring(L, "Server (%s, port %d)", box->address, usbip_port(box->server));
+    else
+        lua_pushliteral(L, "Server (closed)");
+    return 1;
+}
+
+/* The strings of the list at the index, in a new userdata that is left on the stack. */
+static const char **check_paths(lua_State *L, int index, size_t *count)
+{
+    luaL_checktype(L, index, LUA_TTABLE);
+    lua_Integer n = luaL_len(L, index);
+    luaL_argcheck(L, n >= 1 && n <= USBIP_BOARDS, index, "1 to 64 boards");
+    const char **paths = lua_newuserdatauv(L, (size_t)n * sizeof *paths, 1);
+    lua_createtable(L, (int)n, 0); /* keeps the strings */
+    for (lua_Integer i = 1; i <= n; i++) {
+        lua_geti(L, index, i);
+        if (lua_type(L, -1) != LUA_TSTRING)
+            luaL_argerror(L, index, "a list of paths");
+        paths[i - 1] = lua_tostring(L, -1);
+        lua_rawseti(L, -2, i);
+    }
+    lua_setiuservalue(L, -2, 1);
+    *count = (size_t)n;
+    return paths;
+}
+
+static int raise_failure(lua_State *L, enum usbip_failure failure, const char *why)
+{
+    static const char *const codes[] = { [USBIP_BAD_ADDRESS] = "usage",
+                                         [USBIP_NOT_LOOPBACK] = "usage",
+                                         [USBIP_IN_USE] = "usb.busy",
+                                         [USBIP_FORBIDDEN] = "usb.permission",
+                                         [USBIP_FAILED] = "usb" };
+    error_push(L, codes[failure], "%s", why);
+    if (failure == USBIP_NOT_LOOPBACK)
+        error_set(L, "hint", "If that is meant: --anywhere, or { anywhere = true } in sim.serve.");
+    return lua_error(L);
+}
+
+/*** sim.serve(address, port, paths, options?) --> Server: paths are of boards that are there;
+ * lua/moonflash/sims.lua sees to that.  options: anywhere. */
+static int sim_serve(lua_State *L)
+{
+    const char *address = luaL_checkstring(L, 1);
+    lua_Integer port = luaL_checkinteger(L, 2);
+    luaL_argcheck(L, strlen(address) < sizeof((struct box *)0)->address, 1, "it is too long");
+    luaL_argcheck(L, port >= 0 && port <= 65535, 2, "0 to 65535");
+    bool anywhere = false;
+    if (!lua_isnoneornil(L, 4)) {
+        luaL_checktype(L, 4, LUA_TTABLE);
+        lua_getfield(L, 4, "anywhere");
+        anywhere = lua_toboolean(L, -1);
+        lua_pop(L, 1);
+    }
+    task_check(L);
+    size_t count;
+    const char **paths = check_paths(L, 3, &count);
+    struct box *box = lua_newuserdatauv(L, sizeof *box, 0);
+    *box = (struct box){ 0 };
+    strcpy(box->address, address);
+    luaL_setmetatable(L, SERVER_TYPE);
+    struct usbip_options options = { .address = address,
+                                     .port = (uint16_t)port,
+                                     .anywhere = anywhere,
+                                     .paths = paths,
+                                     .count = count,
+                                     .notify = on_event,
+                                     .arg = box };
+    struct host *host = host_of(L);
+    enum usbip_failure failure;
+    char why[256];
+    box->server = usbip_new(host->loop, host->sims, &options, &failure, why, sizeof why);
+    return box->server ? 1 : raise_failure(L, failure, why);
+}
+
+static const luaL_Reg sim_lib[] = {
+    { "serve", sim_serve },
+    { NULL, NULL },
+};
+
+static const luaL_Reg server_meth[] = {
+    { "event", server_event },
+    { "close", server_close },
+    { NULL, NULL },
+};
+
+static const luaL_Reg server_meta[] = {
+    { "__gc", server_close },
+    { "__close", server_close },
+    { "__tostring", server_tostring },
+    { NULL, NULL },
+};
+
+void lusbip_open(lua_State *L)
+{
+    luaL_newmetatable(L, SERVER_TYPE);
+    luaL_setfuncs(L, server_meta, 0);
+    luaL_newlib(L, server_meth);
+    lua_pushcclosure(L, server_index, 1);
+    lua_setfield(L, -2, "__index");
+    lua_pop(L, 1);
+    luaL_setfuncs(L, sim_lib, 0);
+}

@@ -1,0 +1,46 @@
+Simulated boards offered over USB/IP. What a kernel does with them is tested by tests/usb/kernel.
+
+$ moonflash sim sim:f407,flash=board.img sim:g474 --usbip 127.77.3.1:3240 >log 2>&1 & until grep -q g474 log; do sleep 0.05; done; kill -INT $!; wait $!; status=$?; cat log; exit $status
+Serving 2 simulated boards over USB/IP at 127.77.3.1, port 3240. Ctrl-C ends it.
+  usbip attach -r 127.77.3.1 -b 1-1    plugs in sim:f407,flash=board.img
+  usbip attach -r 127.77.3.1 -b 1-2    plugs in sim:g474
+moonflash: interrupted
+[status 130]
+$ moonflash --json sim sim:f407 --usbip 127.77.3.2 >log 2>/dev/null & until grep -q ready log; do sleep 0.05; done; kill -TERM $!; wait $!; status=$?; cat log; exit $status
+{"event":"ready","address":"127.77.3.2","port":3240}
+{"event":"result","outcome":"ABORTED","code":"cancelled","message":"interrupted"}
+[status 130]
+$ moonflash sim
+moonflash: missing argument 'selector'
+  moonflash sim --help    says what there is
+[status 64]
+$ moonflash sim f407
+moonflash: 'f407' is no simulated board
+  sim:f407 is one
+[status 64]
+$ moonflash sim 1-4
+moonflash: '1-4' is no simulated board
+  sim:f407 is one
+[status 64]
+$ moonflash sim sim:f408
+moonflash: sim:f408: there is no simulated board 'f408' (did you mean 'f407'?); there are f407, l433, g474, dfu11
+  docs/api.md, 'Simulated boards', has what can be said.
+[status 64]
+$ moonflash sim sim:f407,rdp=1 sim:f407,rdp=1
+moonflash: sim:f407,rdp=1 is there twice
+  sim:f407#2,rdp=1 is another one like it
+[status 64]
+$ moonflash sim sim:f407 --usbip 0.0.0.0
+moonflash: 0.0.0.0 can be reached from other computers
+  If that is meant: --anywhere, or { anywhere = true } in sim.serve.
+[status 64]
+$ moonflash sim sim:f407 --usbip localhost.example.org:3240
+moonflash: 'localhost.example.org' is not a numeric address
+[status 64]
+$ moonflash sim sim:f407 --usbip 127.0.0.1:99999
+moonflash: there is no port 99999
+[status 64]
+$ moonflash sim sim:f407 --usbip 127.0.0.1:usbip
+moonflash: '127.0.0.1:usbip' is no ADDRESS:PORT
+  --usbip 127.0.0.1:3240
+[status 64]
