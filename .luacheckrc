@@ -7,3 +7,4 @@ local library = { "dfu", "task", "sys", "sim", "flash", "image", "memory", "catc
                   "here" }
 files["scripts"].read_globals = library
 files["tests"].read_globals = library
+files["tests/usb/umockdev"].read_globals = { "bed" }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # make            builds build/moonflash        make demo      flashes a simulated board
-# make test       runs all tests                make bench     measures
+# make test       runs the tests                make bench     measures
+# make test-usb   and those with real libusb, which take some minutes more
 # make deps       installs what a build needs   make deps-test and what the tests need
 # make install    PREFIX=/usr/local DESTDIR=    make lint, make format
 
@@ -91,6 +92,22 @@ $(ASAN)/test_%: tests/c/test_%.c $(PURE:%=$(ASAN)/%.o) $(wildcard tests/c/*.h)
 	@echo CC $@; $(CC) $(ALL_CFLAGS) -Itests/c -o $@ $< $(PURE:%=$(ASAN)/%.o) \
 	  $(SANITIZE) -lcmocka -lm
 
+# The umockdev bed: simulated boards behind usbfs ioctls, for real libusb (docs/testing.md).
+BED         = $(BUILD)/umockdev
+BED_OBJECTS = $(patsubst tests/usb/umockdev/%.c,$(BED)/%.o,$(wildcard tests/usb/umockdev/*.c))
+BED_SIM     = sim simdfu simkind simmem simstd
+BED_CFLAGS  = $(shell pkg-config --cflags umockdev-1.0 | sed 's/-I/-isystem /g')
+BED_LIBS    = $(shell pkg-config --libs umockdev-1.0)
+
+bed: $(BED)/bed
+
+$(BED)/bed: $(BED_OBJECTS) $(BED_SIM:%=$(BUILD)/%.o)
+	@echo LD $@; $(CC) $(LDFLAGS) $(SANITIZE) -o $@ $^ $(BED_LIBS) $(LUA_LIBS) -lm
+
+$(BED)/%.o: tests/usb/umockdev/%.c $(wildcard tests/usb/umockdev/*.h) src/sim.h Makefile
+	@mkdir -p $(@D)
+	@echo CC $@; $(CC) $(ALL_CFLAGS) $(BED_CFLAGS) -c -o $@ $<
+
 # That clang builds it, too.
 clang:
 	@$(MAKE) --no-print-directory BUILD=build/clang CC=clang all
@@ -104,20 +121,31 @@ test: deps-test
 	@cp $(FIRMWARE) $(ASAN)/
 	@tests/run.sh
 
+# The beds with real libusb: a kernel in QEMU, and umockdev.
+test-usb: deps-test deps-test-usb
+	@$(MAKE) --no-print-directory -j$$(nproc) firmware all
+	@$(MAKE) --no-print-directory -j$$(nproc) bed
+	@$(MAKE) --no-print-directory -j$$(nproc) asan
+	@cp $(FIRMWARE) $(ASAN)/
+	@tests/run.sh usb
+
 # ---- lint ----
 
+C_FILES = $(wildcard src/*.[ch] tests/c/*.[ch] tests/usb/umockdev/*.[ch])
+
 lint:
-	@clang-format --dry-run -Werror src/*.c src/*.h tests/c/*.c tests/c/*.h
+	@clang-format --dry-run -Werror $(C_FILES)
 	@luacheck -q lua scripts tests
 
 format:
-	clang-format -i src/*.c src/*.h tests/c/*.c tests/c/*.h
+	clang-format -i $(C_FILES)
 
 # ---- what must be installed ----
 
 DEPS      = gcc make pkg-config liblua5.4-dev libusb-1.0-0-dev lua-argparse lua-dkjson binutils-arm-none-eabi
 DEPS_TEST = $(DEPS) lua5.4 lua-unit lua-cjson lua-check libcmocka-dev clang clang-format \
-            qemu-system-arm qemu-system-x86 busybox-static usbip dfu-util cpio kmod xz-utils
+            qemu-system-arm
+DEPS_TEST_USB = qemu-system-x86 busybox-static usbip dfu-util cpio kmod xz-utils libumockdev-dev umockdev
 
 define install_packages
 @command -v dpkg-query >/dev/null || { \
@@ -137,6 +165,9 @@ deps:
 
 deps-test:
 	$(call install_packages,$(DEPS_TEST))
+
+deps-test-usb:
+	$(call install_packages,$(DEPS_TEST_USB))
 
 # ---- the rest ----
 
@@ -159,4 +190,5 @@ uninstall:
 clean:
 	rm -rf build
 
-.PHONY: all asan bench c-tests clang clean demo deps deps-test firmware format install lint test uninstall
+.PHONY: all asan bed bench c-tests clang clean demo deps deps-test deps-test-usb firmware format \
+        install lint test test-usb uninstall

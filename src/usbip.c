@@ -103,7 +103,7 @@ struct slot {
     enum sim_life life;
     unsigned generation;
     struct sim_flashed flashed; /* not told yet */
-    double asked;               /* when the last request began or ended */
+    double busy;                /* when a request began or ended last, or something was flashed */
 };
 
 struct usbip {
@@ -217,6 +217,16 @@ static void learn(struct usbip *server, struct slot *slot)
     slot->generation = board ? sim_generation(simboard_sim(board)) : 0;
 }
 
+/* Takes in what was flashed since the last look. */
+static void take_flashed(struct usbip *server, struct slot *slot, struct simboard *board)
+{
+    uint64_t before = slot->flashed.written + slot->flashed.erased;
+    double now = loop_now(server->loop);
+    sim_flashed(simboard_sim(board), now, &slot->flashed);
+    if (slot->flashed.written + slot->flashed.erased != before)
+        slot->busy = now;
+}
+
 static void tell_flashed(struct usbip *server, struct slot *slot)
 {
     struct sim_flashed *flashed = &slot->flashed;
@@ -250,7 +260,7 @@ static void look_at(struct usbip *server, struct slot *slot)
     unsigned generation = slot->generation;
     learn(server, slot);
     if (board)
-        sim_flashed(simboard_sim(board), loop_now(server->loop), &slot->flashed);
+        take_flashed(server, slot, board);
     if (slot->life == before && slot->generation == generation)
         return;
     tell_flashed(server, slot);
@@ -400,7 +410,7 @@ static void let_go(struct conn *conn, const char *why)
     if (board && pulled)
         sim_unplug(simboard_sim(board), loop_now(server->loop));
     if (board) {
-        sim_flashed(simboard_sim(board), loop_now(server->loop), &slot->flashed);
+        take_flashed(server, slot, board);
         simboard_changed(board);
     }
     if (pulled)
@@ -499,7 +509,7 @@ static void start_next(struct conn *conn)
                                                  .done = on_done,
                                                  .arg = conn };
         conn->in_flight = true;
-        conn->slot->asked = loop_now(conn->server->loop);
+        conn->slot->busy = loop_now(conn->server->loop);
         conn->server->port->submit(conn->handle, &conn->transfer);
     }
 }
@@ -521,7 +531,7 @@ static void on_done(void *arg, int result)
     struct conn *conn = arg;
     struct request *request = conn->queue;
     conn->in_flight = false;
-    conn->slot->asked = loop_now(conn->server->loop);
+    conn->slot->busy = loop_now(conn->server->loop);
     if (result == PORT_TIMEOUT && !request->dropped) {
         conn->hung = true; /* until it is unlinked */
     } else if (result != PORT_GONE) {
@@ -737,18 +747,16 @@ static enum status import(struct conn *conn, struct slot *slot, const char **why
     }
     conn->slot = slot;
     slot->conn = conn;
-    slot->asked = loop_now(server->loop);
+    slot->busy = loop_now(server->loop);
     return ST_OK;
 }
 
 static struct slot *slot_with_id(struct usbip *server, const uint8_t *wanted)
 {
     char id[USBIP_BUS_ID_SIZE];
-    if (!memchr(wanted, '\0', USBIP_BUS_ID_SIZE))
-        return NULL;
     for (size_t i = 0; i < server->count; i++) {
         usbip_bus_id(i, id);
-        if (strcmp((const char *)wanted, id) == 0)
+        if (strncmp((const char *)wanted, id, USBIP_BUS_ID_SIZE) == 0)
             return &server->slots[i];
     }
     return NULL;
@@ -958,6 +966,14 @@ static void on_accept(void *arg, short events)
         loop_unwatch(server->loop, &server->listener); /* no descriptors: until the next look */
 }
 
+/* Something was flashed, and nothing more is on its way. */
+static bool is_quiet(const struct usbip *server, const struct slot *slot)
+{
+    return (slot->flashed.written > 0 || slot->flashed.erased > 0) &&
+           !(slot->conn && slot->conn->in_flight) &&
+           loop_now(server->loop) - slot->busy >= QUIET_SECONDS;
+}
+
 /* A board that goes while a request is on the wire has an answer to give first; on_done() sees to
  * that. */
 static void watch_slot(struct usbip *server, struct slot *slot)
@@ -971,11 +987,10 @@ static void watch_slot(struct usbip *server, struct slot *slot)
     if (!conn)
         look_at(server, slot);
     struct simboard *board = board_of(server, slot);
-    double now = loop_now(server->loop);
-    if (board)
-        sim_flashed(simboard_sim(board), now, &slot->flashed);
-    if (board && !(conn && conn->in_flight) && now - slot->asked >= QUIET_SECONDS &&
-        (slot->flashed.written > 0 || slot->flashed.erased > 0)) {
+    if (!board)
+        return;
+    take_flashed(server, slot, board);
+    if (is_quiet(server, slot)) {
         simboard_changed(board);
         tell_flashed(server, slot);
     }
@@ -1088,7 +1103,7 @@ static bool make_slots(struct usbip *server, const struct usbip_options *options
         learn(server, slot);
         struct simboard *board = board_of(server, slot);
         if (board) /* what was flashed before is nobody's business */
-            sim_flashed(simboard_sim(board), loop_now(server->loop), &slot->flashed);
+            take_flashed(server, slot, board);
         slot->flashed = (struct sim_flashed){ 0 };
     }
     return true;

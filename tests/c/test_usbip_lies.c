@@ -9,10 +9,12 @@ static void a_second_import(void **state)
     (void)state;
     plug_in("1-1");
     to_idle();
+    forget_events();
     int first = rig.fd;
     for (int i = 0; i < 3; i++) {
         rig.fd = join();
         assert_int_equal(import("1-1"), 2);
+        assert_string_equal(expect_event(USBIP_REFUSED, 0).why, "the board is in use");
         expect_end();
         close(rig.fd);
     }
