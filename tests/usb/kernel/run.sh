@@ -61,14 +61,14 @@ printf 'root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/tmp:/bin/sh\n' >"$root
 [ -z "${V:-}" ] || touch "$root/tests/verbose"
 pack "$root" >"$work/base.cpio" || exit 1
 
-# A case that says so in a line of its own is timed, and has a guest to itself.
+# Two guests, for two cores; a case says in a line of its own that it goes to the second.
 if [ $# -eq 0 ]; then
   set -- "$here"/cases/*.sh
 fi
 for name; do
   case=$here/cases/$(basename "$name" .sh).sh
   guest=first
-  grep -qx '# guest: own' "$case" && guest=$(basename "$case" .sh)
+  grep -qx '# guest: second' "$case" && guest=second
   mkdir -p "$work/$guest/tests/cases"
   cp "$case" "$work/$guest/tests/cases/" || exit 1
 done

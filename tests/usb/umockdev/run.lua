@@ -36,13 +36,26 @@ local function say(...)
   io.stdout:flush()
 end
 
+-- Whose a case is: in each bed the same, in whatever order the cases came.
+local function ranks()
+  local names, rank = {}, {}
+  for i, c in ipairs(cases) do names[i] = c.name end
+  table.sort(names)
+  for i, name in ipairs(names) do
+    if rank[name] then error("two cases are called " .. name) end
+    rank[name] = i
+  end
+  return rank
+end
+
 local function run_share(share, of)
   local rig = require "rig"
   function rig.case(name, f) cases[#cases + 1] = { name = name, f = f } end
   function rig.spread_case(name, f) cases[#cases + 1] = { name = name, f = f, spread = true } end
   for _, name in ipairs(FILES) do require("cases." .. name) end
-  for i, c in ipairs(cases) do
-    if (c.spread or i % of == share) and c.name:find(options.text, 1, true) then
+  local rank = ranks()
+  for _, c in ipairs(cases) do
+    if (c.spread or rank[c.name] % of == share) and c.name:find(options.text, 1, true) then
       rig.begin_case(c.name, share, of, options.verbose)
       local started = bed.now()
       local ok, err = xpcall(c.f, function(e)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # A board that goes, and comes back at the same port under another device number, is the same Board;
 # while it is away nothing is taken for it, and its journal goes on.
+# guest: second
 . /tests/lib.sh
 serve sim:f407,times=zero
 plug 1-1

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # SIGINT, SIGTERM and SIGHUP in the middle of an erase: exit 130, and the board is in dfuIDLE. A
 # second SIGINT ends at once.
+# guest: second
 . /tests/lib.sh
 serve sim:f407
 plug 1-1

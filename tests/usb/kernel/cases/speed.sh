@@ -4,7 +4,7 @@
 #
 # Beside it, on another board, dfu-util's mass erase. It knows that an F407's poll time of 100 ms is a
 # lie there, and sleeps for 35 s, whatever the board needs: that disturbs nobody.
-# guest: own
+# guest: second
 . /tests/lib.sh
 cat /tests/ch.bin /tests/ch.bin /tests/ch.bin | head -c 131072 >image.bin
 cp image.bin erased.img

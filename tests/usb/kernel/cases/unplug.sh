@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # The cable is pulled in the middle of an erase, once by the host's side, once by the board's (the
 # server ends): exit 74, what is in doubt is said, and a second run succeeds.
+# guest: second
 . /tests/lib.sh
 head -c 5000 /tests/ch.bin >small.bin # the sector it goes to takes 2 s to erase
 serve sim:f407,flash=board.img
