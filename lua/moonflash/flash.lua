@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Flashing: from an image to a plan, and from the plan to a board that was read back and compared.
 local dfu = require "dfu"
+local difference = require "moonflash.difference"
 local errors = require "moonflash.errors"
 local files = require "moonflash.files"
 local memory = require "moonflash.memory"
@@ -170,16 +171,6 @@ local function write_segments(board, segments, total)
   phase:finish()
 end
 
--- Where two strings of one length differ first.
-local function first_difference(a, b)
-  local low, high = 1, #a
-  while low < high do
-    local middle = (low + high) // 2
-    if a:sub(low, middle) == b:sub(low, middle) then low = middle + 1 else high = middle end
-  end
-  return low
-end
-
 local function sector_start(board, address)
   for _, alt in ipairs(board.alts) do
     local _, start = memory.find(alt.layout.segments, address)
@@ -204,7 +195,7 @@ local function compare(board, segments, name, total)
       local found = board:read(address, #expected)
       if found ~= expected then
         if not sectors[start] then sectors[start], count = true, count + 1 end
-        local i = first_difference(expected, found)
+        local i = difference(expected, found)
         if fields.stats.bytes_written > 0 then -- else it was so before
           fields.mark(board, "doubt", address, address + #expected - 1)
         end

@@ -6,6 +6,7 @@
 --   nothing that the clean run left alone has changed;
 --   the same recipe, run again on the board reset, passes.
 local dfu = require "dfu"
+local difference = require "moonflash.difference"
 local errors = require "moonflash.errors"
 local memory = require "moonflash.memory"
 local progress = require "moonflash.progress"
@@ -55,17 +56,6 @@ local function perform(recipe, opt, value, stage)
 end
 
 -- ---- what must hold ----
-
--- Where two strings of one length differ first; nil where they don't.
-local function difference(a, b)
-  if a == b then return nil end
-  local low, high = 1, #a
-  while low < high do
-    local middle = (low + high) // 2
-    if a:sub(low, middle) == b:sub(low, middle) then low = middle + 1 else high = middle end
-  end
-  return low
-end
 
 -- The part of a claim that is in the main flash, as indices into its bytes.
 local function within(stage, range)
