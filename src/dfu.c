@@ -583,6 +583,8 @@ static int64_t next_block(const struct dfu_op *op)
     if (!board->has_base || board->base_writes != (op->kind == DFU_WRITE) || address < board->base)
         return -1;
     uint64_t offset = address - board->base;
+    if (board->uncounted && offset > 0)
+        return -1;
     uint64_t block = 2 + offset / board->transfer_size;
     return offset % board->transfer_size || block > LAST_BLOCK ? -1 : (int64_t)block;
 }

@@ -47,6 +47,7 @@ struct dfu_board {
     bool several_alts; /* else SET_INTERFACE is left out: devices with one may not know it */
     bool tolerant;     /* bitManifestationTolerant */
     bool early;        /* quirk: it holds an early GETSTATUS until it is done */
+    bool uncounted;    /* what it counts blocks in is not known: each gets its address */
     uint16_t transfer_size;
     double timeout; /* seconds that one request may take */
 

@@ -136,8 +136,9 @@ static void set_regions(lua_State *L, struct board *board, int index)
     board->region_count = (size_t)n;
 }
 
-/*** link.configure(board, { dfuse=, several_alts=, tolerant=, early=, transfer_size=, dry=,
- * regions={ { alt=, address=, size=, count=, readable=, erasable=, writable=, resets= } } }) */
+/*** link.configure(board, { dfuse=, several_alts=, tolerant=, early=, uncounted=, dry=,
+ * transfer_size=, regions={ { alt=, address=, size=, count=, readable=, erasable=, writable=,
+ * resets= } } }) */
 static int link_configure(lua_State *L)
 {
     struct board *board = lop_board(L);
@@ -147,6 +148,7 @@ static int link_configure(lua_State *L)
     board->dfu.tolerant = flag(L, 2, "tolerant");
     board->dfu.early = flag(L, 2, "early");
     board->dry = flag(L, 2, "dry");
+    board->dfu.uncounted = flag(L, 2, "uncounted");
     board->dfu.transfer_size = (uint16_t)number(L, 2, "transfer_size", 65535);
     if (board->dfu.transfer_size == 0)
         return luaL_error(L, "a transfer has 1 byte or more");

@@ -118,6 +118,7 @@ return function(link)
       tolerant = info.functional.attributes.tolerant,
       early = fields.part.early,
       dry = M.defaults.dry,
+      uncounted = (info.functional.transfer_size or math.huge) > MOST_TRANSFER_SIZE,
       transfer_size = math.min(info.functional.transfer_size or DEFAULT_TRANSFER_SIZE,
         MOST_TRANSFER_SIZE),
       regions = dfuse and parts.regions(info.alts) or {},

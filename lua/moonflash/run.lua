@@ -132,6 +132,7 @@ local function report(result)
     board_seconds = result.seconds, sectors_erased = stats.sectors_erased,
     bytes_written = stats.bytes_written, bytes_skipped = stats.bytes_skipped,
     bytes_verified = stats.bytes_verified, left = stats.left, data = result.data,
+    retries = result.board.retries > 0 and result.board.retries or nil,
   }
 end
 
