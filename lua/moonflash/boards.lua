@@ -237,10 +237,11 @@ return function(link)
       -- DFU 1.1: the host resets the bus, unless the device detaches by itself
       if functional.attributes.will_detach then
         local by = task.now() + seconds
-        while find({ path = board.path })[1] and task.now() < by
-          and find({ path = board.path })[1].generation == fields.info.generation do
-          task.sleep(RESCAN)
+        local function is_still_there()
+          local info = find({ path = board.path })[1]
+          return info and info.generation == fields.info.generation
         end
+        while is_still_there() and task.now() < by do task.sleep(RESCAN) end
         board:close()
       else
         board:reset()
@@ -400,10 +401,11 @@ return function(link)
     if M.defaults.loading then misuse("a recipe can't open a board while it is loaded") end
     check_seconds("dfu.open(selector, seconds)", seconds)
     local wanted = selectors.parse(selector)
+    local by = task.now() + (seconds or 0)
     local found = wait_for(wanted, seconds)
     if #found > 1 then several(found) end
     local board = M.at { path = found[1].path, alt = wanted.alt }
-    return open_place(board, nil, { mode = wanted.mode })
+    return open_place(board, math.max(0, by - task.now()), { mode = wanted.mode })
   end
 
   ---An iterator over boards, not yet open, one for each that arrives or is there already.
