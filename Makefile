@@ -142,10 +142,12 @@ format:
 
 # ---- what must be installed ----
 
-DEPS      = gcc make pkg-config liblua5.4-dev libusb-1.0-0-dev lua-argparse lua-dkjson binutils-arm-none-eabi
+DEPS      = gcc make pkg-config liblua5.4-dev libusb-1.0-0-dev lua-argparse lua-dkjson \
+            binutils-arm-none-eabi
 DEPS_TEST = $(DEPS) lua5.4 lua-unit lua-cjson lua-check libcmocka-dev clang clang-format \
             qemu-system-arm
-DEPS_TEST_USB = qemu-system-x86 busybox-static usbip dfu-util cpio kmod xz-utils libumockdev-dev umockdev
+DEPS_TEST_USB = qemu-system-x86 busybox-static usbip dfu-util cpio kmod xz-utils \
+                libumockdev-dev umockdev
 
 define install_packages
 @command -v dpkg-query >/dev/null || { \
