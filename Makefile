@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 # make            builds build/moonflash        make demo      flashes a simulated board
 # make test       runs the tests                make bench     measures
-# make test-usb   and those with real libusb, which take some minutes more
 # make deps       installs what a build needs   make deps-test and what the tests need
 # make install    PREFIX=/usr/local DESTDIR=    make lint, make format
 
@@ -114,20 +113,13 @@ clang:
 
 test: deps-test
 	@$(MAKE) --no-print-directory -j$$(nproc) firmware all
+	@$(MAKE) --no-print-directory -j$$(nproc) bed
 	@$(MAKE) --no-print-directory -j$$(nproc) asan
 	@$(MAKE) --no-print-directory -j$$(nproc) c-tests
 	@$(MAKE) --no-print-directory -j$$(nproc) clang
 	@$(MAKE) --no-print-directory lint
 	@cp $(FIRMWARE) $(ASAN)/
 	@tests/run.sh
-
-# The beds with real libusb: a kernel in QEMU, and umockdev.
-test-usb: deps-test deps-test-usb
-	@$(MAKE) --no-print-directory -j$$(nproc) firmware all
-	@$(MAKE) --no-print-directory -j$$(nproc) bed
-	@$(MAKE) --no-print-directory -j$$(nproc) asan
-	@cp $(FIRMWARE) $(ASAN)/
-	@tests/run.sh usb
 
 # ---- lint ----
 
@@ -145,9 +137,8 @@ format:
 DEPS      = gcc make pkg-config liblua5.4-dev libusb-1.0-0-dev lua-argparse lua-dkjson \
             binutils-arm-none-eabi
 DEPS_TEST = $(DEPS) lua5.4 lua-unit lua-cjson lua-check libcmocka-dev clang clang-format \
-            qemu-system-arm
-DEPS_TEST_USB = qemu-system-x86 busybox-static usbip dfu-util cpio kmod xz-utils \
-                libumockdev-dev umockdev
+            qemu-system-arm qemu-system-x86 busybox-static usbip dfu-util cpio kmod xz-utils \
+            libumockdev-dev umockdev
 
 define install_packages
 @command -v dpkg-query >/dev/null || { \
@@ -167,9 +158,6 @@ deps:
 
 deps-test:
 	$(call install_packages,$(DEPS_TEST))
-
-deps-test-usb:
-	$(call install_packages,$(DEPS_TEST_USB))
 
 # ---- the rest ----
 
@@ -192,5 +180,5 @@ uninstall:
 clean:
 	rm -rf build
 
-.PHONY: all asan bed bench c-tests clang clean demo deps deps-test deps-test-usb firmware format \
-        install lint test test-usb uninstall
+.PHONY: all asan bed bench c-tests clang clean demo deps deps-test firmware format install \
+        lint test uninstall

@@ -23,7 +23,7 @@ skip() {
 
 PATH=$PATH:/usr/sbin:/sbin
 for program in qemu-system-x86_64 cpio modinfo busybox usbip dfu-util; do
-  command -v "$program" >/dev/null || skip "$program is missing: 'make deps-test-usb' installs it"
+  command -v "$program" >/dev/null || skip "$program is missing: 'make deps-test' installs it"
 done
 ldd "$(command -v busybox)" >/dev/null 2>&1 &&
   skip "busybox is not linked statically: Debian's busybox-static is"
