@@ -14,7 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define TICK_US 500000 /* processor time between two watchdog ticks */
+#define TICK_US       500000 /* processor time between two watchdog ticks */
+#define LONGEST_SLEEP 3600   /* seconds */
 
 struct loop {
     bool is_virtual;
@@ -36,7 +37,7 @@ struct loop {
 static struct {
     volatile sig_atomic_t pipe;
     atomic_int caught;                 /* signals that the loop has not told of yet */
-    volatile sig_atomic_t interrupted; /* SIGINT came before: the next one kills */
+    volatile sig_atomic_t interrupted; /* one came before that asks us to end: the next kills */
     void (*tick)(void);
 } signals = { -1, 0, 0, NULL };
 
@@ -202,19 +203,19 @@ void loop_unchild(struct loop *loop, struct loop_child *child)
 
 /* ---- signals ---- */
 
-/* Tells the loop through the pipe.  A second SIGINT does what SIGINT does to any program. */
+/* Tells the loop through the pipe.  A second one that asks us to end does to us what it does to any
+ * program. */
 static void on_signal(int signal_number)
 {
     int saved = errno;
-    if (signal_number == SIGINT) {
+    if (signal_number != SIGCHLD) {
         if (signals.interrupted) {
-            signal(SIGINT, SIG_DFL);
-            raise(SIGINT);
+            signal(signal_number, SIG_DFL);
+            raise(signal_number);
         }
         signals.interrupted = 1;
-    }
-    if (signal_number != SIGCHLD)
         atomic_fetch_add(&signals.caught, 1);
+    }
     unsigned char byte = (unsigned char)signal_number;
     if (write((int)signals.pipe, &byte, 1) < 0) {
         /* the pipe is full: the loop has enough to wake up for */
@@ -242,8 +243,12 @@ bool loop_signals(struct loop *loop, void (*heard)(void *arg, int signal), void 
 
     struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
     sigemptyset(&action.sa_mask);
-    for (size_t i = 0; i < sizeof caught / sizeof *caught; i++)
-        sigaction(caught[i], &action, NULL);
+    for (size_t i = 0; i < sizeof caught / sizeof *caught; i++) {
+        struct sigaction before;
+        sigaction(caught[i], &action, &before);
+        if (caught[i] == SIGHUP && before.sa_handler == SIG_IGN)
+            signal(SIGHUP, SIG_IGN); /* started by nohup */
+    }
     signal(SIGPIPE, SIG_IGN);
     if (tick) {
         struct itimerval every = { { 0, TICK_US }, { 0, TICK_US } };
@@ -362,8 +367,8 @@ static void dispatch_fds(struct loop *loop, size_t n)
     }
 }
 
-/* How long poll may sleep, in milliseconds, rounded up so that a timer is due when it ends. */
-static int poll_timeout(struct loop *loop, bool wait)
+/* How long a turn may sleep, or -1: until something happens. */
+static double sleep_limit(struct loop *loop, bool wait)
 {
     if (!wait || loop->jobs)
         return 0;
@@ -371,8 +376,17 @@ static int poll_timeout(struct loop *loop, bool wait)
         return -1;
     if (loop->is_virtual && !loop->watches && !loop->children)
         return 0;
-    double ms = ceil((loop->timers->at - loop_now(loop)) * 1000);
-    return ms <= 0 ? 0 : ms > 3600000 ? 3600000 : (int)ms;
+    double left = loop->timers->at - loop_now(loop);
+    return left <= 0 ? 0 : left > LONGEST_SLEEP ? LONGEST_SLEEP : left;
+}
+
+/* Rounded up, so that a timer is due when it ends. */
+static struct timespec as_timespec(double seconds)
+{
+    double whole = floor(seconds);
+    long ns = (long)ceil((seconds - whole) * 1e9);
+    return (struct timespec){ .tv_sec = (time_t)whole + ns / 1000000000,
+                              .tv_nsec = ns % 1000000000 };
 }
 
 /* Where something outside is awaited as well, virtual time passes like real time. */
@@ -399,8 +413,9 @@ bool loop_turn(struct loop *loop, bool wait)
     if (n == 0)
         return false;
     double before = real_now();
-    int timeout = poll_timeout(loop, wait);
-    int ready = poll(loop->fds, (nfds_t)n, timeout);
+    double limit = sleep_limit(loop, wait);
+    struct timespec timeout = as_timespec(limit < 0 ? 0 : limit);
+    int ready = ppoll(loop->fds, (nfds_t)n, limit < 0 ? NULL : &timeout, NULL);
     if (wait)
         advance_clock(loop, real_now() - before, ready == 0);
     if (ready > 0)

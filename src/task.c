@@ -513,10 +513,9 @@ void tasks_free(struct tasks *tasks)
     free(tasks);
 }
 
-/* One round: false when nothing is left that could bring any task further. */
-static bool turn(struct tasks *tasks)
+/* False when nothing is left that could bring any task further. */
+static bool wait_for_events(struct tasks *tasks)
 {
-    run_ready(tasks);
     bool more = tasks->ready != NULL;
     return loop_turn(tasks->loop, !more) || more || tasks->ready;
 }
@@ -533,8 +532,8 @@ bool tasks_run(lua_State *L, int n)
 {
     struct tasks *tasks = tasks_of(L);
     struct task *main = task_spawn(L, n);
-    while (!main->finished)
-        if (!turn(tasks) && !main->finished && !end_deadlock(tasks))
+    for (run_ready(tasks); !main->finished; run_ready(tasks))
+        if (!wait_for_events(tasks) && !end_deadlock(tasks))
             return luaL_error(L, "tasks wait, and can't be cancelled");
     main->joined = true;
     tasks_end(tasks);
@@ -547,17 +546,21 @@ bool tasks_run(lua_State *L, int n)
     return ok;
 }
 
+static struct task *find_unfinished(const struct tasks *tasks)
+{
+    struct task *task = tasks->all;
+    while (task && task->finished)
+        task = task->next;
+    return task;
+}
+
 void tasks_end(struct tasks *tasks)
 {
-    for (;;) {
-        struct task *task = tasks->all;
-        while (task && task->finished)
-            task = task->next;
-        if (!task)
-            break;
+    for (struct task *task; (task = find_unfinished(tasks)) != NULL;) {
         task->supervisor = false;
         cancel_all(tasks, false, "cancelled", "cancelled: the program ends");
-        if (!turn(tasks))
+        run_ready(tasks);
+        if (find_unfinished(tasks) && !wait_for_events(tasks))
             break;
     }
 }

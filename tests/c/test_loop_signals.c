@@ -31,14 +31,17 @@ static void test_signals(void **state)
     assert_false(loop_signalled(loop));
     assert_false(loop_turn(loop, true));
     heard_is("");
+    raise(SIGPIPE); /* a reader that went is seen by write */
+}
+
+static void test_no_sleep_on_a_signal(void **state)
+{
+    (void)state;
     raise(SIGTERM);
-    raise(SIGHUP);
-    raise(SIGTERM);
-    set(1, 1e9); /* and it does not sleep on them */
+    set(1, 1e9);
     while (loop_signalled(loop))
         loop_turn(loop, true);
-    heard_is("THT");
-    raise(SIGPIPE); /* a reader that went is seen by write */
+    heard_is("T");
 }
 
 /* Runs in a process of its own, with a loop (and its pipe) of its own; how that ended. */
@@ -58,29 +61,42 @@ static int status_of(void (*run)(void))
     return status;
 }
 
-static void interrupt_twice(void)
+static int second;
+
+static void raise_two(void)
 {
     raise(SIGINT);
     loop_turn(loop, true);
-    raise(SIGINT);
+    raise(second);
 }
 
-static void interrupt_and_terminate(void)
+static void test_second_signal_kills(void **state)
 {
-    raise(SIGINT);
-    loop_turn(loop, true);
-    raise(SIGTERM);
-    loop_turn(loop, true);
-    _exit(strcmp(heard, "IT") == 0 ? 0 : 1);
+    static const int all[] = { SIGINT, SIGTERM, SIGHUP };
+    (void)state;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        second = all[i];
+        int status = status_of(raise_two);
+        assert_true(WIFSIGNALED(status));
+        assert_int_equal(WTERMSIG(status), second);
+    }
 }
 
-static void test_second_interrupt_kills(void **state)
+static void hang_up(void)
+{
+    loop_free(loop);
+    signal(SIGHUP, SIG_IGN);
+    loop = loop_new();
+    loop_signals(loop, on_heard, NULL, &actors[0]);
+    raise(SIGHUP);
+    raise(SIGHUP);
+    _exit(loop_signalled(loop) ? 1 : 0);
+}
+
+static void test_nohup(void **state)
 {
     (void)state;
-    int status = status_of(interrupt_twice);
-    assert_true(WIFSIGNALED(status));
-    assert_int_equal(WTERMSIG(status), SIGINT);
-    status = status_of(interrupt_and_terminate);
+    int status = status_of(hang_up);
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), 0);
 }
@@ -233,7 +249,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         LOOP_TEST(test_signals, open_signals),
-        LOOP_TEST(test_second_interrupt_kills, open_signals),
+        LOOP_TEST(test_second_signal_kills, open_signals),
+        LOOP_TEST(test_nohup, open_signals),
+        LOOP_TEST(test_no_sleep_on_a_signal, open_signals),
         LOOP_TEST(test_signals_belong_to_one_loop, open_signals),
         LOOP_TEST(test_watchdog, open_loop),
         LOOP_TEST(test_children, open_signals),
