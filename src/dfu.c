@@ -13,6 +13,7 @@ enum { SET_ADDRESS = 0x21, ERASE = 0x41, READ_UNPROTECT = 0x92 };
 #define LAST_BLOCK  65534u /* the address is set anew before block 65535 */
 #define MIN_POLL    0.001  /* a board that is busy and says 0 is asked again after this */
 #define ENTRY_POLL  0.1    /* between two GETSTATUS of a board that refuses the first */
+#define LOSS_PAUSE  0.1    /* before a lost request is sent again: a hub notices an unplugging */
 #define SLEEP_SHARE 0.9    /* of the expected time, before a board is asked early */
 #define SMOOTHING   0.25   /* the weight of the newest block in the average */
 
@@ -34,7 +35,8 @@ enum phase {
     AT_WHY,      /* GETSTATUS after a STALL */
     AT_MANIFEST, /* GETSTATUS after the block of length 0 */
     AT_MANIFEST_WAIT,
-    AT_SINGLE, /* the one request of an operation that has no more */
+    AT_SINGLE,    /* the one request of an operation that has no more */
+    AT_LOSS_WAIT, /* before the request in op->next */
 };
 
 /* What an exchange (a download with its polls, or an upload) is for. */
@@ -77,7 +79,7 @@ static struct dfu_act control(struct dfu_op *op, enum phase phase, uint8_t reque
 {
     bool in = request == UPLOAD || request == GETSTATUS || request == GETSTATE;
     op->phase = phase;
-    return (struct dfu_act){
+    return op->next = (struct dfu_act){
         .what = DFU_CONTROL,
         .setup = { .type = in ? 0xA1 : 0x21,
                    .request = request,
@@ -108,6 +110,12 @@ static struct dfu_act ask_busy(struct dfu_op *op, enum phase phase)
 {
     double limit = op->limit > op->board->timeout ? op->limit : op->board->timeout;
     return control(op, phase, GETSTATUS, 0, 6, limit);
+}
+
+/* GETSTATUS after a request that was refused, or lost. */
+static struct dfu_act ask_why(struct dfu_op *op)
+{
+    return ask(op, AT_WHY, GETSTATUS, 6);
 }
 
 static struct dfu_act pause_for(struct dfu_op *op, enum phase phase, double seconds)
@@ -154,6 +162,52 @@ static struct dfu_act fail_transfer(struct dfu_op *op, int result)
     default:
         return fail(op, result >= 0 ? DFU_FAIL_SHORT : DFU_FAIL_IO);
     }
+}
+
+/* ---- requests that were lost ---- */
+
+/* Broken on the wire (EPROTO, EILSEQ, EOVERFLOW: a bad cable), or not answered in time. */
+static bool is_lost(int result)
+{
+    return result == PORT_IO || result == PORT_TIMEOUT;
+}
+
+/* What takes the place of a lost request, after a moment.  Once an exchange. */
+static struct dfu_act instead(struct dfu_op *op, struct dfu_act next)
+{
+    op->lost = true;
+    op->board->retries++;
+    op->next = next;
+    op->next_phase = op->phase;
+    return pause_for(op, AT_LOSS_WAIT, LOSS_PAUSE);
+}
+
+/* Requests that can be sent again as they were, whether the board had them or not: those that
+ * ask, and reading by address.  A board that does not answer a question has had its time. */
+static bool is_repeatable(const struct dfu_op *op, int result)
+{
+    switch ((enum phase)op->phase) {
+    case AT_STATE:
+    case AT_WHY:
+    case AT_ENTRY_STATUS:
+    case AT_FIRST_STATUS:
+    case AT_STATUS:
+        return result == PORT_IO;
+    case AT_UPLOAD:
+        return op->board->dfuse && op->kind == DFU_READ;
+    default:
+        return false;
+    }
+}
+
+/* Whether a download may be sent twice: DfuSe commands and blocks have the same effect again, and
+ * a DfuSe board tells by its state whether it has stored one.  Not where the first may have made
+ * it leave, and not what only the caller knows the meaning of. */
+static bool may_send_twice(const struct dfu_op *op)
+{
+    return op->board->dfuse && !op->may_reset &&
+           (op->stage == STAGE_ADDRESS || op->kind == DFU_ERASE || op->kind == DFU_MASS_ERASE ||
+            op->kind == DFU_WRITE);
 }
 
 /* bState as the board said it.  What DFU 1.1 does not name is never taken for DFU_UNKNOWN, which
@@ -238,8 +292,9 @@ static void learn_busy(struct dfu_op *op, double took)
     struct dfu_board *board = op->board;
     if (!board->early || op->stage != STAGE_BLOCK || op->block_length != board->transfer_size)
         return;
-    double held = took - op->first_took;
-    double busy = op->slept + (held > 0 ? held : 0);
+    double busy = op->slept + took - op->first_took;
+    if (busy < 0)
+        busy = 0;
     board->busy += (busy - board->busy) * (board->busy > 0 ? SMOOTHING : 1);
 }
 
@@ -247,7 +302,7 @@ static void learn_busy(struct dfu_op *op, double took)
 static struct dfu_act finish_exchange(struct dfu_op *op)
 {
     struct dfu_board *board = op->board;
-    op->again = false;
+    op->again = op->lost = false;
     op->clears = 0;
     switch ((enum stage)op->stage) {
     case STAGE_ADDRESS:
@@ -304,7 +359,6 @@ static struct dfu_act on_busy_status(struct dfu_op *op, int result, double elaps
     if (result == PORT_STALL) {
         /* L4 and others refuse GETSTATUS while they are busy (dfu-util ticket 40) */
         board->early = false;
-        board->retries++;
         if (op->spent >= op->limit)
             return fail_transfer(op, result);
         return pause_for(op, AT_BUSY_WAIT, honest_poll(op));
@@ -338,7 +392,9 @@ static struct dfu_act on_busy_status(struct dfu_op *op, int result, double elaps
 static struct dfu_act on_dnload(struct dfu_op *op, int result)
 {
     if (result == PORT_STALL)
-        return ask(op, AT_WHY, GETSTATUS, 6);
+        return ask_why(op);
+    if (is_lost(result) && may_send_twice(op) && !op->lost)
+        return instead(op, ask_why(op));
     if (op->stage == STAGE_MANIFEST) {
         if (result == PORT_GONE) /* some clones are off before they answer (dfu-util 104) */
             return went_away(op, true);
@@ -358,7 +414,7 @@ static struct dfu_act on_upload(struct dfu_op *op, int result)
 {
     struct dfu_board *board = op->board;
     if (result == PORT_STALL)
-        return ask(op, AT_WHY, GETSTATUS, 6);
+        return ask_why(op);
     if (result < 0 || (size_t)result > op->block_length)
         return fail_transfer(op, result < 0 ? result : PORT_IO);
     bool is_short = (size_t)result < op->block_length;
@@ -371,50 +427,11 @@ static struct dfu_act on_upload(struct dfu_op *op, int result)
     return finish_exchange(op);
 }
 
-/* After a STALL.  A board that is in order all the same (some F411 stall at random: dfu-util 140)
- * has not stored the block, and is sent it again, once. */
-static struct dfu_act on_why(struct dfu_op *op, int result)
-{
-    if (!read_status(op, result))
-        return fail_transfer(op, result);
-    switch (op->state) {
-    case DFU_ERROR:
-        return fail_status(op);
-    case DFU_DNBUSY: /* it had stored the block, and executes it now */
-        if (op->stage == STAGE_UPLOAD || op->stage == STAGE_MANIFEST)
-            return fail(op, DFU_FAIL_STATE);
-        return pause_for(op, AT_BUSY_WAIT, honest_poll(op));
-    case DFU_IDLE:
-    case DFU_DNLOAD_IDLE:
-    case DFU_UPLOAD_IDLE:
-        if (op->again)
-            return fail(op, DFU_FAIL_STALL);
-        op->again = true;
-        op->board->retries++;
-        return advance(op);
-    default:
-        return fail(op, DFU_FAIL_STATE);
-    }
-}
-
 /* ---- leaving, and manifestation ---- */
 
-/* Whoever manifests may stop answering at any moment.  One that is there all the same is asked
- * twice, so that a single lost answer is not taken for success. */
-static struct dfu_act on_manifest(struct dfu_op *op, int result)
+static struct dfu_act on_manifest_state(struct dfu_op *op)
 {
     struct dfu_board *board = op->board;
-    if (result == PORT_GONE)
-        return went_away(op, op->again);
-    if (result == PORT_CANCELLED)
-        return fail_transfer(op, result);
-    if (!read_status(op, result)) {
-        if (op->again)
-            return went_away(op, true);
-        op->again = true;
-        board->retries++;
-        return ask(op, AT_MANIFEST, GETSTATUS, 6);
-    }
     switch (op->state) {
     case DFU_MANIFEST:
         if (board->dfuse)
@@ -442,6 +459,53 @@ static struct dfu_act on_manifest(struct dfu_op *op, int result)
     if (op->spent >= op->limit)
         return fail(op, DFU_FAIL_TIMEOUT);
     return pause_for(op, AT_MANIFEST_WAIT, honest_poll(op));
+}
+
+/* Whoever manifests may stop answering at any moment.  One that is there all the same is asked
+ * twice, so that a single lost answer is not taken for success. */
+static struct dfu_act on_manifest(struct dfu_op *op, int result)
+{
+    if (result == PORT_GONE)
+        return went_away(op, op->again);
+    if (result == PORT_CANCELLED)
+        return fail_transfer(op, result);
+    if (read_status(op, result))
+        return on_manifest_state(op);
+    if (op->again)
+        return went_away(op, true);
+    op->again = true;
+    op->board->retries++;
+    return ask(op, AT_MANIFEST, GETSTATUS, 6);
+}
+
+/* ---- a request that was refused, or lost ---- */
+
+/* A board that is in order all the same (some F411 stall at random: dfu-util 140) has not stored
+ * the block, and is sent it again, once. */
+static struct dfu_act on_why(struct dfu_op *op, int result)
+{
+    if (!read_status(op, result))
+        return fail_transfer(op, result);
+    switch (op->state) {
+    case DFU_ERROR:
+        return fail_status(op);
+    case DFU_DNBUSY: /* it had stored the block, and executes it now */
+        if (op->stage == STAGE_UPLOAD)
+            return fail(op, DFU_FAIL_STATE);
+        if (op->stage == STAGE_MANIFEST)
+            return on_manifest_state(op);
+        return pause_for(op, AT_BUSY_WAIT, honest_poll(op));
+    case DFU_IDLE:
+    case DFU_DNLOAD_IDLE:
+    case DFU_UPLOAD_IDLE:
+        if (op->again)
+            return fail(op, DFU_FAIL_STALL);
+        op->again = true;
+        op->board->retries++;
+        return advance(op);
+    default:
+        return op->stage == STAGE_MANIFEST ? on_manifest_state(op) : fail(op, DFU_FAIL_STATE);
+    }
 }
 
 /* ---- the way to dfuIDLE ---- */
@@ -517,10 +581,14 @@ static struct dfu_act on_entry(struct dfu_op *op, int result)
         }
         return advance(op);
     case AT_CLEAR:
+        if ((is_lost(result) || result == PORT_STALL) && !op->lost)
+            return instead(op, ask(op, AT_ENTRY_STATUS, GETSTATUS, 6));
         if (result < 0)
             return fail_transfer(op, result);
         return ask(op, AT_ENTRY_STATUS, GETSTATUS, 6);
-    case AT_ABORT:
+    case AT_ABORT: /* not GETSTATUS: it would execute what is stored */
+        if ((is_lost(result) || result == PORT_STALL) && !op->lost && op->kind != DFU_ABORT)
+            return instead(op, ask_state(op));
         if (result < 0)
             return fail_transfer(op, result);
         board->state = DFU_IDLE;
@@ -725,7 +793,12 @@ struct dfu_act dfu_step(struct dfu_op *op, int result, double elapsed)
         op->gone = result == PORT_GONE;
         return fail(op, DFU_FAIL_CANCELLED);
     }
+    if (is_lost(result) && !op->lost && is_repeatable(op, result))
+        return instead(op, op->next);
     switch ((enum phase)op->phase) {
+    case AT_LOSS_WAIT:
+        op->phase = op->next_phase;
+        return op->next;
     case AT_DNLOAD:
         return on_dnload(op, result);
     case AT_FIRST_STATUS:

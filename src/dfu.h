@@ -96,6 +96,22 @@ enum dfu_failure {
     DFU_FAIL_CANCELLED,
 };
 
+enum dfu_what {
+    DFU_CONTROL, /* carry out the control transfer */
+    DFU_SELECT,  /* select alternate setting `alt` */
+    DFU_WAIT,    /* let `seconds` pass */
+    DFU_DONE,
+    DFU_FAIL, /* op->failure says why */
+};
+
+struct dfu_act {
+    enum dfu_what what;
+    struct port_setup setup;
+    uint8_t *data;
+    uint8_t alt;
+    double seconds; /* to wait, or the timeout of the transfer */
+};
+
 struct dfu_op {
     /* what is wanted */
     struct dfu_board *board;
@@ -125,27 +141,14 @@ struct dfu_op {
     unsigned phase;
     unsigned stage;  /* what the exchange under way is for */
     unsigned clears; /* how often the way to dfuIDLE was tried */
-    bool sent, addressed, again, ended;
+    bool sent, addressed, ended;
+    bool again, lost;    /* in this exchange: sent again after a STALL; was lost on the wire */
+    struct dfu_act next; /* the last request; after a loss, the one that comes next */
+    unsigned next_phase;
     size_t block_length;
     double spent; /* seconds since the command under way was sent */
     double slept, first_took;
     bool cancelled;
-};
-
-enum dfu_what {
-    DFU_CONTROL, /* carry out the control transfer */
-    DFU_SELECT,  /* select alternate setting `alt` */
-    DFU_WAIT,    /* let `seconds` pass */
-    DFU_DONE,
-    DFU_FAIL, /* op->failure says why */
-};
-
-struct dfu_act {
-    enum dfu_what what;
-    struct port_setup setup;
-    uint8_t *data;
-    uint8_t alt;
-    double seconds; /* to wait, or the timeout of the transfer */
 };
 
 /* The first action.  The fields of the first group are set, the others zero. */

@@ -215,8 +215,14 @@ function M.passed(board, stats, seconds)
     if stats.unverified then stderr("not verified: " .. stats.unverified .. "\n") end
     return
   end
+  if board.retries > 0 then
+    done = ("%s (%s sent again)"):format(done, text.count(board.retries, "request"))
+  end
   if state.mode == "bars" then
     stderr(("%-68s %8s\n"):format(last_sentence(stats), text.seconds(seconds)))
+    if board.retries > 0 then
+      stderr(text.count(board.retries, "request") .. " had to be sent again. Is the cable good?\n")
+    end
   else
     stderr(("%s%s: %s\n"):format(state.several and board.path .. ": " or "", done,
       text.seconds(seconds)))

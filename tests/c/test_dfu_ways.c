@@ -106,7 +106,8 @@ static void test_from_dnload_sync(void **state)
     PLAY("getstate -> dfuMANIFEST-SYNC", "abort");
     is_idle();
     begin_unknown();
-    PLAY("getstate -> dfuDNLOAD-SYNC", "abort -> stall", "fail stall");
+    PLAY("getstate -> dfuDNLOAD-SYNC", "abort -> stall", "wait 100", "getstate -> dfuDNLOAD-SYNC",
+         "abort -> stall", "fail stall");
 }
 
 static void test_from_between_blocks(void **state)
@@ -206,8 +207,8 @@ static void test_no_way(void **state)
     begin_unknown();
     PLAY("getstate -> short 0", "fail short");
     begin_unknown();
-    PLAY("getstate -> dfuERROR", "getstatus -> dfuERROR errPOR", "clrstatus -> stall",
-         "fail stall");
+    PLAY("getstate -> dfuERROR", "getstatus -> dfuERROR errPOR", "clrstatus -> stall", "wait 100",
+         "getstatus -> dfuERROR errPOR", "clrstatus -> stall", "fail stall");
     assert_int_equal(script.board.state, DFU_UNKNOWN);
 }
 
@@ -365,8 +366,9 @@ static void test_failed_transfers(void **state)
     static const struct {
         const char *answer, *outcome;
     } ways[] = {
-        { "gone", "fail gone" },     { "timeout", "fail timeout" },     { "io", "fail io" },
-        { "short 4", "fail short" }, { "cancelled", "fail cancelled" },
+        { "gone", "fail gone" },
+        { "short 4", "fail short" },
+        { "cancelled", "fail cancelled" },
     };
     (void)state;
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
@@ -385,6 +387,113 @@ static void test_failed_transfers(void **state)
     begin_to_idle();
     PLAY("getstate -> dfuDNLOAD-IDLE", "abort");
     is_idle();
+}
+
+/* ---- requests that are lost ---- */
+
+/* DfuSe's commands and blocks do the same again, and the board's state tells whether it has one. */
+static void test_lost_downloads(void **state)
+{
+    (void)state;
+    begin_erase();
+    PLAY("erase 08000000 -> io", "wait 100", "getstatus -> dfuIDLE", RUN("erase 08000000"), "done");
+    assert_int_equal(script.board.retries, 2); /* the question, and the command */
+    begin_erase();
+    PLAY("erase 08000000 -> timeout", "wait 100", "getstatus -> dfuDNBUSY 50", "wait 50",
+         "getstatus -> dfuDNLOAD-IDLE", "done");
+    found_in(DFU_IDLE);
+    begin_write(FLASH, 4096); /* once a block, not once a write */
+    PLAY("set 08000000 -> io", "wait 100", "getstatus -> dfuIDLE", RUN("set 08000000"),
+         "dnload 2 2048 -> io", "wait 100", "getstatus -> dfuDNLOAD-IDLE", RUN("dnload 2 2048"),
+         "dnload 3 2048 -> io", "wait 100", "getstatus -> dfuDNBUSY 9", "wait 9",
+         "getstatus -> dfuDNLOAD-IDLE", "done");
+    assert_int_equal(script.op.done, 4096);
+}
+
+static void test_lost_questions(void **state)
+{
+    (void)state;
+    begin_erase();
+    PLAY("erase 08000000", "getstatus -> io", "wait 100", "getstatus -> dfuDNBUSY 50", "wait 50",
+         "getstatus -> dfuDNLOAD-IDLE", "done");
+    begin_erase();
+    PLAY("erase 08000000", "getstatus -> dfuDNBUSY 50", "wait 50", "getstatus -> io", "wait 100",
+         "getstatus -> dfuDNLOAD-IDLE", "done");
+    begin_unknown();
+    PLAY("getstate -> io", "wait 100", "getstate -> dfuERROR", "getstatus -> dfuERROR errPOR",
+         "clrstatus", "getstatus -> dfuIDLE");
+    is_idle();
+    begin_unknown();
+    PLAY("getstate -> dfuERROR", "getstatus -> io", "wait 100", "getstatus -> dfuERROR errPOR",
+         "clrstatus", "getstatus -> dfuIDLE");
+    is_idle();
+    found_in(DFU_IDLE);
+    begin_read(FLASH, 2048);
+    PLAY(RUN("set 08000000"), "abort", "upload 2 2048 -> timeout", "wait 100", "upload 2 2048");
+    did_read(2048);
+}
+
+/* CLRSTATUS of a board in dfuIDLE would put it into dfuERROR: so its status is asked for first. */
+static void test_lost_on_the_way_to_idle(void **state)
+{
+    (void)state;
+    begin_unknown();
+    PLAY("getstate -> dfuERROR", "getstatus -> dfuERROR errPOR", "clrstatus -> io", "wait 100",
+         "getstatus -> dfuIDLE");
+    is_idle();
+    found_in(DFU_DNLOAD_IDLE);
+    begin_to_idle();
+    PLAY("abort -> io", "wait 100", "getstate -> dfuDNLOAD-IDLE", "abort");
+    is_idle();
+    found_in(DFU_DNLOAD_IDLE);
+    begin_to_idle();
+    PLAY("abort -> io", "wait 100", "getstate -> dfuIDLE");
+    is_idle();
+}
+
+static void test_lost_for_good(void **state)
+{
+    (void)state;
+    begin_erase();
+    PLAY("erase 08000000 -> io", "wait 100", "getstatus -> io", "fail io");
+    assert_true(script.op.in_doubt);
+    assert_int_equal(script.board.state, DFU_UNKNOWN);
+    begin_erase();
+    PLAY("erase 08000000 -> timeout", "wait 100", "getstatus -> dfuIDLE",
+         "erase 08000000 -> timeout", "fail timeout");
+    begin_erase(); /* it was unplugged, and the hub noticed a little later */
+    PLAY("erase 08000000", "getstatus -> io", "wait 100", "getstatus -> gone", "fail gone");
+    assert_true(script.op.gone);
+    begin_erase();
+    PLAY("erase 08000000", "getstatus -> timeout", "fail timeout");
+    begin_unknown();
+    PLAY("getstate -> timeout", "fail timeout");
+    assert_int_equal(script.board.state, DFU_UNKNOWN);
+}
+
+/* What may have made the board leave, what only the caller understands, and plain DFU, where
+ * GETSTATUS does not tell a block that was stored from one that was not. */
+static void test_lost_and_not_sent_again(void **state)
+{
+    (void)state;
+    found_in(DFU_IDLE);
+    begin((struct dfu_op){ .kind = DFU_WRITE,
+                           .any_alt = true,
+                           .address = FLASH,
+                           .data = script.image,
+                           .length = 16,
+                           .may_reset = true });
+    PLAY("set 08000000 -> io", "fail io");
+    found_in(DFU_IDLE);
+    begin((struct dfu_op){ .kind = DFU_READ_UNPROTECT, .any_alt = true });
+    PLAY("unprotect -> io", "fail io");
+    found_in(DFU_IDLE);
+    begin((struct dfu_op){ .kind = DFU_LEAVE, .any_alt = true });
+    PLAY("dnload 2 0 -> io", "fail io");
+    script.board.dfuse = false;
+    found_in(DFU_IDLE);
+    begin_write(0, 2048);
+    PLAY("dnload 0 2048 -> io", "fail io");
 }
 
 /* ---- what is in doubt ---- */
@@ -410,10 +519,10 @@ static void test_doubt(void **state)
     }
     found_in(DFU_IDLE);
     begin_write(FLASH, 4096); /* between two blocks nothing is under way */
-    PLAY("set 08000000 -> io", "fail io");
+    PLAY("set 08000000 -> cancelled", "fail cancelled");
     assert_false(script.op.in_doubt);
     begin_unknown();
-    PLAY("getstate -> io", "fail io");
+    PLAY("getstate -> gone", "fail gone");
     assert_false(script.op.in_doubt);
 }
 
@@ -472,13 +581,13 @@ static void test_cancel_drops_a_block(void **state)
     PLAY("dnload 2 2048", "fail cancelled");
     assert_int_equal(script.op.done, 0);
     begin_simple(DFU_MASS_ERASE); /* whatever comes next */
-    PLAY("abort", "mass-erase -> io", "fail io");
+    PLAY("abort", "mass-erase -> gone", "fail gone");
     script.board.state = DFU_DNLOAD_IDLE;
     begin_simple(DFU_LEAVE);
     dfu_cancel(&script.op);
     PLAY("dnload 2 0", "fail cancelled");
     begin_simple(DFU_MASS_ERASE);
-    PLAY("abort", "mass-erase -> io", "fail io");
+    PLAY("abort", "mass-erase -> gone", "fail gone");
 }
 
 static void test_cancel_while_busy(void **state)
@@ -537,6 +646,11 @@ int main(void)
         SCRIPT_TEST(test_stalled_and_stored),
         SCRIPT_TEST(test_busy_after_a_stalled_upload),
         SCRIPT_TEST(test_failed_transfers),
+        SCRIPT_TEST(test_lost_downloads),
+        SCRIPT_TEST(test_lost_questions),
+        SCRIPT_TEST(test_lost_on_the_way_to_idle),
+        SCRIPT_TEST(test_lost_for_good),
+        SCRIPT_TEST(test_lost_and_not_sent_again),
         SCRIPT_TEST(test_doubt),
         SCRIPT_TEST(test_cancel_everywhere),
         SCRIPT_TEST(test_cancel_drops_a_block),

@@ -40,8 +40,8 @@ moonflash: sim:f407,fault=short@70: a short answer while writing 0x08008000
   0x08000000..0x08007FFF is written but not verified; 0x08008000..0x080087FF is in doubt; 0x08008800..0x0800FFFF is erased; the rest is untouched.
   Is the cable good? Run the same command again.
 [status 74]
-$ moonflash --virtual-time -d sim:f407,fault=stall@70 flash ch.bin
-erased 4 sectors, wrote 57.5 KB, verified: 3.9 s
+$ moonflash --virtual-time -d sim:f407,fault=stall@71 flash ch.bin
+erased 4 sectors, wrote 57.5 KB, verified (1 request sent again): 2.8 s
 $ moonflash --virtual-time -d sim:f407,rdp=2 flash ch.bin
 moonflash: sim:f407,rdp=2: no board in DFU mode
   BOOT0 to VDD, PB2 to GND, press reset; then run this again, or add --wait 60.

@@ -20,15 +20,16 @@ end
 local function any() return true end
 
 -- The kinds of fault: what to call them, how to strike, which requests they make sense for, and
--- with what value; only=: the one operation where it is tried, as others would show nothing new.
+-- with what value; only=: the one operation where it is tried, as others would show nothing new;
+-- heals: a single one does no harm, because the request is sent again, and that is said.
 local KINDS = {
   { "2 unplug", "unplug", any },
   { "2 unplug, seen by the hub a little later", "yank", any },
   { "32 power loss", "power", any },
   { "5 stall", "stall", any },
-  { "13 EPROTO", "eproto", any },
-  { "13 EILSEQ", "eilseq", any, only = "read" },
-  { "13 EPROTO instead of the answer", "lost", any },
+  { "13 EPROTO", "eproto", any, heals = true },
+  { "13 EILSEQ", "eilseq", any, only = "read", heals = true },
+  { "13 EPROTO instead of the answer", "lost", any, heals = true },
   { "6 short answer", "short", is_in },
   { "6 empty answer", "empty", is_in },
   { "6 long answer", "long", is_in },
@@ -107,6 +108,18 @@ local function rerun(operation, board)
   return flash ~= operation.after and "run again, it passed, and the flash is wrong"
 end
 
+-- What makes the board leave is sent once: nobody could tell what became of it. The last ABORT is
+-- that of closing the board, when all is said.
+local function must_heal(kind, entry, is_last)
+  local leaves = entry.request == DNLOAD and entry.length == 0
+  return kind.heals and is_class(entry) and not leaves and not is_last
+end
+
+local function healed(r)
+  if r.status ~= 0 then return "it gave up: " .. r.err end
+  return not (r.result and r.result.retries) and "it does not say that it sent a request again"
+end
+
 local function strike_all(kind, operation, board)
   local name, fault, fits, value = table.unpack(kind, 1, 4)
   local log = clean_log(board, operation)
@@ -115,7 +128,8 @@ local function strike_all(kind, operation, board)
       set_up(board, operation)
       board:strike(fault, at, value)
       local r = perform(operation)
-      local why = judge(operation, r, board, fault == "power") or rerun(operation, board)
+      local why = judge(operation, r, board, fault == "power")
+        or must_heal(kind, entry, at == #log) and healed(r) or rerun(operation, board)
       if why then
         rig.complain("%s at request %d of %s (%02x %02x %04x): %s", name, at, operation.name,
           entry.type, entry.request, entry.value, why)
