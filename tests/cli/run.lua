@@ -38,7 +38,7 @@ local function new_folder()
   local pipe = assert(io.popen("mktemp -d"))
   local place = pipe:read("l")
   pipe:close()
-  local command = ("ln -s %s PLACE/moonflash && mkdir PLACE/build && "
+  local command = ("ln -s \"$(realpath %s)\" PLACE/moonflash && mkdir PLACE/build && "
     .. "cp %s/ch.bin %s/app.bin PLACE/build && cp PLACE/build/*.bin PLACE"):format(
     quote(moonflash), quote(build), quote(build))
   assert(os.execute((command:gsub("PLACE", (quote(place))))))

@@ -1,12 +1,12 @@
 Simulated boards offered over USB/IP. What a kernel does with them is tested by tests/usb/kernel.
 
-$ moonflash sim sim:f407,flash=board.img sim:g474 --usbip 127.77.3.1:3240 >log 2>&1 & until grep -q g474 log; do sleep 0.05; done; kill -INT $!; wait $!; status=$?; cat log; exit $status
+$ moonflash sim sim:f407,flash=board.img sim:g474 --usbip 127.77.3.1:3240 >log 2>&1 & until grep -qs g474 log || ! kill -0 $!; do sleep 0.05; done; kill -INT $!; wait $!; status=$?; cat log; exit $status
 Serving 2 simulated boards over USB/IP at 127.77.3.1, port 3240. Ctrl-C ends it.
   usbip attach -r 127.77.3.1 -b 1-1    plugs in sim:f407,flash=board.img
   usbip attach -r 127.77.3.1 -b 1-2    plugs in sim:g474
 moonflash: interrupted
 [status 130]
-$ moonflash --json sim sim:f407 --usbip 127.77.3.2 >log 2>/dev/null & until grep -q ready log; do sleep 0.05; done; kill -TERM $!; wait $!; status=$?; cat log; exit $status
+$ moonflash --json sim sim:f407 --usbip 127.77.3.2 >log 2>/dev/null & until grep -qs ready log || ! kill -0 $!; do sleep 0.05; done; kill -TERM $!; wait $!; status=$?; cat log; exit $status
 {"event":"ready","address":"127.77.3.2","port":3240}
 {"event":"result","outcome":"ABORTED","code":"cancelled","message":"interrupted"}
 [status 130]
