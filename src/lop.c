@@ -164,6 +164,8 @@ static int raise_failure(lua_State *L, const struct dfu_op *op, const char *fail
         error_set(L, "state", dfu_state_name(op->state));
     lua_pushboolean(L, op->in_doubt);
     lua_setfield(L, -2, "in_doubt");
+    lua_pushboolean(L, op->again);
+    lua_setfield(L, -2, "again");
     if (cancellation) { /* the same error for all that the cancellation ends */
         lua_pushvalue(L, cancellation);
         lua_setfield(L, -2, "cancellation");

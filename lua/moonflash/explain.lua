@@ -57,7 +57,7 @@ end
 
 function words.stall(_, facts, what)
   return "dfu.stall", ("%s: the board refused the request (STALL)%s"):format(what,
-    facts.op == "control" and "" or ", twice"), REPLUG
+    facts.again and ", twice" or ""), REPLUG
 end
 
 function words.gone(_, facts, _, where)
@@ -124,7 +124,7 @@ end
 
 ---@param board table the Board
 ---@param fields table its fields
----@param facts table failure, op, address?, status?, state?, in_doubt, cancellation?
+---@param facts table failure, op, address?, status?, state?, in_doubt, again, cancellation?
 ---@return table error object
 function M.explain(board, fields, facts)
   local where = facts.address and " " .. text.hex(facts.address) or ""
