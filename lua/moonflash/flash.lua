@@ -179,6 +179,31 @@ local function sector_start(board, address)
   return address
 end
 
+-- Blocks are counted in the wTransferSize that the board announces. One that counts in another size
+-- is wrong about reading as it was about writing, and reading back shows nothing: so one block, the
+-- last that is not blank, is read by its own address too.
+local function check_counting(board, address, bytes)
+  local size = board.transfer_size
+  for at = (#bytes - 1) // size * size, 1, -size do
+    local block = bytes:sub(at + 1, at + size)
+    if not is_blank(block) then
+      board:set_address(address + at)
+      return board:read(address + at, #block) == block, address + at
+    end
+  end
+  return true
+end
+
+local function miscounted(board, address)
+  local fields = dfu.fields(board)
+  errors.raise { code = "verify", path = board.path, op = "verify", address = address,
+    message = ("%s: %s holds something else when it is read alone: the board does not count in the "
+      .. "%d bytes that it announces"):format(board.path, text.hex(address), board.transfer_size),
+    flash = fields.journal:text(), ranges = fields.journal:claims(),
+    hint = "Run the same command again. If it stays, please report this board: what was written to "
+      .. "it may stand elsewhere, and what was read come from elsewhere." }
+end
+
 local function compare(board, segments, name, total)
   local phase = progress.phase(board, name, total, "bytes")
   local fields = dfu.fields(board)
@@ -208,6 +233,13 @@ local function compare(board, segments, name, total)
     end
   end
   phase:finish()
+  for _, segment in ipairs(fields.dfuse and not different and segments or {}) do
+    local right, address = check_counting(board, segment.address, segment.bytes)
+    if not right then
+      fields.mark(board, "doubt", segment.address, segment.address + #segment.bytes - 1)
+      miscounted(board, address)
+    end
+  end
   return different, count, all
 end
 
@@ -310,7 +342,10 @@ function M.read(board, address, length)
     phase:advance(n)
   end
   phase:finish()
-  return table.concat(chunks)
+  local bytes = table.concat(chunks)
+  local right, wrong_at = check_counting(board, address, bytes)
+  if not right then miscounted(board, wrong_at) end
+  return bytes
 end
 
 ---The memory that a board starts its program from: the first and the last address. Nil for the last

@@ -47,7 +47,7 @@ moonflash: sim:f407,fault=unplug@50: the board went away while writing 0x0800500
 sim:f407#2: erased 4 sectors, wrote 57.5 KB, verified: 2.8 s
 [status 74]
 $ moonflash --virtual-time --json -d sim:f407,usb=ideal flash ch.bin | tail -n 1
-{"event":"result","path":"sim:f407,usb=ideal","outcome":"PASS","board_seconds":2.639716,"bytes_skipped":0,"bytes_verified":58836,"bytes_written":58836,"sectors_erased":4,"verified":true}
+{"event":"result","path":"sim:f407,usb=ideal","outcome":"PASS","board_seconds":2.6411013333333,"bytes_skipped":0,"bytes_verified":58836,"bytes_written":58836,"sectors_erased":4,"verified":true}
 $ moonflash --virtual-time --json -d sim:f407,rdp=1 flash ch.bin 2>&1
 {"event":"board","path":"sim:f407,rdp=1","mode":"dfu","pid":57105,"product":"STM32  BOOTLOADER","serial":"315A28A0B956","vid":1155}
 {"event":"plan","path":"sim:f407,rdp=1","bytes_write":58836,"sectors_erase":4}

@@ -160,6 +160,22 @@ for _, size in ipairs { 0, 1, 7, 4097, 65535 } do
   end)
 end
 
+-- Blocks that are spread out over twice their room are read back from where they were put.
+for _, size in ipairs { 512, 1024 } do
+  rig.case(("18 wTransferSize %d of a board that counts in 2048"):format(size), function()
+    local board <close> = rig.board { config = config(interface {} .. functional(size)) }
+    local r = rig.moonflash("--json", "flash", rig.F407.image)
+    rig.equal(r.status, 79, "flash: " .. r.err)
+    rig.check(size ~= 1024 or r.err:find("does not count in the 1024 bytes"), "flash: %s", r.err)
+    local why = rig.inconsistent(r)
+    if why then rig.complain("flash: %s", why) end
+    board:poke(rig.FLASH, rig.F407.new)
+    local file = rig.place .. "/size.bin"
+    rig.equal(rig.moonflash("read", file, "--length", "5000").status, 79, "read")
+    rig.equal(rig.read_file(file), nil, "the file")
+  end)
+end
+
 -- A board that does not say what it counts blocks in is told the address of each.
 local uncounted = { ["wTransferSize 0"] = functional(0), ["no functional descriptor"] = "" }
 for name, bytes in pairs(uncounted) do
