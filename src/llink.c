@@ -65,6 +65,26 @@ static int link_devices(lua_State *L)
     return 1;
 }
 
+/*** link.system_string(path, generation, name) --> bytes, or nil: what the operating system
+ * has read of the device's string "manufacturer", "product" or "serial" */
+static int link_system_string(lua_State *L)
+{
+    static const char *const names[] = { "manufacturer", "product", "serial", NULL };
+    const char *path = luaL_checkstring(L, 1);
+    unsigned generation = (unsigned)luaL_checkinteger(L, 2);
+    const char *name = names[luaL_checkoption(L, 3, NULL, names)];
+    struct host *host = host_of(L);
+    char text[512]; /* 126 units of UTF-16, 3 bytes each, and a newline */
+    ssize_t n = -1;
+    for (int i = 0; i < HOST_PORTS && n < 0; i++)
+        if (host->ports[i] && host->ports[i]->string)
+            n = host->ports[i]->string(host->ports[i], path, generation, name, text, sizeof text);
+    if (n < 0)
+        return 0;
+    lua_pushlstring(L, text, (size_t)n);
+    return 1;
+}
+
 /*** link.attach(board, generation, interface) --> true, or nil and "gone", "busy", ...: opens the
  * device of that generation; interface -1: only to read its strings. */
 static int link_attach(lua_State *L)
@@ -218,6 +238,7 @@ static const luaL_Reg link_lib[] = {
     { "new", link_new },
     { "fields", link_fields },
     { "devices", link_devices },
+    { "system_string", link_system_string },
     { "attach", link_attach },
     { "configure", link_configure },
     { "stale", link_stale },

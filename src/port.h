@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define PORT_PATH_MAX 512
 
@@ -62,6 +63,12 @@ struct port_handle {
 struct port {
     /* Calls `each` once a device; stops when it returns false. */
     void (*list)(struct port *port, bool (*each)(void *arg, const struct port_device *), void *arg);
+
+    /* What the operating system read of a device's strings when that came, as UTF-8: "serial",
+     * "product", "manufacturer".  How many bytes, or -1.  NULL: it reads none.  For boards that
+     * can't be asked, and no others: Linux may wait here for a device that hangs. */
+    ssize_t (*string)(struct port *port, const char *path, unsigned generation, const char *name,
+                      char *text, size_t size);
 
     /* Opens the device of that generation at the path, and claims the interface (-1: none, to
      * read its strings only).  0, or a port_result: PORT_GONE where another one is there now. */

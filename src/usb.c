@@ -210,6 +210,16 @@ static void usb_list(struct port *head, bool (*each)(void *arg, const struct por
     closedir(folder);
 }
 
+static ssize_t usb_string(struct port *head, const char *path, unsigned generation,
+                          const char *name, char *text, size_t size)
+{
+    unsigned bus, number;
+    (void)head;
+    if (!is_device_name(path) || generation_of(path, &bus, &number) != generation)
+        return -1;
+    return read_attribute(path, name, text, size);
+}
+
 /* ---- open and close ---- */
 
 static int open_error(int error)
@@ -438,6 +448,7 @@ struct port *usb_new(struct loop *loop)
     }
     port->head = (struct port){
         .list = usb_list,
+        .string = usb_string,
         .open = usb_open,
         .submit = usb_submit,
         .cancel = usb_cancel,

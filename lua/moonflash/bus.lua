@@ -12,6 +12,12 @@ local task = require "task"
 
 local SETTLING = 2 -- seconds that udev may take to set the rights of a device that has come
 
+-- Seconds for a string, which no board has to work for: USB 2.0, 9.2.6.4, gives each packet of an
+-- answer half a second. Who does not answer is left alone for a while, and then asked again: it
+-- may have been erasing.
+local STRING_TIMEOUT = 1
+local SILENCE = 5
+
 ---@param link table what src/llink.c gives
 ---@return table bus
 return function(link)
@@ -54,13 +60,19 @@ return function(link)
     return info
   end
 
+  -- Raises what goes wrong; after that nothing more is asked.
   local function add_strings(info, handle)
+    local usual = handle.timeout
+    local _ <close> = setmetatable({}, { __close = function() handle.timeout = usual end })
+    handle.timeout = math.min(usual, STRING_TIMEOUT)
     local language = language_of(handle)
     info.product = read_string(handle, info.device.product, language)
     info.manufacturer = read_string(handle, info.device.manufacturer, language)
     info.serial = read_string(handle, info.device.serial, language)
     for _, alt in ipairs(info.alts) do
-      alt.name = read_string(handle, alt.index, language) or "unknown"
+      -- twice: some F411 stall at random (dfu-util 140), and much hangs on this one
+      alt.name = read_string(handle, alt.index, language)
+        or read_string(handle, alt.index, language) or "unknown"
       alt.layout = parts.correct(memory.parse(alt.name))
     end
   end
@@ -79,14 +91,33 @@ return function(link)
   ---@return string
   function M.key_of(info) return info.path .. "\0" .. info.generation end
 
+  -- Until when a device that did not answer is left alone.
+  local silent = {}
+
+  -- What the operating system read of a device that can't be asked: no names of memories.
+  local function add_system_strings(info)
+    for _, name in ipairs { "manufacturer", "product", "serial" } do
+      local text = not info[name] and link.system_string(info.path, info.generation, name)
+      if text then info[name] = descriptor.system_string(text) end
+    end
+  end
+
   -- As far as they can be had: one that goes away meanwhile, or does not answer, has none.
   local function with_strings(info)
     local key = M.key_of(info)
     if known[key] then return known[key] end
-    local handle <close> = link.new(info.path, bare)
-    local ok, why = link.attach(handle, info.generation, -1)
-    if ok and pcall(add_strings, info, handle) then known[key] = info end
-    info.forbidden = why == "permission"
+    if task.now() >= (silent[key] or 0) then
+      local handle <close> = link.new(info.path, bare)
+      local ok, why = link.attach(handle, info.generation, -1)
+      info.forbidden = why == "permission"
+      if ok then ok, why = pcall(add_strings, info, handle) end
+      if ok then
+        known[key] = info
+        return info
+      end
+      if errors.matches(why, "timeout") then silent[key] = task.now() + SILENCE end
+    end
+    add_system_strings(info)
     return info
   end
 
@@ -97,7 +128,13 @@ return function(link)
   function M.complete(info, board)
     local key = M.key_of(info)
     if known[key] then return end
-    add_strings(info, board)
+    local ok, err = pcall(add_strings, info, board)
+    if not ok then
+      if errors.matches(err, "timeout") then
+        err.message = info.path .. ": no answer while its strings were read"
+      end
+      error(err, 0)
+    end
     known[key] = info
   end
 
@@ -151,7 +188,8 @@ return function(link)
   ---@return string?
   function M.forbidden(wanted)
     for _, info in ipairs(M.find { path = wanted.path, vid = wanted.vid, pid = wanted.pid }) do
-      if info.forbidden then return info.path end
+      local other = wanted.serial and info.serial and info.serial ~= wanted.serial
+      if info.forbidden and not other then return info.path end
     end
   end
 

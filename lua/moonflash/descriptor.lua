@@ -113,6 +113,21 @@ function M.string(bytes)
   return M.clean(ascii or from_utf16(body))
 end
 
+--- A string that Linux has read, from sysfs. It made UTF-8 of it, and looked at nothing: turned
+--- back, it is read like one that the device sent.
+---@param text string
+---@return string? text
+function M.system_string(text)
+  text = text:gsub("\n$", "")
+  if not utf8.len(text) then return M.clean(text) end
+  local body = text:gsub(utf8.charpattern, function(c)
+    local code = utf8.codepoint(c)
+    if code < 0x10000 then return string.pack("<I2", code) end
+    return string.pack("<I2I2", 0xD7C0 + (code >> 10), 0xDC00 | code & 0x3FF)
+  end)
+  return M.string("\xFF\3" .. body)
+end
+
 --- Reads a device descriptor.
 ---@param bytes string
 ---@return moonflash.Device?

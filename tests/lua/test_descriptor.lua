@@ -324,6 +324,17 @@ function TestDescriptor.test_strings()
   lu.assertEquals(descriptor.string(latin(("x"):rep(126))), ("x"):rep(126))
 end
 
+-- As Linux has them in sysfs: UTF-8, a newline behind, and else as the device sent them.
+function TestDescriptor.test_strings_of_the_system()
+  lu.assertEquals(descriptor.system_string("STM32  BOOTLOADER\n"), "STM32  BOOTLOADER")
+  lu.assertEquals(descriptor.system_string("B\u{FC}\u{1F600}\n"), "B\u{FC}\u{1F600}")
+  lu.assertEquals(descriptor.system_string("\u{4333}\u{4A42}\n"), "3CBJ") -- a GD32's ASCII
+  lu.assertEquals(descriptor.system_string("a\27[2J\nb\u{9B}\u{202E}c\n"), "a?[2J?b??c")
+  lu.assertEquals(descriptor.system_string("a\xFF\27b\n"), "a??b")
+  lu.assertEquals(descriptor.system_string("\n"), "")
+  lu.assertEquals(descriptor.system_string(("\u{20AC}"):rep(170)), ("\u{20AC}"):rep(126))
+end
+
 function TestDescriptor.test_strings_beyond_ascii()
   lu.assertEquals(descriptor.string(utf16(0x42, 0xFC, 0x20AC, 0xD83D, 0xDE00)),
     "B\u{FC}\u{20AC}\u{1F600}")

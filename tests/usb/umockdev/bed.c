@@ -122,6 +122,7 @@ static GString *describe(struct bed_device *device)
                            "A: bConfigurationValue=1\\n\nH: descriptors=%s\n",
                            SYSFS + strlen("/sys"), board->path, BUS, device->number, all->str, BUS,
                            device->number, BUS, device->number, all->str);
+    g_string_append(text, board->attributes->str);
     g_string_free(all, TRUE);
     return text;
 }
@@ -252,6 +253,7 @@ struct bed_board *bed_board_new(struct bed *bed, const char *path,
     board->plugged = true;
     board->stuck = -1;
     board->poll = board->usual_poll = -1;
+    board->attributes = g_string_new(NULL);
     board->log = g_array_new(FALSE, FALSE, sizeof(struct bed_entry));
     board->next = bed->boards;
     bed->boards = board;
@@ -274,6 +276,7 @@ void bed_board_free(struct bed_board *board)
     g_mutex_unlock(&bed->lock);
     for (int i = 0; i < BED_STRINGS; i++)
         free(board->strings[i].bytes);
+    g_string_free(board->attributes, TRUE);
     g_array_free(board->log, TRUE);
     sim_free(board->sim);
     free(board->device_bytes);
@@ -310,6 +313,14 @@ void bed_board_set_string(struct bed_board *board, uint8_t index, const void *by
     *string = (struct bed_string){ .set = true,
                                    .bytes = bytes ? copy(bytes, length) : NULL,
                                    .length = length };
+}
+
+void bed_board_set_attribute(struct bed_board *board, const char *name, const void *bytes,
+                             size_t length)
+{
+    g_string_append_printf(board->attributes, "H: %s=", name);
+    append_hex(board->attributes, bytes, length);
+    g_string_append(board->attributes, "0A\n");
 }
 
 void bed_board_set_poll(struct bed_board *board, int milliseconds)

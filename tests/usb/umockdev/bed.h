@@ -77,6 +77,10 @@ void bed_board_describe(struct bed_board *board, const void *device, size_t devi
                         const void *config, size_t config_length);
 void bed_board_set_string(struct bed_board *board, uint8_t index, const void *bytes, size_t length);
 
+/* A string as the kernel would have read it, for sysfs.  None are there unless they are set. */
+void bed_board_set_attribute(struct bed_board *board, const char *name, const void *bytes,
+                             size_t length);
+
 /* What GETSTATUS says as bwPollTimeout, instead of what the board would (-1). */
 void bed_board_set_poll(struct bed_board *board, int milliseconds);
 

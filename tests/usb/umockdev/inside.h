@@ -43,6 +43,7 @@ struct bed_board {
     uint8_t *device_bytes, *config_bytes;
     size_t device_length, config_length;
     struct bed_string strings[BED_STRINGS];
+    GString *attributes; /* as umockdev wants to be told of them */
 
     struct bed_strike strikes[BED_STRIKES];
     unsigned strike_count;

@@ -3,7 +3,8 @@
  * clients that see them.
  *
  *   board = bed.board{ path="1-1", kind="f407", serial=, rdp=, wrp=, state=, times=, usb=,
- *                      poll=milliseconds, device=, config=, strings={ [2]="...", [3]=false } }
+ *                      poll=milliseconds, device=, config=, strings={ [2]="...", [3]=false },
+ *                      attributes={ serial="..." } }
  *   job = bed.start{ "moonflash", "list", env={ A="1" }, powerless=true }
  *   job:wait(seconds) --> { status=, signal=, out=, err=, seconds=, hung= }
  */
@@ -77,6 +78,18 @@ static void set_strings(lua_State *L, struct bed_board *board)
     }
 }
 
+static void set_attributes(lua_State *L, struct bed_board *board)
+{
+    if (lua_getfield(L, 1, "attributes") == LUA_TNIL)
+        return;
+    luaL_checktype(L, -1, LUA_TTABLE);
+    for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+        size_t length;
+        const char *bytes = luaL_checklstring(L, -1, &length);
+        bed_board_set_attribute(board, luaL_checkstring(L, -2), bytes, length);
+    }
+}
+
 /*** bed.board(options) --> Board, plugged in */
 static int new_board(lua_State *L)
 {
@@ -105,6 +118,7 @@ static int new_board(lua_State *L)
     bed_board_describe(*box, device, device_length, config, config_length);
     int self = lua_gettop(L);
     set_strings(L, *box);
+    set_attributes(L, *box);
     bed_board_set_poll(*box, option(L, "poll", NULL, -1));
     lua_pushvalue(L, self);
     bed_board_plug(*box);

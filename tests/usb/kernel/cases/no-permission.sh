@@ -14,7 +14,9 @@ status 77 su nobody -c 'moonflash flash small.bin'
 says err "1-1: no permission to open the board"
 says err "moonflash udev"
 status 0 su nobody -c 'moonflash list'
-says out "0483:df11"
+says out "1-1   0483:df11  315A28A0B956  STM32  BOOTLOADER" # as the kernel has read them
+status 77 su nobody -c 'moonflash -d serial=315A28A0B956 flash small.bin'
+status 69 su nobody -c 'moonflash -d serial=another flash small.bin'
 
 chmod 666 "$node"
 status 0 su nobody -c 'moonflash flash small.bin'

@@ -42,6 +42,25 @@ rig.case("27 no permission: the board is listed all the same", function()
   rig.has(r.out, "1-1   0483:df11", "list")
 end)
 
+-- What the kernel read is shown, and chosen by; it is the board's word all the same.
+rig.case("27 no permission: the strings that the kernel has read", function()
+  local board <close> = rig.board { attributes = { serial = "A1\27[31m\u{202E}\xFFB",
+    product = "STM32  BOOTLOADER", manufacturer = "\n\n" } }
+  board:lock_node(true)
+  local r = rig.finish(powerless("list"))
+  rig.has(r.out, "1-1   0483:df11  A1?[31m??B  STM32  BOOTLOADER", "list")
+  for serial, status in pairs { ["A1?[31m??B"] = 77, ["A2"] = 69 } do
+    r = rig.finish(powerless("-d", "serial=" .. serial, "info"))
+    rig.equal(r.status, status, serial .. ": " .. r.err)
+  end
+end)
+
+rig.case("27 no permission: a serial number that the kernel took for UTF-16", function()
+  local board <close> = rig.board { attributes = { serial = "\u{4333}\u{4A42}" } } -- a GD32: 3CBJ
+  board:lock_node(true)
+  rig.has(rig.finish(powerless("list")).out, "1-1   0483:df11  3CBJ", "list")
+end)
+
 rig.case("27 no permission: the board was chosen by its serial number", function()
   local board <close> = rig.board()
   board:lock_node(true)
