@@ -163,12 +163,13 @@ return function(link)
     local _ <close> = setmetatable({}, { __close = function(_, err)
       if err then board:close() end
     end })
-    bus.complete(info, board)
     local fields = link.fields(board)
+    -- before the strings: a board that is busy holds all of these, and this one says so
+    fields.found = info.mode == "dfu" and board:get_state() or nil
+    bus.complete(info, board)
     fill(fields, info)
     configure(board, info)
     if fields.wanted_alt then board:select(fields.wanted_alt) end
-    if info.mode == "dfu" then fields.found = board:get_state() end
     return true
   end
 
@@ -193,9 +194,13 @@ return function(link)
       else
         local info = candidate(board, wanted)
         if info then
-          local ok
-          ok, why = attach(board, info)
-          if ok then return board end
+          local returned, outcome, reason = pcall(attach, board, info)
+          if returned and outcome then return board end
+          why = returned and reason or "gone"
+          if not returned then -- busy with what another program had it do, or just unplugged
+            local passes = errors.matches(outcome, "timeout") or errors.matches(outcome, "usb.gone")
+            if not passes or task.now() >= deadline then error(outcome, 0) end
+          end
           if why == "busy" and collect() then
             why, deadline = "gone", math.max(deadline, task.now() + RESCAN)
           elseif why == "permission" and bus.is_settling(info) then

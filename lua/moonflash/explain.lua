@@ -65,8 +65,12 @@ function words.gone(_, facts, _, where)
 end
 
 function words.timeout(_, facts, _, where)
-  return "timeout", ("no answer while %s%s"):format(doing[facts.op], where),
-    "Reset the board (BOOT0 high), or plug it in again, and run the same command."
+  local hint = "Reset the board (BOOT0 high), or plug it in again, and run the same command."
+  if facts.op == "get state" then -- ROMs hold this until they have done what they were told
+    hint = "It may still be erasing for another program, which takes up to half a minute: try "
+      .. "again, with --wait 60 say.\nIf that does not help: " .. hint:gsub("^R", "r")
+  end
+  return "timeout", ("no answer while %s%s"):format(doing[facts.op], where), hint
 end
 
 function words.cancelled(_, facts, _, where)
