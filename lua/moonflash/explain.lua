@@ -24,7 +24,11 @@ local REPLUG = "Plug it in again (BOOT0 high) and run the same command."
 local function memories(fields)
   local first = fields.alts[1]
   local segments = first and first.layout.segments or {}
-  if #segments == 0 then return "This board announces no memory layout." end
+  if #segments == 0 then
+    return "The board does not tell where its memory begins and ends: plug it in again, and run "
+      .. "the same command.\nIf it never tells, a recipe can write without a layout, by "
+      .. "board:set_address() and board:download_block()."
+  end
   local from, to = memory.span(segments, segments[1].address)
   return ("%s is %s%s"):format(first.layout.name, text.range(from, to),
     #fields.alts > 1 and "; 'moonflash info' shows the others." or ".")

@@ -30,6 +30,16 @@ local function misfit(board, image, what)
     hint = dfu.describe_memories(board)  }
 end
 
+-- A board that refuses the string with its layout can have any memory anywhere.
+local function check_layout(board, alt)
+  if alt and #alt.layout.segments > 0 then return end
+  errors.raise { code = "dfu.outside", path = board.path,
+    message = ("%s: the board does not tell the layout of its memory%s; nothing was sent"):format(
+      board.path, alt and (" (alternate setting %d, '%s')"):format(alt.number, alt.layout.name)
+      or ""),
+    hint = dfu.describe_memories(board) }
+end
+
 -- The segments of the memory that holds all of [first, last].
 local function memory_of(board, image, first, last)
   for _, alt in ipairs(board.alts) do
@@ -42,6 +52,7 @@ local function memory_of(board, image, first, last)
       return alt.layout.segments
     end
   end
+  check_layout(board, board.alts[1])
   misfit(board, image, ("would go to %s, where this board has no memory"):format(text.hex(first)))
 end
 
@@ -355,12 +366,8 @@ end
 ---@return integer? last
 function M.main(board)
   if not dfu.fields(board).dfuse then return 0 end
-  local alt = board.alts[1]
-  local segments = alt and alt.layout.segments or {}
-  if not segments[1] then
-    errors.raise { code = "dfu.outside", path = board.path,
-                   message = board.path .. ": this board announces no memory layout" }
-  end
+  check_layout(board, board.alts[1])
+  local segments = board.alts[1].layout.segments
   return memory.span(segments, segments[1].address)
 end
 

@@ -251,10 +251,27 @@ rig.spread_case("21 memory layouts and languages that are hostile", function()
       -- what can't be read can't be flashed, and is said so before anything is touched
       local board <close> = rig.board { strings = { [4] = row[2] } }
       local r = rig.sanitized("--json", "flash", rig.F407.image)
-      rig.equal(r.status, 65, row[1] .. ": flash")
+      rig.equal(r.status, 76, row[1] .. ": flash")
+      rig.equal(r.result.code, "dfu.outside", row[1])
+      rig.has(r.err, "the board does not tell the layout of its memory", row[1])
+      rig.has(r.err, "plug it in again", row[1])
       rig.check(board:peek(rig.FLASH, rig.F407.size) == rig.F407.old, "%s: it is touched", row[1])
     end
   end
+end)
+
+rig.case("21 the string with the layout stalls once", function()
+  local board <close> = rig.board()
+  rig.equal(rig.moonflash("list").status, 0, "list")
+  for at, e in ipairs(board:log()) do
+    if e.value == 0x0304 then
+      board:begin()
+      board:strike("stall", at)
+      break
+    end
+  end
+  local r = rig.moonflash("--json", "flash", rig.F407.image)
+  rig.equal(r.status, 0, "flash: " .. r.err)
 end)
 
 rig.case("21 a layout behind which there is junk", function()
