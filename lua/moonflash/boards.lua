@@ -100,10 +100,19 @@ return function(link)
     fields.part = parts.of(info)
   end
 
+  -- Where no version is told (Particle: 7 bytes of descriptor), the layout in a name tells. Without
+  -- either, a program's first bytes sent as plain DFU could be a DfuSe command, 'erase' say.
   local function is_dfuse(info)
     if info.functional.dfuse then return true end
-    for _, alt in ipairs(info.alts) do -- Particle: 7 bytes of descriptor, and a layout
+    local unread
+    for _, alt in ipairs(info.alts) do
       if alt.name:find("^@") and #alt.layout.segments > 0 then return true end
+      unread = unread or alt.index ~= 0 and alt.unread
+    end
+    if unread and not info.functional.version_told and info.mode == "dfu" then
+      errors.raise { code = "usb.io", path = info.path,
+        message = info.path .. ": the name of its memory, which tells whether the board speaks "
+          .. "DfuSe, can't be read", hint = "Plug it in again, and run the same command." }
     end
     return false
   end

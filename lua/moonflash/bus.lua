@@ -72,7 +72,9 @@ return function(link)
     for _, alt in ipairs(info.alts) do
       -- twice: some F411 stall at random (dfu-util 140), and much hangs on this one
       alt.name = read_string(handle, alt.index, language)
-        or read_string(handle, alt.index, language) or "unknown"
+        or read_string(handle, alt.index, language)
+      alt.unread = alt.name == nil
+      alt.name = alt.name or "unknown"
       alt.layout = parts.correct(memory.parse(alt.name))
     end
   end

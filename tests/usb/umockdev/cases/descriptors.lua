@@ -274,6 +274,17 @@ rig.case("21 the string with the layout stalls once", function()
   rig.equal(r.status, 0, "flash: " .. r.err)
 end)
 
+rig.case("21 DfuSe is told by the layout alone, which stalls", function()
+  local board <close> = rig.board {
+    strings = { [4] = false },
+    config = config(interface {} .. "\7" .. functional():sub(2, 7)),
+  }
+  local image = rig.write_file("erase.bin", "\x41") -- as plain DFU it would be "erase everything"
+  local r = rig.moonflash("--json", "flash", image)
+  rig.equal(r.status, 74, "flash: " .. r.err)
+  rig.check(board:peek(rig.FLASH, rig.F407.size) == rig.F407.old, "the flash is touched")
+end)
+
 rig.case("21 a layout behind which there is junk", function()
   local board <close> = rig.board {
     strings = { [4] = LAYOUT .. "\xFF\xFF\0\xD8\27\0" },
