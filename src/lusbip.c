@@ -15,6 +15,7 @@
 #include "loop.h"
 #include "task.h"
 #include "usbip.h"
+#include "usbipmsg.h"
 
 #define SERVER_TYPE "sim.Server"
 
@@ -109,8 +110,8 @@ static int push_event(lua_State *L, const struct box *box, const struct usbip_ev
     error_set(L, "event", names[event->what]);
     error_set(L, "why", event->why);
     if (event->board != USBIP_NO_BOARD) {
-        char id[USBIP_BUS_ID_SIZE];
-        usbip_bus_id(event->board, id);
+        char id[USBIPMSG_BUS_ID];
+        usbipmsg_bus_id(event->board, id);
         error_set(L, "bus_id", id);
         error_set(L, "path", usbip_path(box->server, event->board));
     }

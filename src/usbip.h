@@ -84,10 +84,6 @@ bool usbip_next(struct usbip *server, struct usbip_event *event);
 uint16_t usbip_port(const struct usbip *server);
 const char *usbip_path(const struct usbip *server, size_t board);
 
-/* "1-3" of the third board, in a buffer of the caller's. */
-#define USBIP_BUS_ID_SIZE 32
-void usbip_bus_id(size_t board, char id[USBIP_BUS_ID_SIZE]);
-
 /* Serves a connected stream socket, which is the server's from now on.  False: there are too
  * many connections, or no memory; the socket was closed. */
 bool usbip_adopt(struct usbip *server, int fd);
