@@ -202,6 +202,7 @@ enum usbipmsg_status usbip_take(struct usbip *server, struct slot *slot, struct 
         return result == PORT_BUSY ? USBIPMSG_BUSY : USBIPMSG_DEV_ERR;
     }
     slot->conn = conn;
+    slot->refuses_until = 0;
     slot->busy = loop_now(server->loop);
     return USBIPMSG_OK;
 }
@@ -263,7 +264,8 @@ static bool is_quiet(const struct usbip *server, const struct slot *slot)
  * sees to it. */
 static void watch_slot(struct usbip *server, struct slot *slot)
 {
-    if (slot->conn && !slot->in_flight && !usbip_is_there(server, slot))
+    bool refuses = loop_now(server->loop) < slot->refuses_until;
+    if (slot->conn && !slot->in_flight && !refuses && !usbip_is_there(server, slot))
         usbipconn_end(slot->conn, "the board left the bus");
     if (!slot->conn)
         look_at(server, slot);

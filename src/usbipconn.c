@@ -25,6 +25,7 @@ enum {
 #define HANDSHAKE_SECONDS 10.0 /* until a peer has said what it wants */
 #define STALL_SECONDS     10.0 /* for which a peer may take nothing of what is sent */
 #define LINGER_SECONDS    2.0  /* in which it may take the last of it, and hang up */
+#define REFUSAL_SECONDS   0.1  /* for which a board that left at a reset refuses requests */
 #define ANSWER_SECONDS    120  /* no board is busy for longer: it hangs */
 
 /* One control transfer that the peer wants. */
@@ -194,13 +195,15 @@ static bool is_port_reset(const struct request *request)
     return is_setup(request, 0x23, 3) && request->command.setup.value == 4;
 }
 
-static bool reset_board(struct conn *conn)
+/* A board may leave at a reset.  If its connection just ended, Linux, which is at the reset, would
+ * wait 5 s for the answer that it lacks.  So it gets one: EPROTO, as from a wire without a device.
+ * It asks twice more, at once, and then nothing for 100 to 200 ms: that is when the end comes. */
+static void reset_board(struct conn *conn)
 {
+    struct usbip *server = conn->server;
     conn->configured = false;
-    if (conn->server->port->reset(conn->slot->handle) == 0)
-        return true;
-    end(conn, "the board left the bus");
-    return false;
+    if (server->port->reset(conn->slot->handle) != 0)
+        conn->slot->refuses_until = loop_now(server->loop) + REFUSAL_SECONDS;
 }
 
 /* The next request goes to the board when the one before is answered, and the answer sent: so no
@@ -210,10 +213,11 @@ static void start_next(struct conn *conn)
     while (conn->queue && !conn->slot->in_flight && !conn->hung && waiting(conn) == 0) {
         struct request *request = conn->queue;
         bool only_reset = is_port_reset(request);
-        if ((only_reset || is_enumeration(conn, request)) && !reset_board(conn))
-            return;
-        if (only_reset) {
-            answer(conn, &request->command, 0, 0, NULL);
+        if (conn->slot->refuses_until <= 0 && (only_reset || is_enumeration(conn, request)))
+            reset_board(conn);
+        bool refused = conn->slot->refuses_until > 0;
+        if (only_reset || refused) {
+            answer(conn, &request->command, refused ? USBIPMSG_EPROTO : 0, 0, NULL);
             drop(conn, &conn->queue);
             continue;
         }

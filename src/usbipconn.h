@@ -20,7 +20,8 @@ struct slot {
     size_t number;
     struct conn *conn; /* who has it, or NULL */
     struct port_handle *handle;
-    bool in_flight; /* a request is on the wire */
+    bool in_flight;       /* a request is on the wire */
+    double refuses_until; /* 0, or it left at a reset: its connection ends then */
     enum sim_life life;
     unsigned generation;
     struct sim_flashed flashed; /* not told yet */

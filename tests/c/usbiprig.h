@@ -25,7 +25,8 @@
 #include "simport.h"
 #include "usbip.h"
 
-enum { FLASH = 0x08000000, BOARDS = 3, EPIPE_LINUX = -32, ENOMEM_LINUX = -12, UNLINKED = -104 };
+enum { FLASH = 0x08000000, BOARDS = 3 };
+enum { EPIPE_LINUX = -32, EPROTO_LINUX = -71, ENOMEM_LINUX = -12, UNLINKED = -104 };
 enum { OP = 8, HEAD = 48, DEVICE = 312, OUT = 0, IN = 1 };
 enum { DNLOAD = 1, UPLOAD, GETSTATUS, CLRSTATUS, GETSTATE, ABORT };
 
