@@ -100,7 +100,7 @@ return function(link)
     fields.part = parts.of(info)
   end
 
-  -- Where no version is told (Particle: 7 bytes of descriptor), the layout in a name tells. Without
+  -- Where the version does not tell (Particle: 7 bytes of descriptor), a layout does. Without
   -- either, a program's first bytes sent as plain DFU could be a DfuSe command, 'erase' say.
   local function is_dfuse(info)
     if info.functional.dfuse then return true end
@@ -109,7 +109,7 @@ return function(link)
       if alt.name:find("^@") and #alt.layout.segments > 0 then return true end
       unread = unread or alt.index ~= 0 and alt.unread
     end
-    if unread and not info.functional.version_told and info.mode == "dfu" then
+    if unread and info.functional.dfu_version == 0x0100 and info.mode == "dfu" then
       errors.raise { code = "usb.io", path = info.path,
         message = info.path .. ": the name of its memory, which tells whether the board speaks "
           .. "DfuSe, can't be read", hint = "Plug it in again, and run the same command." }

@@ -212,12 +212,12 @@ end
 --- Reads a functional descriptor; nil, or one of less than 7 bytes, gives what may be assumed:
 --- that the board can do everything, as it will say itself what it refuses.
 local function read_functional(bytes)
-  local known, told = bytes ~= nil and #bytes >= 7, false
+  local known = bytes ~= nil and #bytes >= 7
   local bits, timeout, size, version = 0x03, 1000, 0, 0x0100
   if known then
     bits, timeout, size = string.unpack("<BI2I2", bytes, 3)
     if #bytes >= 9 then                     -- DFU 1.0 had 7 bytes, and no version
-      version, told = string.unpack("<I2", bytes, 8), true
+      version = string.unpack("<I2", bytes, 8)
     end
   end
   return {
@@ -231,7 +231,6 @@ local function read_functional(bytes)
     },
     detach_timeout = timeout / 1000,
     dfu_version = version,
-    version_told = told,
     dfuse = version == 0x011A or version == 0x1A01,  -- some ST sample code swaps the bytes
   }
 end
