@@ -6,7 +6,6 @@ return {
   args    = {
     { "file", "the firmware; FILE@ADDRESS says where a raw binary goes", type = "file" },
     { "--address", "where a raw binary goes", default = 0x08000000, type = "address" },
-    { "--leave", "start it afterwards", default = false },
     { "--force", "also if it was linked for another address", default = false },
     table.unpack(flash.options),
   },
@@ -17,6 +16,5 @@ return {
 
   run = function(board, opt, firmware)
     flash.write(board, firmware, opt)
-    if opt.leave then board:leave(firmware.start) end
   end,
 }

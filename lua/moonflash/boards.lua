@@ -103,7 +103,7 @@ return function(link)
   -- Where the version does not tell (Particle: 7 bytes of descriptor), a layout does. Without
   -- either, a program's first bytes sent as plain DFU could be a DfuSe command, 'erase' say.
   local function is_dfuse(info)
-    if info.functional.dfuse then return true end
+    if info.functional.dfuse or M.defaults.layout then return true end
     local unread
     for _, alt in ipairs(info.alts) do
       if alt.name:find("^@") and #alt.layout.segments > 0 then return true end
@@ -118,6 +118,7 @@ return function(link)
   end
 
   local function configure(board, info)
+    if M.defaults.layout then info.alts[1].layout = M.defaults.layout end
     local dfuse = is_dfuse(info)
     local fields = link.fields(board)
     fields.dfuse, fields.dry = dfuse, M.defaults.dry

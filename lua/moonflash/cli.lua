@@ -13,7 +13,8 @@ end
 -- ---- argv ----
 
 local SHORT = { ["-d"] = "--device", ["-q"] = "--quiet", ["-h"] = "--help" }
-local TAKES_VALUE = { ["--device"] = true, ["--wait"] = true, ["-e"] = true }
+local TAKES_VALUE = { ["--device"] = true, ["--wait"] = true, ["--layout"] = true,
+                       ["-e"] = true }
 
 -- Moonflash's short options stand on either side of a recipe, and argparse should see one name.
 local function lengthen(word)
@@ -74,6 +75,18 @@ local function several_devices(args)
   return args
 end
 
+-- --layout: what a board would say of its memory, if it did.
+local function parse_layout(words)
+  local layout = library("memory").parse(words)
+  if layout.dropped or #layout.segments == 0 then
+    errors.raise { code = "usage", message = ("--layout '%s': %s"):format(words,
+      layout.dropped or "no memory is in it"),
+      hint = "--layout @Flash/0x08000000/04*016Kg,01*064Kg,07*128Kg    is an STM32F407's" }
+  end
+  if layout.name == "" then layout.name = "memory" end
+  return layout
+end
+
 -- What the words before (and around) a recipe ask for, put into force.
 local function apply(values)
   local progress = library("progress")
@@ -87,6 +100,7 @@ local function apply(values)
   local dfu = require "dfu"
   dfu.defaults.selectors = devices
   dfu.defaults.dry = values.dry_run or false
+  dfu.defaults.layout = values.layout and parse_layout(values.layout)
   dfu.defaults.would = function(board, what, address, length)
     local text = library("text")
     local where = (what == "erase" or what == "write" or what == "leave")
@@ -121,6 +135,7 @@ Options, on either side of the recipe:
                           which is simulated (may be repeated; $MOONFLASH_DEVICE)
   --every-board           all boards that match
   --wait SECONDS          wait so long for a board
+  --layout LAYOUT         the memory of a board that does not tell it
   --dry-run               say what would change the board, and do nothing
   --json                  JSON on standard output, one object a line
   -q, --quiet             no progress

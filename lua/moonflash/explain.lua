@@ -26,8 +26,8 @@ local function memories(fields)
   local segments = first and first.layout.segments or {}
   if #segments == 0 then
     return "The board does not tell where its memory begins and ends: plug it in again, and run "
-      .. "the same command.\nIf it never tells, a recipe can write without a layout, by "
-      .. "board:set_address() and board:download_block()."
+      .. "the same command.\nIf it never tells, say it: "
+      .. "--layout @Flash/0x08000000/04*016Kg,01*064Kg,07*128Kg is an STM32F407's."
   end
   local from, to = memory.span(segments, segments[1].address)
   return ("%s is %s%s"):format(first.layout.name, text.range(from, to),

@@ -1,257 +1,274 @@
 -- SPDX-License-Identifier: MIT
 -- Flashing: from an image to a plan, and from the plan to a board that was read back and compared.
 local dfu = require "dfu"
-local difference = require "moonflash.difference"
 local errors = require "moonflash.errors"
 local files = require "moonflash.files"
 local memory = require "moonflash.memory"
+local plans = require "moonflash.flash.plan"
 local progress = require "moonflash.progress"
+local show = require "moonflash.flash.show"
+local task = require "task"
 local text = require "moonflash.text"
+local verify = require "moonflash.flash.verify"
 
 local M = {}
 
-local CHUNK = 8        -- blocks between two signs of life
-local SHOWN = 4        -- bytes of a difference that a message shows
+local option = plans.option
 
 -- What any recipe can have among its arguments: { "file", ... }, table.unpack(flash.options)
 M.options = {
-  { "--no-verify", "don't read back what was written", default = false },
-  { "--keep", "write back what stands before the image in its first sector", default = false },
+  { "--full", "erase and write all of it, without comparing first", default = false },
+  { "--keep", "write back what else is in the sectors that are erased", default = false },
   { "--lose", "let go what stands before the image in its first sector", default = false },
+  { "--erase-all", "one mass erase, also of what the image spares", default = false },
+  { "--start-last", "write the vector table last: half a program never starts",
+    default = false },
+  { "--no-verify", "don't read back what was written", default = false },
+  { "--retry", "write sectors that differ afterwards so often again", default = 0,
+    type = "integer" },
+  { "--leave", "start it afterwards", default = false },
 }
 
-local function option(options, name)
-  return options and rawget(options, name)
-end
-
-local function misfit(board, image, what)
-  errors.raise { code = "image", path = board.path,
-    message = ("%s: %s %s"):format(board.path, image.name, what),
-    hint = dfu.describe_memories(board)  }
-end
-
--- A board that refuses the string with its layout can have any memory anywhere.
-local function check_layout(board, alt)
-  if alt and #alt.layout.segments > 0 then return end
-  errors.raise { code = "dfu.outside", path = board.path,
-    message = ("%s: the board does not tell the layout of its memory%s; nothing was sent"):format(
-      board.path, alt and (" (alternate setting %d, '%s')"):format(alt.number, alt.layout.name)
-      or ""),
-    hint = dfu.describe_memories(board) }
-end
-
--- The segments of the memory that holds all of [first, last].
-local function memory_of(board, image, first, last)
-  for _, alt in ipairs(board.alts) do
-    local from, to = memory.span(alt.layout.segments, first)
-    if from then
-      if to < last then
-        misfit(board, image, ("does not fit: it needs %s, and %s ends at %s"):format(
-          text.range(first, last), alt.layout.name, text.hex(to)))
-      end
-      return alt.layout.segments
-    end
-  end
-  check_layout(board, board.alts[1])
-  misfit(board, image, ("would go to %s, where this board has no memory"):format(text.hex(first)))
-end
-
----The plan: which sectors are erased, what is written. Touches nothing.
+---The plan: what is the same, erased, written, kept and lost, sector by sector. Reads the board, and
+---changes nothing.
 ---@param board table
 ---@param image table
----@return table plan { sectors = { { address=, size= }, ... }, bytes=, total_sectors= }
-function M.plan(board, image)
-  local plan = { sectors = {}, bytes = 0, total_sectors = 0 }
-  local taken = {}
-  for _, segment in ipairs(image.segments) do
-    local first, last = segment.address, segment.address + #segment.bytes - 1
-    local segments = memory_of(board, image, first, last)
-    for sector in memory.sectors(segments, first, last) do
-      if not (sector.erasable and sector.writable) then
-        misfit(board, image, ("would go to %s, which can't be erased and written"):format(
-          text.hex(sector.address)))
-      end
-      if not taken[sector.address] then
-        taken[sector.address] = true
-        table.insert(plan.sectors, sector)
-      end
-    end
-    plan.bytes = plan.bytes + #segment.bytes
-    plan.total_sectors = memory.number_of_sectors(segments)
-  end
-  return plan
+---@param options? table full, keep, lose, erase_all, start_last: booleans
+---@return table plan
+function M.plan(board, image, options)
+  return plans.make(board, image, options)
 end
 
-local function is_blank(bytes)
-  return bytes == ("\255"):rep(#bytes)
-end
+---A plan as text, a line a sector.
+---@param plan table
+---@return string
+M.describe = show.plan
 
--- What stands before the image in the first sector of each of its segments would be erased with
--- it: it is kept, let go, or a reason to stop. Returns the segments to write, and what they keep.
-local function with_what_stands_before(board, image, plan, options)
-  local segments, kept = {}, {}
-  for i, segment in ipairs(image.segments) do
-    segments[i] = segment
-    local sector
-    for _, s in ipairs(plan.sectors) do
-      if segment.address >= s.address and segment.address < s.address + s.size then sector = s end
-    end
-    local before = image.segments[i - 1]
-    local from = sector.address
-    if before and before.address + #before.bytes > from then
-      from = before.address + #before.bytes
-    end
-    if from < segment.address and not option(options, "lose") then
-      local bytes = board:read(from, segment.address - from)
-      if option(options, "keep") then
-        segments[i] = { address = from, bytes = bytes .. segment.bytes }
-        kept[#kept + 1] = { address = from, bytes = bytes }
-      elseif not is_blank(bytes) then
-        errors.raise { code = "image", path = board.path,
-          message = ("%s: %s starts at %s, inside a sector: %s stand before it, are not blank, and"
-            .. " would be erased"):format(board.path, image.name, text.hex(segment.address),
-            text.range(from, segment.address - 1)),
-          hint = "--keep writes them back, --lose lets them go." }
-      end
-    end
-  end
-  return segments, kept
-end
+-- ---- carrying it out ----
 
--- If writing fails, what --keep has read is no longer on the board: it goes to files, and the error
--- says how it comes back.
-local function rescue(kept)
+-- If writing fails, what --keep has read is no longer on the board: it goes to files, and the
+-- error says how it comes back.
+local function rescue(plan)
   local function save(_, err)
     if err == nil then return end
-    for _, piece in ipairs(kept) do
-      local name = ("moonflash-kept-%08X.bin"):format(piece.address)
-      local ok, why = pcall(files.write, name, piece.bytes)
-      if errors.is(err) then
-        err.hint = (err.hint and err.hint .. "\n" or "") .. (ok
-          and ("What --keep had read at %s is in %s; first write that back:\n"
-            .. "  moonflash flash %s@%s --lose"):format(text.hex(piece.address), name, name,
-            text.hex(piece.address))
-          or ("What --keep had read at %s is lost: %s"):format(text.hex(piece.address),
-            tostring(why)))
+    for _, sector in ipairs(plan.sectors) do
+      for _, piece in ipairs(sector.kept or {}) do
+        local name = ("moonflash-kept-%08X.bin"):format(piece.address)
+        local ok, why = pcall(files.write, name, piece.bytes)
+        if errors.is(err) then
+          err.hint = (err.hint and err.hint .. "\n" or "") .. (ok
+            and ("What --keep had read at %s is in %s; first write that back:\n"
+              .. "  moonflash flash %s@%s --lose"):format(text.hex(piece.address), name, name,
+              text.hex(piece.address))
+            or ("What --keep had read at %s is lost: %s"):format(text.hex(piece.address),
+              tostring(why)))
+        end
       end
     end
   end
   return setmetatable({}, { __close = save })
 end
 
----Erases the sectors of the list.
----@param board table
----@param sectors table[] { { address= }, ... }
-function M.erase(board, sectors)
+-- Takes the time of each sector, and tells of it when the next one's turn has come.
+local function stopwatch(board, plan, name)
+  local by_address, current, seconds = {}, nil, 0
+  for _, sector in ipairs(plan.sectors) do by_address[sector.address] = sector end
+  local function flush()
+    if current then
+      current.seconds = current.seconds or {}
+      current.seconds[name] = (current.seconds[name] or 0) + seconds
+      progress.event { event = "sector", path = board.path, phase = name,
+        address = current.address, size = current.size, seconds = seconds }
+    end
+    current, seconds = nil, 0
+  end
+  local function add(address, spent)
+    local sector = by_address[verify.sector_start(board, address)]
+    if sector ~= current then
+      flush()
+      current = sector
+    end
+    seconds = seconds + spent
+  end
+  return add, flush
+end
+
+local function erase_sectors(board, sectors, told)
   local phase = progress.phase(board, "erase", #sectors, "sector")
   for _, sector in ipairs(sectors) do
+    local began = task.now()
     board:erase_page(sector.address)
+    if told then told(sector.address, task.now() - began) end
     phase:advance(1)
   end
   phase:finish()
 end
 
----The erasable sectors that touch [first, last].
----@param board table
----@param first integer
----@param last integer
----@return table[] sectors
-function M.sectors(board, first, last)
-  local sectors = {}
-  local segments = memory_of(board, { name = "the range to erase" }, first, last)
-  for sector in memory.sectors(segments, first, last) do sectors[#sectors + 1] = sector end
-  return sectors
+local function erase_all(board)
+  local phase = progress.phase(board, "erase", 1, "whole chip")
+  board:mass_erase()
+  phase:advance(1)
+  phase:finish()
 end
 
--- Pads to whole units of the flash: erased bytes, which the erased sector has there already.
-local function padded(board, bytes)
-  local unit = dfu.fields(board).part.unit
-  return bytes .. ("\255"):rep(-#bytes % unit)
-end
-
-local function write_segments(board, segments, total)
+-- Behind a gap the address is set anew, but for ROMs that are known to count: others might take a
+-- block for the one that follows the last (docs/protocol.md).
+local function write_runs(board, runs, told)
+  local total = 0
+  for _, run in ipairs(runs) do total = total + #run.bytes end
+  if total == 0 then return end
   local phase = progress.phase(board, "write", total, "bytes")
-  local size = CHUNK * board.transfer_size
-  for _, segment in ipairs(segments) do
-    for at = 1, #segment.bytes, size do
-      local chunk = segment.bytes:sub(at, at + size - 1)
-      board:write(segment.address + at - 1, padded(board, chunk))
+  local size = verify.CHUNK * board.transfer_size
+  for i, run in ipairs(runs) do
+    if i > 1 and not dfu.fields(board).part.early then board:abort() end
+    for at = 1, #run.bytes, size do
+      local chunk = run.bytes:sub(at, at + size - 1)
+      local began = task.now()
+      board:write(run.address + at - 1, chunk)
+      told(run.address + at - 1, task.now() - began)
       phase:advance(#chunk)
     end
   end
   phase:finish()
 end
 
-local function sector_start(board, address)
-  for _, alt in ipairs(board.alts) do
-    local _, start = memory.find(alt.layout.segments, address)
-    if start then return start end
-  end
-  return address
-end
-
--- Blocks are counted in the wTransferSize that the board announces. One that counts in another size
--- is wrong about reading as it was about writing, and reading back shows nothing: so one block, the
--- last that is not blank, is read by its own address too.
-local function check_counting(board, address, bytes)
-  local size = board.transfer_size
-  for at = (#bytes - 1) // size * size, 1, -size do
-    local block = bytes:sub(at + 1, at + size)
-    if not is_blank(block) then
-      board:set_address(address + at)
-      return board:read(address + at, #block) == block, address + at
-    end
-  end
-  return true
-end
-
-local function miscounted(board, address)
-  local fields = dfu.fields(board)
-  errors.raise { code = "verify", path = board.path, op = "verify", address = address,
-    message = ("%s: %s holds something else when it is read alone: the board does not count in the "
-      .. "%d bytes that it announces"):format(board.path, text.hex(address), board.transfer_size),
-    flash = fields.journal:text(), ranges = fields.journal:claims(),
-    hint = "Run the same command again. If it stays, please report this board: what was written to "
-      .. "it may stand elsewhere, and what was read come from elsewhere." }
-end
-
-local function compare(board, segments, name, total)
-  local phase = progress.phase(board, name, total, "bytes")
-  local fields = dfu.fields(board)
-  -- plain DFU reads from the start, so all at once
-  local size = fields.dfuse and CHUNK * board.transfer_size or math.maxinteger
-  local different, sectors, count = nil, {}, 0
-  local seen, all = {}, 0
-  for _, segment in ipairs(segments) do
-    for at = 1, #segment.bytes, size do
-      local address = segment.address + at - 1
-      local expected = segment.bytes:sub(at, at + size - 1)
-      local start = sector_start(board, address)
-      if not seen[start] then seen[start], all = true, all + 1 end
-      local found = board:read(address, #expected)
-      if found ~= expected then
-        if not sectors[start] then sectors[start], count = true, count + 1 end
-        local i = difference(expected, found)
-        if fields.stats.bytes_written > 0 then -- else it was so before
-          fields.mark(board, "doubt", address, address + #expected - 1)
-        end
-        different = different or { address = address + i - 1,
-          expected = expected:sub(i, i + SHOWN - 1), found = found:sub(i, i + SHOWN - 1) }
-      else
-        fields.mark(board, "verified", address, address + #expected - 1)
+-- The part of a plan that has to be done again for sectors that came out wrong.
+local function again(plan, bad)
+  local sectors, runs, written = {}, {}, {}
+  for _, sector in ipairs(plan.sectors) do
+    if bad[sector.address] then
+      sectors[#sectors + 1] = sector
+      for _, span in ipairs(sector.spans) do
+        runs[#runs + 1], written[#written + 1] = span, span
       end
-      phase:advance(#expected)
     end
   end
+  return { sectors = sectors, runs = runs, written = written }
+end
+
+local function to_erase(plan)
+  local list = {}
+  for _, sector in ipairs(plan.sectors) do
+    if sector.erase then list[#list + 1] = sector end
+  end
+  return list
+end
+
+local function carry_out(board, plan)
+  if plan.mass then
+    erase_all(board)
+  else
+    local list = to_erase(plan)
+    local told, flush = stopwatch(board, plan, "erase")
+    if #list > 0 then erase_sectors(board, list, told) end
+    flush()
+  end
+  local told, flush = stopwatch(board, plan, "write")
+  write_runs(board, plan.runs, told)
+  flush()
+end
+
+local function check(board, plan, written)
+  local told, flush = stopwatch(board, plan, "verify")
+  local result = verify.compare(board, written, told)
+  flush()
+  return result
+end
+
+local function check_and_mend(board, plan, retries)
+  if #plan.written == 0 then -- all was the same
+    return verify.check_counting(board, plan.image.segments)
+  end
+  local result = check(board, plan, plan.written)
+  for _ = 1, result.first and retries or 0 do
+    progress.print(("%s: %s came out wrong: writing %s again"):format(board.path,
+      text.count(result.bad_count, "sector"), result.bad_count == 1 and "it" or "them"))
+    local part = again(plan, result.bad)
+    for _, sector in ipairs(part.sectors) do sector.erase = true end
+    carry_out(board, part)
+    result = check(board, plan, part.written)
+    if not result.first then break end
+  end
+  if result.first then verify.complain(board, result) end
+end
+
+-- What was the same already is as good as written and verified: it was read and compared.
+local function count_same(board, plan)
+  local fields = dfu.fields(board)
+  local stats = fields.stats
+  for _, sector in ipairs(plan.sectors) do
+    if sector.state == "same" then
+      stats.sectors_same = (stats.sectors_same or 0) + 1
+      for _, piece in ipairs(sector.pieces) do
+        stats.bytes_skipped = stats.bytes_skipped + #piece.bytes
+        fields.mark(board, "verified", piece.address, piece.address + #piece.bytes - 1)
+      end
+    end
+  end
+  stats.bytes_skipped = stats.bytes_skipped + plan.bytes_blank
+  if stats.sectors_same then stats.seconds_saved = plan.seconds_full - plan.seconds end
+end
+
+local function tell(board, plan)
+  local sectors = {}
+  for i, sector in ipairs(plan.sectors) do
+    sectors[i] = { address = sector.address, size = sector.size, state = sector.state,
+                   erase = sector.erase }
+  end
+  progress.event { event = "plan", path = board.path, sectors_erase = #to_erase(plan),
+    bytes_write = plan.bytes_write, mass_erase = plan.mass, seconds = plan.seconds,
+    sectors = sectors }
+end
+
+-- Plain DFU has one memory, from 0, and starts what it got.
+local function write_plain(board, image)
+  if #image.segments ~= 1 then
+    plans.misfit(board, image, "has gaps, and plain DFU has no addresses")
+  end
+  local bytes = image.segments[1].bytes
+  local phase = progress.phase(board, "write", #bytes, "bytes")
+  board:write(0, bytes)
+  phase:advance(#bytes)
   phase:finish()
-  for _, segment in ipairs(fields.dfuse and not different and segments or {}) do
-    local right, address = check_counting(board, segment.address, segment.bytes)
-    if not right then
-      fields.mark(board, "doubt", segment.address, segment.address + #segment.bytes - 1)
-      miscounted(board, address)
-    end
+  dfu.fields(board).stats.unverified = "plain DFU starts the program at once"
+end
+
+local function perform(board, plan, options)
+  local fields = dfu.fields(board)
+  local _ <close> = rescue(plan)
+  carry_out(board, plan)
+  if #plan.written > 0 and option(options, "no_verify") then
+    fields.stats.unverified = "--no-verify"
+  elseif not fields.info.functional.attributes.can_upload then
+    fields.stats.unverified = "the board can't be read"
+  else
+    check_and_mend(board, plan, option(options, "retry") or 0)
+    fields.stats.verified = true
   end
-  return different, count, all
+  count_same(board, plan)
+end
+
+---Plans, erases, writes and verifies. All that can be refused is refused before the first erase.
+---@param board table
+---@param image table from image.load
+---@param options? table as in flash.options, with _ for -
+function M.write(board, image, options)
+  if type(image) ~= "table" or not image.segments then
+    error("flash.write(board, image, options): an image, from image.load", 2)
+  end
+  local fields = dfu.fields(board)
+  if not fields.dfuse then
+    return write_plain(board, image)
+  end
+  local plan = plans.make(board, image, options)
+  fields.plan = plan
+  tell(board, plan)
+  if fields.dry then
+    progress.print(show.plan(plan) .. " Nothing was written.")
+  else
+    perform(board, plan, options)
+  end
+  if option(options, "leave") then board:leave(image.start) end
 end
 
 ---Reads back what the image has, and compares. Raises `verify` where it differs.
@@ -262,77 +279,30 @@ function M.verify(board, image)
   if not dfu.fields(board).dfuse then -- its one memory starts at 0, wherever the image was for
     segments = { { address = 0, bytes = segments[1].bytes } }
   end
-  local stats = dfu.fields(board).stats
-  local total = 0
-  for _, segment in ipairs(segments) do total = total + #segment.bytes end
-  local d, count, all = compare(board, segments, "verify", total)
-  if not d then
-    stats.verified = true
-    return
-  end
-  local fields = dfu.fields(board)
-  errors.raise { code = "verify", path = board.path, op = "verify", address = d.address,
-    message = ("%s: verify failed at %s: expected %s, found %s"):format(board.path,
-      text.hex(d.address), text.bytes(d.expected), text.bytes(d.found)),
-    flash = fields.journal:text(), ranges = fields.journal:claims(),
-    hint = ("%d of %s %s."):format(count, text.count(all, "sector"),
-      count == 1 and "differs" or "differ") .. (fields.stats.bytes_written > 0 and
-      " Run the same command again; if it stays, the sector may be write-protected." or "") }
+  local result = verify.compare(board, segments)
+  if result.first then verify.complain(board, result) end
+  dfu.fields(board).stats.verified = true
 end
 
-local function show_plan(board, image, plan)
-  progress.print(("%s: %s, %s; nothing was written"):format(board.path, image.name,
-    text.size(plan.bytes)))
-  for _, sector in ipairs(plan.sectors) do
-    progress.print(("  %s  %6s  erase, write"):format(text.hex(sector.address),
-      text.size(sector.size)))
-  end
-end
-
-local function sum(segments)
-  local total = 0
-  for _, segment in ipairs(segments) do total = total + #segment.bytes end
-  return total
-end
-
--- Plain DFU has one memory, from 0, and starts what it got.
-local function write_plain(board, image)
-  if #image.segments ~= 1 then misfit(board, image, "has gaps, and plain DFU has no addresses") end
-  local bytes = image.segments[1].bytes
-  local phase = progress.phase(board, "write", #bytes, "bytes")
-  board:write(0, bytes)
-  phase:advance(#bytes)
-  phase:finish()
-  dfu.fields(board).stats.unverified = "plain DFU starts the program at once"
-end
-
----Plans, erases, writes and verifies. All that can be refused is refused before the first erase.
+---Erases the sectors of the list.
 ---@param board table
----@param image table from image.load
----@param options? table no_verify, keep, lose: booleans
-function M.write(board, image, options)
-  if type(image) ~= "table" or not image.segments then
-    error("flash.write(board, image, options): an image, from image.load", 2)
+---@param sectors table[] { { address= }, ... }
+function M.erase(board, sectors)
+  erase_sectors(board, sectors)
+end
+
+---The erasable sectors that touch [first, last].
+---@param board table
+---@param first integer
+---@param last integer
+---@return table[] sectors
+function M.sectors(board, first, last)
+  local sectors = {}
+  local alt = plans.memory_of(board, { name = "the range to erase" }, first, last)
+  for sector in memory.sectors(alt.layout.segments, first, last) do
+    sectors[#sectors + 1] = sector
   end
-  local fields = dfu.fields(board)
-  if not fields.dfuse then
-    return write_plain(board, image)
-  end
-  local plan = M.plan(board, image)
-  local segments, kept = with_what_stands_before(board, image, plan, options)
-  progress.note(("%s  %s at %s, %d of %s"):format(image.name, text.size(plan.bytes),
-    text.hex(segments[1].address), #plan.sectors, text.count(plan.total_sectors, "sector")))
-  progress.event { event = "plan", path = board.path, sectors_erase = #plan.sectors,
-                   bytes_write = sum(segments) }
-  if fields.dry then return show_plan(board, image, plan) end
-  local _ <close> = rescue(kept)
-  M.erase(board, plan.sectors)
-  write_segments(board, segments, sum(segments))
-  if option(options, "no_verify") then
-    fields.stats.unverified = "--no-verify"
-  else
-    M.verify(board, { name = image.name, segments = segments })
-  end
+  return sectors
 end
 
 ---Reads memory, with a bar.
@@ -345,7 +315,7 @@ function M.read(board, address, length)
     return board:read(address, length)
   end
   local phase = progress.phase(board, "read", length, "bytes")
-  local size = CHUNK * board.transfer_size
+  local size = verify.CHUNK * board.transfer_size
   local chunks = {}
   for at = 0, length - 1, size do
     local n = math.min(size, length - at)
@@ -354,8 +324,7 @@ function M.read(board, address, length)
   end
   phase:finish()
   local bytes = table.concat(chunks)
-  local right, wrong_at = check_counting(board, address, bytes)
-  if not right then miscounted(board, wrong_at) end
+  verify.check_counting(board, { { address = address, bytes = bytes } })
   return bytes
 end
 
@@ -366,7 +335,7 @@ end
 ---@return integer? last
 function M.main(board)
   if not dfu.fields(board).dfuse then return 0 end
-  check_layout(board, board.alts[1])
+  plans.check_layout(board, board.alts[1])
   local segments = board.alts[1].layout.segments
   return memory.span(segments, segments[1].address)
 end

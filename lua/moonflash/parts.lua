@@ -10,13 +10,18 @@ M.CLOSED_FOR_EVER = 0xCC
 -- How a family is told from its main flash (the first run of sectors), in the order of asking.
 -- unit: the bytes of the smallest write. early: the ROM holds a GETSTATUS that comes before it is
 -- done, so the announced time need not pass. irreversible: where the read-protection byte stands in
--- the option bytes.
+-- the option bytes. erased: what erasing leaves. times: what a plan expects, in board seconds.
+local KB = 1024
 local families = {
   {
     -- F2/F4: four sectors of 16 KB. Early GETSTATUS: fwupd 2696, 6048, 6249; ST's own programmer
     -- asks at once (community.st.com 826688).
     name = "STM32F2/F4", size = 16 * 1024, count = 4, unit = 1, irreversible = 0x1FFFC001,
     early = { vid = 0x0483, pid = 0xDF11, version = { [0x2100] = true, [0x2200] = true } },
+    -- byte by byte, as the ROM does (DS8626 table 40; docs/protocol.md has the model): erasing by
+    -- the size of the sector, reading and writing a byte with its share of the requests
+    times = { erase = { [16 * KB] = 0.4, [64 * KB] = 1.2, [128 * KB] = 2.0 }, mass = 16,
+              read = 1.66e-6, write = 18.6e-6, entry = 0.02 },
   },
   {
     name = "STM32F7", size = 32 * 1024, count = 4, unit = 1,
@@ -25,7 +30,15 @@ local families = {
   -- H7 programs 32 bytes at a time; U5, H5 and H7A3 have 8 KB pages and 16 bytes (RM0433, RM0456).
   { name = "STM32H7", size = 128 * 1024, unit = 32 },
   { name = "STM32H5/U5", size = 8 * 1024, unit = 16 },
+  -- Pages of 128 and 256 bytes, which are erased to 0x00 (RM0367 3.3.4, RM0038 3.3.4).
+  { name = "STM32L0", size = 128, unit = 4, erased = "\0" },
+  { name = "STM32L1", size = 256, unit = 4, erased = "\0" },
 }
+
+-- What a plan expects of all others: pages of 2 KB in 25 ms, eight bytes in 82 us (L4: DS11451
+-- table 58), and the requests.
+local USUAL_TIMES = { erase = {}, read = 3.2e-6, write = 16e-6, entry = 0.1 }
+local USUAL_ERASE = 12.5e-6 -- seconds a byte
 
 -- The product string of ST's ROMs. MicroPython's mboot has the same ids and layout as the ROM,
 -- but answers otherwise (its source): it is obeyed like any stranger.
@@ -69,7 +82,8 @@ end
 
 ---What is known of a board beyond what it says of itself.
 ---@param info table as dfu.list() has it
----@return table { family=string?, unit=integer, early=boolean }
+---@return table { family=string?, unit=integer, erased=string, early=boolean,
+---  irreversible=integer?, times=table }
 function M.of(info)
   local main = info.alts[1] and info.alts[1].layout or { segments = {} }
   local family = family_of(main.segments)
@@ -79,9 +93,19 @@ function M.of(info)
     -- L4, G0, G4, WB program 8 bytes at a time; more bytes than needed do no harm elsewhere
     unit = family and family.unit or 8,
     irreversible = family and family.irreversible,
+    erased = family and family.erased or "\255",
+    times = family and family.times or USUAL_TIMES,
     early = early and info.vid == early.vid and info.pid == early.pid
       and early.version[info.version] and info.product == ROM_PRODUCT or false,
   }
+end
+
+---Board seconds that erasing a sector is expected to take.
+---@param part table from parts.of
+---@param size integer
+---@return number
+function M.erase_seconds(part, size)
+  return part.times.erase[size] or size * USUAL_ERASE
 end
 
 ---Whether a memory is the option bytes: writing them makes the chip load them, by a reset of its

@@ -70,6 +70,7 @@ local function draw(bar, last)
   local width = math.max(8, math.min(BAR, sys.columns() - 48))
   local full = math.floor(share * width + 0.5)
   local spent = task.now() - bar.started
+  local left = not last and share > 0 and spent * (1 - share) / share
   local amount, rate
   if bar.unit == "bytes" then
     amount = text.size(bar.done)
@@ -78,7 +79,8 @@ local function draw(bar, last)
     amount, rate = text.count(bar.done, bar.unit), ""
   end
   stderr(("\r  %-7s %s%s  %-10s %10s %8s\27[K%s"):format(bar.name, FULL:rep(full),
-    EMPTY:rep(width - full), amount, rate, text.seconds(spent), last and "\n" or ""))
+    EMPTY:rep(width - full), amount, rate,
+    left and text.seconds(left) .. " left" or text.seconds(spent), last and "\n" or ""))
   bar.drawn, bar.drawn_at = not last, task.now()
 end
 
@@ -178,6 +180,9 @@ local function done_text(stats)
     parts[#parts + 1] = "erased " .. text.count(stats.sectors_erased, "sector")
   end
   if stats.bytes_written > 0 then parts[#parts + 1] = "wrote " .. text.size(stats.bytes_written) end
+  if stats.sectors_same then
+    parts[#parts + 1] = text.count(stats.sectors_same, "sector") .. " the same"
+  end
   if stats.verified then parts[#parts + 1] = "verified" end
   if stats.unverified then parts[#parts + 1] = "NOT VERIFIED (" .. stats.unverified .. ")" end
   if stats.left == true then
@@ -188,6 +193,12 @@ local function done_text(stats)
   return table.concat(parts, ", ")
 end
 
+-- What comparing first has saved, if it is worth a word.
+local function saved_text(stats)
+  local saved = stats.seconds_saved or 0
+  return saved >= 1 and ("about %.0f s saved"):format(saved)
+end
+
 local function last_sentence(stats)
   local checked = stats.verified and "Verified. "
     or stats.unverified and "NOT VERIFIED: " .. stats.unverified .. ". " or ""
@@ -196,8 +207,8 @@ local function last_sentence(stats)
   elseif stats.left then
     return checked .. ("Told to start the program at %s; the board left."):format(
       text.hex(stats.left))
-  elseif stats.bytes_written > 0 then
-    return checked
+  elseif stats.bytes_written > 0 or stats.sectors_same then
+    return (stats.bytes_written == 0 and "It was there already. " or checked)
       .. "Still in DFU mode: 'moonflash leave' starts it, or BOOT0 low and reset."
   end
   return checked .. "Done."
@@ -215,11 +226,15 @@ function M.passed(board, stats, seconds)
     if stats.unverified then stderr("not verified: " .. stats.unverified .. "\n") end
     return
   end
+  local remarks = {}
+  remarks[1] = saved_text(stats) or nil
   if board.retries > 0 then
-    done = ("%s (%s sent again)"):format(done, text.count(board.retries, "request"))
+    remarks[#remarks + 1] = text.count(board.retries, "request") .. " sent again"
   end
+  if #remarks > 0 then done = ("%s (%s)"):format(done, table.concat(remarks, ", ")) end
   if state.mode == "bars" then
     stderr(("%-68s %8s\n"):format(last_sentence(stats), text.seconds(seconds)))
+    if stats.sectors_same or saved_text(stats) then stderr(done .. ".\n") end
     if board.retries > 0 then
       stderr(text.count(board.retries, "request") .. " had to be sent again. Is the cable good?\n")
     end

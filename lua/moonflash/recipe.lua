@@ -18,6 +18,8 @@ M.globals = {
   { "--device", "the board: a path, ids, or sim:f407 (also -d; may be repeated)", type = "string" },
   { "--every-board", "all boards that match", default = false },
   { "--wait", "wait so long for a board", type = "seconds" },
+  { "--layout", "the memory of a board that does not tell it: @Flash/0x08000000/04*016Kg,...",
+    type = "string" },
   { "--dry-run", "say what would change the board, and do nothing", default = false },
   { "--json", "JSON on standard output, one object a line", default = false },
   { "--quiet", "no progress (also -q)", default = false },

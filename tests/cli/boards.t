@@ -38,24 +38,23 @@ moonflash: 2 boards match; choose one, or all of them:
   --every-board
 [status 81]
 $ moonflash --virtual-time -d sim:f407 -d sim:f407#2 flash ch.bin
-sim:f407: erased 4 sectors, wrote 57.5 KB, verified: 2.8 s
-sim:f407#2: erased 4 sectors, wrote 57.5 KB, verified: 2.8 s
-$ moonflash --virtual-time -d sim:f407,fault=unplug@50 -d sim:f407#2 flash ch.bin
+sim:f407: wrote 57.5 KB, verified: 1.3 s
+sim:f407#2: wrote 57.5 KB, verified: 1.3 s
+$ moonflash --virtual-time -d sim:f407,fault=unplug@50 -d sim:f407#2 flash ch.bin --full
 moonflash: sim:f407,fault=unplug@50: the board went away while writing 0x08005000
   0x08000000..0x08004FFF is written but not verified; 0x08005000..0x080057FF is in doubt; 0x08005800..0x0800FFFF is erased; the rest is untouched.
   Plug it in again (BOOT0 high) and run the same command.
 sim:f407#2: erased 4 sectors, wrote 57.5 KB, verified: 2.8 s
 [status 74]
 $ moonflash --virtual-time --json -d sim:f407,usb=ideal flash ch.bin | tail -n 1
-{"event":"result","path":"sim:f407,usb=ideal","outcome":"PASS","board_seconds":2.6411013333333,"bytes_skipped":0,"bytes_verified":58836,"bytes_written":58836,"sectors_erased":4,"verified":true}
+{"event":"result","path":"sim:f407,usb=ideal","outcome":"PASS","board_seconds":1.0942966666667,"bytes_skipped":0,"bytes_verified":58836,"bytes_written":58836,"sectors_erased":0,"verified":true}
 $ moonflash --virtual-time --json -d sim:f407,rdp=1 flash ch.bin 2>&1
 {"event":"board","path":"sim:f407,rdp=1","mode":"dfu","pid":57105,"product":"STM32  BOOTLOADER","serial":"315A28A0B956","vid":1155}
-{"event":"plan","path":"sim:f407,rdp=1","bytes_write":58836,"sectors_erase":4}
-{"event":"progress","path":"sim:f407,rdp=1","phase":"erase","done":0,"total":4}
-moonflash: sim:f407,rdp=1: erase 0x08000000: read protection is on (errVENDOR)
+{"event":"progress","path":"sim:f407,rdp=1","phase":"compare","done":0,"total":58836}
+moonflash: sim:f407,rdp=1: read 0x08000000: read protection is on (errVENDOR)
   The flash is untouched.
   'moonflash unprotect' removes the protection, and ERASES THE WHOLE CHIP.
-{"event":"result","path":"sim:f407,rdp=1","outcome":"FAIL","code":"board.protected","board_seconds":0.1024,"bytes_skipped":0,"bytes_verified":0,"bytes_written":0,"flash":"The flash is untouched.","message":"sim:f407,rdp=1: erase 0x08000000: read protection is on (errVENDOR)","ranges":[],"sectors_erased":0,"verified":false}
+{"event":"result","path":"sim:f407,rdp=1","outcome":"FAIL","code":"board.protected","board_seconds":0.0024,"bytes_skipped":0,"bytes_verified":0,"bytes_written":0,"flash":"The flash is untouched.","message":"sim:f407,rdp=1: read 0x08000000: read protection is on (errVENDOR)","ranges":[],"sectors_erased":0,"verified":false}
 [status 80]
 $ moonflash --json flash no-such.bin 2>/dev/null
 {"event":"result","outcome":"ERROR","code":"file","message":"no-such.bin: No such file or directory"}

@@ -1,46 +1,46 @@
 What a person reads when something goes wrong on the way.
 
 $ moonflash --virtual-time -d sim:f407,rdp=1 flash ch.bin
-moonflash: sim:f407,rdp=1: erase 0x08000000: read protection is on (errVENDOR)
+moonflash: sim:f407,rdp=1: read 0x08000000: read protection is on (errVENDOR)
   The flash is untouched.
   'moonflash unprotect' removes the protection, and ERASES THE WHOLE CHIP.
 [status 80]
 $ moonflash --virtual-time -d sim:f407,rdp=1 unprotect
 The read protection is off, the flash is erased, and the board is back in DFU mode.
 erased 12 sectors: 16.0 s
-$ moonflash --virtual-time -d sim:f407,fault=unplug@60 flash ch.bin
+$ moonflash --virtual-time -d sim:f407,fault=unplug@60 flash ch.bin --full
 moonflash: sim:f407,fault=unplug@60: the board went away while writing 0x08006800
   0x08000000..0x080067FF is written but not verified; 0x08006800..0x08006FFF is in doubt; 0x08007000..0x0800FFFF is erased; the rest is untouched.
   Plug it in again (BOOT0 high) and run the same command.
 [status 74]
-$ moonflash --virtual-time -d sim:f407,fault=unplug@10 flash ch.bin
+$ moonflash --virtual-time -d sim:f407,fault=unplug@10 flash ch.bin --full
 moonflash: sim:f407,fault=unplug@10: the board went away while erasing 0x08004000
   0x08000000..0x08003FFF is erased; 0x08004000..0x08007FFF is in doubt; the rest is untouched.
   Plug it in again (BOOT0 high) and run the same command.
 [status 74]
-$ moonflash --virtual-time -d sim:f407,fault=corrupt@61 flash ch.bin
+$ moonflash --virtual-time -d sim:f407,fault=corrupt@61 flash ch.bin --full
 erased 4 sectors, wrote 57.5 KB, verified: 2.8 s
 $ moonflash --virtual-time -d sim:f407,wrp=1 flash ch.bin
 moonflash: sim:f407,wrp=1: verify failed at 0x08000000: expected 00 00 02 20, found ff ff ff ff
-  0x08000000..0x08003FFF is in doubt; 0x08004000..0x0800E5D3 is verified; 0x0800E5D4..0x0800FFFF is erased; the rest is untouched.
+  0x08000000..0x08003FFF is in doubt; 0x08004000..0x0800E5D3 is verified; the rest is untouched.
   1 of 4 sectors differs. Run the same command again; if it stays, the sector may be write-protected.
 [status 79]
-$ moonflash --virtual-time -d sim:f407,fault=hang@70 flash ch.bin
+$ moonflash --virtual-time -d sim:f407,fault=hang@70 flash ch.bin --full
 moonflash: sim:f407,fault=hang@70: no answer while writing 0x08008000
   0x08000000..0x08007FFF is written but not verified; 0x08008000..0x080087FF is in doubt; 0x08008800..0x0800FFFF is erased; the rest is untouched.
   Reset the board (BOOT0 high), or plug it in again, and run the same command.
 [status 82]
-$ moonflash --virtual-time -d sim:f407,fault=error@70 flash ch.bin
+$ moonflash --virtual-time -d sim:f407,fault=error@70 flash ch.bin --full
 moonflash: sim:f407,fault=error@70: write 0x08008000: the board refused it (errUNKNOWN)
   0x08000000..0x08007FFF is written but not verified; 0x08008000..0x080087FF is in doubt; 0x08008800..0x0800FFFF is erased; the rest is untouched.
   The next operation clears the error; if it stays, plug it in again (BOOT0 high) and run the same command.
 [status 76]
-$ moonflash --virtual-time -d sim:f407,fault=short@70 flash ch.bin
+$ moonflash --virtual-time -d sim:f407,fault=short@70 flash ch.bin --full
 moonflash: sim:f407,fault=short@70: a short answer while writing 0x08008000
   0x08000000..0x08007FFF is written but not verified; 0x08008000..0x080087FF is in doubt; 0x08008800..0x0800FFFF is erased; the rest is untouched.
   Is the cable good? Run the same command again.
 [status 74]
-$ moonflash --virtual-time -d sim:f407,fault=stall@71 flash ch.bin
+$ moonflash --virtual-time -d sim:f407,fault=stall@71 flash ch.bin --full
 erased 4 sectors, wrote 57.5 KB, verified (1 request sent again): 2.8 s
 $ moonflash --virtual-time -d sim:f407,rdp=2 flash ch.bin
 moonflash: sim:f407,rdp=2: no board in DFU mode
@@ -48,9 +48,9 @@ moonflash: sim:f407,rdp=2: no board in DFU mode
   Without a board: --device sim:f407 is a simulated one.
 [status 69]
 $ moonflash --virtual-time -d sim:f407,state=dfuDNLOAD-SYNC flash ch.bin@0x08000000
-erased 4 sectors, wrote 57.5 KB, verified: 2.8 s
+wrote 57.5 KB, verified: 1.3 s
 $ moonflash --virtual-time -d sim:f407,state=dfuMANIFEST-WAIT-RESET flash ch.bin
-moonflash: sim:f407,state=dfuMANIFEST-WAIT-RESET: erase 0x08000000: the board waits for a reset
+moonflash: sim:f407,state=dfuMANIFEST-WAIT-RESET: read 0x08000000: the board waits for a reset
   The flash is untouched.
   Reset it, or plug it in again.
 [status 76]
@@ -61,7 +61,7 @@ moonflash: sim:f407,flash=board.img: config.bin starts at 0x0800E000, inside a s
   --keep writes them back, --lose lets them go.
 [status 65]
 $ moonflash --virtual-time -d sim:f407,flash=board.img flash config.bin@0x0800E000 --keep
-erased 1 sector, wrote 8.1 KB, verified: 0.6 s
+erased 1 sector, wrote 10 KB, verified: 0.7 s
 $ cmp -n 57344 ch.bin board.img && echo kept
 kept
 $ moonflash --virtual-time -d sim:f407,flash=board.img verify ch.bin
@@ -70,18 +70,19 @@ moonflash: sim:f407,flash=board.img: verify failed at 0x0800E000: expected bd aa
   1 of 4 sectors differs.
 [status 79]
 $ moonflash --virtual-time -d sim:f407,flash=board.img flash config.bin@0x0800E000 --lose
-erased 1 sector, wrote 64 B, verified: 0.4 s
+1 sector the same, verified: 0.0 s
 $ moonflash --virtual-time -d sim:f407,flash=board.img --dry-run flash ch.bin --leave
-sim:f407,flash=board.img: ch.bin, 57.5 KB; nothing was written
-  0x08000000   16 KB  erase, write
-  0x08004000   16 KB  erase, write
-  0x08008000   16 KB  erase, write
-  0x0800C000   16 KB  erase, write
+ch.bin  57.5 KB, starts at 0x08000000
+  0x08000000     16 KB   same     -
+  0x08004000     16 KB   same     -
+  0x08008000     16 KB   same     -
+  0x0800C000     16 KB   differs  erase, write 9.5 KB; what follows it in the sector is erased
+About 0.7 s, instead of 2.8 s for everything. Nothing was written.
 sim:f407,flash=board.img: would leave 0x08000000
 $ moonflash --virtual-time -d sim:f407,flash=board.img --dry-run erase --all
 sim:f407,flash=board.img: would mass erase
 $ moonflash --virtual-time -d sim:f407 flash ch.bin --no-verify
-erased 4 sectors, wrote 57.5 KB, NOT VERIFIED (--no-verify): 2.7 s
+wrote 57.5 KB, NOT VERIFIED (--no-verify): 1.2 s
 $ moonflash --virtual-time -d sim:dfu11 detach
 The board is in DFU mode.
 $ moonflash --virtual-time -d sim:dfu11,state=dfuIDLE flash ch.bin

@@ -1,7 +1,7 @@
 The first minute: what a person types who has no board yet.
 
 $ moonflash --virtual-time --device sim:f407 discovery ch.bin
-erased 4 sectors, wrote 57.5 KB, verified, left for 0x08000000: 2.8 s
+wrote 57.5 KB, verified, left for 0x08000000: 1.3 s
 $ moonflash
 moonflash: which recipe?
   moonflash help        lists them, and the options
@@ -36,6 +36,7 @@ Options, on either side of the recipe:
                           which is simulated (may be repeated; $MOONFLASH_DEVICE)
   --every-board           all boards that match
   --wait SECONDS          wait so long for a board
+  --layout LAYOUT         the memory of a board that does not tell it
   --dry-run               say what would change the board, and do nothing
   --json                  JSON on standard output, one object a line
   -q, --quiet             no progress
@@ -84,8 +85,8 @@ return {
 }
 $ moonflash help leave
 Usage: moonflash leave [--address <address>] [--device <string>]
-       [--every-board] [--wait <seconds>] [--dry-run] [--json]
-       [--quiet] [--virtual-time] [--help]
+       [--every-board] [--wait <seconds>] [--layout <string>]
+       [--dry-run] [--json] [--quiet] [--virtual-time] [--help]
 
 Leave DFU mode and start the program
 
@@ -96,6 +97,7 @@ Options of moonflash:
    --device <string>     the board: a path, ids, or sim:f407 (also -d; may be repeated)
    --every-board         all boards that match
    --wait <seconds>      wait so long for a board
+   --layout <string>     the memory of a board that does not tell it: @Flash/0x08000000/04*016Kg,...
    --dry-run             say what would change the board, and do nothing
    --json                JSON on standard output, one object a line
    --quiet               no progress (also -q)
@@ -103,8 +105,8 @@ Options of moonflash:
    --help                say what there is (also -h)
 $ moonflash leave --help
 Usage: moonflash leave [--address <address>] [--device <string>]
-       [--every-board] [--wait <seconds>] [--dry-run] [--json]
-       [--quiet] [--virtual-time] [--help]
+       [--every-board] [--wait <seconds>] [--layout <string>]
+       [--dry-run] [--json] [--quiet] [--virtual-time] [--help]
 
 Leave DFU mode and start the program
 
@@ -115,6 +117,7 @@ Options of moonflash:
    --device <string>     the board: a path, ids, or sim:f407 (also -d; may be repeated)
    --every-board         all boards that match
    --wait <seconds>      wait so long for a board
+   --layout <string>     the memory of a board that does not tell it: @Flash/0x08000000/04*016Kg,...
    --dry-run             say what would change the board, and do nothing
    --json                JSON on standard output, one object a line
    --quiet               no progress (also -q)
@@ -127,7 +130,7 @@ moonflash: no board in DFU mode
 [status 69]
 $ moonflash --quiet --virtual-time -d sim:f407 flash ch.bin
 $ moonflash --virtual-time -d sim:f407 flash ch.bin --leave
-erased 4 sectors, wrote 57.5 KB, verified, left for 0x08000000: 2.8 s
+wrote 57.5 KB, verified, left for 0x08000000: 1.3 s
 $ MOONFLASH_DEVICE=sim:f407 moonflash --virtual-time flash ch.bin
-erased 4 sectors, wrote 57.5 KB, verified: 2.8 s
+wrote 57.5 KB, verified: 1.3 s
 $ moonflash flash ch.bin --virtual-time --device=sim:f407 --quiet

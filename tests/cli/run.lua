@@ -19,7 +19,9 @@ if #files == 0 then
   end
   table.sort(files)
   local tree = folder .. "/../.."
-  for _, name in ipairs { "/README.md", "/docs/recipes.md" } do files[#files + 1] = tree .. name end
+  for _, name in ipairs { "README.md", "docs/recipes.md", "docs/plan.md" } do
+    files[#files + 1] = tree .. "/" .. name
+  end
 end
 
 local function quote(s)

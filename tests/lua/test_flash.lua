@@ -86,12 +86,14 @@ function TestFlash:test_what_stands_before_the_image()
   lu.assertEquals(self.sim:peek(BASE + 0x4000, 0x1000), ("old!"):rep(0x400))
   lu.assertEquals(self.sim:peek(BASE + 0x5000, 1024), ("new!"):rep(256))
 
-  flash.write(self.board, changed, { lose = true })
+  flash.write(self.board, changed, { lose = true }) -- it is there already
+  lu.assertEquals(self.sim:peek(BASE + 0x4000, 0x1000), ("old!"):rep(0x400))
+  flash.write(self.board, changed, { lose = true, full = true })
   lu.assertEquals(self.sim:peek(BASE + 0x4000, 0x1000), ("\255"):rep(0x1000))
 end
 
 function TestFlash:test_what_was_kept_is_rescued_when_writing_fails()
-  self.sim:poke(BASE + 0x4000, ("old!"):rep(0x400))
+  self.sim:poke(BASE + 0x4000, ("old!"):rep(0x400) .. "x")
   self.sim:fault("unplug", "write 0x08004000")
   local err = raises("usb.gone", flash.write, self.board, raw(BASE + 0x5000, "new!"),
     { keep = true })

@@ -1,0 +1,116 @@
+-- SPDX-License-Identifier: MIT
+-- A plan as a person reads it: a line a sector.
+local sectors_of = require "moonflash.flash.sectors"
+local text = require "moonflash.text"
+
+local M = {}
+
+local MOST_LINES = 16 -- sectors; of more, those that are alike and side by side share a line
+
+local STATES = { same = "same", blank = "blank", differs = "differs", unread = "not read" }
+
+local function length_of(pieces)
+  local total = 0
+  for _, piece in ipairs(pieces) do total = total + #piece.bytes end
+  return total
+end
+
+-- How many bytes of the sector the runs write.
+local function written_in(plan, sector)
+  local total = 0
+  for _, run in ipairs(plan.runs) do
+    local from = math.max(run.address, sector.address)
+    local to = math.min(run.address + #run.bytes - 1, sector.last)
+    if from <= to then total = total + to - from + 1 end
+  end
+  return total
+end
+
+-- What becomes of the rest of a sector that is erased.
+local function losses(sector)
+  local kept = length_of(sector.kept or {})
+  if sector.kept then return kept > 0 and ("; %s beside it kept"):format(text.size(kept)) or "" end
+  local free = sectors_of.free(sector, sector.pieces)
+  local words = {}
+  for _, range in ipairs(free) do
+    words[#words + 1] = range.first == sector.address and "stands before it"
+      or range.last == sector.last and "follows it" or "stands in its gaps"
+  end
+  if #words == 0 then return "" end
+  local seen, list = {}, {}
+  for _, word in ipairs(words) do
+    if not seen[word] then
+      seen[word] = true
+      list[#list + 1] = "what " .. word
+    end
+  end
+  return ("; %s in the sector is erased"):format(table.concat(list, " and "))
+end
+
+local function what_is_done(plan, sector)
+  if sector.state == "same" then return "-" end
+  local bytes = written_in(plan, sector)
+  local blank = length_of(sector.spans) - bytes
+  local write = bytes > 0 and "write " .. text.size(bytes)
+  if blank > 0 and bytes > 0 then
+    write = ("%s (and %s as erased)"):format(write, text.size(blank))
+  end
+  if not sector.erase then return write or "-" end
+  local erase = plan.mass and "erase with all" or "erase"
+  return erase .. (write and ", " .. write or "") .. losses(sector)
+end
+
+local function line(count, sector, state, done)
+  local size = count == 1 and text.size(sector.size)
+    or ("%d x %s"):format(count, text.size(sector.size))
+  return ("  %s %9s   %-9s%s"):format(text.hex(sector.address), size, state, done)
+end
+
+local function sector_lines(plan)
+  local lines, group = {}, nil
+  for _, sector in ipairs(plan.sectors) do
+    local state, done = STATES[sector.state], what_is_done(plan, sector)
+    local key = table.concat({ sector.size, state, done }, "\0")
+    if group and #plan.sectors > MOST_LINES and group.key == key
+      and group.stop == sector.address then
+      group.count = group.count + 1
+    else
+      group = { key = key, count = 1, sector = sector, state = state, done = done }
+      lines[#lines + 1] = group
+    end
+    group.stop = sector.last + 1
+  end
+  for i, g in ipairs(lines) do
+    lines[i] = line(g.count, g.sector, g.state, g.done .. (g.count > 1 and g.done ~= "-" and " each"
+      or ""))
+  end
+  return lines
+end
+
+---"app.elf  212 KB in 2 pieces, starts at 0x08000000"
+---@param image table
+---@return string
+function M.title(image)
+  local pieces = #image.segments
+  return ("%s  %s%s, %s"):format(image.name, text.size(image.size), pieces > 1
+    and (" in %d pieces"):format(pieces) or "", image.start
+    and ("starts at %s"):format(text.hex(image.start))
+    or "from " .. text.hex(image.segments[1].address))
+end
+
+---The plan, in several lines.
+---@param plan table
+---@return string
+function M.plan(plan)
+  local lines = sector_lines(plan)
+  table.insert(lines, 1, M.title(plan.image))
+  if plan.mass then lines[#lines + 1] = "One mass erase takes the place of erasing sectors." end
+  if plan.seconds then
+    local differs = plan.seconds_full - plan.seconds >= 0.1
+    lines[#lines + 1] = ("About %s%s."):format(text.seconds(plan.seconds), differs
+      and (", instead of %s for everything"):format(text.seconds(plan.seconds_full)) or "")
+  end
+  return table.concat(lines, "\n")
+end
+
+return M
