@@ -21,16 +21,15 @@ M.options = {
   { "--keep", "write back what else is in the sectors that are erased", default = false },
   { "--lose", "let go what stands before the image in its first sector", default = false },
   { "--erase-all", "one mass erase, also of what the image spares", default = false },
-  { "--start-last", "write the vector table last: half a program never starts",
-    default = false },
+  { "--start-last", "write the vector table last: half a program never starts", default = false },
   { "--no-verify", "don't read back what was written", default = false },
   { "--retry", "write sectors that differ afterwards so often again", default = 0,
     type = "integer" },
   { "--leave", "start it afterwards", default = false },
 }
 
----The plan: what is the same, erased, written, kept and lost, sector by sector. Reads the board, and
----changes nothing.
+---The plan: what is the same, erased, written, kept and lost, sector by sector. Reads the board,
+---and changes nothing.
 ---@param board table
 ---@param image table
 ---@param options? table full, keep, lose, erase_all, start_last: booleans
