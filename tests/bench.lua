@@ -77,6 +77,48 @@ for _, kb in ipairs(SIZES) do
     limit(kb), dfu_util(kb), verified, limit_with_verification(kb), requests, clock))
 end
 
+-- ---- flash.write: what a plan saves ----
+
+local MB = 1 << 20
+
+local function with_a_change(bytes, at)
+  return bytes:sub(1, at) .. string.char(bytes:byte(at + 1) ~ 255) .. bytes:sub(at + 2)
+end
+
+-- Board seconds of flash.write, on a board that holds `before`.
+local function flash_seconds(before, bytes, options)
+  local simulated <close> = sim.new("f407")
+  simulated:poke(ADDRESS, before)
+  local board <close> = dfu.open(simulated.path)
+  local start = task.now()
+  flash.write(board, image.new { segments = { { address = ADDRESS, bytes = bytes } } }, options)
+  local seconds = task.now() - start
+  assert(simulated:peek(ADDRESS, #bytes) == bytes, "what was written is not there")
+  return seconds
+end
+
+local full = random_bytes(MB)
+local half = full:sub(1, MB // 2) .. ("\255"):rep(MB // 2)
+local other = ("other bytes, all over"):rep(MB // 21 + 1):sub(1, MB)
+local quiet = { no_verify = true }
+
+-- limit: by the model of docs/protocol.md, with the mass erase that it allows where all is erased
+local rows = {
+  { "other bytes, not verified", 37.0, "36.3", "126.8", other, full, quiet },
+  { "other bytes, verified", 38.8, "38.1", nil, other, full },
+  { "half of it 0xFF, not verified", 27.2, "26.6", "126.8", other, half, quiet },
+  { "the same again", 1.9, "1.75", "126.8", full, full },
+  { "one byte in a 128 KB sector", 6.5, "6.2", "126.8", with_a_change(full, 0x90000), full },
+  { "one byte in a 16 KB sector", 2.6, "2.5", "126.8", with_a_change(full, 0x5000), full },
+}
+print("flash.write of 1 MB             takes    wanted   limit    dfu-util")
+for _, row in ipairs(rows) do
+  print(("%-30s %5.2f s  %5.1f s  %5s s  %s"):format(row[1], flash_seconds(row[5], row[6], row[7]),
+    row[2], row[3], row[4] and row[4] .. " s" or "-"))
+end
+
+-- ---- many boards ----
+
 local function sixteen_at_once()
   local bytes = random_bytes(128 * 1024)
   local jobs, sims = {}, {}

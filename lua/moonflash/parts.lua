@@ -120,8 +120,9 @@ end
 ---@param layout table from memory.parse; it is changed
 ---@return table layout
 function M.correct(layout)
-  -- The F4's "Device Feature" says it can be erased, and can not (dfu-util 29343ce).
-  if layout.name:find("^Device Feature") then
+  -- The F4's "Device Feature" says it can be erased, and can not (dfu-util 29343ce); nor can OTP,
+  -- as its name says.
+  if layout.name:find("^Device Feature") or layout.name:find("^OTP") then
     for _, s in ipairs(layout.segments) do s.erasable = false end
   end
   return layout
