@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-# How many requests moonflash needs: 3 a block, and 40 more for all else. And what dfu-util sends to
-# our board and gets answered, next to the log in tests/data by which tests/lua/test_dfu_util.lua
-# holds the board to it. RECORD=1 tests/usb/kernel/run.sh requests writes that log anew.
+# How many requests moonflash needs: 3 a block, and 40 more for all else (comparing first, which
+# --full leaves out, reads what it has to). And what dfu-util sends to our board and gets answered,
+# next to the log in tests/data by which tests/lua/test_dfu_util.lua holds the board to it. RECORD=1 tests/usb/kernel/run.sh requests writes that log anew.
 # guest: second
 . /tests/lib.sh
 cat /tests/ch.bin /tests/ch.bin /tests/ch.bin | head -c 131072 >image.bin
@@ -10,7 +10,7 @@ serve sim:f407,times=zero,usb=none sim:f407
 plug 1-1 1-2
 
 listen
-status 0 moonflash -d 1-1 flash --no-verify image.bin
+status 0 moonflash -d 1-1 flash --full --no-verify image.bin
 requests ours "$(devnum 1-1)"
 figure "128 KB, 64 blocks: $(wc -l <ours) requests (at most 232)"
 [ "$(wc -l <ours)" -le $((3 * 64 + 40)) ] || fail "$(wc -l <ours) requests for 64 blocks"

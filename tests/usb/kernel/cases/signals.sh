@@ -7,7 +7,7 @@ serve sim:f407
 plug 1-1
 
 for signal in INT TERM HUP; do
-  begin_erase said flash /tests/ch.bin
+  begin_erase said flash --full /tests/ch.bin
   kill -$signal $! # the shell lets background jobs ignore SIGINT; moonflash asks for it again
   wait $!
   got=$?

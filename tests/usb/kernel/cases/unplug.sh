@@ -8,7 +8,7 @@ serve sim:f407,flash=board.img
 plug 1-1
 
 mid_erase() {
-  begin_erase "$1" flash small.bin@0x08020000 --force
+  begin_erase "$1" flash small.bin@0x08020000 --force --full
   flasher=$!
 }
 ends_well() {
@@ -26,7 +26,7 @@ unplug 1-1
 ends_well first
 within 20 is_away 1-1
 plug 1-1
-status 0 moonflash flash small.bin@0x08020000 --force
+status 0 moonflash flash small.bin@0x08020000 --force --full
 dd if=board.img bs=128k skip=1 count=1 | cmp -n 5000 - small.bin || fail "the rerun wrote something else"
 
 mid_erase second
@@ -35,5 +35,5 @@ ends_well second
 within 20 is_away 1-1 || fail "the kernel keeps a board that has no server"
 serve sim:f407,flash=board.img
 plug 1-1
-status 0 moonflash flash small.bin@0x08020000 --force
+status 0 moonflash flash small.bin@0x08020000 --force --full
 dd if=board.img bs=128k skip=1 count=1 | cmp -n 5000 - small.bin || fail "the rerun wrote something else"
