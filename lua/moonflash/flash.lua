@@ -82,7 +82,7 @@ local function stopwatch(board, plan, name)
     current, seconds = nil, 0
   end
   local function add(address, spent)
-    local sector = by_address[verify.sector_start(board, address)]
+    local sector = by_address[verify.sector_at(board, address)]
     if sector ~= current then
       flush()
       current = sector

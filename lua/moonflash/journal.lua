@@ -43,6 +43,16 @@ function M:mark(state, first, last)
   self.ranges = merged
 end
 
+---What is thought to be erased in [first, last] is in doubt from now on.
+---@param first integer
+---@param last integer
+function M:doubt_erased(first, last)
+  for _, r in ipairs(self:claims()) do
+    local from, to = math.max(r.first, first), math.min(r.last, last)
+    if r.state == "erased" and from <= to then self:mark("doubt", from, to) end
+  end
+end
+
 ---A copy of the ranges, for an error object.
 ---@return table[] { { state=, first=, last= }, ... } in ascending order
 function M:claims()

@@ -120,8 +120,12 @@ end
 
 function TestFlash.test_a_protected_sector_is_found_by_verification()
   local protected <close> = sim.new("f407,usb=none,wrp=2")
+  protected:poke(BASE, ("\0"):rep(0x8000))
   local board <close> = dfu.open(protected.path)
   local err = raises("verify", flash.write, board, raw(BASE, ("x"):rep(0x6000)))
+  lu.assertEquals(err.ranges, {
+    { state = "verified", first = BASE, last = BASE + 0x3FFF },
+    { state = "doubt", first = BASE + 0x4000, last = BASE + 0x7FFF } }) -- it was never erased
   lu.assertEquals(err.address, BASE + 0x4000)
   lu.assertStrContains(err.hint, "1 of 2 sectors differs")
 end

@@ -13,16 +13,17 @@ local M = {}
 M.CHUNK = 8       -- blocks between two signs of life
 local SHOWN = 4   -- bytes of a difference that a message shows
 
----Where the sector that holds an address starts.
+---Where the sector that holds an address starts, and how long it is.
 ---@param board table
 ---@param address integer
 ---@return integer
-function M.sector_start(board, address)
+---@return integer bytes
+function M.sector_at(board, address)
   for _, alt in ipairs(board.alts) do
-    local _, start = memory.find(alt.layout.segments, address)
-    if start then return start end
+    local segment, start = memory.find(alt.layout.segments, address)
+    if segment then return start, segment.size end
   end
-  return address
+  return address, 1
 end
 
 local function miscounted(board, segments, address)
@@ -79,7 +80,7 @@ function M.compare(board, segments, told)
     for at = 1, #segment.bytes, size do
       local address = segment.address + at - 1
       local expected = segment.bytes:sub(at, at + size - 1)
-      local start = M.sector_start(board, address)
+      local start, length = M.sector_at(board, address)
       if not seen[start] then seen[start], result.sectors = true, result.sectors + 1 end
       local began = task.now()
       local found = board:read(address, #expected)
@@ -93,6 +94,8 @@ function M.compare(board, segments, told)
         local i = difference(expected, found)
         if fields.stats.bytes_written > 0 then -- else it was so before
           fields.mark(board, "doubt", address, address + #expected - 1)
+          -- a protected sector says that it was erased, and was not
+          fields.journal:doubt_erased(start, start + length - 1)
         end
         result.first = result.first or { address = address + i - 1,
           expected = expected:sub(i, i + SHOWN - 1), found = found:sub(i, i + SHOWN - 1) }
