@@ -80,7 +80,9 @@ end
 -- ---- the parser ----
 
 local function shown_default(arg)
-  if arg.default == nil or arg.type == "flag" then return "" end
+  if arg.default == nil or arg.type == "flag" or arg.type == "words" and #arg.default == 0 then
+    return ""
+  end
   local shown = arg.type == "address" and text.hex(arg.default)
     or arg.type == "words" and table.concat(arg.default, " ") or tostring(arg.default)
   return (" (default: %s)"):format(shown)
