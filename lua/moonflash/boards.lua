@@ -346,11 +346,13 @@ return function(link)
 
     function fields.check_option_bytes(board, address, bytes)
       local at = fields.part.irreversible
-      if at and bytes:byte(at - address + 1) == parts.CLOSED_FOR_EVER then
+      if at and not fields.confirmed
+        and bytes:byte(at - address + 1) == parts.CLOSED_FOR_EVER then
         errors.raise { code = "dfu.irreversible", path = board.path, address = at,
           message = ("%s: write 0x%08X: 0xCC at 0x%08X is read protection level 2, which closes "
             .. "the chip for ever; nothing was sent"):format(board.path, address, at),
-          hint = "board:download_block() is the way to do it on purpose." }
+          hint = "On purpose, it is optbytes.write() with irreversible = true, or, where that does "
+            .. "not know the part, board:download_block()." }
       end
     end
 

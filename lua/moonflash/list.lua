@@ -2,12 +2,11 @@
 -- Boards as tables for people and for programs: what `list` and `info` show.
 local dfu = require "dfu"
 local errors = require "moonflash.errors"
+local optbytes = require "moonflash.optbytes"
 local parts = require "moonflash.parts"
 local text = require "moonflash.text"
 
 local M = {}
-
-local MOST_OPTION_BYTES = 64
 
 -- Values that print as text, and are data in JSON.
 local function shown(data, render)
@@ -111,14 +110,8 @@ end
 
 -- The option bytes, where the board has some and lets them be read: a few bytes, as hex.
 local function option_bytes(board)
-  for _, alt in ipairs(board.alts) do
-    local s = parts.is_option_bytes(alt.layout) and alt.layout.segments[1]
-    if s and s.readable and s.count * s.size <= MOST_OPTION_BYTES then
-      local bytes, err = errors.catch("board.protected", board.read, board, s.address,
-        s.count * s.size)
-      return err and "read protection is on" or text.bytes(bytes)
-    end
-  end
+  local bytes, err = errors.catch("board.protected", optbytes.raw, board)
+  return err and "read protection is on" or bytes and text.bytes(bytes)
 end
 
 ---What an open board says of itself.

@@ -164,6 +164,7 @@ end
 local LIBRARY = {
   dfu = "dfu", task = "task", sys = "sys", sim = "sim",
   flash = "moonflash.flash", image = "moonflash.image", memory = "moonflash.memory",
+  optbytes = "moonflash.optbytes",
 }
 
 -- Reading or setting an unknown global is an error with a guess; declaring one at the top level

@@ -23,7 +23,7 @@ erased 4 sectors, wrote 57.5 KB, verified: 2.8 s
 $ moonflash --virtual-time -d sim:f407,wrp=1 flash ch.bin
 moonflash: sim:f407,wrp=1: verify failed at 0x08000000: expected 00 00 02 20, found ff ff ff ff
   0x08000000..0x08003FFF is in doubt; 0x08004000..0x0800E5D3 is verified; the rest is untouched.
-  1 of 4 sectors differs. Run the same command again; if it stays, the sector may be write-protected.
+  1 of 4 sectors differs. Run the same command again; if it stays, the sector may be write-protected: 'moonflash optbytes' shows it.
 [status 79]
 $ moonflash --virtual-time -d sim:f407,fault=hang@70 flash ch.bin --full
 moonflash: sim:f407,fault=hang@70: no answer while writing 0x08008000

@@ -22,6 +22,7 @@ of these, or a file (./mine.lua):
   info         Say all that a board says of itself
   leave        Leave DFU mode and start the program
   list         List the boards that are there
+  optbytes     Show the option bytes by name, or change some
   read         Read a board's memory into a file
   recipes      List the recipes, or show one to copy
   rehearse     Run a recipe on simulated boards, with every fault at every request
@@ -54,6 +55,7 @@ $ moonflash recipes
   info         Say all that a board says of itself
   leave        Leave DFU mode and start the program
   list         List the boards that are there
+  optbytes     Show the option bytes by name, or change some
   read         Read a board's memory into a file
   recipes      List the recipes, or show one to copy
   rehearse     Run a recipe on simulated boards, with every fault at every request

@@ -93,7 +93,7 @@ local function there_is()
   for _, module in ipairs { "dfu", "task", "sim", "sys" } do
     add_functions(names, module .. ".", require(module))
   end
-  for _, module in ipairs { "flash", "image", "memory", "errors" } do
+  for _, module in ipairs { "flash", "image", "memory", "optbytes", "errors" } do
     add_functions(names, module .. ".", require("moonflash." .. module))
   end
   local _, environment = recipe.compile { source = "", chunk = "=docs" }

@@ -71,7 +71,7 @@ local function lay(board, image)
     local alt = M.memory_of(board, image, segment.address, last, segment.alt)
     if parts.is_option_bytes(alt.layout) then
       M.misfit(board, image, ("would go to %s, which is option bytes"):format(
-        text.hex(segment.address)), "Only a recipe writes those, by board:write().")
+        text.hex(segment.address)), "'moonflash optbytes' shows them, and sets them by name.")
     end
     local before = #sectors
     sectors_of.add(sectors, alt.layout.segments, segment)

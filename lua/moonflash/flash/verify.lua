@@ -4,6 +4,7 @@ local dfu = require "dfu"
 local difference = require "moonflash.difference"
 local errors = require "moonflash.errors"
 local memory = require "moonflash.memory"
+local optbytes = require "moonflash.optbytes"
 local progress = require "moonflash.progress"
 local task = require "task"
 local text = require "moonflash.text"
@@ -119,7 +120,8 @@ function M.complain(board, result)
     flash = fields.journal:text(), ranges = fields.journal:claims(),
     hint = ("%d of %s %s."):format(result.bad_count, text.count(result.sectors, "sector"),
       result.bad_count == 1 and "differs" or "differ") .. (fields.stats.bytes_written > 0 and
-      " Run the same command again; if it stays, the sector may be write-protected." or "") }
+      " Run the same command again; if it stays, the sector may be write-protected"
+      .. (optbytes.family(board) and ": 'moonflash optbytes' shows it." or ".") or "") }
 end
 
 return M

@@ -1,0 +1,97 @@
+Option bytes by name: shown, changed, and what is refused.
+
+$ moonflash --virtual-time -d sim:f407 optbytes
+BOR_LEV     3      brownout reset off
+RDP         0xAA   level 0, no read protection
+WDG_SW      1      software starts the independent watchdog
+nRST_STDBY  1      entering Standby mode does not reset
+nRST_STOP   1      entering Stop mode does not reset
+nWRP        0xFFF  no sector is write-protected
+$ moonflash --virtual-time -d sim:f407 optbytes BOR_LEV=2 nWRP=0xFF0
+BOR_LEV: 3 -> 2, brownout reset level 1
+nWRP: 0xFFF -> 0xFF0, write-protected: 0, 1, 2, 3 of 12 sectors
+wrote 16 B, verified: 0.1 s
+BOR_LEV     2      brownout reset level 1
+RDP         0xAA   level 0, no read protection
+WDG_SW      1      software starts the independent watchdog
+nRST_STDBY  1      entering Standby mode does not reset
+nRST_STOP   1      entering Stop mode does not reset
+nWRP        0xFF0  write-protected: 0, 1, 2, 3 of 12 sectors
+$ moonflash --virtual-time -d sim:f407 optbytes BOR_LEV=3
+The option bytes are so already.
+BOR_LEV     3      brownout reset off
+RDP         0xAA   level 0, no read protection
+WDG_SW      1      software starts the independent watchdog
+nRST_STDBY  1      entering Standby mode does not reset
+nRST_STOP   1      entering Stop mode does not reset
+nWRP        0xFFF  no sector is write-protected
+$ moonflash --virtual-time -d sim:f407 --dry-run optbytes BOR_LEV=2
+BOR_LEV: 3 -> 2, brownout reset level 1
+sim:f407: would write 0x1FFFC000, 16 B
+$ moonflash --virtual-time -d sim:f407 --json optbytes BOR_LEV=1 2>/dev/null | tail -n 1
+{"event":"result","path":"sim:f407","outcome":"PASS","board_seconds":0.11332701612903,"bytes_skipped":0,"bytes_verified":16,"bytes_written":16,"data":{"BOR_LEV":1,"RDP":170,"WDG_SW":1,"nRST_STDBY":1,"nRST_STOP":1,"nWRP":4095},"sectors_erased":0,"verified":true}
+$ moonflash --virtual-time -d sim:f407 optbytes RDP=0xBB
+RDP: 0xAA -> 0xBB, level 1, read protection
+Going back to level 0 ('moonflash unprotect') ERASES THE WHOLE CHIP.
+wrote 16 B, NOT VERIFIED (the read protection is on, and nothing can be read any more): 0.1 s
+$ moonflash --virtual-time -d sim:f407 optbytes RDP=0xCC
+moonflash: sim:f407: RDP 0xCC is level 2, closed for ever; nothing was sent
+  The flash is untouched.
+  --irreversible, or irreversible = true, says that it is meant.
+[status 76]
+$ moonflash --virtual-time -d sim:f407 optbytes RDP=0xCC --irreversible
+RDP: 0xAA -> 0xCC, level 2, closed for ever
+This can never be undone: no boot loader, no debugger, no other option bytes.
+wrote 16 B, NOT VERIFIED (a closed chip does not come back to DFU mode), left: 10.0 s
+$ moonflash -d sim:f407,rdp=1 optbytes RDP=0xAA
+moonflash: sim:f407,rdp=1: read 0x1FFFC000: read protection is on (errVENDOR)
+  The flash is untouched.
+  'moonflash unprotect' removes the protection, and ERASES THE WHOLE CHIP.
+[status 80]
+$ moonflash -d sim:f407 optbytes BORLEV=2
+moonflash: sim:f407: an STM32F405/407 has no option 'BORLEV' (did you mean 'BOR_LEV'?)
+  'moonflash optbytes' shows what there is.
+[status 64]
+$ moonflash -d sim:f407 optbytes BOR_LEV=4
+moonflash: sim:f407: BOR_LEV is a number from 0 to 3, not 4
+  'moonflash optbytes' shows what there is.
+[status 64]
+$ moonflash -d sim:f407 optbytes RDP=1
+moonflash: sim:f407: RDP is one of 0xAA (level 0, no read protection), 0xBB (level 1, read protection), 0xCC (level 2, closed for ever)
+  'moonflash optbytes' shows what there is.
+[status 64]
+$ moonflash -d sim:f407 optbytes BOR_LEV
+moonflash: 'BOR_LEV' is not NAME=VALUE
+  moonflash optbytes BOR_LEV=2
+[status 64]
+$ moonflash -d sim:f407 optbytes BOR_LEV=two
+moonflash: BOR_LEV: 'two' is not a number
+[status 64]
+$ moonflash -d sim:f407 optbytes BOR_LEV=2 BOR_LEV=3
+moonflash: BOR_LEV is there twice
+[status 64]
+$ moonflash help optbytes | head -n 10 | tail -n 4
+
+Arguments:
+   changes               NAME=VALUE, of as many as you like
+   --irreversible        also what can never be undone: RDP=0xCC closes the chip
+$ moonflash -d sim:l433 optbytes
+moonflash: sim:l433: nobody has described the option bytes of this part
+  The flash is untouched.
+  They are aa f8 ef ff 55 07 10 00 ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff.
+  lua/moonflash/optbytes/families.lua has those that are known, as data; its first lines say how to add one.
+[status 76]
+$ moonflash --virtual-time -d sim:f407,fault=unplug@16 optbytes BOR_LEV=2
+BOR_LEV: 3 -> 2, brownout reset level 1
+moonflash: sim:f407,fault=unplug@16: the board went away while writing 0x1FFFC000
+  0x1FFFC000..0x1FFFC00F is in doubt; the rest is untouched.
+  Plug it in again (BOOT0 high) and run the same command.
+[status 74]
+$ printf moonflash >x.bin; moonflash -d sim:f407 flash x.bin@0x1FFFC000
+moonflash: sim:f407: x.bin would go to 0x1FFFC000, which is option bytes
+  The flash is untouched.
+  'moonflash optbytes' shows them, and sets them by name.
+[status 65]
+$ moonflash rehearse optbytes BOR_LEV=2 | sed 's/   [0-9.]* s$//'
+optbytes on sim:f407: 27 requests, 6 faults each: 162 runs
+No false success; every message told the truth about the flash; every rerun passed.
