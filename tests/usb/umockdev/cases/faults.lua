@@ -344,6 +344,16 @@ rig.case("17 writing option bytes resets the board", function()
   rig.check(flash_of(board) == F407.old, "the flash has changed")
 end)
 
+rig.case("17 option bytes by name, through the reset", function()
+  local board <close> = rig.board()
+  local r = rig.moonflash("optbytes", "BOR_LEV=2", "nWRP=0xFFE")
+  rig.equal(r.status, 0, "status: " .. r.err)
+  rig.has(r.err, "wrote 16 B, verified", "what it said")
+  rig.equal(board:peek(0x1FFFC000, 10), "\xEB\xAA" .. ("\255"):rep(6) .. "\xFE\x0F", "the bytes")
+  rig.check(flash_of(board) == F407.old, "the flash has changed")
+  rig.equal(rig.moonflash(table.unpack(FLASH)).status, 79, "flash, the first sector protected")
+end)
+
 -- ---- 32, 37: boards that come back ----
 
 rig.case("37 a board that comes back under another number is the same place", function()
