@@ -139,24 +139,64 @@ static int task_traceback(lua_State *L)
     return 1;
 }
 
+/* What it says is in the Task's user value. */
 static void on_deadline(void *arg)
 {
     struct task *task = arg;
     lua_State *L = task->owner->L;
-    if (task->allowed == floor(task->allowed) && task->allowed < 1e15)
-        lua_pushinteger(L, (lua_Integer)task->allowed);
-    else
-        lua_pushnumber(L, task->allowed);
-    lua_pushfstring(L, "not done within %s s", lua_tostring(L, -1));
+    lua_rawgeti(L, LUA_REGISTRYINDEX, task->box);
+    lua_getiuservalue(L, -1, TASK_LIMIT);
     task_cancel_with(task, "timeout", lua_tostring(L, -1));
     lua_pop(L, 2);
+}
+
+/* The task may take so long from now on.  message: of the error, on the top of L. [-1, +0, m] */
+static void set_deadline(lua_State *L, struct task *task, double seconds)
+{
+    struct loop *loop = task->owner->loop;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, task->box);
+    lua_insert(L, -2);
+    lua_setiuservalue(L, -2, TASK_LIMIT);
+    lua_pop(L, 1);
+    task->deadline.fire = on_deadline;
+    task->deadline.arg = task;
+    loop_timer_set(loop, &task->deadline, loop_now(loop) + seconds);
+}
+
+/* "not done within 5 s" [-0, +1, m] */
+static void push_limit_message(lua_State *L, double seconds)
+{
+    if (seconds == floor(seconds) && seconds < 1e15)
+        lua_pushinteger(L, (lua_Integer)seconds);
+    else
+        lua_pushnumber(L, seconds);
+    lua_pushfstring(L, "not done within %s s", lua_tostring(L, -1));
+    lua_remove(L, -2);
+}
+
+/*** task:limit(seconds?, message?): raises `timeout` in it when it takes longer; nil: no limit. */
+static int task_limit(lua_State *L)
+{
+    struct task *task = check_task(L, 1);
+    if (task->finished)
+        return 0;
+    if (lua_isnoneornil(L, 2)) {
+        loop_timer_cancel(task->owner->loop, &task->deadline);
+        return 0;
+    }
+    double seconds = check_seconds(L, 2);
+    if (lua_isnoneornil(L, 3))
+        push_limit_message(L, seconds);
+    else
+        lua_pushstring(L, luaL_checkstring(L, 3));
+    set_deadline(L, task, seconds);
+    return 0;
 }
 
 /*** task.deadline(seconds, f, ...) --> what f returns; raises `timeout` when it takes longer. */
 static int l_deadline(lua_State *L)
 {
     task_check(L);
-    struct tasks *tasks = tasks_of(L);
     double seconds = check_seconds(L, 1);
     luaL_checktype(L, 2, LUA_TFUNCTION);
     if (task_current(L) && !lua_isyieldable(L))
@@ -164,9 +204,8 @@ static int l_deadline(lua_State *L)
     struct task *task = task_spawn(L, lua_gettop(L) - 2);
     lua_replace(L, 1);
     lua_settop(L, 1);
-    task->allowed = seconds;
-    task->deadline = (struct loop_timer){ .fire = on_deadline, .arg = task };
-    loop_timer_set(tasks->loop, &task->deadline, loop_now(tasks->loop) + seconds);
+    push_limit_message(L, seconds);
+    set_deadline(L, task, seconds);
     return await_task(L, true);
 }
 
@@ -322,10 +361,8 @@ static const luaL_Reg task_lib[] = {
 };
 
 static const luaL_Reg task_meth[] = {
-    { "join", task_join },
-    { "cancel", l_cancel },
-    { "traceback", task_traceback },
-    { NULL, NULL },
+    { "join", task_join },           { "cancel", l_cancel }, { "limit", task_limit },
+    { "traceback", task_traceback }, { NULL, NULL },
 };
 
 static const luaL_Reg task_meta[] = {

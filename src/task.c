@@ -466,7 +466,7 @@ struct task *task_spawn(lua_State *L, int n)
 {
     struct tasks *tasks = tasks_of(L);
     int first = lua_gettop(L) - n;
-    struct task *task = lua_newuserdatauv(L, sizeof *task, TASK_RESULTS);
+    struct task *task = lua_newuserdatauv(L, sizeof *task, TASK_VALUES);
     memset(task, 0, sizeof *task);
     task->owner = tasks;
     task->box = LUA_NOREF;

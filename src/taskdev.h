@@ -10,7 +10,14 @@
 #define TASK_TYPE "task.Task"
 
 /* User values of a Task. */
-enum { TASK_THREAD = 1, TASK_TAG, TASK_TRACEBACK, TASK_RESULTS };
+enum {
+    TASK_THREAD = 1,
+    TASK_TAG,
+    TASK_TRACEBACK,
+    TASK_RESULTS,
+    TASK_LIMIT,
+    TASK_VALUES = TASK_LIMIT
+};
 
 enum cancel { NOT_CANCELLED, CANCEL_PENDING, CANCEL_RAISED };
 
@@ -34,7 +41,6 @@ struct task {
     bool clean_up;    /* made by one that was being cancelled: it has that one's time */
     double grace_ends;
     struct loop_timer grace, deadline;
-    double allowed; /* seconds, of the deadline */
 };
 
 /* Waiting for another task to end. */

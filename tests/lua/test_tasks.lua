@@ -233,6 +233,26 @@ function TestTasks.test_a_deadline_that_does_not()
   lu.assertAlmostEquals(took, 3, 0.001)
 end
 
+function TestTasks.test_limits_that_follow_each_other()
+  local job = task.spawn(function()
+    local me = task.current()
+    me:limit(1)
+    task.sleep(0.9)
+    me:limit(2, "not polished in time")
+    task.sleep(1.9)
+    me:limit()
+    task.sleep(100)
+    me:limit(2, "not polished in time")
+    task.sleep(100)
+  end)
+  local took, ok, err = seconds(pcall, job.join, job)
+  lu.assertFalse(ok)
+  lu.assertEquals({ err.code, err.message }, { "timeout", "not polished in time" })
+  lu.assertAlmostEquals(took, 104.8, 0.01)
+  job:limit(1) -- it has ended: nothing happens
+  task.sleep(2)
+end
+
 function TestTasks.test_deadlines_within_deadlines()
   local function inner(limit)
     local _, err = catch("timeout", task.deadline, limit, task.sleep, 10)
