@@ -21,6 +21,8 @@ LUA_LIBS   = $(shell pkg-config --libs $(LUA_PC))
 
 USB_CFLAGS = $(shell pkg-config --cflags libusb-1.0)
 USB_LIBS   = $(shell pkg-config --libs libusb-1.0)
+MD_CFLAGS  = $(shell pkg-config --cflags libmd)
+MD_LIBS    = $(shell pkg-config --libs libmd)
 
 # Pure Lua libraries of the system's, built in.
 LUA_SHARE ?= /usr/share/lua/5.4
@@ -28,7 +30,7 @@ ARGPARSE  ?= $(LUA_SHARE)/argparse.lua
 DKJSON    ?= $(LUA_SHARE)/dkjson.lua
 
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -DMOONFLASH_VERSION='"$(VERSION)"' $(WARNINGS) $(WERROR) \
-             $(CFLAGS) $(SANITIZE) $(LUA_CFLAGS) $(USB_CFLAGS) -Isrc
+             $(CFLAGS) $(SANITIZE) $(LUA_CFLAGS) $(USB_CFLAGS) $(MD_CFLAGS) -Isrc
 # -rdynamic: Lua's C modules find the Lua functions in us if Lua is linked statically.
 ALL_LDFLAGS = -rdynamic $(LDFLAGS) $(SANITIZE)
 
@@ -39,7 +41,7 @@ BUILTIN  := $(sort $(shell find lua scripts -name '*.lua'))
 all: $(BUILD)/moonflash
 
 $(BUILD)/moonflash: $(OBJECTS)
-	@echo LD $@; $(CC) $(ALL_LDFLAGS) -o $@ $(OBJECTS) $(LUA_LIBS) $(USB_LIBS) -lm
+	@echo LD $@; $(CC) $(ALL_LDFLAGS) -o $@ $(OBJECTS) $(LUA_LIBS) $(USB_LIBS) $(MD_LIBS) -lm
 
 $(BUILD)/%.o: src/%.c Makefile | $(BUILD) check-deps
 	@echo CC $@; $(CC) $(ALL_CFLAGS) -MMD -c -o $@ $<
@@ -134,8 +136,8 @@ format:
 
 # ---- what must be installed ----
 
-DEPS      = gcc make pkg-config liblua5.4-dev libusb-1.0-0-dev lua-argparse lua-dkjson \
-            binutils-arm-none-eabi
+DEPS      = gcc make pkg-config liblua5.4-dev libusb-1.0-0-dev libmd-dev lua-argparse \
+            lua-dkjson binutils-arm-none-eabi
 DEPS_TEST = $(DEPS) lua5.4 lua-unit lua-cjson lua-check libcmocka-dev clang clang-format \
             qemu-system-arm qemu-system-x86 busybox-static usbip dfu-util cpio kmod xz-utils \
             libumockdev-dev umockdev

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "lsys.h"
 
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <lauxlib.h>
+#include <sha2.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -91,6 +93,61 @@ static int sys_memory(lua_State *L)
     return 1;
 }
 
+/*** sys.sha256(bytes) --> the hash, as 64 hex digits */
+static int sys_sha256(lua_State *L)
+{
+    size_t length;
+    const char *bytes = luaL_checklstring(L, 1, &length);
+    char digits[SHA256_DIGEST_STRING_LENGTH];
+    SHA256Data((const uint8_t *)bytes, length, digits);
+    lua_pushstring(L, digits);
+    return 1;
+}
+
+/* '0' to '9' are 0x30 and on, 'A' to 'F' 0x41, 'a' to 'f' 0x61. */
+static unsigned digit_value(char c)
+{
+    return ((unsigned char)c & 0x0FU) + ((unsigned char)c >> 6) * 9U;
+}
+
+/*** sys.unhex(text, at, most) --> bytes, their sum modulo 256, the position behind: of the pairs of
+ * hex digits from there on, `most` bytes (512) or fewer. For text formats of images: in Lua this
+ * would be most of the time that loading one takes. */
+static int sys_unhex(lua_State *L)
+{
+    size_t length;
+    const char *text = luaL_checklstring(L, 1, &length);
+    lua_Integer from = luaL_checkinteger(L, 2), most = luaL_checkinteger(L, 3);
+    char bytes[512];
+    luaL_argcheck(L, from >= 1, 2, "a position");
+    luaL_argcheck(L, most >= 0 && most <= (lua_Integer)sizeof bytes, 3, "0 to 512");
+    size_t at = (size_t)from - 1, n = 0;
+    unsigned sum = 0;
+    for (; n < (size_t)most && at < length && length - at >= 2; n++, at += 2) {
+        if (!isxdigit((unsigned char)text[at]) || !isxdigit((unsigned char)text[at + 1]))
+            break;
+        unsigned value = digit_value(text[at]) << 4 | digit_value(text[at + 1]);
+        bytes[n] = (char)value;
+        sum += value;
+    }
+    lua_pushlstring(L, bytes, n);
+    lua_pushinteger(L, (lua_Integer)(sum & 0xFF));
+    lua_pushinteger(L, (lua_Integer)at + 1);
+    return 3;
+}
+
+/*** sys.sync(file) --> true, once what was written to it is on the disk; or nil and why */
+static int sys_sync(lua_State *L)
+{
+    const luaL_Stream *file = luaL_checkudata(L, 1, LUA_FILEHANDLE);
+    luaL_argcheck(L, file->closef, 1, "a file that is open");
+    /* a pipe, say, has no disk behind it */
+    if (fflush(file->f) != 0 || (fsync(fileno(file->f)) != 0 && errno != EINVAL))
+        return luaL_fileresult(L, 0, NULL);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
 /*** sys.builtin(name) --> text, where it is from: a file of lua/ or scripts/; nil if there is none
  */
 static int sys_builtin(lua_State *L)
@@ -121,6 +178,9 @@ static const luaL_Reg sys_lib[] = {
     { "virtual_time", sys_virtual_time },
     { "is_virtual", sys_is_virtual },
     { "memory", sys_memory },
+    { "sha256", sys_sha256 },
+    { "unhex", sys_unhex },
+    { "sync", sys_sync },
     { "builtin", sys_builtin },
     { "builtins", sys_builtins },
     { NULL, NULL },
