@@ -6,6 +6,21 @@ local text = require "moonflash.text"
 
 local M = {}
 
+local CHUNK = 64 * 1024
+
+-- The bytes of a file, up to somewhat more than `most`; or nil and why. What is asked for at once is allocated at
+-- once, so that is the size that the file should have.
+local function read_all(file, size, most)
+  local parts, total = {}, 0
+  while total <= most do
+    local bytes, why = file:read(size)
+    if why then return nil, why end
+    if not bytes or bytes == "" then break end
+    parts[#parts + 1], total, size = bytes, total + #bytes, CHUNK
+  end
+  return table.concat(parts)
+end
+
 ---The bytes of a file. Raises `file` where there are none to be had, `image` where they are too
 ---many or none at all.
 ---@param name string
@@ -23,9 +38,12 @@ function M.read(name, most)
   end
   local file, cause = io.open(name, "rb")
   if not file then errors.raise { code = "file", message = cause } end
-  local bytes = file:read(most + 1)
+  local bytes
+  bytes, cause = read_all(file, stat.type == "file" and stat.size + 1 or CHUNK, most)
   file:close()
-  if not bytes or bytes == "" then
+  if not bytes then
+    errors.raise { code = "file", message = ("%s: %s"):format(name, cause) }
+  elseif bytes == "" then
     errors.raise { code = "image", message = name .. " is empty" }
   elseif #bytes > most then
     errors.raise { code = "image", message = name .. " is larger than any flash" }
@@ -52,7 +70,7 @@ function M.check_writable(name)
   os.remove(part)
 end
 
----Writes a file: all of it is there, or nothing. Raises `file.write`.
+---Writes a file: all of it is there, on the disk, or nothing. Raises `file.write`.
 ---@param name string
 ---@param bytes string
 function M.write(name, bytes)
@@ -61,6 +79,7 @@ function M.write(name, bytes)
   local ok = file ~= nil
   if ok then
     ok, why = file:write(bytes)
+    if ok then ok, why = sys.sync(file) end
     local closed, cause = file:close()
     ok, why = ok and closed, why or cause
   end
