@@ -4,9 +4,10 @@ return {
   api     = 1,
   summary = "Write firmware to a board, and verify it",
   args    = {
-    { "file", "the firmware; FILE@ADDRESS says where a raw binary goes", type = "file" },
-    { "--address", "where a raw binary goes", default = 0x08000000, type = "address" },
-    { "--force", "also if it was linked for another address", default = false },
+    { "file", "the firmware; FILE@ADDRESS says where a raw binary goes", type = "words" },
+    { "--address", "where raw binaries go", default = 0x08000000, type = "address" },
+    { "--force", "also if it was linked for another address, or is for another board",
+      default = false },
     table.unpack(flash.options),
   },
 

@@ -4,8 +4,8 @@ return {
   api     = 1,
   summary = "Compare firmware with what stands on a board",
   args    = {
-    { "file", "the firmware; FILE@ADDRESS says where a raw binary goes", type = "file" },
-    { "--address", "where a raw binary goes", default = 0x08000000, type = "address" },
+    { "file", "the firmware; FILE@ADDRESS says where a raw binary goes", type = "words" },
+    { "--address", "where raw binaries go", default = 0x08000000, type = "address" },
     { "--force", "also if it was linked for another address", default = false },
   },
 

@@ -203,19 +203,6 @@ function TestImage.test_what_is_no_address()
   end
 end
 
-function TestImage.test_other_formats_are_never_written_raw()
-  local formats = {
-    ["Intel HEX"] = ":020000040800F2\r\n", ["an ELF program"] = "\127ELF\1\1\1",
-    ["a DfuSe file"] = "DfuSe\1....", ["Motorola S-records"] = "S00600004844521B\n",
-  }
-  for name, bytes in pairs(formats) do
-    local ok, err = load_bytes(bytes, {})
-    lu.assertFalse(ok)
-    lu.assertEquals(err.code, "image")
-    lu.assertStrContains(err.message, name)
-  end
-end
-
 function TestImage.test_a_program_for_elsewhere()
   local bytes = ("<I4I4I4"):pack(0x20020000, 0x08010189, 0x0801018B) .. ("x"):rep(1000)
   local ok, err = load_bytes(bytes, {})

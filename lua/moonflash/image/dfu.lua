@@ -1,0 +1,181 @@
+-- SPDX-License-Identifier: MIT
+-- DfuSe files (ST's UM0391): a prefix, then targets, one for an alternate setting, then elements in
+-- each, with their addresses. And the suffix that any DFU file has (DFU 1.1, appendix B).
+local crc = require "moonflash.image.crc"
+local segments = require "moonflash.image.segments"
+local wrong = require "moonflash.image.wrong"
+
+local M = { title = "a DfuSe file" }
+
+-- ---- the suffix ----
+
+local SUFFIX = "<I2I2I2I2c3BI4" -- bcdDevice, idProduct, idVendor, bcdDFU, "UFD", bLength, dwCRC
+local SUFFIX_SIZE = SUFFIX:packsize()
+local VERSION = 0x011A -- bcdDFU of DfuSe
+M.ANY = 0xFFFF         -- an id that stands for all
+
+---Takes the suffix off, if there is one, and checks it.
+---@param name string of the file
+---@param bytes string
+---@return string content
+---@return table? suffix { vid=, pid=, version=, format= }
+function M.strip(name, bytes)
+  local at = #bytes - SUFFIX_SIZE
+  if at < 0 or bytes:sub(-8, -6) ~= "UFD" then return bytes end
+  local version, pid, vid, format, _, length, sum = SUFFIX:unpack(bytes, at + 1)
+  if length < SUFFIX_SIZE or length > #bytes then
+    wrong.offset(name, at + 11, "the DFU suffix says that it has %d bytes: %d or more, and no more"
+      .. " than the file", length, SUFFIX_SIZE)
+  end
+  local right = crc.dfu(bytes:sub(1, -5))
+  if sum ~= right then
+    wrong.offset(name, at + 12, "the CRC in the DFU suffix is %08X, the file adds up to %08X", sum,
+      right)
+  end
+  return bytes:sub(1, -length - 1), { vid = vid, pid = pid, version = version, format = format }
+end
+
+local function with_suffix(content, ids)
+  local version = ids and ids.version or M.ANY
+  local bytes = content .. SUFFIX:sub(1, -3):pack(version, ids and ids.pid or M.ANY,
+    ids and ids.vid or M.ANY, VERSION, "UFD", SUFFIX_SIZE)
+  return bytes .. ("<I4"):pack(crc.dfu(bytes))
+end
+
+-- ---- DfuSe ----
+
+local PREFIX = "<c5BI4B"          -- "DfuSe", bVersion, DFUImageSize, bTargets
+local TARGET = "<c6BI4c255I4I4"   -- "Target", bAlternateSetting, bTargetNamed, szTargetName,
+                                  -- dwTargetSize, dwNbElements
+local ELEMENT = "<I4I4"           -- dwElementAddress, dwElementSize
+local PREFIX_SIZE, TARGET_SIZE, ELEMENT_SIZE = PREFIX:packsize(), TARGET:packsize(),
+  ELEMENT:packsize()
+
+---Whether the bytes begin so.
+---@param bytes string
+---@return boolean
+function M.recognise(bytes)
+  return bytes:sub(1, 5) == "DfuSe"
+end
+
+---What is not DfuSe must not say in its suffix that it is.
+---@param name string of the file
+---@param suffix table
+function M.check_plain(name, suffix)
+  if suffix.format == VERSION then
+    wrong.offset(name, 0, "its DFU suffix says DfuSe (%04X), but there is no DfuSe prefix", VERSION)
+  end
+end
+
+-- Elements from `at` to exactly `stop`, both counted from 0.
+local function elements(name, content, at, stop, number, alt, f)
+  for i = 1, number do
+    if at + ELEMENT_SIZE > stop then
+      wrong.offset(name, at, "element %d of %d begins past the end of its target", i, number)
+    end
+    local address, size = ELEMENT:unpack(content, at + 1)
+    if at + ELEMENT_SIZE + size > stop then
+      wrong.offset(name, at + 4, "element %d has %d bytes, and its target only %d more", i, size,
+        stop - at - ELEMENT_SIZE)
+    elseif address + size > 1 << 32 then
+      wrong.offset(name, at, "element %d at 0x%08X has %d bytes: data past 4 GiB", i, address, size)
+    end
+    f(address, content:sub(at + ELEMENT_SIZE + 1, at + ELEMENT_SIZE + size), alt, at)
+    at = at + ELEMENT_SIZE + size
+  end
+  if at ~= stop then
+    wrong.offset(name, at, "%d bytes of the target belong to none of its %d elements", stop - at,
+      number)
+  end
+end
+
+-- Goes through the elements; f(address, bytes, alt, offset) gets them.
+local function each(name, content, f)
+  local _, version, size, number = PREFIX:unpack(content)
+  if version ~= 1 then
+    wrong.offset(name, 5, "version %d of DfuSe files; there is only 1", version)
+  elseif size ~= #content then
+    wrong.offset(name, 6, "the prefix says %d bytes, without the suffix it is %d", size, #content)
+  end
+  local at = PREFIX_SIZE
+  for i = 1, number do
+    if at + TARGET_SIZE > #content then
+      wrong.offset(name, at, "target %d of %d begins past the end", i, number)
+    end
+    local mark, alt, _, _, length, count = TARGET:unpack(content, at + 1)
+    if mark ~= "Target" then
+      wrong.offset(name, at, "target %d of %d does not begin with 'Target'", i, number)
+    elseif at + TARGET_SIZE + length > #content then
+      wrong.offset(name, at + TARGET_SIZE - 8, "target %d has %d bytes, and the file only %d more",
+        i, length, #content - at - TARGET_SIZE)
+    end
+    at = at + TARGET_SIZE
+    elements(name, content, at, at + length, count, alt, f)
+    at = at + length
+  end
+  if at ~= #content then
+    wrong.offset(name, at, "%d bytes belong to none of the %d targets", #content - at, number)
+  end
+end
+
+---@param name string of the file
+---@param content string without its suffix
+---@param suffix? table
+---@return table[] segments
+function M.parse(name, content, suffix)
+  if #content < PREFIX_SIZE then
+    wrong.offset(name, #content, "the file is cut off within the DfuSe prefix")
+  elseif not suffix then
+    wrong.offset(name, #content, "no DFU suffix at the end: the file is cut off")
+  elseif suffix.format ~= VERSION then
+    wrong.offset(name, #content + 6, "the suffix says %04X, and a DfuSe file's says %04X",
+      suffix.format, VERSION)
+  end
+  local merger = segments.merger(name)
+  each(name, content, function(...) merger:add(...) end)
+  local list, address = merger:finish()
+  if not list then -- once more, to say where
+    local before = {}
+    each(name, content, function(first, bytes, alt, offset)
+      if address < first or address >= first + #bytes then return end
+      local value, earlier = bytes:byte(address - first + 1), before[alt]
+      if earlier and value ~= earlier.value then
+        wrong.offset(name, offset, "this element and that at offset 0x%X differ at 0x%08X",
+          earlier.offset, address)
+      end
+      before[alt] = earlier or { value = value, offset = offset }
+    end)
+  end
+  return list
+end
+
+---@param image table
+---@return string
+function M.write(image)
+  local merger = segments.merger(image.name)
+  for _, segment in ipairs(image.segments) do
+    merger:add(segment.address, segment.bytes, segment.alt or 0)
+  end
+  local list, address = merger:finish()
+  if not list then
+    wrong.file(image.name, "alternate setting 0 and none have other bytes at 0x%08X", address)
+  end
+  local bodies, number = {}, 0
+  for i, segment in ipairs(list) do
+    local before = list[i - 1]
+    if not before or before.alt ~= segment.alt then
+      number = number + 1
+      bodies[number] = { alt = segment.alt }
+    end
+    table.insert(bodies[number], ELEMENT:pack(segment.address, #segment.bytes) .. segment.bytes)
+  end
+  local parts, size = {}, PREFIX_SIZE
+  for i, body in ipairs(bodies) do
+    local bytes = table.concat(body)
+    parts[i] = TARGET:pack("Target", body.alt, 0, "", #bytes, #body) .. bytes
+    size = size + #parts[i]
+  end
+  return with_suffix(PREFIX:pack("DfuSe", 1, size, number) .. table.concat(parts), image.ids)
+end
+
+return M

@@ -1,0 +1,144 @@
+-- SPDX-License-Identifier: MIT
+-- What Intel HEX and S-records share: lines of a mark and hex digits, with a sum at the end.
+local segments = require "moonflash.image.segments"
+local sys = require "sys"
+local wrong = require "moonflash.image.wrong"
+
+local M = {}
+
+local byte, find, unhex = string.byte, string.find, sys.unhex
+
+local MOST = 255 + 5 -- bytes of a record
+
+-- ---- reading ----
+
+---Whether a text begins with a record, or with one that is cut off: then digits are all that there
+---is on its line.
+---@param bytes string
+---@param at integer
+---@param mark string a pattern
+---@return boolean
+function M.begin(bytes, at, mark)
+  return bytes:find("^" .. mark .. "%x%x%x%x%x%x", at) ~= nil
+    or bytes:find("^" .. mark .. "%x+[\r\n]", at) ~= nil
+    or bytes:find("^" .. mark .. "%x+$", at) ~= nil
+end
+
+local function shown(c)
+  return c > 32 and c < 127 and ("'%c'"):format(c) or ("byte 0x%02X"):format(c)
+end
+
+-- Something that is no blank stands behind the digits of a record, or where one should begin.
+local function refuse(name, line, bytes, c)
+  if not bytes or not string.char(c):find("%x") then
+    wrong.line(name, line, "%s belongs to no record", shown(c))
+  elseif #bytes == MOST then
+    wrong.line(name, line, "more than the %d bytes that a record can have", MOST)
+  end
+  wrong.line(name, line, "an odd number of hex digits: the record is cut, or one is lost")
+end
+
+---An iterator over the records of a text: the line, the bytes, their sum modulo 256, and the
+---character behind the mark. Blanks at the end of a line and empty lines are let be; anything else
+---raises.
+---@param name string of the file
+---@param text string
+---@param mark string what a record begins with: ":"
+---@param width integer characters in front of the digits
+---@return function
+function M.each(name, text, mark, width)
+  local at, line, past = 1, 0, #text + 1
+  mark = mark:byte()
+  return function()
+    while at < past do
+      line = line + 1
+      local bytes, sum, kind
+      local after = at
+      if byte(text, at) == mark then
+        kind = byte(text, at + 1)
+        bytes, sum, after = unhex(text, at + width, MOST)
+      end
+      local c = byte(text, after)
+      if c ~= 10 then
+        after = find(text, "[^ \t\r]", after) or past
+        c = byte(text, after)
+        if c and c ~= 10 then refuse(name, line, bytes, c) end
+      end
+      at = after + 1
+      if bytes then
+        if bytes == "" then wrong.line(name, line, "a record without digits") end
+        return line, bytes, sum, kind
+      end
+    end
+  end
+end
+
+-- Finds the line that gives an address another byte than an earlier one did, and raises.
+local function watch(name, address)
+  local first, given
+  return function(line, from, data)
+    if address < from or address >= from + #data then return end
+    local value = byte(data, address - from + 1)
+    if not first then
+      first, given = line, value
+    elseif value ~= given then
+      wrong.line(name, line, "0x%08X gets %02X, and line %d gave it %02X", address, value, first,
+        given)
+    end
+  end
+end
+
+---The segments and the entry point of a text.
+---@param name string of the file
+---@param text string
+---@param each function each(name, text, f) calls f(line, address, data); returns the entry point
+---@return table[] segments
+---@return integer? entry
+function M.parse(name, text, each)
+  local builder = segments.builder(name)
+  local entry = each(name, text, function(_, address, data) return builder:add(address, data) end)
+  local list, address = builder:finish()
+  if not list then each(name, text, watch(name, address)) end
+  return list, entry
+end
+
+-- ---- writing ----
+
+local formats = setmetatable({}, { __index = function(t, n)
+  t[n] = ("%02X"):rep(n)
+  return t[n]
+end })
+
+---The sum of the bytes.
+---@param bytes string
+---@return integer
+function M.sum(bytes)
+  local sum = 0
+  for i = 1, #bytes do sum = sum + byte(bytes, i) end
+  return sum
+end
+
+---Bytes as hex digits; at most 250.
+---@param bytes string
+---@return string
+function M.encode(bytes)
+  return formats[#bytes]:format(byte(bytes, 1, -1))
+end
+
+---Calls f(address, data) for what goes into a record each: 16 bytes at most, never across a
+---multiple of 64 KB.
+---@param list table[] segments
+---@param f function
+function M.cut(list, f)
+  for _, segment in ipairs(list) do
+    local bytes, at = segment.bytes, 0
+    while at < #bytes do
+      local address = segment.address + at
+      local n = math.min(16, 0x10000 - (address & 0xFFFF))
+      f(address, bytes:sub(at + 1, at + n))
+      at = at + n
+    end
+  end
+end
+
+return M

@@ -1,0 +1,219 @@
+-- SPDX-License-Identifier: MIT
+-- An image, the value: segments of bytes with their addresses, and where they are from. Nothing
+-- changes one: methods give new images, so that tasks can share one.
+local crc = require "moonflash.image.crc"
+local errors = require "moonflash.errors"
+local files = require "moonflash.files"
+local segments = require "moonflash.image.segments"
+local suggest = require "moonflash.suggest"
+local text = require "moonflash.text"
+
+local M = {}
+
+local SPACE = 1 << 32
+local MOST = 64 * 1024 * 1024 -- bytes that pad adds
+
+local writers = {
+  bin = require "moonflash.image.bin", hex = require "moonflash.image.hex",
+  srec = require "moonflash.image.srec", dfu = require "moonflash.image.dfu",
+}
+
+-- What the endings of names mean.
+M.endings = {
+  bin = "bin", hex = "hex", ihex = "hex", ihx = "hex", srec = "srec", s19 = "srec", s28 = "srec",
+  s37 = "srec", mot = "srec", dfu = "dfu", elf = "elf", axf = "elf",
+}
+
+local Image = {}
+local meta = { __index = Image, __name = "image" }
+
+---Makes an image of segments that are sorted and disjoint.
+---@param fields table name, format, start, segments, ids, files
+---@return table image
+function M.make(fields)
+  local size = 0
+  for _, segment in ipairs(fields.segments) do size = size + #segment.bytes end
+  if size == 0 then
+    errors.raise { code = "image", message = fields.name .. ": there are no data in it" }
+  end
+  fields.size = size
+  return setmetatable(fields, meta)
+end
+
+local function changed(image, list)
+  return M.make { name = image.name, format = image.format, start = image.start, segments = list,
+                  ids = image.ids, files = image.files }
+end
+
+function meta:__tostring()
+  return ("%s (%s, %s)"):format(self.name, self.format, text.size(self.size))
+end
+
+-- ---- addresses ----
+
+local function check_address(what, n, most)
+  if math.type(n) ~= "integer" or n < 0 or n > most then
+    error(("%s: an integer from 0 to 0x%X"):format(what, most), 3)
+  end
+end
+
+local function check_range(what, first, last)
+  if math.type(first) ~= "integer" or math.type(last) ~= "integer" or first < 0 or last < first
+    or last >= SPACE then
+    error(what .. " takes the first and the last address, of 32 bits", 3)
+  end
+end
+
+-- The segment that holds all of [first, last], and its number.
+local function holder(image, first, last)
+  for i, segment in ipairs(image.segments) do
+    if first >= segment.address and last < segment.address + #segment.bytes then
+      return segment, i
+    end
+  end
+  errors.raise { code = "image", message = ("%s does not have all of %s"):format(image.name,
+    text.range(first, last)), hint = "image:pad(first, last) fills gaps." }
+end
+
+local function slice(image, first, last)
+  local segment = holder(image, first, last)
+  return segment.bytes:sub(first - segment.address + 1, last - segment.address + 1)
+end
+
+---The bytes of a range. Raises `image` where there are gaps in it.
+---@param address integer
+---@param length integer
+---@return string
+function Image:read(address, length)
+  check_address("image:read, the address", address, SPACE - 1)
+  check_address("image:read, the length", length, SPACE - address)
+  if length == 0 then return "" end
+  return slice(self, address, address + length - 1)
+end
+
+---The CRC of a range. Raises `image` where there are gaps in it.
+---@param first integer
+---@param last integer
+---@param kind? string "crc32", "crc32/mpeg-2", "stm32"
+---@return integer
+function Image:crc(first, last, kind)
+  check_range("image:crc", first, last)
+  kind = kind or "crc32"
+  local f = crc.kinds[kind]
+  if not f then
+    error(("image:crc: there is no kind '%s'%s"):format(tostring(kind),
+      suggest.hint(kind, suggest.keys(crc.kinds))), 2)
+  elseif kind == "stm32" and (last - first + 1) % 4 ~= 0 then
+    error("image:crc: the CRC unit takes whole words", 2)
+  end
+  return f(slice(self, first, last))
+end
+
+local function shown(mark)
+  return mark:find("^[%g ]+$") and "'" .. mark .. "'" or text.bytes(mark)
+end
+
+-- Where a mark stands: once, in all segments.
+local function find_mark(image, mark)
+  local found
+  for _, segment in ipairs(image.segments) do
+    local at = segment.bytes:find(mark, 1, true)
+    while at do
+      local address = segment.address + at - 1
+      if found then
+        errors.raise { code = "image",
+          message = ("%s: the mark %s stands there twice, at %s and %s"):format(image.name,
+            shown(mark), text.hex(found), text.hex(address)) }
+      end
+      found = address
+      at = segment.bytes:find(mark, at + 1, true)
+    end
+  end
+  if not found then
+    errors.raise { code = "image", message = ("%s: there is no mark %s in it"):format(image.name,
+      shown(mark)) }
+  end
+  return found
+end
+
+---A new image with other bytes at an address, or where a mark stands (from its first byte on). They
+---replace as many; the image does not grow. Raises `image` where it has gaps, or where the mark is
+---missing or stands twice.
+---@param where integer|string
+---@param bytes string
+---@return table image
+function Image:patch(where, bytes)
+  if type(bytes) ~= "string" or type(where) == "string" and where == "" then
+    error("image:patch takes an address or a mark, and bytes", 2)
+  elseif type(where) == "string" then
+    where = find_mark(self, where)
+  else
+    check_address("image:patch, the address", where, SPACE - 1)
+  end
+  if bytes == "" then return self end
+  local segment, i = holder(self, where, where + #bytes - 1)
+  local at = where - segment.address
+  local list = table.move(self.segments, 1, #self.segments, 1, {})
+  list[i] = { address = segment.address, alt = segment.alt,
+              bytes = segment.bytes:sub(1, at) .. bytes .. segment.bytes:sub(at + #bytes + 1) }
+  return changed(self, list)
+end
+
+---A new image with the gaps of a range filled.
+---@param first integer
+---@param last integer
+---@param byte? integer 0xFF if not given, which flash has when it is erased
+---@return table image
+function Image:pad(first, last, byte)
+  check_range("image:pad", first, last)
+  if last - first >= MOST then error("image:pad: 64 MB at the most", 2) end
+  byte = byte or 0xFF
+  check_address("image:pad, the byte", byte, 0xFF)
+  local list = table.move(self.segments, 1, #self.segments, 1, {})
+  local at, alt = first, nil
+  local function fill(stop)
+    if stop > at then
+      list[#list + 1] = { address = at, bytes = string.char(byte):rep(stop - at), alt = alt }
+    end
+  end
+  for _, segment in ipairs(self.segments) do -- the first one that is touched says which memory
+    local stop = segment.address + #segment.bytes
+    if segment.address <= last and stop > at and (at == first or segment.alt == alt) then
+      alt = segment.alt
+      fill(segment.address)
+      at = stop
+    end
+  end
+  if at == first then alt = self.segments[1].alt end
+  fill(last + 1)
+  local merged, wrong_at = segments.merge(list, self.name)
+  if not merged then
+    errors.raise { code = "image",
+      message = ("%s: several alternate settings share the range, at %s"):format(self.name,
+        text.hex(wrong_at)) }
+  end
+  return changed(self, merged)
+end
+
+-- ---- files ----
+
+---Writes a file, all of it or nothing. Raises `image` where the format can't hold the image,
+---`usage` where the name does not say which format, `file.write`.
+---@param name string
+---@param format? string "bin", "hex", "srec", "dfu"; else by the ending of the name
+function Image:save(name, format)
+  if type(name) ~= "string" then error("image:save takes the name of a file", 2) end
+  local ending = name:match("%.(%w+)$")
+  format = format or ending and M.endings[ending:lower()]
+  local writer = writers[format]
+  if not writer then
+    local there_are = suggest.keys(writers)
+    errors.raise { code = "usage",
+      message = format and ("%s: images are not written as '%s'%s"):format(name, format,
+        suggest.hint(format, there_are)) or name .. ": its ending does not say which format",
+      hint = "There are " .. table.concat(there_are, ", ") .. "." }
+  end
+  files.write(name, writer.write(self))
+end
+
+return M

@@ -1,0 +1,327 @@
+-- SPDX-License-Identifier: MIT
+-- What the formats of images mean, and what is refused: bytes made by hand, each with the rule that
+-- it breaks (faults 22 to 25 of the field).
+local lu = require "luaunit"
+local fw = require "firmware"
+local support = require "support"
+
+local TestHex, TestSrec, TestElf, TestDfu, TestRaw = {}, {}, {}, {}, {}
+
+local BASE = 0x08000000
+
+-- Each case is { bytes, what the message says, ending of the name }.
+local function refused(cases)
+  for _, case in ipairs(cases) do
+    local err = support.assert_raises("image", fw.load, case[1], nil, case[3])
+    lu.assertStrContains(err.message, case[2])
+  end
+end
+
+local function segments(bytes)
+  return fw.load(bytes).segments
+end
+
+-- ---- Intel HEX ----
+
+local hex, HIGH, END = fw.hex, fw.HEX_HIGH, fw.HEX_END
+
+function TestHex.test_what_the_records_mean()
+  lu.assertEquals(segments(hex(0, 0x10, "ab") .. hex(0, 0x12, "cd") .. END),
+    { { address = 0x10, bytes = "abcd" } })
+  lu.assertEquals(segments(HIGH .. hex(0, 0xFFFE, "abcd") .. END),
+    { { address = 0x0800FFFE, bytes = "abcd" } })
+  lu.assertEquals(segments(hex(2, 0, "\x12\x34") .. hex(0, 0xFFFF, "x") .. END),
+    { { address = 0x2233F, bytes = "x" } })
+  lu.assertEquals(segments(hex(4, 0, "\xFF\xFF") .. hex(0, 0xFFFF, "x") .. END),
+    { { address = 0xFFFFFFFF, bytes = "x" } })
+  local longest = ("\0\1\2\253\254\255"):rep(42) .. "end"
+  lu.assertEquals(segments(hex(0, 0, longest) .. END), { { address = 0, bytes = longest } })
+  -- the last one counts, of those that say where
+  lu.assertEquals(segments(HIGH .. hex(2, 0, "\x10\0") .. hex(0, 0, "x") .. END),
+    { { address = 0x10000, bytes = "x" } })
+end
+
+function TestHex.test_the_start_is_the_segment_of_the_entry_point()
+  local data = HIGH .. hex(0, 0, "program") .. hex(4, 0, "\x08\4") .. hex(0, 0, "other")
+  lu.assertEquals(fw.load(data .. hex(5, 0, "\x08\4\0\1") .. END).start, 0x08040000)
+  lu.assertNil(fw.load(data .. hex(5, 0, "\x20\0\0\1") .. END).start)
+  lu.assertNil(fw.load(data .. END).start)
+  lu.assertEquals(fw.load(hex(0, 0, ("x"):rep(255)) .. hex(3, 0, "\0\2\0\5") .. END).start, 0)
+end
+
+function TestHex.test_how_lines_may_look()
+  local plain = HIGH .. hex(0, 0, "ab\xEF") .. END
+  for _, text in ipairs { plain:gsub("\n", "\r\n"), plain:gsub("\n", " \t\r\n"), "\r\n\n" .. plain,
+                          plain:gsub("\n", "\n\n"), (plain:gsub("\n$", "")), plain .. "  \n\n",
+                          (plain:lower()) } do
+    lu.assertEquals(segments(text), { { address = BASE, bytes = "ab\xEF" } })
+  end
+end
+
+function TestHex.test_what_is_refused()
+  local one = hex(0, 0, "abc")
+  refused {
+    { HIGH .. one:gsub("..\n", "00\n") .. END, ":2: checksum is 00, the line adds up to D7" },
+    { HIGH .. one .. "\n\n" .. one:gsub("^:03", ":04") .. END,
+      ":5: the record says 4 bytes of data, and has 3" },
+    { HIGH .. one:gsub("^:03", ":02") .. END, ":2: the record says 2 bytes of data, and has 3" },
+    { HIGH .. one, ":2: no end record (01) follows: the file is cut off" },
+    { HIGH .. one .. "\n" .. END:sub(1, 7), ":4: a record has 5 bytes at least, and this one 3" },
+    { HIGH .. one .. END:sub(1, 6), ":3: an odd number of hex digits" },
+    { HIGH .. one .. ":\n" .. END, ":3: a record without digits" },
+    { HIGH .. one .. END .. one, ":4: a record behind the end record, which is line 3" },
+    { HIGH .. one .. "hello\n" .. END, ":3: 'h' belongs to no record" },
+    { HIGH .. one:gsub("\n", " x\n") .. END, ":2: 'x' belongs to no record" },
+    { HIGH .. " " .. one .. END, ":2: ':' belongs to no record" },
+    { HIGH .. one .. "\0" .. END, ":3: byte 0x00 belongs to no record" },
+    { HIGH .. one .. END .. "\26", ":4: byte 0x1A belongs to no record" },
+    { HIGH .. one:gsub("6", "g", 1) .. END, ":2: " },
+    { HIGH .. hex(6, 0, "") .. END, ":2: there is no record type 06" },
+    { HIGH .. hex(4, 0, "\8") .. END, ":2: a record of type 04 has 2 bytes of data, not 1" },
+    { HIGH .. hex(1, 0, "x") .. END, ":2: a record of type 01 has 0 bytes of data, not 1" },
+    { HIGH .. hex(5, 0, "") .. END, ":2: a record of type 05 has 4 bytes of data, not 0" },
+    { hex(4, 0, "\xFF\xFF") .. hex(0, 0xFFFE, "abc") .. END, ":2: data past 4 GiB" },
+    { hex(2, 0, "\0\0") .. hex(0, 0xFFFE, "abc") .. END, ":2: data past the end of its 64 KB" },
+    { hex(0, 0xFFFE, "abc") .. END, ":1: data past the end of its 64 KB" },
+    { HIGH .. one .. hex(0, 5, "xyz") .. hex(0, 1, "bX") .. END,
+      ":4: 0x08000002 gets 58, and line 2 gave it 63" },
+    { HIGH .. hex(0, 9, "z") .. hex(0, 0, ("y"):rep(10)) .. END,
+      ":3: 0x08000009 gets 79, and line 2 gave it 7A" },
+    { HIGH .. END, "there are no data in it" },
+    { HIGH .. ":" .. ("00"):rep(300) .. "\n" .. END, ":2: more than the 260 bytes" },
+    { ":" .. ("0"):rep(100001), ":1: more than the 260 bytes" },
+  }
+end
+
+function TestHex.test_overlaps_that_agree_and_order()
+  lu.assertEquals(
+    segments(HIGH .. hex(0, 4, "efgh") .. hex(0, 0, "abcdef") .. hex(0, 6, "gh") .. END),
+    { { address = BASE, bytes = "abcdefgh" } })
+  lu.assertEquals(segments(HIGH .. hex(0, 8, "b") .. hex(0, 0, "a") .. hex(0, 0, "a") .. END),
+    { { address = BASE, bytes = "a" }, { address = BASE + 8, bytes = "b" } })
+end
+
+-- ---- S-records ----
+
+local srec = fw.srec
+local S7 = srec(7, 0, "")
+
+function TestSrec.test_what_the_records_mean()
+  lu.assertEquals(segments(srec(0, 0, "name") .. srec(1, 0x1234, "ab") .. srec(9, 0, "")),
+    { { address = 0x1234, bytes = "ab" } })
+  lu.assertEquals(segments(srec(2, 0x123456, "ab") .. srec(8, 0, "")),
+    { { address = 0x123456, bytes = "ab" } })
+  lu.assertEquals(segments(srec(3, 0xFFFFFFFE, "ab") .. srec(5, 1, "") .. S7),
+    { { address = 0xFFFFFFFE, bytes = "ab" } })
+  lu.assertEquals(segments(srec(3, BASE, "ab") .. srec(3, BASE + 2, "c") .. srec(6, 2, "") .. S7),
+    { { address = BASE, bytes = "abc" } })
+  lu.assertEquals(fw.load(srec(3, BASE, "abcd") .. srec(7, BASE + 1, "")).start, BASE)
+  lu.assertNil(fw.load(srec(3, BASE, "abcd") .. S7).start)
+end
+
+function TestSrec.test_what_is_refused()
+  local one = srec(3, BASE, "abc")
+  refused {
+    { one:gsub("..\n", "00\n") .. S7, ":1: checksum is 00, the line adds up to C9" },
+    { one, ":1: no end record (S7, S8, S9) follows: the file is cut off" },
+    { one .. S7:sub(1, 9), ":2: an odd number of hex digits" },
+    { one .. S7:sub(1, 10), ":2: the record says that 5 bytes follow, and 3 do" },
+    { one .. S7 .. one, ":3: a record behind the end record, which is line 2" },
+    { one .. srec(4, 0, "") .. S7, ":2: there is no such type of record" },
+    { one .. "SX0000\n" .. S7, ":2: there is no such type of record" },
+    { one .. "S", ":2: a record without digits" },
+    { one .. "S302FFFE\n" .. S7, ":2: a record S3 has 5 bytes at least, not 2" },
+    { one .. srec(5, 2, "") .. S7, ":2: it counts 2 records with data, and there are 1" },
+    { one .. srec(7, 0, "x"), ":2: a record S7 has no data" },
+    { srec(3, 0xFFFFFFFE, "abc") .. S7, ":1: data past 4 GiB" },
+    { one .. srec(1, 0, "x") .. srec(3, BASE + 2, "x") .. S7,
+      ":3: 0x08000002 gets 78, and line 1 gave it 63" },
+    { srec(0, 0, "name") .. S7, "there are no data in it" },
+    { one .. "junk\n" .. S7, ":2: 'j' belongs to no record" },
+  }
+end
+
+-- ---- ELF ----
+
+local elf = fw.elf
+
+function TestElf.test_load_addresses_count()
+  local it = fw.load(elf({ { BASE, "program!" }, { BASE + 8, "data", virtual = 0x20000000 },
+    { 0x20001000, "", memory = 0x7FFFFFFF } }, { entry = BASE + 1 }))
+  lu.assertEquals(it.format, "elf")
+  lu.assertEquals(it.segments, { { address = BASE, bytes = "program!data" } })
+  lu.assertEquals(it.start, BASE)
+end
+
+function TestElf.test_only_what_is_loaded_and_has_bytes()
+  local it = fw.load(elf { { 0, "note", type = 4 }, { BASE, "program" },
+    { 0x20000000, "", memory = 0xDFFFFFFF } })
+  lu.assertEquals(it.segments, { { address = BASE, bytes = "program" } })
+end
+
+-- A linker that has room for them puts the file's headers into the first segment, in front of the
+-- program: at the address where a boot loader stands. objcopy goes by sections.
+function TestElf.test_the_headers_of_the_file_are_not_loaded()
+  local sections = { { 0, 0, 0, 0 }, { 6, 1, 84, 7 }, { 3, 8, 91, 1000 }, { 0, 1, 0, 84 } }
+  local it = fw.load(elf({ { BASE, "program", offset = 0, size = 91, memory = 2000 } },
+    { sections = sections, entry = BASE + 85 }))
+  lu.assertEquals(it.segments, { { address = BASE + 84, bytes = "program" } })
+  lu.assertEquals(it.start, BASE + 84)
+end
+
+function TestElf.test_the_entry_point_is_looked_for_where_it_was_loaded()
+  local it = fw.load(elf({ { 0x08010000, "in RAM", virtual = 0x20000000 } },
+    { entry = 0x20000003 }))
+  lu.assertEquals(it.start, 0x08010000)
+  lu.assertNil(fw.load(elf({ { BASE, "x" } }, { entry = 0 })).start)
+end
+
+function TestElf.test_what_is_refused()
+  local one = { { BASE, "program" } }
+  refused {
+    { elf(one, { class = 2 }), ": offset 0x4: a 64-bit program" },
+    { elf(one, { class = 0 }), ": offset 0x4: ELF class 0" },
+    { elf(one, { order = 2 }), ": offset 0x5: a big-endian program" },
+    { elf(one, { machine = 62 }), ": offset 0x12: a program for machine 62, not for Arm" },
+    { elf(one, { type = 1 }), ": offset 0x10: an object file" },
+    { elf(one, { type = 3 }), ": offset 0x10: a shared object" },
+    { elf(one, { version = 2 }), ": offset 0x14: ELF version 2" },
+    { elf {}, ": offset 0x2C: 0 program headers" },
+    { elf(one, { program_count = 65535 }), ": offset 0x2C: 65535 program headers" },
+    { elf(one, { program_size = 56 }), ": offset 0x2A: program headers of 56 bytes" },
+    { elf(one, { programs = 0xFFFFFFFF }), ": offset 0x1C: the program headers are past the end" },
+    { elf(one, { program_count = 4 }), ": offset 0x1C: the program headers are past the end" },
+    { elf(one, { section_count = 1, section_offset = 0xFFFFFFF0 }),
+      ": offset 0x20: the section headers are past the end" },
+    { elf(one, { section_count = 1, section_size = 0 }), "offset 0x2E: section headers of 0" },
+    { elf(one):sub(1, 51), ": offset 0x33: the file is cut off within its header" },
+    { elf(one):sub(1, 4), ": offset 0x4: the file is cut off within its header" },
+    { elf(one):sub(1, -2), ": offset 0x44: program header 0: 7 bytes at offset 0x54 are past" },
+    { elf { { BASE, "x", offset = 0xFFFFFFFF, size = 0xFFFFFFFF, memory = 0xFFFFFFFF } },
+      ": offset 0x44: program header 0: 4294967295 bytes at offset 0xFFFFFFFF are past" },
+    { elf { { BASE, "x", size = 2, memory = 1 } }, ": offset 0x44: " },
+    { elf { { BASE, "xy", memory = 1 } }, "2 bytes in the file and 1 in memory" },
+    { elf { { 0xFFFFFFFF, "xy" } }, ": offset 0x40: program header 0: data past 4 GiB" },
+    { elf { { BASE, "x", virtual = 0xFFFFFFFF, memory = 2 } }, "header 0: data past 4 GiB" },
+    { elf { { BASE, "program" }, { BASE + 6, "x" } },
+      ": offset 0x7B: what is loaded from here, and from offset 0x74, differs at 0x08000006" },
+    { elf { { BASE, "x", type = 2 } }, "there are no data in it" },
+    { elf(one, { sections = { { 2, 1, 84, 0xFFFFFFFF } } }), ": offset 0x6B: section 0: " },
+    { elf(one, { sections = { { 2, 1, 0, 7 } } }), "section 0 is to be loaded, and no" },
+    { elf({ { BASE, ("x"):rep(200) } }, { sections = { { 2, 1, 84, 200 }, { 2, 1, 84, 200 } } }),
+      "stands in the file several times over" },
+  }
+end
+
+-- ---- DfuSe ----
+
+local dfuse, content, suffixed = fw.dfuse, fw.dfuse_content, fw.suffixed
+
+function TestDfu.test_targets_and_elements()
+  local it = fw.load(dfuse { { 1, { 0x1FFFC000, "option" } },
+    { 0, { 0x08004000, "app" }, { BASE, "boot" } }, { 0, { 0x08004003, "!" } } })
+  lu.assertEquals(it.format, "dfu")
+  lu.assertEquals(it.segments, { { address = BASE, bytes = "boot", alt = 0 },
+    { address = 0x08004000, bytes = "app!", alt = 0 },
+    { address = 0x1FFFC000, bytes = "option", alt = 1 } })
+  lu.assertEquals(it.ids, { vid = 0x0483, pid = 0xDF11, version = 0xFFFF })
+  lu.assertNil(it.start)
+  lu.assertEquals(it.size, 14)
+end
+
+function TestDfu.test_the_same_address_in_two_memories()
+  local it = fw.load(dfuse { { 0, { 0, "one" } }, { 1, { 0, "two" } } })
+  lu.assertEquals(it.segments, { { address = 0, bytes = "one", alt = 0 },
+    { address = 0, bytes = "two", alt = 1 } })
+end
+
+function TestDfu.test_what_is_refused()
+  local one = { { 0, { BASE, "program" } } }
+  local function lie(fields) return dfuse(one, fields) end
+  local two = { { 0, { BASE, "abcd" }, { BASE + 3, "xy" } } }
+  refused {
+    { content(one), "no DFU suffix at the end: the file is cut off" },
+    { dfuse(one):sub(1, -2), "no DFU suffix at the end: the file is cut off" },
+    { dfuse(one):gsub("program", "pr0gram"), "the CRC in the DFU suffix is" },
+    { suffixed(content(one), { format = 0x0100 }), "the suffix says 0100, and a DfuSe file's" },
+    { suffixed(content(one), { format = 0x011A, length = 15 }), "says that it has 15 bytes" },
+    { suffixed("DfuSe", { format = 0x011A }), ": offset 0x5: the file is cut off within" },
+    { lie { version = 2 }, ": offset 0x5: version 2 of DfuSe files" },
+    { lie { size = 299 }, ": offset 0x6: the prefix says 299 bytes, without the suffix it is 300" },
+    { lie { size = 0xFFFFFFFF }, ": offset 0x6: " },
+    { lie { targets = 0 }, ": offset 0xB: 289 bytes belong to none of the 0 targets" },
+    { lie { targets = 2 }, ": offset 0x12C: target 2 of 2 begins past the end" },
+    { lie { targets = 255 }, ": offset 0x12C: target 2 of 255 begins past the end" },
+    { lie { mark = "target" }, ": offset 0xB: target 1 of 1 does not begin with 'Target'" },
+    { lie { target_size = 16 }, ": offset 0x115: target 1 has 16 bytes, and the file only 15" },
+    { lie { target_size = 0xFFFFFFFF }, ": offset 0x115: " },
+    { lie { target_size = 14 }, ": offset 0x121: element 1 has 7 bytes, and its target only 6" },
+    { lie { elements = 2 }, ": offset 0x12C: element 2 of 2 begins past the end of its target" },
+    { lie { elements = 0xFFFFFFFF }, "element 2 of 4294967295 begins past the end" },
+    { lie { elements = 0 }, ": offset 0x11D: 15 bytes of the target belong to none of its 0" },
+    { lie { element_size = 6 }, ": offset 0x12B: 1 bytes of the target belong to none of its 1" },
+    { lie { element_size = 8 }, ": offset 0x121: element 1 has 8 bytes, and its target only 7" },
+    { lie { element_size = 7 + 16 }, "element 1 has 23 bytes, and its target only" }, -- the suffix
+    { lie { element_size = 0xFFFFFFFF }, "element 1 has 4294967295 bytes" },
+    { lie { more = "junk" }, ": offset 0x12C: 4 bytes belong to none of the 1 targets" },
+    { dfuse { { 0, { 0xFFFFFFFE, "abc" } } }, ": offset 0x11D: element 1 at 0xFFFFFFFE" },
+    { dfuse(two), ": offset 0x129: this element and that at offset 0x11D differ at 0x08000003" },
+    { dfuse { { 0 } }, "there are no data in it" },
+    { dfuse {}, "there are no data in it" },
+  }
+end
+
+-- ---- raw binaries, and what is none ----
+
+function TestRaw.test_a_suffix_is_checked_and_taken_off()
+  local it = fw.load(suffixed("program", { vid = 0x1234, pid = 0x5678, version = 0x0200 }))
+  lu.assertEquals(it.format, "bin")
+  lu.assertEquals(it.segments, { { address = BASE, bytes = "program" } })
+  lu.assertEquals(it.ids, { vid = 0x1234, pid = 0x5678, version = 0x0200 })
+  lu.assertEquals(fw.load(suffixed("program"), nil, ".dfu").segments[1].bytes, "program")
+  for _, text in ipairs { HIGH .. hex(0, 0, "x") .. END, srec(3, BASE, "x") .. S7,
+                          elf { { BASE, "x" } } } do
+    lu.assertEquals(segments(suffixed(text)), { { address = BASE, bytes = "x" } })
+  end
+  -- one that is longer than 16 bytes
+  lu.assertEquals(segments(suffixed("program" .. "more", { length = 20 }))[1].bytes, "program")
+  -- bytes that happen to look a little like it
+  lu.assertEquals(#segments(suffixed("program", { mark = "DFU" }))[1].bytes, 7 + 16)
+end
+
+function TestRaw.test_what_is_refused()
+  refused {
+    { suffixed("program", { crc = 0x12345678 }), "offset 0x13: the CRC in the DFU suffix is 1234" },
+    { suffixed("program", { length = 24 }), ": offset 0x12: the DFU suffix says that it has 24" },
+    { suffixed("program", { format = 0x011A }), "its DFU suffix says DfuSe (011A), but" },
+    { suffixed(""), "nothing stands before its DFU suffix" },
+    { "", "is empty" },
+  }
+end
+
+-- A damaged file is not what its content says, but its name remembers.
+function TestRaw.test_what_is_called_otherwise_is_never_written_raw()
+  refused {
+    { "\0\0\2\32", "its name says .hex, and it does not begin like Intel HEX", ".hex" },
+    { "\0\0\2\32", "its name says .ihex, and", ".IHEX" },
+    { "\0\0\2\32", "it does not begin like Motorola S-records", ".s19" },
+    { "\0\0\2\32", "it does not begin like an ELF program", ".elf" },
+    { "\0\0\2\32", "it does not begin like an ELF program", ".axf" },
+    { "\0\0\2\32", "it does not begin like a DfuSe file", ".dfu" },
+    { ":1000", ":1: a record has 5 bytes at least", ".bin" },
+    { ":10\r\n", ":1: a record has 5 bytes at least" },
+    { "\n\n:020000040800F2", ":3: no end record" },
+    { "S3150800", ":1: the record says that 21 bytes follow" },
+    { "\127ELF", "the file is cut off within its header" },
+    { "DfuSe", "the file is cut off within the DfuSe prefix" },
+    { "UF2\n\87\81\93\158", "it is a UF2 file: that is no" },
+    { "PK\3\4", "a zip archive" }, { "\31\139\8\0", "a gzip archive" },
+    { "!<arch>\nx", "an archive of object files" },
+    { "\xFF\xFE:\0001\000", "text in UTF-16", ".hex" },
+  }
+  lu.assertEquals(segments(":-)")[1].bytes, ":-)")
+  lu.assertEquals(segments("S is for something")[1].bytes, "S is for something")
+end
+
+return { TestHex = TestHex, TestSrec = TestSrec, TestElf = TestElf, TestDfu = TestDfu,
+         TestRaw = TestRaw }
