@@ -10,9 +10,8 @@ moonflash: missing argument 'file'
   moonflash flash --help    says what there is
 [status 64]
 $ moonflash -d sim:f407 flash ch.bin more
-moonflash: too many arguments
-  moonflash flash --help    says what there is
-[status 64]
+moonflash: more: No such file or directory
+[status 66]
 $ moonflash -d sim:f407 flash ch.bin --adress 0x08000000
 moonflash: unknown option '--adress'
   Did you mean '--address'?
@@ -64,11 +63,10 @@ moonflash: sim:f407: big.bin would go to 0x20000000, where this board has no mem
   Internal Flash is 0x08000000..0x080FFFFF; 'moonflash info' shows the others.
 [status 65]
 $ moonflash -d sim:f407 flash big.bin@0xFFFF0000
-moonflash: big.bin does not fit behind 0xFFFF0000: addresses have 32 bits
+moonflash: big.bin: does not fit behind 0xFFFF0000: data past 4 GiB
 [status 65]
 $ printf ':020000040800F2\r\n' >fw.hex; moonflash -d sim:f407 flash fw.hex
-moonflash: fw.hex is Intel HEX, not a raw binary
-  This version writes raw binaries: arm-none-eabi-objcopy -O binary makes one.
+moonflash: fw.hex:1: no end record (01) follows: the file is cut off
 [status 65]
 $ moonflash fw.hex
 moonflash: fw.hex is firmware (Intel HEX), not a recipe: moonflash flash fw.hex

@@ -15,6 +15,7 @@ Usage: moonflash [options] RECIPE [its options]
 Flashes boards over USB DFU, by recipes: Lua scripts. A recipe is the name of one
 of these, or a file (./mine.lua):
 
+  convert      Convert firmware to bin, hex, srec or dfu
   detach       Put a board that runs its program into DFU mode
   discovery    Flash ch.bin on an STM32F4 Discovery and start it
   erase        Erase sectors, or everything
@@ -48,6 +49,7 @@ Options, on either side of the recipe:
 moonflash help RECIPE     what a recipe does, and its options
 moonflash recipes --show RECIPE   its source, to copy
 $ moonflash recipes
+  convert      Convert firmware to bin, hex, srec or dfu
   detach       Put a board that runs its program into DFU mode
   discovery    Flash ch.bin on an STM32F4 Discovery and start it
   erase        Erase sectors, or everything

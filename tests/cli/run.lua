@@ -41,8 +41,8 @@ local function new_folder()
   local place = pipe:read("l")
   pipe:close()
   local command = ("ln -s \"$(realpath %s)\" PLACE/moonflash && mkdir PLACE/build && "
-    .. "cp %s/ch.bin %s/app.bin PLACE/build && cp PLACE/build/*.bin PLACE"):format(
-    quote(moonflash), quote(build), quote(build))
+    .. "cp %s/ch.bin %s/app.bin %s/ch.elf PLACE/build && cp PLACE/build/* PLACE"):format(
+    quote(moonflash), quote(build), quote(build), quote(build))
   assert(os.execute((command:gsub("PLACE", (quote(place))))))
   return place
 end

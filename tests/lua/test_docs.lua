@@ -96,6 +96,8 @@ local function there_is()
   for _, module in ipairs { "flash", "image", "memory", "optbytes", "errors" } do
     add_functions(names, module .. ".", require("moonflash." .. module))
   end
+  local image = require("moonflash.image").new { segments = { { address = 0, bytes = "x" } } }
+  add_functions(names, "image:", getmetatable(image).__index)
   local _, environment = recipe.compile { source = "", chunk = "=docs" }
   add_functions(names, "", environment)
   return names
