@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# What `make bench` prints: how long it takes to start, beside lua5.4, and tests/bench.lua.
+# What `make bench` prints: how long it takes to start, beside lua5.4, tests/bench.lua, and
+# tests/bench-images.lua.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -21,3 +22,4 @@ if command -v lua5.4 >/dev/null; then
   echo "lua5.4 -v: $(average lua5.4 -v) ms"
 fi
 build/moonflash --virtual-time tests/bench.lua
+build/moonflash tests/bench-images.lua build/moonflash

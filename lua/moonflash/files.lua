@@ -8,8 +8,8 @@ local M = {}
 
 local CHUNK = 64 * 1024
 
--- The bytes of a file, up to somewhat more than `most`; or nil and why. What is asked for at once is allocated at
--- once, so that is the size that the file should have.
+-- The bytes of a file, up to somewhat more than `most`; or nil and why. What is asked for at once
+-- is allocated at once, so that is the size that the file should have.
 local function read_all(file, size, most)
   local parts, total = {}, 0
   while total <= most do

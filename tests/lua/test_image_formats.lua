@@ -46,7 +46,9 @@ function TestHex.test_the_start_is_the_segment_of_the_entry_point()
   lu.assertEquals(fw.load(data .. hex(5, 0, "\x08\4\0\1") .. END).start, 0x08040000)
   lu.assertNil(fw.load(data .. hex(5, 0, "\x20\0\0\1") .. END).start)
   lu.assertNil(fw.load(data .. END).start)
-  lu.assertEquals(fw.load(hex(0, 0, ("x"):rep(255)) .. hex(3, 0, "\0\2\0\5") .. END).start, 0)
+  local segment = hex(2, 0, "\x10\0") .. hex(0, 0, "program")
+  lu.assertEquals(fw.load(segment .. hex(3, 0, "\x10\0\0\5") .. END).start, 0x10000)
+  lu.assertNil(fw.load(segment .. hex(3, 0, "\x10\0\0\7") .. END).start)
 end
 
 function TestHex.test_how_lines_may_look()

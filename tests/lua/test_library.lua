@@ -156,6 +156,8 @@ function TestFiles.test_too_large()
   local name = os.tmpname()
   files.write(name, ("x"):rep(11))
   lu.assertEquals(select(2, pcall(files.read, name, 10)).code, "image")
+  lu.assertEquals(#files.read(name, 11), 11)
+  lu.assertEquals(select(2, pcall(files.read, "/dev/zero", 1000000)).code, "image")
   os.remove(name)
 end
 
