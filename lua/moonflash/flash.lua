@@ -3,6 +3,7 @@
 local dfu = require "dfu"
 local errors = require "moonflash.errors"
 local files = require "moonflash.files"
+local images = require "moonflash.image"
 local memory = require "moonflash.memory"
 local plans = require "moonflash.flash.plan"
 local progress = require "moonflash.progress"
@@ -256,6 +257,7 @@ function M.write(board, image, options)
     error("flash.write(board, image, options): an image, from image.load", 2)
   end
   local fields = dfu.fields(board)
+  images.check_ids(image, board, option(options, "force"))
   if not fields.dfuse then
     return write_plain(board, image)
   end

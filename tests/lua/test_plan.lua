@@ -259,6 +259,15 @@ function TestPlan:test_a_board_that_cannot_be_read()
   dfu.fields(self.board).info.functional.attributes.can_upload = true
 end
 
+function TestPlan:test_an_image_for_another_board()
+  local image = image_of { 0, "x" }
+  image.ids = { vid = 0x1234, pid = 0xDF11 }
+  support.assert_raises("image", flash.write, self.board, image)
+  self:flash_is(0, OLD)
+  flash.write(self.board, image, { force = true })
+  self:flash_is(0, "x\255")
+end
+
 function TestPlan:test_an_alternate_setting_of_its_own()
   local image = image_of { 0, "x" }
   image.segments[1].alt = 0
