@@ -25,13 +25,14 @@ static int sys_is_terminal(lua_State *L)
     return 1;
 }
 
-/*** sys.columns() --> the width of the terminal behind stderr, or 80 */
+/*** sys.columns() --> the width and height of the terminal behind stderr, or 80, 24 */
 static int sys_columns(lua_State *L)
 {
     struct winsize size;
     bool known = ioctl(2, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
     lua_pushinteger(L, known ? size.ws_col : 80);
-    return 1;
+    lua_pushinteger(L, known && size.ws_row > 0 ? size.ws_row : 24);
+    return 2;
 }
 
 /*** sys.stat(path) --> { type="file"|"directory"|"other", size= }, or nil and why */

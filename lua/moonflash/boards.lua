@@ -8,6 +8,8 @@ local journal = require "moonflash.journal"
 local misuse = require "moonflash.misuse"
 local parts = require "moonflash.parts"
 local selectors = require "moonflash.selector"
+local slots = require "moonflash.slots"
+local steps = require "moonflash.steps"
 local suggest = require "moonflash.suggest"
 local task = require "task"
 
@@ -152,7 +154,7 @@ return function(link)
       path = found[1].path
     end
     local fields = fresh()
-    fields.wanted_alt = wanted.alt
+    fields.wanted_alt, fields.slot = wanted.alt, slots.name_of(path)
     return link.new(path, fields)
   end
 
@@ -282,15 +284,31 @@ return function(link)
     end
   end)
 
+  ---Begins a step of the recipe's work, and ends the one before.
+  ---@param name string
+  ---@param seconds? number that it may take
+  link.extend("step", function(board, name, seconds)
+    steps.step(board, link.fields(board), name, seconds)
+  end)
+
+  ---Keeps a measurement. Raises `fail` where it is outside its limits.
+  ---@param name string
+  ---@param value string|number|boolean
+  ---@param limits? table min=, max=, unit=
+  link.extend("note", function(board, name, value, limits)
+    steps.note(board, link.fields(board), name, value, limits)
+  end)
+
   -- ---- what C asks for ----
 
-  local names = { "path", "is_open", "timeout", "transfer_size", "alt", "retries", "opened",
-    "quirks", "vid", "pid", "serial", "product", "manufacturer", "version", "mode", "alts", "found",
-    "open", "close", "detach", "wait_app", "select", "get_status", "get_state", "clear_status",
-    "abort", "commands", "set_address", "erase_page", "mass_erase", "download_block",
-    "upload_block", "read", "write", "read_unprotect", "leave", "control", "reset" }
-  local may_be_nil = { vid = 1, pid = 1, serial = 1, product = 1, manufacturer = 1, version = 1,
-    mode = 1, alts = 1, found = 1 }
+  local names = { "path", "slot", "is_open", "timeout", "transfer_size", "alt", "retries",
+    "opened", "quirks", "vid", "pid", "serial", "product", "manufacturer", "version", "mode",
+    "alts", "found", "open", "close", "detach", "wait_app", "step", "note", "select",
+    "get_status", "get_state", "clear_status", "abort", "commands", "set_address", "erase_page",
+    "mass_erase", "download_block", "upload_block", "read", "write", "read_unprotect", "leave",
+    "control", "reset" }
+  local may_be_nil = { slot = 1, vid = 1, pid = 1, serial = 1, product = 1, manufacturer = 1,
+    version = 1, mode = 1, alts = 1, found = 1 }
 
   -- board.quirks: what is set in it takes effect at once.
   local function quirks_of(board)
@@ -324,7 +342,8 @@ return function(link)
 
   fresh = function()
     local fields = { alts = {}, journal = journal.new(),
-      stats = { sectors_erased = 0, bytes_written = 0, bytes_skipped = 0, bytes_verified = 0 } }
+      stats = { sectors_erased = 0, bytes_written = 0, bytes_skipped = 0, bytes_verified = 0,
+                steps = {}, notes = {} } }
 
     function fields.explain(board, facts)
       return explain.explain(board, fields, facts)

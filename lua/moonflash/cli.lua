@@ -14,6 +14,7 @@ end
 
 local SHORT = { ["-d"] = "--device", ["-q"] = "--quiet", ["-h"] = "--help" }
 local TAKES_VALUE = { ["--device"] = true, ["--wait"] = true, ["--layout"] = true,
+                       ["--slots"] = true,
                        ["-e"] = true }
 
 -- Moonflash's short options stand on either side of a recipe, and argparse should see one name.
@@ -100,6 +101,7 @@ local function apply(values)
   local dfu = require "dfu"
   dfu.defaults.selectors = devices
   dfu.defaults.dry = values.dry_run or false
+  if values.slots then library("slots").use(values.slots) end
   dfu.defaults.layout = values.layout and parse_layout(values.layout)
   dfu.defaults.would = function(board, what, address, length)
     local text = library("text")
@@ -117,7 +119,8 @@ local function apply(values)
         message = ("--virtual-time is for simulated boards, and '%s' is none"):format(selector) }
     end
   end
-  return { selectors = devices, every_board = values.every_board, wait = values.wait }
+  return { selectors = devices, every_board = values.every_board,
+           every_slot = values.every_slot, wait = values.wait }
 end
 
 -- ---- help ----
@@ -134,6 +137,8 @@ Options, on either side of the recipe:
   -d, --device SELECTOR   the board: 1-4.2, 0483:df11, serial=..., or sim:f407,
                           which is simulated (may be repeated; $MOONFLASH_DEVICE)
   --every-board           all boards that match
+  --every-slot            the boards in all slots (docs/fixtures.md)
+  --slots FILE            names for the places of boards, else your slots.lua
   --wait SECONDS          wait so long for a board
   --layout LAYOUT         the memory of a board that does not tell it
   --dry-run               say what would change the board, and do nothing

@@ -90,4 +90,19 @@ function M.write(name, bytes)
   end
 end
 
+---An environment variable; one that is empty counts as not set.
+---@param name string
+---@param otherwise string
+---@return string
+function M.setting(name, otherwise)
+  local value = os.getenv(name)
+  return value and value ~= "" and value or otherwise
+end
+
+---Where a user's own recipes and slots are.
+---@return string
+function M.config_folder()
+  return M.setting("XDG_CONFIG_HOME", (os.getenv("HOME") or "") .. "/.config") .. "/moonflash"
+end
+
 return M

@@ -4,6 +4,7 @@ local dfu = require "dfu"
 local errors = require "moonflash.errors"
 local optbytes = require "moonflash.optbytes"
 local parts = require "moonflash.parts"
+local slots = require "moonflash.slots"
 local text = require "moonflash.text"
 
 local M = {}
@@ -142,6 +143,37 @@ function M.details(board)
     }
     return table.concat(lines, "\n")
   end)
+end
+
+-- ---- slots ----
+
+local function slots_text(data)
+  local rows = { { "SLOT", "PATH", "BOARD" } }
+  for _, row in ipairs(data) do
+    rows[#rows + 1] = { row.slot or "-", row.path, row.mode == nil and "nothing in it"
+      or (row.product or "no name") .. (row.mode == "runtime" and " (running)" or "") }
+  end
+  return columns(rows)
+end
+
+---What is in the slots, and which boards are in none.
+---@return table[] { { slot=?, path=, mode=?, product=?, serial=? }, ... }
+function M.slots()
+  local all, data, here = slots.load(), {}, {}
+  for _, info in ipairs(dfu.list()) do here[info.path] = info end
+  local function add(slot, path)
+    local info = here[path] or {}
+    data[#data + 1] = { slot = slot, path = path, mode = info.mode, product = info.product,
+                        serial = info.serial }
+  end
+  for _, name in ipairs(all.names) do add(name, all.by_name[name]) end
+  for _, info in ipairs(dfu.list()) do
+    if not all.by_path[info.path] then add(nil, info.path) end
+  end
+  if #data == 0 then
+    return shown(data, function() return "There are no slots yet, and no boards." end)
+  end
+  return shown(data, slots_text)
 end
 
 return M

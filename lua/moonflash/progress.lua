@@ -2,6 +2,8 @@
 -- What a run shows while it goes on: bars on a terminal, a line at the end elsewhere, JSON for
 -- programs. The library tells of phases and events; this decides what is seen.
 local json = require "dkjson"
+local rows = require "moonflash.rows"
+local slots = require "moonflash.slots"
 local suggest = require "moonflash.suggest"
 local sys = require "sys"
 local task = require "task"
@@ -13,7 +15,7 @@ local BAR = 28          -- cells
 local REDRAW = 0.04     -- seconds between two pictures of a bar
 local FULL, EMPTY = "█", "░"
 
--- mode: "bars", "lines", "json" or "quiet"
+-- mode: "bars", "rows", "lines", "json" or "quiet"
 local state = { mode = "lines", several = false, bar = nil }
 
 local function stderr(s)
@@ -51,14 +53,23 @@ function M.mute(muted)
   end
 end
 
----Several boards at once: no bars, and each line says whose it is.
-function M.set_several()
+---Several boards at once: a row each instead of a bar, and each line says whose it is.
+---@param boards table[]
+function M.set_several(boards)
   state.several = true
-  if state.mode == "bars" then state.mode = "lines" end
+  if state.mode == "bars" then
+    state.mode = "rows"
+    rows.begin(boards)
+  end
 end
 
-local function board_now()
-  return task.tag()
+---A board as a person calls it: its slot, or its path.
+---@param board table
+---@return string
+function M.who(board) return board.slot or board.path end
+
+local function of_several(board)
+  return state.several and board and M.who(board) .. ": " or ""
 end
 
 local function clear_bar()
@@ -88,9 +99,10 @@ end
 ---@param line string
 function M.print(line)
   if state.mode == "quiet" or state.mode == "mute" then return end
+  line = of_several(task.tag()) .. line
+  if state.mode == "rows" then return rows.print(line) end
   clear_bar()
-  local board = state.several and board_now()
-  stderr((board and board.path .. ": " or "") .. line .. "\n")
+  stderr(line .. "\n")
   if state.bar and state.mode == "bars" then draw(state.bar) end
 end
 
@@ -128,8 +140,30 @@ end
 ---@param event table
 function M.event(event)
   if state.mode ~= "json" then return end
+  if event.path then event.slot = slots.name_of(event.path) end
   io.stdout:write(json.encode(event, { keyorder = key_order(event), exception = as_text }), "\n")
   io.stdout:flush()
+end
+
+---A step of the recipe begins.
+---@param board table
+---@param name string
+function M.step(board, name)
+  if state.mode == "rows" then
+    rows.update(board, name)
+  elseif state.mode == "bars" or state.several then
+    M.print("step " .. name)
+  end
+end
+
+---A measurement was taken.
+---@param board table
+---@param note table
+---@param value string for people
+function M.note_taken(board, note, value)
+  M.event { event = "note", path = board.path, name = note.name, value = note.value,
+            unit = note.unit, min = note.min, max = note.max, ok = note.ok }
+  if state.mode ~= "json" then M.print(("%s: %s"):format(note.name, value)) end
 end
 
 ---Begins a phase.
@@ -144,26 +178,27 @@ function M.phase(board, name, total, unit)
   local function tell()
     M.event { event = "progress", path = board.path, phase = name, done = bar.done, total = total }
   end
-  if state.mode == "bars" then
-    state.bar = bar
-    draw(bar)
-  else
-    tell()
+  local function show(last)
+    if state.mode == "bars" then
+      draw(bar, last)
+    elseif state.mode == "rows" then
+      rows.update(board, name, total > 0 and math.min(bar.done / total, 1) or 1)
+    else
+      tell()
+    end
   end
+  if state.mode == "bars" then state.bar = bar end
+  show()
   local phase = {}
   function phase.advance(_, n)
     bar.done = bar.done + n
     if task.now() - bar.drawn_at < REDRAW then return end
     bar.drawn_at = task.now()
-    if state.mode == "bars" then draw(bar) else tell() end
+    show()
   end
   function phase.finish()
-    if state.mode == "bars" then
-      draw(bar, true)
-      state.bar = nil
-    else
-      tell()
-    end
+    show(true)
+    state.bar = nil
   end
   return phase
 end
@@ -221,7 +256,7 @@ end
 function M.passed(board, stats, seconds)
   leave_bar()
   local done = done_text(stats)
-  if state.mode == "json" or done == "" then return end
+  if state.mode == "json" or state.mode == "mute" or done == "" then return end
   if state.mode == "quiet" then
     if stats.unverified then stderr("not verified: " .. stats.unverified .. "\n") end
     return
@@ -232,23 +267,54 @@ function M.passed(board, stats, seconds)
     remarks[#remarks + 1] = text.count(board.retries, "request") .. " sent again"
   end
   if #remarks > 0 then done = ("%s (%s)"):format(done, table.concat(remarks, ", ")) end
-  if state.mode == "bars" then
+  if state.mode == "rows" then
+    rows.result(board, "PASS", text.seconds(seconds) .. "  " .. done)
+  elseif state.mode == "bars" then
     stderr(("%-68s %8s\n"):format(last_sentence(stats), text.seconds(seconds)))
     if stats.sectors_same or saved_text(stats) then stderr(done .. ".\n") end
     if board.retries > 0 then
       stderr(text.count(board.retries, "request") .. " had to be sent again. Is the cable good?\n")
     end
   else
-    stderr(("%s%s: %s\n"):format(state.several and board.path .. ": " or "", done,
-      text.seconds(seconds)))
+    stderr(("%s%s: %s\n"):format(of_several(board), done, text.seconds(seconds)))
   end
 end
 
 ---The last words about what failed.
 ---@param message string one line or more
-function M.failed(message)
+---@param board? table whose failure it is
+---@param outcome? string
+function M.failed(message, board, outcome)
+  if state.mode == "mute" then return end
   leave_bar()
-  stderr("moonflash: " .. message .. "\n")
+  local slot = state.several and board and board.slot
+  local line = ("moonflash: %s%s"):format(slot and slot .. ": " or "", message)
+  if state.mode ~= "rows" then
+    stderr(line .. "\n")
+    return
+  end
+  rows.print(line)
+  if board then
+    local path = board.path .. ": "
+    local said = message:sub(1, #path) == path and message:sub(#path + 1) or message
+    rows.result(board, outcome, said)
+  end
+end
+
+---The last line of a run on several boards.
+---@param results table[]
+function M.summary(results)
+  if not state.several or state.mode == "json" or state.mode == "mute" then return end
+  local failed = {}
+  for _, result in ipairs(results) do
+    if result.outcome ~= "PASS" then failed[#failed + 1] = M.who(result.board) end
+  end
+  if #failed > 0 then
+    stderr(("%d of %d boards did not pass: %s\n"):format(#failed, #results,
+      table.concat(failed, ", ")))
+  elseif state.mode ~= "quiet" then
+    stderr(("%d boards passed.\n"):format(#results))
+  end
 end
 
 ---@return boolean

@@ -2,6 +2,7 @@
 -- Recipes: where they are, the environment they run in, and what their tables may say.
 local args = require "moonflash.args"
 local errors = require "moonflash.errors"
+local files = require "moonflash.files"
 local image = require "moonflash.image"
 local progress = require "moonflash.progress"
 local suggest = require "moonflash.suggest"
@@ -11,13 +12,16 @@ local M = {}
 
 local API = 1
 local FIELDS = { "api", "summary", "description", "board", "seconds", "args", "setup", "run",
-                 "finish", "virtual", "mode", "rest" }
+                 "finish", "virtual", "mode", "rest", "start" }
 
 -- Moonflash's own options, which stand on either side of a recipe's name.
 M.globals = {
   { "--device", "the board: a path, ids, or sim:f407 (also -d; may be repeated)", type = "string" },
   { "--every-board", "all boards that match", default = false },
   { "--wait", "wait so long for a board", type = "seconds" },
+  { "--slots", "a file that names the places of boards, instead of your slots.lua",
+    type = "string" },
+  { "--every-slot", "the boards in all slots", default = false },
   { "--layout", "the memory of a board that does not tell it: @Flash/0x08000000/04*016Kg,...",
     type = "string" },
   { "--dry-run", "say what would change the board, and do nothing", default = false },
@@ -35,13 +39,9 @@ for _, item in ipairs(M.globals) do M.taken[item[1]] = true end
 -- The folders that recipes with a name may be in, in the order of looking: the user's own, then
 -- those that were installed for all.
 local function folders()
-  local function set(name, otherwise)
-    local value = os.getenv(name)
-    return value and value ~= "" and value or otherwise
-  end
-  local own = set("XDG_CONFIG_HOME", (os.getenv("HOME") or "") .. "/.config")
-  local list = { { path = own .. "/moonflash/recipes", from = "yours" } }
-  for base in set("XDG_DATA_DIRS", "/usr/local/share:/usr/share"):gmatch("[^:]+") do
+  local list = { { path = files.config_folder() .. "/recipes", from = "yours" } }
+  local data = files.setting("XDG_DATA_DIRS", "/usr/local/share:/usr/share")
+  for base in data:gmatch("[^:]+") do
     list[#list + 1] = { path = base .. "/moonflash/recipes", from = "installed" }
   end
   return list
@@ -277,6 +277,7 @@ local function check(found, t, env)
   if t.seconds ~= nil and not (type(t.seconds) == "number" and t.seconds > 0) then
     bad(found, "seconds is a number, more than 0")
   end
+  if t.start ~= nil and t.start ~= "operator" then bad(found, 'start is "operator", or nothing') end
   if t.args ~= nil and type(t.args) ~= "table" then bad(found, "args is a list") end
   local ok, checked = pcall(args.check, t.args or {}, M.taken)
   if not ok then bad(found, checked) end

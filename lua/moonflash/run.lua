@@ -2,9 +2,10 @@
 -- Runs a recipe: setup once, run once a board, each as a task of its own, finish at the end.
 local dfu = require "dfu"
 local errors = require "moonflash.errors"
+local places = require "moonflash.places"
 local progress = require "moonflash.progress"
 local recipe_library = require "moonflash.recipe"
-local selectors = require "moonflash.selector"
+local steps = require "moonflash.steps"
 local task = require "task"
 
 local M = {}
@@ -19,41 +20,6 @@ function M.shielded(f, ...)
   return ok, result, not ok and job:traceback() or nil
 end
 
--- ---- which boards ----
-
-local function both(selector, recipe)
-  local wanted = selectors.parse(selector)
-  local found = dfu.wait_for(setmetatable({ mode = recipe.table.mode }, { __index = wanted }),
-    recipe.wait)
-  if not recipe.table.board then return found, wanted end
-  local right, meant = selectors.parse(recipe.table.board), {}
-  for _, info in ipairs(found) do
-    if selectors.matches(info, right) then meant[#meant + 1] = info end
-  end
-  if #meant == 0 then
-    errors.raise { code = "usb.no-device",
-      message = ("%s is not what this recipe is for (%s)"):format(found[1].path,
-        recipe.table.board) }
-  end
-  return meant, wanted
-end
-
--- The boards that the recipe runs on, not yet open.
-local function choose(recipe, options)
-  local boards, seen = {}, {}
-  for _, selector in ipairs(options.selectors or { recipe.table.board or false }) do
-    local found, wanted = both(selector or nil, recipe)
-    if #found > 1 and not options.every_board then dfu.several(found) end
-    for _, info in ipairs(found) do
-      if not seen[info.path] then
-        seen[info.path] = true
-        boards[#boards + 1] = dfu.at { path = info.path, alt = wanted.alt }
-      end
-    end
-  end
-  return boards
-end
-
 -- ---- one board ----
 
 local function announce(board)
@@ -65,13 +31,17 @@ local function announce(board)
 end
 
 local function work(recipe, board, opt, value, result)
+  local fields = dfu.fields(board)
   task.tag(board)
   local _ <close> = board
-  board:open(recipe.wait, { mode = recipe.table.mode })
+  steps.begin(fields, recipe.table.seconds)
+  local brought = recipe.table.start == "operator" -- by the recipe itself
+  if not brought then board:open(recipe.wait, { mode = recipe.table.mode }) end
   result.opened = task.now()
-  announce(board)
+  if not brought then announce(board) end
   -- the clock stops before the board is closed, whatever ends the run
   local _ <close> = setmetatable({}, { __close = function()
+    steps.finish(board, fields)
     result.seconds = task.now() - result.opened
   end })
   return recipe.table.run(board, opt, value)
@@ -88,12 +58,7 @@ function M.on_board(recipe, board, opt, value)
   local function body()
     return work(recipe, board, opt, value, result)
   end
-  local ok, data, traceback
-  if recipe.table.seconds then
-    ok, data, traceback = M.shielded(task.deadline, recipe.table.seconds, body)
-  else
-    ok, data, traceback = M.shielded(body)
-  end
+  local ok, data, traceback = M.shielded(body)
   if ok then
     result.data = data
   else
@@ -103,6 +68,8 @@ function M.on_board(recipe, board, opt, value)
   result.stats = dfu.fields(board).stats
   result.ranges = dfu.fields(board).journal:claims()
   local err = errors.is(result.err) and result.err or nil
+  local last = result.stats.steps[#result.stats.steps]
+  if err and last then err.step = last.name end
   if err and not err.path then
     err.path, err.message = board.path, board.path .. ": " .. err.message
   end
@@ -111,6 +78,10 @@ function M.on_board(recipe, board, opt, value)
     err.ranges = result.ranges
   end
   return result
+end
+
+local function some(list)
+  return #list > 0 and list or nil
 end
 
 local function report(result)
@@ -122,7 +93,7 @@ local function report(result)
       if not progress.is_json() then io.stdout:write(tostring(result.data), "\n") end
     end
   elseif not errors.matches(result.err, "exit") then
-    progress.failed(errors.text(result.err))
+    progress.failed(errors.text(result.err), result.board, result.outcome)
   end
   local err = errors.is(result.err) and result.err or {}
   progress.event {
@@ -132,6 +103,7 @@ local function report(result)
     board_seconds = result.seconds, sectors_erased = stats.sectors_erased,
     bytes_written = stats.bytes_written, bytes_skipped = stats.bytes_skipped,
     bytes_verified = stats.bytes_verified, left = stats.left, data = result.data,
+    step = err.step, steps = some(stats.steps), notes = some(stats.notes),
     retries = result.board.retries > 0 and result.board.retries or nil,
   }
 end
@@ -162,6 +134,7 @@ local function run_boards(recipe, boards, opt, value)
     end)
   end
   for _, job in ipairs(jobs) do job:join() end
+  progress.summary(results)
   return results
 end
 
@@ -190,12 +163,12 @@ function M.recipe(recipe, opt, options)
     return 0
   end
   local found, boards
-  found, boards, traceback = M.shielded(choose, recipe, options)
+  found, boards, traceback = M.shielded(places.choose, recipe, options)
   if not found then
     close_all(value)
     return nil, boards, traceback
   end
-  if #boards > 1 then progress.set_several() end
+  if #boards > 1 then progress.set_several(boards) end
   local results = run_boards(recipe, boards, opt, value)
   local status = 0
   for _, result in ipairs(results) do

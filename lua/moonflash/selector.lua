@@ -2,6 +2,7 @@
 -- Selectors: which board is meant. "1-4.2", "0483:df11", "serial=A1,alt=1", "sim:f407", or a table.
 local errors = require "moonflash.errors"
 local misuse = require "moonflash.misuse"
+local slots = require "moonflash.slots"
 local suggest = require "moonflash.suggest"
 
 local M = {}
@@ -15,8 +16,8 @@ local SELECTOR = { path = as_it_is, vid = id, pid = id, serial = as_it_is, alt =
 local function bad_selector(selector, why)
   errors.raise {
     code = "usage", message = ("'%s' selects no board: %s"):format(tostring(selector), why),
-    hint = "A path (1-4.2), 0483:df11, serial=..., alt=..., mode=runtime, joined by commas; "
-      .. "or sim:f407.",
+    hint = "A path (1-4.2), a slot's name, 0483:df11, serial=..., alt=..., mode=runtime, joined "
+      .. "by commas; or sim:f407.",
   }
 end
 
@@ -34,7 +35,9 @@ local function parse_item(wanted, item, selector)
     wanted[key] = SELECTOR[key](value)
       or bad_selector(selector, ("%s is four hexadecimal digits"):format(key))
   else
-    bad_selector(selector, ("'%s' is neither a path nor ids nor NAME=VALUE"):format(item))
+    local path, guess = slots.place(item)
+    wanted.path = path or bad_selector(selector,
+      ("'%s' is neither a path nor a slot%s nor ids nor NAME=VALUE"):format(item, guess))
   end
 end
 

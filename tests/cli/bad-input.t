@@ -108,12 +108,12 @@ moonflash: sim:f407,fault=explode@3: fault is one of unplug, stall, error, corru
   docs/api.md, 'Simulated boards', has what can be said.
 [status 64]
 $ moonflash -d nonsense list
-moonflash: 'nonsense' selects no board: 'nonsense' is neither a path nor ids nor NAME=VALUE
-  A path (1-4.2), 0483:df11, serial=..., alt=..., mode=runtime, joined by commas; or sim:f407.
+moonflash: 'nonsense' selects no board: 'nonsense' is neither a path nor a slot nor ids nor NAME=VALUE
+  A path (1-4.2), a slot's name, 0483:df11, serial=..., alt=..., mode=runtime, joined by commas; or sim:f407.
 [status 64]
 $ moonflash -d serail=5 list
 moonflash: 'serail=5' selects no board: there is no 'serail=' (did you mean 'serial'?)
-  A path (1-4.2), 0483:df11, serial=..., alt=..., mode=runtime, joined by commas; or sim:f407.
+  A path (1-4.2), a slot's name, 0483:df11, serial=..., alt=..., mode=runtime, joined by commas; or sim:f407.
 [status 64]
 $ moonflash -d 0483:df11 list --every-bord
 moonflash: unknown option '--every-bord'

@@ -40,11 +40,13 @@ moonflash: 2 boards match; choose one, or all of them:
 $ moonflash --virtual-time -d sim:f407 -d sim:f407#2 flash ch.bin
 sim:f407: wrote 57.5 KB, verified: 1.3 s
 sim:f407#2: wrote 57.5 KB, verified: 1.3 s
+2 boards passed.
 $ moonflash --virtual-time -d sim:f407,fault=unplug@50 -d sim:f407#2 flash ch.bin --full
 moonflash: sim:f407,fault=unplug@50: the board went away while writing 0x08005000
   0x08000000..0x08004FFF is written but not verified; 0x08005000..0x080057FF is in doubt; 0x08005800..0x0800FFFF is erased; the rest is untouched.
   Plug it in again (BOOT0 high) and run the same command.
 sim:f407#2: erased 4 sectors, wrote 57.5 KB, verified: 2.8 s
+1 of 2 boards did not pass: sim:f407,fault=unplug@50
 [status 74]
 $ moonflash --virtual-time --json -d sim:f407,usb=ideal flash ch.bin | tail -n 1
 {"event":"result","path":"sim:f407,usb=ideal","outcome":"PASS","board_seconds":1.0942966666667,"bytes_skipped":0,"bytes_verified":58836,"bytes_written":58836,"sectors_erased":0,"verified":true}

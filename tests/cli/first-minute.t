@@ -28,6 +28,7 @@ of these, or a file (./mine.lua):
   recipes      List the recipes, or show one to copy
   rehearse     Run a recipe on simulated boards, with every fault at every request
   sim          Offer simulated boards to this computer as USB devices (USB/IP)
+  slots        Show the slots of a fixture, and what is in them
   udev         Print the udev rule that lets you open boards
   unprotect    Remove the read protection; ERASES THE WHOLE CHIP
   verify       Compare firmware with what stands on a board
@@ -37,6 +38,8 @@ Options, on either side of the recipe:
   -d, --device SELECTOR   the board: 1-4.2, 0483:df11, serial=..., or sim:f407,
                           which is simulated (may be repeated; $MOONFLASH_DEVICE)
   --every-board           all boards that match
+  --every-slot            the boards in all slots (docs/fixtures.md)
+  --slots FILE            names for the places of boards, else your slots.lua
   --wait SECONDS          wait so long for a board
   --layout LAYOUT         the memory of a board that does not tell it
   --dry-run               say what would change the board, and do nothing
@@ -62,6 +65,7 @@ $ moonflash recipes
   recipes      List the recipes, or show one to copy
   rehearse     Run a recipe on simulated boards, with every fault at every request
   sim          Offer simulated boards to this computer as USB devices (USB/IP)
+  slots        Show the slots of a fixture, and what is in them
   udev         Print the udev rule that lets you open boards
   unprotect    Remove the read protection; ERASES THE WHOLE CHIP
   verify       Compare firmware with what stands on a board
@@ -89,8 +93,9 @@ return {
 }
 $ moonflash help leave
 Usage: moonflash leave [--address <address>] [--device <string>]
-       [--every-board] [--wait <seconds>] [--layout <string>]
-       [--dry-run] [--json] [--quiet] [--virtual-time] [--help]
+       [--every-board] [--wait <seconds>] [--slots <string>]
+       [--every-slot] [--layout <string>] [--dry-run] [--json]
+       [--quiet] [--virtual-time] [--help]
 
 Leave DFU mode and start the program
 
@@ -101,6 +106,8 @@ Options of moonflash:
    --device <string>     the board: a path, ids, or sim:f407 (also -d; may be repeated)
    --every-board         all boards that match
    --wait <seconds>      wait so long for a board
+   --slots <string>      a file that names the places of boards, instead of your slots.lua
+   --every-slot          the boards in all slots
    --layout <string>     the memory of a board that does not tell it: @Flash/0x08000000/04*016Kg,...
    --dry-run             say what would change the board, and do nothing
    --json                JSON on standard output, one object a line
@@ -109,8 +116,9 @@ Options of moonflash:
    --help                say what there is (also -h)
 $ moonflash leave --help
 Usage: moonflash leave [--address <address>] [--device <string>]
-       [--every-board] [--wait <seconds>] [--layout <string>]
-       [--dry-run] [--json] [--quiet] [--virtual-time] [--help]
+       [--every-board] [--wait <seconds>] [--slots <string>]
+       [--every-slot] [--layout <string>] [--dry-run] [--json]
+       [--quiet] [--virtual-time] [--help]
 
 Leave DFU mode and start the program
 
@@ -121,6 +129,8 @@ Options of moonflash:
    --device <string>     the board: a path, ids, or sim:f407 (also -d; may be repeated)
    --every-board         all boards that match
    --wait <seconds>      wait so long for a board
+   --slots <string>      a file that names the places of boards, instead of your slots.lua
+   --every-slot          the boards in all slots
    --layout <string>     the memory of a board that does not tell it: @Flash/0x08000000/04*016Kg,...
    --dry-run             say what would change the board, and do nothing
    --json                JSON on standard output, one object a line

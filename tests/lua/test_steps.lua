@@ -1,0 +1,242 @@
+-- SPDX-License-Identifier: MIT
+-- Slots, steps and notes; recipes on several boards at once.
+local lu = require "luaunit"
+local dfu = require "dfu"
+local errors = require "moonflash.errors"
+local files = require "moonflash.files"
+local places = require "moonflash.places"
+local progress = require "moonflash.progress"
+local run = require "moonflash.run"
+local selectors = require "moonflash.selector"
+local sim = require "sim"
+local slots = require "moonflash.slots"
+local support = require "support"
+local task = require "task"
+
+local TestSlots, TestSteps = {}, {}
+
+local function slots_file(text)
+  local name = os.tmpname()
+  os.remove(name)
+  files.write(name, text)
+  slots.use(name)
+  return support.close_with(function()
+    os.remove(name)
+    slots.use(nil)
+  end)
+end
+
+-- ---- slots ----
+
+function TestSlots.test_names_for_places()
+  local _ <close> = slots_file 'return { left = "1-4.1", ["right-2"] = "sim:f407#2" }'
+  lu.assertEquals(slots.load().names, { "left", "right-2" })
+  lu.assertEquals(selectors.parse("left").path, "1-4.1")
+  lu.assertEquals(selectors.parse("left,alt=1"), { path = "1-4.1", alt = "1" })
+  lu.assertEquals(selectors.parse("right-2").path, "sim:f407#2")
+  lu.assertEquals(dfu.at("left").slot, "left")
+  lu.assertNil(dfu.at("1-9").slot)
+  local err = support.assert_raises("usage", selectors.parse, "lfet")
+  lu.assertStrContains(err.message, "nor a slot (did you mean 'left'?) nor")
+end
+
+function TestSlots.test_files_that_make_no_sense()
+  for text, why in pairs {
+    ["return"] = "returns no table", ["{"] = "unexpected symbol", ["return 1 + nil"] = "arithmetic",
+    ["return { ['a b'] = '1-4' }"] = "no name for a slot",
+    ["return { '1-4' }"] = "no name for a slot",
+    ["return { ['1-4'] = '1-4' }"] = "no name for a slot",
+    ["return { a = 4 }"] = "is no place", ["return { a = '/dev/x' }"] = "is no place",
+    ["return { a = '1-4', b = '1-4' }"] = "are one place",
+    ["return os.exit()"] = "global 'os'",
+  } do
+    local _ <close> = slots_file(text)
+    local err = support.assert_raises("usage", slots.load)
+    lu.assertStrContains(err.message, why)
+  end
+  slots.use("/no/such/file")
+  support.assert_raises("file", slots.load)
+  slots.use(nil)
+end
+
+-- ---- steps and notes ----
+
+function TestSteps:setUp()
+  progress.mute(true)
+  self.sims = {}
+end
+
+function TestSteps:tearDown()
+  for _, s in ipairs(self.sims) do s:close() end
+  progress.mute(false)
+  dfu.defaults.selectors = nil
+end
+
+function TestSteps:boards(count)
+  local paths = {}
+  for i = 1, count do
+    self.sims[i] = sim.new("f407#" .. i .. ",usb=none")
+    paths[i] = self.sims[i].path
+  end
+  return paths
+end
+
+local function recipe_of(fields)
+  return { name = "it", table = fields }
+end
+
+-- The results of a recipe on boards.
+local function results_of(fields, paths)
+  local results
+  fields.finish = function(_, all) results = all end
+  local status = run.recipe(recipe_of(fields), {}, { selectors = paths })
+  return results, status
+end
+
+function TestSteps:test_steps_and_notes_are_kept()
+  local results = results_of({ run = function(board)
+    board:step("erase")
+    task.sleep(2)
+    board:step("measure", 5)
+    task.sleep(1)
+    board:note("Vdd", 3.31, { min = 3, max = 3.6, unit = "V" })
+    board:note("label", "A7")
+  end }, self:boards(1))
+  local stats = results[1].stats
+  lu.assertEquals(results[1].outcome, "PASS")
+  lu.assertEquals({ stats.steps[1].name, stats.steps[2].name }, { "erase", "measure" })
+  lu.assertAlmostEquals(stats.steps[1].seconds, 2, 0.01)
+  lu.assertAlmostEquals(stats.steps[2].seconds, 1, 0.01)
+  lu.assertEquals(stats.notes[1], { name = "Vdd", value = 3.31, unit = "V", min = 3, max = 3.6,
+                                    step = "measure", ok = true })
+  lu.assertEquals(stats.notes[2].value, "A7")
+end
+
+function TestSteps:test_outside_its_limits_the_board_has_failed()
+  for i, case in ipairs {
+    { 2.9, { min = 3, unit = "V" }, "2.9 V, and should be at least 3 V" },
+    { 3.7, { max = 3.6 }, "3.7, and should be at most 3.6" },
+    { 7, { min = 1, max = 5, unit = "mA" }, "from 1 mA to 5 mA" },
+    { 0 / 0, { min = 1 }, "at least 1" },
+  } do
+    local results, status = results_of({ run = function(board)
+      board:step("measure")
+      board:note("it", case[1], case[2])
+    end }, i == 1 and self:boards(1) or { self.sims[1].path })
+    local err = results[1].err
+    lu.assertEquals({ results[1].outcome, err.code, err.step, status },
+      { "FAIL", "fail", "measure", 1 })
+    lu.assertStrContains(err.message, case[3])
+    lu.assertFalse(results[1].stats.notes[1].ok)
+  end
+end
+
+function TestSteps:test_the_deadline_of_a_step()
+  local closed = false
+  local results, status = results_of({ run = function(board)
+    board:step("first", 1)
+    task.sleep(0.9)
+    board:step("second", 2)
+    local _ <close> = support.close_with(function() closed = true end)
+    task.sleep(100)
+  end }, self:boards(1))
+  lu.assertEquals({ results[1].outcome, status }, { "TIMEOUT", 82 })
+  lu.assertStrContains(results[1].err.message, "step 'second' not done within 2 s")
+  lu.assertAlmostEquals(results[1].seconds, 2.9, 0.05)
+  lu.assertTrue(closed)
+end
+
+function TestSteps:test_a_step_without_one_and_the_whole()
+  local results = results_of({ seconds = 3, run = function(board)
+    board:step("first", 100)
+    task.sleep(1)
+    board:step("second")
+    task.sleep(100)
+  end }, self:boards(1))
+  lu.assertEquals(results[1].outcome, "TIMEOUT")
+  lu.assertStrContains(results[1].err.message, "not done within 3 s")
+  lu.assertAlmostEquals(results[1].seconds, 3, 0.05)
+end
+
+function TestSteps:test_misuse()
+  local path = self:boards(1)[1]
+  local board <close> = dfu.open(path)
+  for _, call in ipairs {
+    function() board:step() end, function() board:step("") end,
+    function() board:step("x", 0) end, function() board:step("x", "1") end,
+    function() board:note() end, function() board:note("x", "text", { min = 1 }) end,
+    function() board:note("x", 1, { mni = 1 }) end, function() board:note("x", 1, { unit = 1 }) end,
+    function() board:note("x", 1, 2) end,
+  } do
+    lu.assertFalse((pcall(call)))
+  end
+  board:step("fine") -- outside of a run, too
+  board:note("fine", true)
+end
+
+-- Sixteen boards: some pass, one fails, one hangs, one is pulled out and put back.
+function TestSteps:test_one_board_does_not_disturb_the_others()
+  local paths = self:boards(16)
+  self.sims[3]:fault("unplug", 40)
+  self.sims[5]:fault("hang", 50)
+  local image = { name = "it", size = 20000, start = 0x08000000,
+                  segments = { { address = 0x08000000, bytes = ("x"):rep(20000) } } }
+  local flash = require "moonflash.flash"
+  local passed = 0
+  local results, status = results_of({ seconds = 60, run = function(board)
+    board:step("flash", 30)
+    flash.write(board, image)
+    if board.path == self.sims[7].path then errors.fail("no light") end
+    passed = passed + 1
+  end }, paths)
+  local outcomes = {}
+  for i, result in ipairs(results) do outcomes[i] = result.outcome end
+  lu.assertEquals(passed, 13)
+  lu.assertEquals({ outcomes[3], outcomes[5], outcomes[7] }, { "FAIL", "TIMEOUT", "FAIL" })
+  lu.assertEquals(status, 74) -- the first that failed
+  for i, result in ipairs(results) do
+    if i ~= 3 and i ~= 5 and i ~= 7 then
+      lu.assertEquals(result.outcome, "PASS", result.path)
+      lu.assertTrue(self.sims[i]:peek(0x08000000, 20000) == image.segments[1].bytes)
+    end
+  end
+  self.sims[3]:plug()
+  local again = results_of({ run = function(board) flash.write(board, image) end }, { paths[3] })
+  lu.assertEquals(again[1].outcome, "PASS")
+end
+
+-- ---- places ----
+
+function TestSteps:test_every_slot_that_has_a_board()
+  local paths = self:boards(2)
+  local _ <close> = slots_file(('return { left = "%s", middle = "1-99.1", right = "%s" }'):format(
+    paths[1], paths[2]))
+  local boards = places.choose(recipe_of { run = print }, { every_slot = true })
+  lu.assertEquals({ boards[1].slot, boards[2].slot, #boards }, { "left", "right", 2 })
+  slots.use(nil)
+  local none <close> = slots_file 'return { middle = "1-99.1" }'
+  lu.assertNotNil(none)
+  support.assert_raises("usb.no-device", places.choose, recipe_of { run = print },
+    { every_slot = true })
+end
+
+function TestSteps.test_no_slots()
+  local err = support.assert_raises("usage", places.choose, recipe_of { run = print },
+    { every_slot = true })
+  lu.assertStrContains(err.message, "there are no slots")
+end
+
+function TestSteps:test_a_recipe_that_brings_the_board()
+  local path = self:boards(1)[1]
+  self.sims[1]:unplug()
+  local results = results_of({ start = "operator", run = function(board)
+    lu.assertFalse(board.is_open)
+    self.sims[1]:plug() -- a relay
+    board:open(5)
+    return board:get_state()
+  end }, { path })
+  lu.assertEquals({ results[1].outcome, results[1].data }, { "PASS", "dfuERROR" })
+  support.assert_raises("usage", places.choose, recipe_of { run = print, start = "operator" }, {})
+end
+
+return { TestSlots = TestSlots, TestSteps = TestSteps }
