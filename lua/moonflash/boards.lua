@@ -349,10 +349,12 @@ return function(link)
       return explain.explain(board, fields, facts)
     end
 
-    function fields.mark(_, what, first, last)
+    function fields.mark(board, what, first, last)
       local stats = fields.stats
       if what == "left" then
         stats.left = fields.dfuse and first or true
+        require("moonflash.progress").event { event = "left", path = board.path,
+                                              address = fields.dfuse and first or nil }
         return
       end
       fields.journal:mark(what, first, last)

@@ -69,7 +69,8 @@ local function rescue(plan)
   return setmetatable({}, { __close = save })
 end
 
--- Takes the time of each sector, and tells of it when the next one's turn has come.
+-- Takes the time of each sector, and tells of it when the next one's turn has come, or at the end:
+-- it is called with an address and seconds, and closed, also where it all goes wrong.
 local function stopwatch(board, plan, name)
   local by_address, current, seconds = {}, nil, 0
   for _, sector in ipairs(plan.sectors) do by_address[sector.address] = sector end
@@ -82,7 +83,7 @@ local function stopwatch(board, plan, name)
     end
     current, seconds = nil, 0
   end
-  local function add(address, spent)
+  local function add(_, address, spent)
     local sector = by_address[verify.sector_at(board, address)]
     if sector ~= current then
       flush()
@@ -90,7 +91,7 @@ local function stopwatch(board, plan, name)
     end
     seconds = seconds + spent
   end
-  return add, flush
+  return setmetatable({}, { __call = add, __close = flush })
 end
 
 local function erase_sectors(board, sectors, told)
@@ -104,9 +105,12 @@ local function erase_sectors(board, sectors, told)
   phase:finish()
 end
 
-local function erase_all(board)
+local function erase_all(board, plan)
   local phase = progress.phase(board, "erase", 1, "whole chip")
+  local began = task.now()
   board:mass_erase()
+  plan.seconds_mass = task.now() - began
+  progress.event { event = "mass_erase", path = board.path, seconds = plan.seconds_mass }
   phase:advance(1)
   phase:finish()
 end
@@ -156,23 +160,19 @@ end
 
 local function carry_out(board, plan)
   if plan.mass then
-    erase_all(board)
+    erase_all(board, plan)
   else
     local list = to_erase(plan)
-    local told, flush = stopwatch(board, plan, "erase")
+    local told <close> = stopwatch(board, plan, "erase")
     if #list > 0 then erase_sectors(board, list, told) end
-    flush()
   end
-  local told, flush = stopwatch(board, plan, "write")
+  local told <close> = stopwatch(board, plan, "write")
   write_runs(board, plan.runs, told)
-  flush()
 end
 
 local function check(board, plan, written)
-  local told, flush = stopwatch(board, plan, "verify")
-  local result = verify.compare(board, written, told)
-  flush()
-  return result
+  local told <close> = stopwatch(board, plan, "verify")
+  return (verify.compare(board, written, told))
 end
 
 local function check_and_mend(board, plan, retries)
@@ -215,9 +215,9 @@ local function tell(board, plan)
     sectors[i] = { address = sector.address, size = sector.size, state = sector.state,
                    erase = sector.erase }
   end
-  progress.event { event = "plan", path = board.path, sectors_erase = #to_erase(plan),
-    bytes_write = plan.bytes_write, mass_erase = plan.mass, seconds = plan.seconds,
-    sectors = sectors }
+  progress.event { event = "plan", path = board.path, image = plan.image.name, bytes = plan.bytes,
+    sectors_erase = #to_erase(plan), bytes_write = plan.bytes_write, mass_erase = plan.mass,
+    seconds = plan.seconds, seconds_full = plan.seconds_full, sectors = sectors }
 end
 
 -- Plain DFU has one memory, from 0, and starts what it got.
@@ -257,6 +257,7 @@ function M.write(board, image, options)
     error("flash.write(board, image, options): an image, from image.load", 2)
   end
   local fields = dfu.fields(board)
+  fields.image = image
   images.check_ids(image, board, option(options, "force"))
   if not fields.dfuse then
     return write_plain(board, image)
@@ -277,6 +278,7 @@ end
 ---@param image table
 function M.verify(board, image)
   local segments = image.segments
+  dfu.fields(board).image = image
   if not dfu.fields(board).dfuse then -- its one memory starts at 0, wherever the image was for
     segments = { { address = 0, bytes = segments[1].bytes } }
   end

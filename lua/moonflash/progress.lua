@@ -215,8 +215,9 @@ local function done_text(stats)
     parts[#parts + 1] = "erased " .. text.count(stats.sectors_erased, "sector")
   end
   if stats.bytes_written > 0 then parts[#parts + 1] = "wrote " .. text.size(stats.bytes_written) end
-  if stats.sectors_same then
-    parts[#parts + 1] = text.count(stats.sectors_same, "sector") .. " the same"
+  if stats.bytes_skipped > 0 then -- the rest of these is as erasing leaves it
+    parts[#parts + 1] = "skipped " .. text.size(stats.bytes_skipped) .. (stats.sectors_same
+      and (" (%s the same)"):format(text.count(stats.sectors_same, "sector")) or "")
   end
   if stats.verified then parts[#parts + 1] = "verified" end
   if stats.unverified then parts[#parts + 1] = "NOT VERIFIED (" .. stats.unverified .. ")" end
@@ -271,7 +272,7 @@ function M.passed(board, stats, seconds)
     rows.result(board, "PASS", text.seconds(seconds) .. "  " .. done)
   elseif state.mode == "bars" then
     stderr(("%-68s %8s\n"):format(last_sentence(stats), text.seconds(seconds)))
-    if stats.sectors_same or saved_text(stats) then stderr(done .. ".\n") end
+    if stats.bytes_skipped > 0 or saved_text(stats) then stderr(done .. ".\n") end
     if board.retries > 0 then
       stderr(text.count(board.retries, "request") .. " had to be sent again. Is the cable good?\n")
     end

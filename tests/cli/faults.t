@@ -61,7 +61,7 @@ moonflash: sim:f407,flash=board.img: config.bin starts at 0x0800E000, inside a s
   --keep writes them back, --lose lets them go.
 [status 65]
 $ moonflash --virtual-time -d sim:f407,flash=board.img flash config.bin@0x0800E000 --keep
-erased 1 sector, wrote 10 KB, verified: 0.7 s
+erased 1 sector, wrote 10 KB, skipped 6 KB, verified: 0.7 s
 $ cmp -n 57344 ch.bin board.img && echo kept
 kept
 $ moonflash --virtual-time -d sim:f407,flash=board.img verify ch.bin
@@ -70,7 +70,7 @@ moonflash: sim:f407,flash=board.img: verify failed at 0x0800E000: expected bd aa
   1 of 4 sectors differs.
 [status 79]
 $ moonflash --virtual-time -d sim:f407,flash=board.img flash config.bin@0x0800E000 --lose
-1 sector the same, verified: 0.0 s
+skipped 64 B (1 sector the same), verified: 0.0 s
 $ moonflash --virtual-time -d sim:f407,flash=board.img --dry-run flash ch.bin --leave
 ch.bin  57.5 KB, starts at 0x08000000
   0x08000000     16 KB   same     -

@@ -14,11 +14,11 @@ again.bin: 57.5 KB in 1 piece, 0x08000000..0x0800E5D3
 $ moonflash --virtual-time -d sim:f407,flash=board.img verify ch.hex
 verified: 0.1 s
 $ moonflash --virtual-time -d sim:f407,flash=board.img flash ch.dfu --leave
-4 sectors the same, verified, left for 0x08000000 (about 3 s saved): 0.1 s
+skipped 57.5 KB (4 sectors the same), verified, left for 0x08000000 (about 3 s saved): 0.1 s
 $ moonflash convert ch.bin app.bin@0x08010000 both.hex
 both.hex: 115 KB in 2 pieces, 0x08000000..0x0801E5D3
 $ moonflash --virtual-time -d sim:f407,flash=board.img flash ch.hex app.bin@0x08010000
-wrote 57.5 KB, 4 sectors the same, verified (about 4 s saved): 1.4 s
+wrote 57.5 KB, skipped 57.5 KB (4 sectors the same), verified (about 4 s saved): 1.4 s
 $ moonflash --virtual-time -d sim:f407,flash=board.img verify both.hex
 verified: 0.2 s
 $ moonflash convert both.hex both.bin

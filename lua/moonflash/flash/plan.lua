@@ -8,6 +8,7 @@ local memory = require "moonflash.memory"
 local parts = require "moonflash.parts"
 local progress = require "moonflash.progress"
 local sectors_of = require "moonflash.flash.sectors"
+local task = require "task"
 local text = require "moonflash.text"
 
 local M = {}
@@ -129,6 +130,7 @@ local function look(board, sectors, grain)
   end
   local phase = progress.phase(board, "compare", total, "bytes")
   for _, sector in ipairs(sectors) do
+    local began = task.now()
     local read, all = 0, 0
     local seen = { same = true, blank = true, advance = function(n)
       read = read + n
@@ -141,6 +143,9 @@ local function look(board, sectors, grain)
     phase:advance(all - read)
     sector.state = seen.same and "same"
       or seen.blank and is_rest_blank(board, sector, grain.erased) and "blank" or "differs"
+    sector.seconds = { compare = task.now() - began }
+    progress.event { event = "sector", path = board.path, phase = "compare",
+      address = sector.address, size = sector.size, seconds = sector.seconds.compare }
   end
   phase:finish()
 end
