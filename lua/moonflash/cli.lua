@@ -14,8 +14,7 @@ end
 
 local SHORT = { ["-d"] = "--device", ["-q"] = "--quiet", ["-h"] = "--help" }
 local TAKES_VALUE = { ["--device"] = true, ["--wait"] = true, ["--layout"] = true,
-                       ["--slots"] = true,
-                       ["-e"] = true }
+                       ["--slots"] = true, ["--report"] = true, ["-e"] = true }
 
 -- Moonflash's short options stand on either side of a recipe, and argparse should see one name.
 local function lengthen(word)
@@ -63,6 +62,18 @@ local function take_code(words)
   end
 end
 
+-- What was typed, as a shell would read it: for the report.
+local command_line
+
+local function as_typed(argv)
+  local words = { "moonflash" }
+  for _, word in ipairs(argv) do
+    local plain = word:find("^[%w./_,:=@#+%%-]+$")
+    words[#words + 1] = plain and word or "'" .. word:gsub("'", "'\\''") .. "'"
+  end
+  return table.concat(words, " ")
+end
+
 -- ---- moonflash's own options ----
 
 local function global_args()
@@ -92,6 +103,7 @@ end
 local function apply(values)
   local progress = library("progress")
   progress.start { json = values.json, quiet = values.quiet }
+  if values.report then library("report").check(values.report) end
   if values.virtual_time then require("sys").virtual_time() end
   local devices = values.device
   if not devices or #devices == 0 then
@@ -120,7 +132,8 @@ local function apply(values)
     end
   end
   return { selectors = devices, every_board = values.every_board,
-           every_slot = values.every_slot, wait = values.wait }
+           every_slot = values.every_slot, wait = values.wait,
+           report = values.report, command = command_line }
 end
 
 -- ---- help ----
@@ -143,6 +156,7 @@ Options, on either side of the recipe:
   --layout LAYOUT         the memory of a board that does not tell it
   --dry-run               say what would change the board, and do nothing
   --json                  JSON on standard output, one object a line
+  --report FILE.html      write what was done, with a picture of the memory
   -q, --quiet             no progress
   --virtual-time          simulated boards only: let time jump
   -e CODE                 run Lua code
@@ -232,23 +246,27 @@ local function run_script(found, before, after, name)
   end
   local parser = args.parser("moonflash", "", {}, several_devices(global_args()))
   local values = args.parse(parser, before, "moonflash")
-  apply(values)
+  local options = apply(values)
   local chunk, env = recipe.compile(found)
   local script_args = { [0] = name }
   for i, word in ipairs(after) do script_args[i] = word end
   rawset(env, "arg", script_args)
   local opened = require("dfu").defaults.opened
-  local ok, value, traceback = library("run").shielded(chunk, table.unpack(after))
-  if not ok then return nil, value, traceback end
+  local run = library("run")
+  local about = run.beginning(name, options)
+  local ok, value, traceback = run.shielded(chunk, table.unpack(after))
+  if not ok then return run.ended(about, options, nil, value, traceback) end
   local loaded = recipe.from(found, value, env)
   if loaded and require("dfu").defaults.opened > opened then
     error(name .. ": a recipe can't open a board while it is loaded; that is for its run", 0)
   end
   if loaded then return run_recipe(loaded, before, after) end
-  return 0
+  about.note = "A plain script: what it did to boards is not in here."
+  return run.ended(about, options, 0)
 end
 
 local function main(argv)
+  command_line = as_typed(argv)
   local before, name, after = split(argv)
   if has(before, "--version") then
     io.stdout:write("moonflash ", MOONFLASH_VERSION, ", ", _VERSION, "\n")

@@ -56,6 +56,15 @@ local function cannot_write(name, why)
     tostring(why):gsub("^.*: ", "")) }
 end
 
+local function try(name)
+  if name == "" then cannot_write("a file", "it has no name") end
+  local part = name .. ".part"
+  local file, why = io.open(part, "wb")
+  if not file then cannot_write(name, why) end
+  file:close()
+  os.remove(part)
+end
+
 ---Raises `file.write` where a file could not be made, before any work was done for it.
 ---@param name string
 function M.check_writable(name)
@@ -63,11 +72,29 @@ function M.check_writable(name)
     errors.raise { code = "file.write", message = name .. " is there already",
                    hint = "Give another name, or remove it." }
   end
-  local part = name .. ".part"
-  local file, why = io.open(part, "wb")
-  if not file then cannot_write(name, why) end
-  file:close()
-  os.remove(part)
+  try(name)
+end
+
+---Raises `file.write` where a file could not be made, or one is there that is something else.
+---@param name string
+---@param may_replace fun(beginning: string): boolean by the first bytes of what is there
+---@param what string "a report"
+function M.check_replaceable(name, may_replace, what)
+  local stat = sys.stat(name)
+  if stat and stat.type ~= "file" then
+    errors.raise { code = "file.write", message = name .. " is no file that can be replaced" }
+  elseif stat then
+    local file, why = io.open(name, "rb")
+    if not file then cannot_write(name, why) end
+    local beginning = file:read(256) or ""
+    file:close()
+    if not may_replace(beginning) then
+      errors.raise { code = "file.write",
+                     message = ("%s is there already, and is not %s"):format(name, what),
+                     hint = "Give another name, or remove it." }
+    end
+  end
+  try(name)
 end
 
 ---Writes a file: all of it is there, on the disk, or nothing. Raises `file.write`.

@@ -26,6 +26,8 @@ M.globals = {
     type = "string" },
   { "--dry-run", "say what would change the board, and do nothing", default = false },
   { "--json", "JSON on standard output, one object a line", default = false },
+  { "--report", "write what was done into FILE.html, with a picture of the memory",
+    type = "file" },
   { "--quiet", "no progress (also -q)", default = false },
   { "--virtual-time", "simulated boards only: don't wait, let time jump", default = false },
   { "--help", "say what there is (also -h)", default = false },

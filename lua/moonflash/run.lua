@@ -104,6 +104,7 @@ local function report(result)
     bytes_written = stats.bytes_written, bytes_skipped = stats.bytes_skipped,
     bytes_verified = stats.bytes_verified, left = stats.left, data = result.data,
     step = err.step, steps = some(stats.steps), notes = some(stats.notes),
+    sectors_same = stats.sectors_same, seconds_saved = stats.seconds_saved,
     retries = result.board.retries > 0 and result.board.retries or nil,
   }
 end
@@ -146,13 +147,8 @@ local function show(data)
   end
 end
 
----Runs a recipe on all boards that are meant. Returns the exit status.
----@param recipe table
----@param opt table
----@param options table selectors, every_board, wait
----@return integer status
-function M.recipe(recipe, opt, options)
-  recipe.wait = options.wait
+-- Returns the exit status; or nil, an error and its traceback.
+local function attempt(recipe, opt, options, about)
   local ok, value, traceback
   if recipe.table.setup then
     ok, value, traceback = M.shielded(recipe.table.setup, opt)
@@ -160,6 +156,7 @@ function M.recipe(recipe, opt, options)
   end
   if not recipe.table.run then
     show(value)
+    about.text = value ~= nil and tostring(value) or nil
     return 0
   end
   local found, boards
@@ -169,13 +166,13 @@ function M.recipe(recipe, opt, options)
     return nil, boards, traceback
   end
   if #boards > 1 then progress.set_several(boards) end
-  local results = run_boards(recipe, boards, opt, value)
+  about.results = run_boards(recipe, boards, opt, value)
   local status = 0
-  for _, result in ipairs(results) do
+  for _, result in ipairs(about.results) do
     if status == 0 then status = result.err and errors.exit_status(result.err) or 0 end
   end
   if recipe.table.finish then
-    local finished, err, trace = M.shielded(recipe.table.finish, opt, results)
+    local finished, err, trace = M.shielded(recipe.table.finish, opt, about.results)
     if not finished then
       close_all(value)
       return nil, err, trace
@@ -183,6 +180,49 @@ function M.recipe(recipe, opt, options)
   end
   close_all(value)
   return status
+end
+
+-- ---- the report ----
+
+---What a report tells of a run, as far as it is known at the beginning.
+---@param name string of the recipe or script
+---@param options table command
+---@return table
+function M.beginning(name, options)
+  return { name = name, command = options.command, results = {}, began = os.time(),
+           clock = task.now() }
+end
+
+---Writes the report of a run, if one is wanted, and passes on what the run returned. That it can't
+---be written is a failure of a run that passed, and only said where the run failed anyway.
+---@param about table from M.beginning
+---@param options table report
+function M.ended(about, options, status, err, traceback)
+  if not options.report then return status, err, traceback end
+  about.seconds = task.now() - about.clock
+  about.err, about.outcome = err, errors.outcome(err)
+  about.status = status or errors.exit_status(err)
+  local written, why = pcall(require("moonflash.report").write, options.report, about)
+  if written then
+    progress.note("The report is in " .. options.report)
+  elseif status == 0 then
+    return nil, why
+  else
+    progress.failed(errors.text(why))
+  end
+  return status, err, traceback
+end
+
+---Runs a recipe on all boards that are meant. Returns the exit status; or nil and an error.
+---@param recipe table
+---@param opt table
+---@param options table selectors, every_board, wait, report, command
+---@return integer? status
+function M.recipe(recipe, opt, options)
+  recipe.wait = options.wait
+  local about = M.beginning(recipe.name, options)
+  about.summary, about.args, about.opt = recipe.summary, recipe.args, opt
+  return M.ended(about, options, attempt(recipe, opt, options, about))
 end
 
 return M

@@ -44,6 +44,7 @@ Options, on either side of the recipe:
   --layout LAYOUT         the memory of a board that does not tell it
   --dry-run               say what would change the board, and do nothing
   --json                  JSON on standard output, one object a line
+  --report FILE.html      write what was done, with a picture of the memory
   -q, --quiet             no progress
   --virtual-time          simulated boards only: let time jump
   -e CODE                 run Lua code
@@ -95,7 +96,7 @@ $ moonflash help leave
 Usage: moonflash leave [--address <address>] [--device <string>]
        [--every-board] [--wait <seconds>] [--slots <string>]
        [--every-slot] [--layout <string>] [--dry-run] [--json]
-       [--quiet] [--virtual-time] [--help]
+       [--report <file>] [--quiet] [--virtual-time] [--help]
 
 Leave DFU mode and start the program
 
@@ -111,6 +112,7 @@ Options of moonflash:
    --layout <string>     the memory of a board that does not tell it: @Flash/0x08000000/04*016Kg,...
    --dry-run             say what would change the board, and do nothing
    --json                JSON on standard output, one object a line
+   --report <file>       write what was done into FILE.html, with a picture of the memory
    --quiet               no progress (also -q)
    --virtual-time        simulated boards only: don't wait, let time jump
    --help                say what there is (also -h)
@@ -118,7 +120,7 @@ $ moonflash leave --help
 Usage: moonflash leave [--address <address>] [--device <string>]
        [--every-board] [--wait <seconds>] [--slots <string>]
        [--every-slot] [--layout <string>] [--dry-run] [--json]
-       [--quiet] [--virtual-time] [--help]
+       [--report <file>] [--quiet] [--virtual-time] [--help]
 
 Leave DFU mode and start the program
 
@@ -134,6 +136,7 @@ Options of moonflash:
    --layout <string>     the memory of a board that does not tell it: @Flash/0x08000000/04*016Kg,...
    --dry-run             say what would change the board, and do nothing
    --json                JSON on standard output, one object a line
+   --report <file>       write what was done into FILE.html, with a picture of the memory
    --quiet               no progress (also -q)
    --virtual-time        simulated boards only: don't wait, let time jump
    --help                say what there is (also -h)
