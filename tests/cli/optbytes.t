@@ -70,8 +70,7 @@ moonflash: BOR_LEV: 'two' is not a number
 $ moonflash -d sim:f407 optbytes BOR_LEV=2 BOR_LEV=3
 moonflash: BOR_LEV is there twice
 [status 64]
-$ moonflash help optbytes | head -n 10 | tail -n 4
-
+$ moonflash help optbytes | grep -A 2 Arguments
 Arguments:
    changes               NAME=VALUE, of as many as you like
    --irreversible        also what can never be undone: RDP=0xCC closes the chip
