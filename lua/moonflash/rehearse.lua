@@ -8,6 +8,7 @@
 local dfu = require "dfu"
 local difference = require "moonflash.difference"
 local errors = require "moonflash.errors"
+local files = require "moonflash.files"
 local memory = require "moonflash.memory"
 local progress = require "moonflash.progress"
 local run = require "moonflash.run"
@@ -19,6 +20,7 @@ local M = {}
 M.FAULTS = { "unplug", "stall", "error", "corrupt", "hang", "short" }
 
 local MOST_SHOWN = 10
+local MOST_BYTES = 1 << 26 -- of a file with what is in the flash before
 local OLD = "old firmware; " -- what the flash is full of before, so that every change shows
 
 -- ---- one run ----
@@ -30,12 +32,22 @@ local function flash_of(path)
   if segments[1] then return segments[1].address, memory.size(segments) end
 end
 
+-- flash=FILE: what is in the flash before, for recipes that need something of their own there. The
+-- file itself is left alone.
+local function take_flash(spec)
+  local file = spec:match(",flash=([^,]*)")
+  if not file then return spec end
+  return (spec:gsub(",flash=[^,]*", "", 1)), files.read(file, MOST_BYTES)
+end
+
 -- Where the board's main flash is, and what is in it before; of a kind without one, nothing.
 local function scene_of(spec)
-  local board <close> = sim.new(spec)
+  local plain, bytes = take_flash(spec)
+  local board <close> = sim.new(plain)
   local address, length = flash_of(board.path)
-  return { spec = spec, address = address, length = length,
-           before = address and OLD:rep(length // #OLD + 1):sub(1, length) }
+  bytes = bytes and bytes .. ("\255"):rep((length or 0) - #bytes)
+  return { spec = plain, address = address, length = length,
+           before = address and (bytes or OLD:rep(length // #OLD + 1)):sub(1, length) }
 end
 
 local function new_board(scene)
@@ -170,9 +182,8 @@ end
 
 -- Every request, or `most` of them, evenly spread.
 local function strikes(requests, most)
-  local step = most and most < requests and requests / most or 1
-  local list = {}
-  for i = 0, math.ceil(requests / step) - 1 do list[#list + 1] = math.floor(i * step) + 1 end
+  local list, count = {}, math.min(most or requests, requests)
+  for i = 0, count - 1 do list[i + 1] = i * requests // count + 1 end
   return list
 end
 
@@ -184,6 +195,7 @@ end
 ---@return table summary requests=, runs=
 function M.recipe(recipe, opt, spec, most)
   progress.mute(true)
+  local _ <close> = setmetatable({}, { __close = function() progress.mute(false) end })
   local value = recipe.table.setup and recipe.table.setup(opt)
   local scene = scene_of(spec)
   local clean = clean_run(recipe, opt, value, scene)
@@ -201,7 +213,6 @@ function M.recipe(recipe, opt, spec, most)
       stage.sim:close()
     end
   end
-  progress.mute(false)
   local shown = ("%s on sim:%s: %d requests, %d faults each: %d runs"):format(recipe.name, spec,
     clean.requests, #M.FAULTS, runs)
   if #complaints > 0 then

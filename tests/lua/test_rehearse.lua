@@ -79,6 +79,36 @@ end
 
 local DATA = ("data"):rep(2000)
 
+-- Each way to flash, but for --keep: what that had read can only be saved to a file.
+function TestRehearse.test_the_options_of_flash()
+  local name = file_with(program(20000))
+  for _, options in ipairs { { full = true }, { start_last = true, retry = 1 },
+                             { erase_all = true }, { lose = true } } do
+    options.file = name
+    run("flash", options, "f407")
+  end
+  os.remove(name)
+end
+
+-- With something of its own in the flash: the file is only read.
+function TestRehearse.test_verify_on_a_board_that_has_it()
+  local bytes = program(20000)
+  local name = file_with(bytes)
+  run("verify", { file = name }, "f407,flash=" .. name)
+  local file <close> = assert(io.open(name, "rb"))
+  lu.assertTrue(file:read("a") == bytes)
+  os.remove(name)
+end
+
+-- Whatever `most` is, no fault strikes behind the last request.
+function TestRehearse.test_faults_are_spread_over_all_requests()
+  local name = file_with(program(3000))
+  for most = 7, 33, 13 do
+    lu.assertEquals(run("flash", { file = name, full = true }, "f407", most).runs % 6, 0)
+  end
+  os.remove(name)
+end
+
 function TestRehearse.test_false_success_is_found_out()
   lu.assertStrContains(complaint(function(board)
     board:erase_page(0x08000000)
