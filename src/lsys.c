@@ -5,18 +5,21 @@
 #include <dirent.h>
 #include <errno.h>
 #include <lauxlib.h>
+#include <limits.h>
 #include <sha2.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "builtin.h"
 #include "error.h"
 #include "host.h"
 #include "loop.h"
+#include "usb.h"
 
 /*** sys.is_terminal(fd) --> boolean: 1 is stdout, 2 stderr */
 static int sys_is_terminal(lua_State *L)
@@ -35,7 +38,14 @@ static int sys_columns(lua_State *L)
     return 2;
 }
 
-/*** sys.stat(path) --> { type="file"|"directory"|"other", size= }, or nil and why */
+static void set_integer(lua_State *L, const char *field, lua_Integer value)
+{
+    lua_pushinteger(L, value);
+    lua_setfield(L, -2, field);
+}
+
+/*** sys.stat(path) --> { type="file"|"directory"|"other", size=, mode=, uid=, gid=, id=, device= },
+ * or nil and why; id: the same for two names of one file; device: which one a node stands for */
 static int sys_stat(lua_State *L)
 {
     struct stat st;
@@ -44,13 +54,48 @@ static int sys_stat(lua_State *L)
         lua_pushstring(L, strerror(errno));
         return 2;
     }
-    lua_createtable(L, 0, 2);
+    lua_createtable(L, 0, 7);
     error_set(L, "type",
               S_ISREG(st.st_mode)   ? "file"
               : S_ISDIR(st.st_mode) ? "directory"
                                     : "other");
-    lua_pushinteger(L, (lua_Integer)st.st_size);
-    lua_setfield(L, -2, "size");
+    set_integer(L, "size", (lua_Integer)st.st_size);
+    set_integer(L, "mode", st.st_mode & 07777);
+    set_integer(L, "uid", st.st_uid);
+    set_integer(L, "gid", st.st_gid);
+    lua_pushfstring(L, "%I:%I", (lua_Integer)st.st_dev, (lua_Integer)st.st_ino);
+    lua_setfield(L, -2, "id");
+    if (S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode))
+        set_integer(L, "device", (lua_Integer)st.st_rdev);
+    return 1;
+}
+
+/*** sys.readlink(path) --> what the symbolic link holds; nil where there is none, or it can't be
+ * read */
+static int sys_readlink(lua_State *L)
+{
+    char text[PATH_MAX];
+    ssize_t n = readlink(luaL_checkstring(L, 1), text, sizeof text);
+    if (n < 0)
+        return 0;
+    lua_pushlstring(L, text, (size_t)n);
+    return 1;
+}
+
+/*** sys.versions() --> { moonflash=, lua=, libusb=, system="Linux", kernel="6.1.0-18-amd64" } */
+static int sys_versions(lua_State *L)
+{
+    struct utsname name;
+    char libusb[32];
+    usb_version(libusb, sizeof libusb);
+    lua_createtable(L, 0, 5);
+    error_set(L, "moonflash", MOONFLASH_VERSION);
+    error_set(L, "lua", LUA_VERSION_MAJOR "." LUA_VERSION_MINOR "." LUA_VERSION_RELEASE);
+    error_set(L, "libusb", libusb);
+    if (uname(&name) == 0) {
+        error_set(L, "system", name.sysname);
+        error_set(L, "kernel", name.release);
+    }
     return 1;
 }
 
@@ -175,6 +220,7 @@ static const luaL_Reg sys_lib[] = {
     { "is_terminal", sys_is_terminal },
     { "columns", sys_columns },
     { "stat", sys_stat },
+    { "readlink", sys_readlink },
     { "names", sys_names },
     { "virtual_time", sys_virtual_time },
     { "is_virtual", sys_is_virtual },
@@ -182,6 +228,7 @@ static const luaL_Reg sys_lib[] = {
     { "sha256", sys_sha256 },
     { "unhex", sys_unhex },
     { "sync", sys_sync },
+    { "versions", sys_versions },
     { "builtin", sys_builtin },
     { "builtins", sys_builtins },
     { NULL, NULL },

@@ -461,3 +461,9 @@ struct port *usb_new(struct loop *loop)
     port->descriptors = descriptors;
     return &port->head;
 }
+
+void usb_version(char *text, size_t size)
+{
+    const struct libusb_version *version = libusb_get_version();
+    snprintf(text, size, "%u.%u.%u", version->major, version->minor, version->micro);
+}

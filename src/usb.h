@@ -3,10 +3,16 @@
 #ifndef USB_H
 #define USB_H
 
+#include <stddef.h>
+
 struct loop;
 struct port;
 
 /* NULL: libusb can't be had. */
 struct port *usb_new(struct loop *loop);
+
+/* The version of the libusb that is linked, which needs not be the one that was built against:
+ * "1.0.26". */
+void usb_version(char *text, size_t size);
 
 #endif
