@@ -189,13 +189,20 @@ end
 local function describe_failure(err, traceback)
   local progress = library("progress")
   if errors.matches(err, "exit") then return errors.exit_status(err) end
-  progress.failed(errors.text(err))
+  local data = errors.is(err) and err.data or nil
+  if data ~= nil and not progress.is_json() then -- it says all that the hint would
+    io.stdout:write(tostring(data), "\n")
+    io.stdout:flush()
+    progress.failed(err.message)
+  else
+    progress.failed(errors.text(err))
+  end
   if not errors.is(err) and traceback and os.getenv("MOONFLASH_TRACEBACK") then
     io.stderr:write(traceback, "\n")
   end
   progress.event { event = "result", outcome = errors.outcome(err),
                    code = errors.is(err) and err.code or nil, message = tostring(err),
-                   path = errors.is(err) and err.path or nil }
+                   path = errors.is(err) and err.path or nil, data = data }
   return errors.exit_status(err)
 end
 

@@ -57,19 +57,29 @@ local function alts_of(info)
   return alts
 end
 
----The boards that are there.
----@return table { { path=, vid=, pid=, ... }, ... } that prints as a table
-function M.boards()
+---The boards that --device means, or all; and those of its selectors that none of them matches.
+---@return table[] boards as dfu.list() has them
+---@return string[] unmet
+function M.meant()
   local selectors = dfu.defaults.selectors
-  local boards, seen = {}, {}
+  local boards, seen, unmet = {}, {}, {}
   for _, selector in ipairs(selectors or { false }) do
-    for _, info in ipairs(dfu.list(selector or nil)) do
+    local found = dfu.list(selector or nil)
+    if selector and #found == 0 then unmet[#unmet + 1] = selector end
+    for _, info in ipairs(found) do
       if not seen[info.path] then
         seen[info.path] = true
         boards[#boards + 1] = info
       end
     end
   end
+  return boards, unmet
+end
+
+---The boards that are there.
+---@return table { { path=, vid=, pid=, ... }, ... } that prints as a table
+function M.boards()
+  local boards = M.meant()
   local rows = { { "PATH", "ID", "SERIAL", "BOARD" } }
   local data = {}
   for i, info in ipairs(boards) do
