@@ -13,8 +13,7 @@ return {
     }
     for _, row in ipairs(parts.known) do
       lines[#lines + 1] = "# " .. row[3]
-      lines[#lines + 1] = ('SUBSYSTEM=="usb", ENV{DEVTYPE}=="usb_device", ATTR{idVendor}=="%04x", '
-        .. 'ATTR{idProduct}=="%04x", TAG+="uaccess"'):format(row[1], row[2])
+      lines[#lines + 1] = parts.udev_rule(row[1], row[2])
     end
     return table.concat(lines, "\n")
   end,

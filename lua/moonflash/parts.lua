@@ -70,6 +70,26 @@ function M.is_st_link(vid, pid)
   return vid == 0x0483 and ST_LINKS[pid] == true
 end
 
+---The rule that lets whoever sits at the computer open a device.
+---@param vid integer
+---@param pid integer
+---@return string
+function M.udev_rule(vid, pid)
+  return ('SUBSYSTEM=="usb", ENV{DEVTYPE}=="usb_device", ATTR{idVendor}=="%04x", '
+    .. 'ATTR{idProduct}=="%04x", TAG+="uaccess"'):format(vid, pid)
+end
+
+---Whether `moonflash udev` has a rule for these ids.
+---@param vid integer
+---@param pid integer
+---@return boolean
+function M.has_rule(vid, pid)
+  for _, row in ipairs(M.known) do
+    if row[1] == vid and row[2] == pid then return true end
+  end
+  return false
+end
+
 local function family_of(segments)
   local first = segments[1]
   if not first then return nil end
@@ -98,6 +118,86 @@ function M.of(info)
     early = early and info.vid == early.vid and info.pid == early.pid
       and early.version[info.version] and info.product == ROM_PRODUCT or false,
   }
+end
+
+-- ---- what is odd about a board, for people ----
+
+-- Serial numbers that many boards have: candleLight_fw 175, TAStm32 PR 71, libDaisy 195, NuttX;
+-- GD32 and AT32 send the name of the part.
+local NO_SERIALS = { ["FFFFFFFEFFFF"] = true, ["STM32"] = true, ["STM32FxSTM32"] = true,
+                     ["200364500000"] = true, ["200000500000"] = true, ["3CBJ"] = true,
+                     ["AT32"] = true }
+
+local function main_segment(info)
+  local main = info.alts[1] and info.alts[1].layout
+  return main and main.segments[1]
+end
+
+local function share_a_name(info)
+  local seen = {}
+  for _, alt in ipairs(info.alts) do
+    if seen[alt.name] and alt.name:find("^@") then return true end
+    seen[alt.name] = true
+  end
+  return false
+end
+
+-- When a remark applies, what it says, and what to do, where there is something to do.
+local remarks = {
+  { -- dfu-util 529fa51, f2b7d4b: rev A announces 2 KB and has 1 KB
+    when = function(info)
+      local s = main_segment(info)
+      return info.vid == 0x28E9 and info.pid == 0x0189 and s and s.size == 2048
+    end,
+    found = "a GD32 that announces pages of 2 KB may have 1 KB: every other one stays unerased",
+    todo = "If verifying fails: --layout @Flash/0x08000000/128*001Kg",
+  },
+  { -- betaflight-configurator PR 1861, PR 5348; dfu-buddy PR 3
+    when = function(info, part)
+      return part.family == "STM32H7" and M.flash_size(info) == 1 << 21
+    end,
+    found = "an H743 Rev. V may stay busy for ever when it erases from 0x08100000 on",
+    todo = "If that times out: reset it, and erase everything with 'moonflash erase --all'.",
+  },
+  { -- MicroPython's mboot, and others with ST's numbers
+    when = function(info, part)
+      return info.vid == 0x0483 and info.pid == 0xDF11 and info.mode == "dfu" and info.product
+        and (part.family == "STM32F2/F4" or part.family == "STM32F7")
+        and info.product ~= ROM_PRODUCT
+    end,
+    found = "has the numbers of ST's ROM, but is another boot loader: its poll times are obeyed",
+  },
+  { -- G0B1: field reports
+    when = share_a_name,
+    found = "several of its memories have one name",
+    todo = "Choose by number: -d alt=0 is the first.",
+  },
+  {
+    when = function(info) return NO_SERIALS[info.serial] end,
+    found = "other boards have the same serial number",
+    todo = "Choose by path.",
+  },
+  {
+    when = function(info)
+      return info.mode == "dfu" and not info.functional.transfer_size
+    end,
+    found = "does not say how long a transfer may be: 64 bytes, each with its own address",
+  },
+  {
+    when = function(_, part) return part.family and part.erased == "\0" end,
+    found = "erasing leaves 0x00, not 0xFF",
+  },
+}
+
+---What is odd about a board.
+---@param info table as dfu.list() has it
+---@return table[] { { found=, todo= }, ... }
+function M.remarks(info)
+  local part, list = M.of(info), {}
+  for _, remark in ipairs(remarks) do
+    if remark.when(info, part) then list[#list + 1] = remark end
+  end
+  return list
 end
 
 ---Board seconds that erasing a sector is expected to take.
