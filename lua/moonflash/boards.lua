@@ -472,6 +472,7 @@ return function(link)
 
   ---The table that belongs to a Board, for the library: journal, stats, part, info.
   M.fields = link.fields
+  M.others = bus.others
   M.several = several
   M.wait_for = wait_for
   M.describe_memories = function(board) return explain.memories(link.fields(board)) end

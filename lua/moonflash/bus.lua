@@ -204,6 +204,20 @@ return function(link)
     end
   end
 
+  ---The devices that have no DFU interface, one of which may be a board that runs its program.
+  ---@return table[] { { path=, vid=, pid= }, ... }
+  function M.others()
+    local others = {}
+    for _, row in ipairs(link.devices()) do
+      local device = descriptor.device(row.device)
+      if device and not descriptor.dfu(row.config, device) then
+        others[#others + 1] = { path = row.path, vid = device.vid, pid = device.pid }
+      end
+    end
+    table.sort(others, function(a, b) return a.path < b.path end)
+    return others
+  end
+
   ---What runs at a place and is not in DFU mode, whatever kind of device it is.
   ---@param path string
   ---@param stale? integer the generation of a device that has left it

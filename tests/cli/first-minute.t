@@ -18,6 +18,7 @@ of these, or a file (./mine.lua):
   convert      Convert firmware to bin, hex, srec or dfu
   detach       Put a board that runs its program into DFU mode
   discovery    Flash ch.bin on an STM32F4 Discovery and start it
+  doctor       Look for what is wrong when it does not work
   erase        Erase sectors, or everything
   flash        Write firmware to a board, and verify it
   info         Say all that a board says of itself
@@ -56,6 +57,7 @@ $ moonflash recipes
   convert      Convert firmware to bin, hex, srec or dfu
   detach       Put a board that runs its program into DFU mode
   discovery    Flash ch.bin on an STM32F4 Discovery and start it
+  doctor       Look for what is wrong when it does not work
   erase        Erase sectors, or everything
   flash        Write firmware to a board, and verify it
   info         Say all that a board says of itself
