@@ -103,8 +103,8 @@ $ moonflash --json -d sim:f407,state=dfuMANIFEST-WAIT-RESET doctor 2>/dev/null
 $ moonflash -q -d sim:f407 doctor | head -n 1
 ok  system    Linux ~, libusb ~, moonflash 0.1.0
 $ moonflash -d nonsense doctor
-moonflash: 'nonsense' selects no board: 'nonsense' is neither a path nor ids nor NAME=VALUE
-  A path (1-4.2), 0483:df11, serial=..., alt=..., mode=runtime, joined by commas; or sim:f407.
+moonflash: 'nonsense' selects no board: 'nonsense' is neither a path nor a slot nor ids nor NAME=VALUE
+  A path (1-4.2), a slot's name, 0483:df11, serial=..., alt=..., mode=runtime, joined by commas; or sim:f407.
 [status 64]
 $ moonflash help doctor | tail -n 5
    --help                say what there is (also -h)

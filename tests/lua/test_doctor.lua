@@ -488,9 +488,9 @@ end
 
 -- ---- the text ----
 
-local TestReport = {}
+local TestDoctorReport = {}
 
-function TestReport.test_lines_are_wrapped_and_commands_are_not()
+function TestDoctorReport.test_lines_are_wrapped_and_commands_are_not()
   local long = ("word "):rep(40):sub(1, -2)
   local command = "  sudo " .. ("x"):rep(90)
   local text = tostring(report.new({ { check = "x", found = long, good = "bad",
@@ -504,11 +504,11 @@ function TestReport.test_lines_are_wrapped_and_commands_are_not()
   lu.assertNotStrContains(text, "Nothing is wrong")
 end
 
-function TestReport.test_marks()
+function TestDoctorReport.test_marks()
   local text = tostring(report.new({ { check = "a", found = "1", good = "good" },
     { check = "b", found = "2", good = "note" } }, {}))
   lu.assertEquals(text, "ok  a         1\n--  b         2\n\nNothing is wrong.")
 end
 
 return { TestMachine = TestMachine, TestComputer = TestComputer, TestPlace = TestPlace,
-         TestDoctor = TestDoctor, TestRemarks = TestRemarks, TestReport = TestReport }
+         TestDoctor = TestDoctor, TestRemarks = TestRemarks, TestDoctorReport = TestDoctorReport }
