@@ -324,9 +324,9 @@ struct sim_answer sim_control(struct sim *sim, double now, const struct sim_setu
     if (answer.result == SIM_GONE || answer.result == SIM_HANG) {
         return answer;
     }
-    answer.wire = simstd_seconds(sim, (setup->type & 0x80) != 0,
-                                 answer.result > 0 ? (size_t)answer.result : 0);
-    answer.seconds = hold + answer.wire;
+    size_t length = answer.result > 0 ? (size_t)answer.result : 0;
+    answer.wire = simstd_wire_seconds(sim, length);
+    answer.seconds = hold + simstd_seconds(sim, (setup->type & 0x80) != 0, length);
     set_off(sim, &work, now + answer.seconds);
     return answer;
 }

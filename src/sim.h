@@ -33,7 +33,7 @@ struct sim_setup {
 struct sim_answer {
     int result;     /* bytes moved, or a sim_result */
     double seconds; /* from the request to its end, as the host sees it */
-    double wire;    /* of these, the time in which the bus carried it */
+    double wire;    /* of these, the time in which nothing else can use the bus */
 };
 
 enum sim_usb { SIM_USB_REAL, SIM_USB_IDEAL, SIM_USB_NONE };      /* what a transfer costs */

@@ -120,6 +120,8 @@ void simdfu_error(struct sim *sim, enum sim_status status);
 /* simstd.c */
 int simstd_request(struct sim *sim, const struct sim_setup *setup, uint8_t *data);
 const struct sim_face *simstd_face(const struct sim *sim);
+/* How long a transfer takes for the host, and for how much of that it occupies the bus. */
 double simstd_seconds(const struct sim *sim, bool in, size_t length);
+double simstd_wire_seconds(const struct sim *sim, size_t length);
 
 #endif

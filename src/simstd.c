@@ -138,6 +138,11 @@ static double field_ms(bool in, size_t length)
     return small + (large - small) * (double)(length - 64) / (2048 - 64);
 }
 
+double simstd_wire_seconds(const struct sim *sim, size_t length)
+{
+    return sim->usb == SIM_USB_NONE ? 0 : wire_ms(length) / 1e3;
+}
+
 double simstd_seconds(const struct sim *sim, bool in, size_t length)
 {
     switch (sim->usb) {

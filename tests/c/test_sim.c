@@ -241,7 +241,7 @@ static void test_early_status_waits(void **state)
     rig.now += 0.1;
     assert_int_equal(rig_status(), DNLOAD_IDLE);
     rig_near(rig.last.seconds, 0.3 + 0.0004, 1e-6);
-    rig_near(rig.last.wire, 0.0004, 1e-6);
+    rig_near(rig.last.wire, 0.000034, 1e-6); /* it is held by NAK, and others use the bus */
     rig_near(rig.now - start, 0.4004, 1e-6);
     rig_command(0x41, FLASH);
     assert_int_equal(rig_status(), DNBUSY);
