@@ -26,6 +26,8 @@ do
   end
 end
 
+local MOST_ATTEMPTS = 5 -- at a case in which the bed itself failed
+
 -- ---- one bed ----
 
 -- A case is { name=, spread=boolean, f= }: one that is spread does a share of its runs in each bed.
@@ -56,16 +58,23 @@ local function run_share(share, of)
   local rank = ranks()
   for _, c in ipairs(cases) do
     if (c.spread or rank[c.name] % of == share) and c.name:find(options.text, 1, true) then
-      rig.begin_case(c.name, share, of, options.verbose)
       local started = bed.now()
-      local ok, err = xpcall(c.f, function(e)
-        return type(e) == "table" and e or debug.traceback(tostring(e), 2)
-      end)
-      local runs, complaints = rig.end_case()
+      local ok, err, runs, complaints
+      for _ = 1, MOST_ATTEMPTS do
+        rig.begin_case(c.name, share, of, options.verbose)
+        ok, err = xpcall(c.f, function(e)
+          return type(e) == "table" and e or debug.traceback(tostring(e), 2)
+        end)
+        runs, complaints = rig.end_case()
+        if ok or type(err) ~= "table" or not err.again then break end
+      end
       if not ok and type(err) == "table" and err.skip then
         say("skipped", c.name, err.skip)
       else
-        if not ok then complaints[#complaints + 1] = tostring(err) end
+        if not ok then
+          complaints[#complaints + 1] = type(err) == "table" and "the bed itself failed, again"
+            or tostring(err)
+        end
         say(#complaints == 0 and "passed" or "failed", c.name, tostring(runs),
           ("%.1f"):format(bed.now() - started), table.concat(complaints, "\n"))
       end
