@@ -122,7 +122,8 @@ function M.finish(job)
       r.out, r.err))
   end
   -- the bed's own: the board went between the client's open() and the preload's connection for it
-  if r.err:find("libumockdev-preload: Failed to connect", 1, true) then error({ again = true }, 0) end
+  local went = r.err:find("libumockdev-preload: Failed to connect", 1, true)
+  if went then error({ again = true }, 0) end
   if r.hung then M.complain("it hung: %s%s", r.out, r.err) end
   if r.signal and not r.hung then
     M.complain("it died of signal %d: %s%s", r.signal, r.out, r.err)
