@@ -76,6 +76,40 @@ bool board_is_open(const struct board *board)
     return board->handle && !board->closing;
 }
 
+/* ---- who looks on ---- */
+
+static void tell(const struct board *board, const struct port_setup *setup, const uint8_t *data,
+                 int result, double started)
+{
+    const struct board_observer *observer = board->observer;
+    if (observer && observer->saw)
+        observer->saw(observer->arg, board, setup, data, result, started);
+}
+
+/* What the operating system asks the device for, in our name. */
+static int select_alt(struct board *board, uint8_t alt)
+{
+    double started = loop_now(board->loop);
+    struct port_setup setup = { .type = 0x01, /* SET_INTERFACE: USB 2.0, 9.4.10 */
+                                .request = 11,
+                                .value = alt,
+                                .index = board->dfu.interface };
+    int result = board->handle->port->select(board->handle, board->dfu.interface, alt);
+    tell(board, &setup, NULL, result, started);
+    return result;
+}
+
+static int reset_device(struct board *board)
+{
+    double started = loop_now(board->loop);
+    int result = board->handle->port->reset(board->handle);
+    bool was_busy = board->busy;
+    board->busy = true; /* to whoever closes it now, from a finalizer: there is nothing to send */
+    tell(board, NULL, NULL, result, started);
+    board->busy = was_busy;
+    return result;
+}
+
 /* ---- carrying out what the step machine asks for ---- */
 
 static void perform(struct board *board, struct dfu_act act);
@@ -90,7 +124,7 @@ static void end_operation(struct board *board, bool ok)
     if (board->ended)
         board->ended(board->ended_arg, ok);
     if (!board->raw && ok && board->op.wants_reset)
-        board->handle->port->reset(board->handle);
+        reset_device(board);
     if (gone)
         board->left = true;
     if (gone || board->releasing)
@@ -108,6 +142,7 @@ static void next_action(struct board *board, int result)
 static void transfer_done(void *arg, int result)
 {
     struct board *board = arg;
+    tell(board, &board->transfer.setup, board->transfer.data, result, board->started);
     if (!board->raw) {
         next_action(board, result);
         return;
@@ -125,8 +160,7 @@ static void perform(struct board *board, struct dfu_act act)
 {
     board->started = loop_now(board->loop);
     while (act.what == DFU_SELECT) {
-        int result = board->handle->port->select(board->handle, board->dfu.interface, act.alt);
-        act = dfu_step(&board->op, result, 0);
+        act = dfu_step(&board->op, select_alt(board, act.alt), 0);
     }
     switch (act.what) {
     case DFU_CONTROL:
@@ -179,6 +213,7 @@ void board_start_raw(struct board *board, const struct port_setup *setup,
                                               .timeout = board->dfu.timeout,
                                               .done = transfer_done,
                                               .arg = board };
+    board->started = loop_now(board->loop);
     board->handle->port->submit(board->handle, &board->transfer);
 }
 
@@ -200,7 +235,7 @@ void board_give_up(struct board *board)
 
 void board_reset(struct board *board)
 {
-    board->left = board->handle->port->reset(board->handle) != 0;
+    board->left = reset_device(board) != 0;
     board_lost(board);
 }
 

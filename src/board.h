@@ -12,6 +12,8 @@
 #include "loop.h"
 #include "port.h"
 
+struct board;
+
 /* A run of equal sectors in one of the board's memories. */
 struct region {
     uint32_t address, size; /* of a sector */
@@ -21,9 +23,18 @@ struct region {
     bool resets; /* the board resets itself when it was written (option bytes) */
 };
 
+/* Hears of each transfer that has ended, and may start nothing on a board, nor close one.  A
+ * request without a setup is a USB reset.  data: what was sent, or what came. */
+struct board_observer {
+    void (*saw)(void *arg, const struct board *board, const struct port_setup *setup,
+                const uint8_t *data, int result, double started); /* NULL: nobody listens */
+    void *arg;
+};
+
 struct board {
     struct loop *loop;
-    struct board **list, *next; /* all that are not released */
+    const struct board_observer *observer; /* or NULL */
+    struct board **list, *next;            /* all that are not released */
     char path[PORT_PATH_MAX];
     struct port_handle *handle; /* NULL: not open */
     unsigned generation;        /* of the device that was opened last */

@@ -218,6 +218,7 @@ static void release_boards(struct host *host)
 
 static void close_host(struct host *host)
 {
+    host->observer.saw = NULL;
     if (host->L)
         lua_close(host->L);
     if (host->loop)

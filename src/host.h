@@ -6,7 +6,8 @@
 #include <lua.h>
 #include <stdbool.h>
 
-struct board;
+#include "board.h"
+
 struct loop;
 struct port;
 struct tasks;
@@ -18,9 +19,10 @@ struct host {
     struct loop *loop;
     struct tasks *tasks;
     struct port *ports[HOST_PORTS];
-    struct board *boards; /* that are not released */
-    struct port *sims;    /* the one of them over simulated boards */
-    char *source_tree;    /* where lua/ and scripts/ are read from disk; NULL: built in */
+    struct board *boards;           /* that are not released */
+    struct board_observer observer; /* of all boards */
+    struct port *sims;              /* the one of them over simulated boards */
+    char *source_tree;              /* where lua/ and scripts/ are read from disk; NULL: built in */
 };
 
 /* The host of a Lua state, from any of its threads. */

@@ -10,6 +10,7 @@
 #include "board.h"
 #include "host.h"
 #include "ldfu.h"
+#include "lobserve.h"
 #include "lop.h"
 
 #define MOST_REGIONS 4096
@@ -27,7 +28,10 @@ static int link_new(lua_State *L)
     lua_setiuservalue(L, -2, 1);
     struct host *host = host_of(L);
     box->board = board_new(host->loop, &host->boards, path);
-    return box->board ? 1 : luaL_error(L, "not enough memory");
+    if (!box->board)
+        return luaL_error(L, "not enough memory");
+    box->board->observer = &host->observer;
+    return 1;
 }
 
 /*** link.fields(board) --> the table that belongs to it */
@@ -245,13 +249,28 @@ static const luaL_Reg link_lib[] = {
     { "early", link_early },
     { "is_closing", link_is_closing },
     { "detach", link_detach },
+    { "observe", link_observe },
     { NULL, NULL },
 };
+
+/* Pushes the names by their numbers, from 0. */
+static void push_names(lua_State *L, const char *(*name)(unsigned), unsigned n)
+{
+    lua_createtable(L, (int)n, 1);
+    for (unsigned i = 0; i < n; i++) {
+        lua_pushstring(L, name(i));
+        lua_rawseti(L, -2, i);
+    }
+}
 
 int luaopen_link(lua_State *L)
 {
     board_class(L);
     luaL_newlib(L, link_lib);
+    push_names(L, dfu_state_name, DFU_STATES);
+    lua_setfield(L, -2, "states");
+    push_names(L, dfu_status_name, DFU_STATUSES);
+    lua_setfield(L, -2, "statuses");
     lua_insert(L, -2);
     lua_pushcclosure(L, link_extend, 1);
     lua_setfield(L, -2, "extend");

@@ -13,6 +13,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "builtin.h"
@@ -130,6 +131,15 @@ static int sys_is_virtual(lua_State *L)
     return 1;
 }
 
+/*** sys.time() --> seconds since 1970, with fractions: the clock on the wall */
+static int sys_time(lua_State *L)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    lua_pushnumber(L, (lua_Number)now.tv_sec + (lua_Number)now.tv_nsec / 1e9);
+    return 1;
+}
+
 /*** sys.memory() --> the most bytes that this process has had in memory */
 static int sys_memory(lua_State *L)
 {
@@ -229,6 +239,7 @@ static const luaL_Reg sys_lib[] = {
     { "unhex", sys_unhex },
     { "sync", sys_sync },
     { "versions", sys_versions },
+    { "time", sys_time },
     { "builtin", sys_builtin },
     { "builtins", sys_builtins },
     { NULL, NULL },

@@ -124,6 +124,10 @@ return function(link)
     local dfuse = is_dfuse(info)
     local fields = link.fields(board)
     fields.dfuse, fields.dry = dfuse, M.defaults.dry
+    local transfer_size = math.min(info.functional.transfer_size or DEFAULT_TRANSFER_SIZE,
+      MOST_TRANSFER_SIZE)
+    local device = bus.device(info.path, info.generation)
+    device.dfuse, device.transfer_size = dfuse, transfer_size
     link.configure(board, {
       dfuse = dfuse,
       several_alts = #info.alts > 1,
@@ -131,8 +135,7 @@ return function(link)
       early = fields.part.early,
       dry = M.defaults.dry,
       uncounted = (info.functional.transfer_size or math.huge) > MOST_TRANSFER_SIZE,
-      transfer_size = math.min(info.functional.transfer_size or DEFAULT_TRANSFER_SIZE,
-        MOST_TRANSFER_SIZE),
+      transfer_size = transfer_size,
       regions = dfuse and parts.regions(info.alts) or {},
     })
   end
@@ -473,6 +476,8 @@ return function(link)
   ---The table that belongs to a Board, for the library: journal, stats, part, info.
   M.fields = link.fields
   M.others = bus.others
+  M.observe, M.is_closing, M.device = link.observe, link.is_closing, bus.device
+  M.states, M.statuses = link.states, link.statuses
   M.several = several
   M.wait_for = wait_for
   M.describe_memories = function(board) return explain.memories(link.fields(board)) end

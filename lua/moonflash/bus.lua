@@ -146,17 +146,26 @@ return function(link)
     if wanted.path and wanted.path:find("^sim:") then sim.ensure(wanted.path) end
   end
 
-  -- When a device was seen first; false: it was there when we first looked.
-  local came, looked = {}, false
+  -- When a device was seen first; false: it was there when we first looked. And what it is.
+  local came, devices, looked = {}, {}, false
 
   local function look()
     local rows = link.devices()
     for _, row in ipairs(rows) do
       local key = M.key_of(row)
-      if came[key] == nil then came[key] = looked and task.now() end
+      if came[key] == nil then came[key], devices[key] = looked and task.now(), row end
     end
     looked = true
     return rows
+  end
+
+  ---A device that is there, or was. boards.lua adds `dfuse` and `transfer_size`.
+  ---@param path string
+  ---@param generation integer
+  ---@return table { path=, generation=, device=bytes, config=bytes, ... }
+  function M.device(path, generation)
+    return devices[M.key_of { path = path, generation = generation }]
+      or { path = path, generation = generation, device = "", config = "" }
   end
 
   ---Whether a device came just now, so that nobody may open it yet who may later.

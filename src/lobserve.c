@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/* Tells Lua what goes over the wire.
+ *
+ * The function is called from inside the loop, on a Lua thread of its own, whatever runs or sleeps
+ * meanwhile; it can't wait.  An error in it ends the observing, and nothing else. */
+#include "lobserve.h"
+
+#include <lauxlib.h>
+#include <stdio.h>
+
+#include "host.h"
+#include "lop.h"
+
+/* Keys of the registry: the function, and the thread. */
+static const char function_key, thread_key;
+
+struct sight {
+    const struct board *board;
+    const struct port_setup *setup;
+    const uint8_t *data;
+    int result;
+    double started;
+};
+
+static size_t bytes_seen(const struct sight *sight)
+{
+    if (!(sight->setup->type & 0x80))
+        return sight->setup->length;
+    return sight->result > 0 ? (size_t)sight->result : 0;
+}
+
+/* Calls the function: all that can fail is in here. */
+static int tell(lua_State *L)
+{
+    const struct sight *sight = lua_touserdata(L, 1);
+    const struct port_setup *setup = sight->setup;
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &function_key);
+    lua_pushstring(L, sight->board->path);
+    lua_pushinteger(L, sight->board->generation);
+    lua_pushnumber(L, sight->started);
+    lua_pushnumber(L, loop_now(sight->board->loop) - sight->started);
+    if (sight->result < 0)
+        lua_pushstring(L, lop_result_name(sight->result));
+    else
+        lua_pushinteger(L, sight->result);
+    if (!setup) {
+        lua_call(L, 5, 0);
+        return 0;
+    }
+    lua_pushinteger(L, setup->type);
+    lua_pushinteger(L, setup->request);
+    lua_pushinteger(L, setup->value);
+    lua_pushinteger(L, setup->index);
+    lua_pushinteger(L, setup->length);
+    lua_pushlstring(L, sight->data ? (const char *)sight->data : "", bytes_seen(sight));
+    lua_call(L, 11, 0);
+    return 0;
+}
+
+static void saw(void *arg, const struct board *board, const struct port_setup *setup,
+                const uint8_t *data, int result, double started)
+{
+    lua_State *L = arg;
+    struct sight sight = { board, setup, data, result, started };
+    lua_pushcfunction(L, tell);
+    lua_pushlightuserdata(L, &sight);
+    if (lua_pcall(L, 1, 0, 0) == LUA_OK)
+        return;
+    const char *why = lua_tostring(L, -1);
+    fprintf(stderr, "moonflash: a bug of moonflash's own: tracing ends: %s\n", why ? why : "?");
+    lua_pop(L, 1);
+    host_of(L)->observer.saw = NULL;
+}
+
+int link_observe(lua_State *L)
+{
+    struct host *host = host_of(L);
+    bool off = lua_isnoneornil(L, 1);
+    if (!off)
+        luaL_checktype(L, 1, LUA_TFUNCTION);
+    lua_settop(L, 1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &function_key);
+    host->observer.saw = NULL;
+    if (off)
+        return 0;
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &thread_key) == LUA_TNIL) {
+        lua_newthread(L); /* kept to the end: it may be running */
+        lua_pushvalue(L, -1);
+        lua_rawsetp(L, LUA_REGISTRYINDEX, &thread_key);
+    }
+    host->observer = (struct board_observer){ saw, lua_tothread(L, -1) };
+    return 0;
+}
