@@ -14,7 +14,8 @@ end
 
 local SHORT = { ["-d"] = "--device", ["-q"] = "--quiet", ["-h"] = "--help" }
 local TAKES_VALUE = { ["--device"] = true, ["--wait"] = true, ["--layout"] = true,
-                       ["--slots"] = true, ["--report"] = true, ["-e"] = true }
+                       ["--slots"] = true, ["--report"] = true, ["--pcap"] = true,
+                       ["-e"] = true }
 
 -- Moonflash's short options stand on either side of a recipe, and argparse should see one name.
 local function lengthen(word)
@@ -102,7 +103,8 @@ end
 -- What the words before (and around) a recipe ask for, put into force.
 local function apply(values)
   local progress = library("progress")
-  progress.start { json = values.json, quiet = values.quiet }
+  local traced = values.trace or values.trace_bytes
+  progress.start { json = values.json, quiet = values.quiet, trace = traced }
   if values.report then library("report").check(values.report) end
   if values.virtual_time then require("sys").virtual_time() end
   local devices = values.device
@@ -122,6 +124,11 @@ local function apply(values)
     local size = what == "write" and ", " .. text.size(length) or ""
     progress.print(("%s: would %s%s%s"):format(board.path, what, where, size))
   end
+  if traced then
+    library("trace").start(values.trace_bytes)
+    library("trace").live(true, values.every_board or #(devices or {}) > 1)
+  end
+  if values.pcap then library("trace").capture(values.pcap) end
   for _, selector in ipairs(devices or {}) do
     local wanted = library("selector").parse(selector)
     local simulated = (wanted.path or ""):find("^sim:")
@@ -157,6 +164,9 @@ Options, on either side of the recipe:
   --dry-run               say what would change the board, and do nothing
   --json                  JSON on standard output, one object a line
   --report FILE.html      write what was done, with a picture of the memory
+  --trace                 print each USB request, as a person reads it
+  --trace-bytes           and its bytes
+  --pcap FILE             write all requests into FILE, for Wireshark
   -q, --quiet             no progress
   --virtual-time          simulated boards only: let time jump
   -e CODE                 run Lua code
@@ -308,6 +318,10 @@ return function(argv)
     local settled, failure = pcall(task.settle)
     if not settled then status, err = nil, failure end
   end
-  if not status then return describe_failure(err, traceback) end
-  return status
+  status = status or describe_failure(err, traceback)
+  local trace = package.loaded["moonflash.trace"]
+  local lost = trace and trace.finish()
+  if not lost then return status end
+  local lost_status = describe_failure(lost)
+  return status == 0 and lost_status or status
 end

@@ -28,7 +28,7 @@ local function is_dumb()
 end
 
 ---Decides how things are shown.
----@param options table json, quiet: booleans
+---@param options table json, quiet, trace: booleans
 function M.start(options)
   state.bar = nil
   state.several = false
@@ -36,7 +36,8 @@ function M.start(options)
     state.mode = "json"
   elseif options.quiet then
     state.mode = "quiet"
-  elseif sys.is_terminal(2) and not is_dumb() and not os.getenv("NO_COLOR") then
+  elseif not options.trace and sys.is_terminal(2) and not is_dumb()
+    and not os.getenv("NO_COLOR") then
     state.mode = "bars"
   else
     state.mode = "lines"
@@ -95,15 +96,24 @@ local function draw(bar, last)
   bar.drawn, bar.drawn_at = not last, task.now()
 end
 
+local function print_above(lines)
+  if state.mode == "rows" then return rows.print(lines) end
+  clear_bar()
+  stderr(lines .. "\n")
+  if state.bar and state.mode == "bars" then draw(state.bar) end
+end
+
 ---Prints a line for a person, above the bar.
 ---@param line string
 function M.print(line)
   if state.mode == "quiet" or state.mode == "mute" then return end
-  line = of_several(task.tag()) .. line
-  if state.mode == "rows" then return rows.print(line) end
-  clear_bar()
-  stderr(line .. "\n")
-  if state.bar and state.mode == "bars" then draw(state.bar) end
+  print_above(of_several(task.tag()) .. line)
+end
+
+---Prints what went over the wire: who asks for that wants it with --quiet, too.
+---@param lines string
+function M.wire(lines)
+  if state.mode ~= "mute" then print_above(lines) end
 end
 
 ---A line that only somebody who watches wants.

@@ -28,12 +28,15 @@ M.globals = {
   { "--json", "JSON on standard output, one object a line", default = false },
   { "--report", "write what was done into FILE.html, with a picture of the memory",
     type = "file" },
+  { "--trace", "print each USB request, as a person reads it", default = false },
+  { "--trace-bytes", "and its bytes", default = false },
+  { "--pcap", "write all requests into a file, for Wireshark", type = "file" },
   { "--quiet", "no progress (also -q)", default = false },
   { "--virtual-time", "simulated boards only: don't wait, let time jump", default = false },
   { "--help", "say what there is (also -h)", default = false },
 }
 M.taken = { ["-d"] = true, ["-q"] = true, ["-h"] = true, ["-e"] = true, ["-i"] = true,
-            ["--version"] = true, ["--trace"] = true }
+            ["--version"] = true }
 for _, item in ipairs(M.globals) do M.taken[item[1]] = true end
 
 -- ---- where recipes are ----
@@ -166,7 +169,7 @@ end
 local LIBRARY = {
   dfu = "dfu", task = "task", sys = "sys", sim = "sim",
   flash = "moonflash.flash", image = "moonflash.image", memory = "moonflash.memory",
-  optbytes = "moonflash.optbytes",
+  optbytes = "moonflash.optbytes", trace = "moonflash.trace",
 }
 
 -- Reading or setting an unknown global is an error with a guess; declaring one at the top level

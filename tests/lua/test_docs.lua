@@ -93,7 +93,7 @@ local function there_is()
   for _, module in ipairs { "dfu", "task", "sim", "sys" } do
     add_functions(names, module .. ".", require(module))
   end
-  for _, module in ipairs { "flash", "image", "memory", "optbytes", "errors" } do
+  for _, module in ipairs { "flash", "image", "trace", "memory", "optbytes", "errors" } do
     add_functions(names, module .. ".", require("moonflash." .. module))
   end
   local image = require("moonflash.image").new { segments = { { address = 0, bytes = "x" } } }

@@ -1,0 +1,144 @@
+-- SPDX-License-Identifier: MIT
+-- Writes what goes over the wire in the capture format of Linux, as usbmon has it: link type 220,
+-- LINKTYPE_USB_LINUX_MMAPPED. Each control transfer is two records, one for its submission ('S')
+-- and one for its end ('C'); both are written when it has ended.
+--
+-- The header is struct usbmon_packet of Linux, Documentation/usb/usbmon.rst, little end first.
+local errors = require "moonflash.errors"
+local sys = require "sys"
+local task = require "task"
+
+local M = {}
+
+local Capture = {}
+Capture.__index = Capture
+
+local MAGIC = 0xA1B2C3D4 -- times are in microseconds
+local LINK_TYPE = 220
+local LONGEST = 64 + 65535
+
+-- ts_sec ts_usec caught length | id type xfer_type epnum devnum busnum flag_setup flag_data
+-- ts_sec ts_usec status length len_cap setup | interval start_frame xfer_flags ndesc
+local RECORD = "<I4I4I4I4I8c1BBBI2c1c1i8i4i4I4I4c8i4i4I4I4"
+local CONTROL, IN = 2, 0x80
+local IN_PROGRESS = -115
+local URB_DIR_IN = 0x200
+
+-- The errors that Linux has for what our ports tell.
+local ERRNO = { stall = -32, gone = -19, timeout = -110, io = -71, cancelled = -2 }
+
+local function refuse(name, why)
+  errors.raise { code = "file.write", message = ("--pcap %s: %s"):format(name, why) }
+end
+
+-- Only a capture is written over: a slip of the fingers must not cost a firmware file.
+local function check(name)
+  local stat = sys.stat(name)
+  if not stat or stat.type ~= "file" or stat.size == 0 then return end
+  local file = io.open(name, "rb")
+  local first = file and file:read(4)
+  if file then file:close() end
+  if first ~= ("<I4"):pack(MAGIC) then refuse(name, "is there already, and is no capture") end
+end
+
+---Begins a capture.
+---@param name string a file; one that holds a capture is written over
+---@return table capture
+function M.open(name)
+  check(name)
+  local file, why = io.open(name, "wb")
+  if not file then refuse(name, why:gsub("^.*: ", "")) end
+  file:setvbuf("no") -- what was seen is there, whatever becomes of us
+  local self = setmetatable({ name = name, file = file, id = 0, devices = 0, numbers = {},
+                              zero = sys.time() - task.now() }, Capture)
+  self:write(("<I4I2I2i4I4I4I4"):pack(MAGIC, 2, 4, 0, 0, LONGEST, LINK_TYPE))
+  if self.why then refuse(name, self.why) end
+  return self
+end
+
+function Capture:write(bytes)
+  if self.why then return end
+  local ok, why = self.file:write(bytes)
+  if not ok then self.why = why end
+end
+
+local function record(self, kind, at, number, direction, status, length, setup, data)
+  local time = math.floor((self.zero + at) * 1e6 + 0.5)
+  local seconds, micros = time // 1000000, time % 1000000
+  local submitted = kind == "S"
+  local moves = submitted == (direction == 0) -- data goes out at the beginning, comes in at the end
+  data = moves and data or ""
+  return RECORD:pack(seconds, micros, 64 + #data, 64 + #data, self.id, kind, CONTROL, direction,
+    number.device, number.bus, submitted and "\0" or "-",
+    moves and "\0" or submitted and "<" or ">", seconds, micros, status, length, #data,
+    submitted and setup or "", 0, 0, direction ~= 0 and URB_DIR_IN or 0, 0) .. data
+end
+
+-- The two records of a transfer.
+local function transfer(self, number, started, elapsed, result, setup, length, data)
+  self.id = self.id + 1
+  local direction = setup:byte() & IN
+  local moved = math.type(result) and result or 0
+  return record(self, "S", started, number, direction, IN_PROGRESS, length, setup, data)
+    .. record(self, "C", started + elapsed, number, direction, ERRNO[result] or 0, moved, setup,
+      data)
+end
+
+local function setup_of(type, request, value, index, length)
+  return ("<BBI2I2I2"):pack(type, request, value, index, length)
+end
+
+-- What a host asks a new device for, and what it says: so that a reader knows what it is.
+local function introduction(self, device, number, at)
+  local function ask(type, request, value, data)
+    return transfer(self, number, at, 0, #data, setup_of(type, request, value, 0, #data), #data,
+      data)
+  end
+  local config = device.config
+  if #device.device < 18 or #config < 9 then return "" end
+  config = config:sub(1, (("<I2"):unpack(config, 3))) -- real devices may have several
+  return ask(0x80, 6, 0x0100, device.device) .. ask(0x80, 6, 0x0200, config)
+    .. ask(0x00, 9, config:byte(6), "")
+end
+
+-- The bus and the number of a device: those that Linux has given it, or, for simulated ones, bus 0,
+-- which Linux has not, and the next number.
+local function number_of(self, device)
+  local generation = device.generation
+  if device.path:find("^%d") then
+    return { bus = generation >> 16 & 0xFFFF, device = generation & 0xFF }
+  end
+  self.devices = self.devices % 127 + 1
+  return { bus = 0, device = self.devices }
+end
+
+---Writes a request that has ended.
+---@param device table as dfu.device has it
+---@param started number on the clock of task.now()
+---@param elapsed number
+---@param result integer|string how many bytes, or why not
+---@param ... any type, request, value, index, length, data
+function Capture:add(device, started, elapsed, result, ...)
+  if self.why then return end
+  local number = self.numbers[device]
+  local before = ""
+  if not number then
+    number = number_of(self, device)
+    self.numbers[device] = number
+    before = introduction(self, device, number, started)
+  end
+  local type, request, value, index, length, data = ...
+  self:write(before .. transfer(self, number, started, elapsed, result,
+    setup_of(type, request, value, index, length), length, data))
+end
+
+---Ends it.
+---@return table? error if the file does not have everything
+function Capture:close()
+  local closed, why = self.file:close()
+  self.why = self.why or not closed and why
+  return self.why and errors.new { code = "file.write",
+    message = ("--pcap %s: %s; the capture is not complete"):format(self.name, self.why) } or nil
+end
+
+return M
