@@ -19,7 +19,8 @@ if #files == 0 then
   end
   table.sort(files)
   local tree = folder .. "/../.."
-  for _, name in ipairs { "README.md", "docs/recipes.md", "docs/plan.md", "docs/report.md" } do
+  for _, name in ipairs { "README.md", "docs/recipes.md", "docs/plan.md", "docs/report.md",
+                          "docs/trace.md" } do
     files[#files + 1] = tree .. "/" .. name
   end
 end
