@@ -117,6 +117,40 @@ for _, row in ipairs(rows) do
     row[2], row[3], row[4] and row[4] .. " s" or "-"))
 end
 
+-- ---- tracing ----
+
+-- Seconds on the wall for a full flash with times=zero, the least favourable case: only the bus
+-- takes time, and the processor's share is largest. The smallest of five: others use this computer.
+local function wall_seconds(option)
+  local name = os.tmpname()
+  local file = assert(io.open(name, "wb"))
+  file:write(full)
+  file:close()
+  local command = ("build/moonflash -d sim:f407,usb=ideal,times=zero %s flash %s@0x08000000 "
+    .. "--full 2>/dev/null"):format(option, name)
+  local best = math.huge
+  for _ = 1, 5 do
+    local start = sys.time()
+    assert(os.execute(command))
+    best = math.min(best, sys.time() - start)
+  end
+  os.remove(name)
+  return best
+end
+
+local FLASH_TIME = 34.47 -- seconds that the same flash takes with times=typ: docs/protocol.md
+local untraced = wall_seconds("")
+print(("tracing a full flash, usb=ideal:   %.2f s without, on the wall, times=zero"):format(
+  untraced))
+local pcap = os.tmpname()
+for _, option in ipairs { "--trace", "--trace-bytes", "--pcap " .. pcap } do
+  os.remove(pcap)
+  local more = wall_seconds(option) - untraced
+  print(("  %-32s %+.2f s, %+.1f %%; of the %.1f s with times=typ %+.1f %%"):format(
+    option:match("%S+"), more, 100 * more / untraced, FLASH_TIME, 100 * more / FLASH_TIME))
+end
+os.remove(pcap)
+
 -- ---- many boards ----
 
 -- Board seconds and processor seconds of so many boards at once, on a bus of that name or each on
