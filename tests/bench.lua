@@ -120,7 +120,7 @@ end
 -- ---- tracing ----
 
 -- Seconds on the wall for a full flash with times=zero, the least favourable case: only the bus
--- takes time, and the processor's share is largest. The smallest of five: others use this computer.
+-- takes time, and the processor's share is largest. The smallest of three: others use this computer.
 local function wall_seconds(option)
   local name = os.tmpname()
   local file = assert(io.open(name, "wb"))
@@ -129,7 +129,7 @@ local function wall_seconds(option)
   local command = ("build/moonflash -d sim:f407,usb=ideal,times=zero %s flash %s@0x08000000 "
     .. "--full 2>/dev/null"):format(option, name)
   local best = math.huge
-  for _ = 1, 5 do
+  for _ = 1, 3 do
     local start = sys.time()
     assert(os.execute(command))
     best = math.min(best, sys.time() - start)

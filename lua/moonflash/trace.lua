@@ -316,6 +316,7 @@ end
 ---@param name string
 function M.capture(name)
   if state.capture and state.capture.name == name then return end
+  if state.capture then state.capture:close() end
   state.capture = pcap.open(name)
   update()
 end

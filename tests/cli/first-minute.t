@@ -46,6 +46,9 @@ Options, on either side of the recipe:
   --dry-run               say what would change the board, and do nothing
   --json                  JSON on standard output, one object a line
   --report FILE.html      write what was done, with a picture of the memory
+  --trace                 print each USB request, as a person reads it
+  --trace-bytes           and its bytes
+  --pcap FILE             write all requests into FILE, for Wireshark
   -q, --quiet             no progress
   --virtual-time          simulated boards only: let time jump
   -e CODE                 run Lua code
@@ -98,7 +101,8 @@ $ moonflash help leave
 Usage: moonflash leave [--address <address>] [--device <string>]
        [--every-board] [--wait <seconds>] [--slots <string>]
        [--every-slot] [--layout <string>] [--dry-run] [--json]
-       [--report <file>] [--quiet] [--virtual-time] [--help]
+       [--report <file>] [--trace] [--trace-bytes] [--pcap <file>]
+       [--quiet] [--virtual-time] [--help]
 
 Leave DFU mode and start the program
 
@@ -115,6 +119,9 @@ Options of moonflash:
    --dry-run             say what would change the board, and do nothing
    --json                JSON on standard output, one object a line
    --report <file>       write what was done into FILE.html, with a picture of the memory
+   --trace               print each USB request, as a person reads it
+   --trace-bytes         and its bytes
+   --pcap <file>         write all requests into a file, for Wireshark
    --quiet               no progress (also -q)
    --virtual-time        simulated boards only: don't wait, let time jump
    --help                say what there is (also -h)
@@ -122,7 +129,8 @@ $ moonflash leave --help
 Usage: moonflash leave [--address <address>] [--device <string>]
        [--every-board] [--wait <seconds>] [--slots <string>]
        [--every-slot] [--layout <string>] [--dry-run] [--json]
-       [--report <file>] [--quiet] [--virtual-time] [--help]
+       [--report <file>] [--trace] [--trace-bytes] [--pcap <file>]
+       [--quiet] [--virtual-time] [--help]
 
 Leave DFU mode and start the program
 
@@ -139,6 +147,9 @@ Options of moonflash:
    --dry-run             say what would change the board, and do nothing
    --json                JSON on standard output, one object a line
    --report <file>       write what was done into FILE.html, with a picture of the memory
+   --trace               print each USB request, as a person reads it
+   --trace-bytes         and its bytes
+   --pcap <file>         write all requests into a file, for Wireshark
    --quiet               no progress (also -q)
    --virtual-time        simulated boards only: don't wait, let time jump
    --help                say what there is (also -h)

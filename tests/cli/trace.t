@@ -79,7 +79,6 @@ $ moonflash --virtual-time -d sim:f407 --trace-bytes -e 'local b <close> = dfu.o
                        1FFFC000  ef aa ff ff ff ff ff ff ff 0f ff ff ff ff ff ff  ................
   0.0069      0.40 ms  ABORT
 $ moonflash --virtual-time -d sim:f407#1 -d sim:f407#left,serial=A1 --trace erase --address 0x08004000 2>&1 | tail -n 12
-sim:f407#1:                0.0079      0.40 ms  GETSTATUS                                 dfuIDLE OK
 sim:f407#left,serial=A1:   0.0079      0.40 ms  GETSTATUS                                 dfuIDLE OK
 sim:f407#1:                0.0083      0.40 ms  DNLOAD block   0: erase 0x08004000        5 bytes
 sim:f407#left,serial=A1:   0.0083      0.40 ms  DNLOAD block   0: erase 0x08004000        5 bytes
@@ -89,6 +88,7 @@ sim:f407#1:                0.1091    300.40 ms  GETSTATUS                       
 sim:f407#left,serial=A1:   0.1091    300.40 ms  GETSTATUS                                 dfuDNLOAD-IDLE OK, took 400.4 ms
 sim:f407#1: erased 1 sector: 0.4 s
 sim:f407#left,serial=A1: erased 1 sector: 0.4 s
+2 boards passed.
 sim:f407#1:                0.4095      0.40 ms  ABORT
 sim:f407#left,serial=A1:   0.4095      0.40 ms  ABORT
 $ moonflash --virtual-time -d sim:f407 --quiet --json --trace erase --address 0x08004000 2>&1 >/dev/null | head -n 2

@@ -87,7 +87,7 @@ function TestLines.test_times()
   lu.assertAlmostEquals(last.started + last.elapsed, task.now(), 1e-6)
   lu.assertAlmostEquals(last.took, 0.4004, 1e-6)
   lu.assertTrue(last.started > before)
-  lu.assertStrMatches(tostring(last), " +%d+%.%d%d%d%d +300%.40 ms  GETSTATUS .*")
+  lu.assertStrMatches(tostring(last), " *%d+%.%d%d%d%d +300%.40 ms  GETSTATUS .*")
 end
 
 function TestLines.test_opening_reads_strings()
