@@ -120,7 +120,8 @@ end
 -- ---- tracing ----
 
 -- Seconds on the wall for a full flash with times=zero, the least favourable case: only the bus
--- takes time, and the processor's share is largest. The smallest of three: others use this computer.
+-- takes time, and the processor's share is largest. The smallest of three, as others use this
+-- computer, too.
 local function wall_seconds(option)
   local name = os.tmpname()
   local file = assert(io.open(name, "wb"))
