@@ -74,3 +74,22 @@ rig.case("moonflash takes at most three transfers a block, and forty more", func
   rig.check(board:requests() <= 3 * blocks + 40, "%d requests for %d blocks", board:requests(),
     blocks)
 end)
+
+rig.case("moonflash traces what libusb carried", function()
+  local board <close> = rig.board()
+  local name = rig.place .. "/session.pcap"
+  board:begin()
+  local r = rig.moonflash("--trace", "--pcap", name, "flash", F407.image, "--leave")
+  rig.equal(r.status, 0, "status: " .. r.err)
+  local lines = select(2, r.err:gsub("\n *[%d.]+ +[%d.]+ ms  ", "")) + 1 -- and the first
+  -- but for GET_CONFIGURATION, which libusb sends by itself at each of two openings
+  rig.equal(lines, board:requests() - 2, "requests in the trace")
+  -- device and configuration descriptor, and set configuration: what the kernel had done
+  local bytes, records, at = rig.read_file(name), 0, 25
+  while at <= #bytes do
+    local bus, device = bytes:byte(at + 16 + 12), bytes:byte(at + 16 + 11)
+    rig.check(bus == 1 and device > 0, "bus %d, device %d", bus, device)
+    records, at = records + 1, at + 16 + ("<I4"):unpack(bytes, at + 8)
+  end
+  rig.equal(records, 2 * (lines + 3), "records in the capture")
+end)
