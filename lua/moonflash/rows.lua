@@ -33,8 +33,8 @@ function M.begin(boards)
 end
 
 local function draw_row(row, columns)
-  local who = (" %-" .. label_width .. "s%s%-" .. path_width .. "s"):format(row.label,
-    label_width > 0 and "  " or "", row.path)
+  local label = label_width > 0 and row.label .. (" "):rep(label_width - #row.label + 2) or ""
+  local who = " " .. label .. row.path .. (" "):rep(path_width - #row.path)
   local line
   if row.outcome then
     line = ("%s  %-7s  %s"):format(who, row.outcome, row.words)
