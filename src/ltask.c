@@ -5,6 +5,7 @@
 #include <lauxlib.h>
 #include <math.h>
 
+#include "lgate.h"
 #include "taskdev.h"
 
 /* Seconds that a turn takes on the virtual clock: who polls with sleep(0) sees time pass. */
@@ -380,5 +381,6 @@ int luaopen_task(lua_State *L)
     lua_setfield(L, -2, "__index");
     lua_pop(L, 1);
     luaL_newlib(L, task_lib);
+    lgate_open(L);
     return 1;
 }
