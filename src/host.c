@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "host.h"
 
+#include <fcntl.h>
 #include <lauxlib.h>
 #include <lualib.h>
 #include <stdio.h>
@@ -12,12 +13,14 @@
 #include "builtin.h"
 #include "error.h"
 #include "lbase.h"
+#include "lchannel.h"
 #include "llink.h"
 #include "loop.h"
 #include "lsim.h"
 #include "lsys.h"
 #include "ltask.h"
 #include "port.h"
+#include "proc.h"
 #include "simport.h"
 #include "task.h"
 #include "usb.h"
@@ -108,6 +111,20 @@ static int open_sim(lua_State *L)
     return open_with(L, luaopen_sim, "moonflash.sims");
 }
 
+/* around.lua takes `outside` out again. */
+static int open_both_of_sys(lua_State *L)
+{
+    luaopen_sys(L);
+    luaopen_outside(L);
+    lua_setfield(L, -2, "outside");
+    return 1;
+}
+
+static int open_sys(lua_State *L)
+{
+    return open_with(L, open_both_of_sys, "moonflash.around");
+}
+
 static int open_errors(lua_State *L)
 {
     lua_pushcfunction(L, error_new);
@@ -136,7 +153,7 @@ static int open_state(lua_State *L)
     preload(L, "dfu", open_dfu);
     preload(L, "task", luaopen_task);
     preload(L, "sim", open_sim);
-    preload(L, "sys", luaopen_sys);
+    preload(L, "sys", open_sys);
     preload(L, "moonflash.error", open_errors);
     lua_pushliteral(L, MOONFLASH_VERSION);
     lua_setglobal(L, "MOONFLASH_VERSION");
@@ -221,8 +238,10 @@ static void close_host(struct host *host)
     host->observer.saw = NULL;
     if (host->L)
         lua_close(host->L);
-    if (host->loop)
+    if (host->loop) {
         release_boards(host);
+        procs_release(&host->procs, host->loop);
+    }
     for (int i = 0; i < HOST_PORTS; i++)
         if (host->ports[i])
             host->ports[i]->free(host->ports[i]);
@@ -231,8 +250,20 @@ static void close_host(struct host *host)
     free(host->source_tree);
 }
 
+/* Whoever started us may have closed some of 0 to 2: no other file shall get their numbers.  There
+ * is nothing to read in what takes their place, and writing to it fails. */
+static void fill_standard_descriptors(void)
+{
+    int fd;
+    do {
+        fd = open("/dev/null", O_RDONLY);
+    } while (fd >= 0 && fd <= 2);
+    close(fd);
+}
+
 int host_main(int argc, char **argv)
 {
+    fill_standard_descriptors();
     struct host host = { 0 };
     struct start start = { argc, argv, EXIT_BUG };
     if (!open_host(&host)) {

@@ -10,6 +10,7 @@
 
 struct loop;
 struct port;
+struct proc;
 struct tasks;
 
 #define HOST_PORTS 2 /* simulated boards; libusb */
@@ -21,6 +22,7 @@ struct host {
     struct port *ports[HOST_PORTS];
     struct board *boards;           /* that are not released */
     struct board_observer observer; /* of all boards */
+    struct proc *procs;             /* programs that run beside us */
     struct port *sims;              /* the one of them over simulated boards */
     char *source_tree;              /* where lua/ and scripts/ are read from disk; NULL: built in */
 };

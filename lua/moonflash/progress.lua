@@ -16,7 +16,7 @@ local REDRAW = 0.04     -- seconds between two pictures of a bar
 local FULL, EMPTY = "█", "░"
 
 -- mode: "bars", "rows", "lines", "json" or "quiet"
-local state = { mode = "lines", several = false, bar = nil }
+local state = { mode = "lines", several = false, bar = nil, question = nil }
 
 local function stderr(s)
   io.stderr:write(s)
@@ -73,11 +73,24 @@ local function of_several(board)
   return state.several and board and M.who(board) .. ": " or ""
 end
 
+-- A question that waits for its answer, where the answer will be typed.
+local function show_question()
+  stderr(state.question .. (sys.is_terminal(2) and " " or "\n"))
+end
+
+-- Whole lines. They go above a question that is open, which is asked again.
+local function say(lines)
+  local is_open = state.question and sys.is_terminal(2)
+  stderr((is_open and "\n" or "") .. lines)
+  if is_open then show_question() end
+end
+
 local function clear_bar()
   if state.bar and state.bar.drawn then stderr("\r\27[K") end
 end
 
 local function draw(bar, last)
+  if state.question and not last then return end
   local share = bar.total > 0 and math.min(bar.done / bar.total, 1) or 1
   local width = math.max(8, math.min(BAR, sys.columns() - 48))
   local full = math.floor(share * width + 0.5)
@@ -90,16 +103,17 @@ local function draw(bar, last)
   else
     amount, rate = text.count(bar.done, bar.unit), ""
   end
-  stderr(("\r  %-7s %s%s  %-10s %10s %8s\27[K%s"):format(bar.name, FULL:rep(full),
+  local picture = ("\r  %-7s %s%s  %-10s %10s %8s\27[K%s"):format(bar.name, FULL:rep(full),
     EMPTY:rep(width - full), amount, rate,
-    left and text.seconds(left) .. " left" or text.seconds(spent), last and "\n" or ""))
+    left and text.seconds(left) .. " left" or text.seconds(spent), last and "\n" or "")
+  if last then say(picture) else stderr(picture) end
   bar.drawn, bar.drawn_at = not last, task.now()
 end
 
 local function print_above(lines)
-  if state.mode == "rows" then return rows.print(lines) end
+  if state.mode == "rows" and not state.question then return rows.print(lines) end
   clear_bar()
-  stderr(lines .. "\n")
+  say(lines .. "\n")
   if state.bar and state.mode == "bars" then draw(state.bar) end
 end
 
@@ -120,6 +134,28 @@ end
 ---@param line string
 function M.note(line)
   if state.mode == "bars" then M.print(line) end
+end
+
+---Asks the operator; until there is an answer, the last line is the question's.
+---@param question string
+function M.ask(question)
+  local board = task.tag()
+  M.event { event = "question", path = board and board.path, text = question }
+  clear_bar()
+  if state.bar then state.bar.drawn = false end
+  if state.mode == "rows" then rows.pause(true) end
+  state.question = of_several(board) .. question
+  show_question()
+end
+
+---It was answered, or given up.
+---@param answered boolean
+function M.answered(answered)
+  state.question = nil
+  -- whoever types an answer has made a new line
+  if sys.is_terminal(2) and not (answered and sys.is_terminal(0)) then stderr("\n") end
+  if state.mode == "rows" then rows.pause(false) end
+  if state.bar and state.mode == "bars" then draw(state.bar) end
 end
 
 -- The keys that come first; the rest follows by name, so that a line is always the same.
@@ -269,7 +305,7 @@ function M.passed(board, stats, seconds)
   local done = done_text(stats)
   if state.mode == "json" or state.mode == "mute" or done == "" then return end
   if state.mode == "quiet" then
-    if stats.unverified then stderr("not verified: " .. stats.unverified .. "\n") end
+    if stats.unverified then say("not verified: " .. stats.unverified .. "\n") end
     return
   end
   local remarks = {}
@@ -281,13 +317,13 @@ function M.passed(board, stats, seconds)
   if state.mode == "rows" then
     rows.result(board, "PASS", text.seconds(seconds) .. "  " .. done)
   elseif state.mode == "bars" then
-    stderr(("%-68s %8s\n"):format(last_sentence(stats), text.seconds(seconds)))
-    if stats.bytes_skipped > 0 or saved_text(stats) then stderr(done .. ".\n") end
+    say(("%-68s %8s\n"):format(last_sentence(stats), text.seconds(seconds)))
+    if stats.bytes_skipped > 0 or saved_text(stats) then say(done .. ".\n") end
     if board.retries > 0 then
-      stderr(text.count(board.retries, "request") .. " had to be sent again. Is the cable good?\n")
+      say(text.count(board.retries, "request") .. " had to be sent again. Is the cable good?\n")
     end
   else
-    stderr(("%s%s: %s\n"):format(of_several(board), done, text.seconds(seconds)))
+    say(("%s%s: %s\n"):format(of_several(board), done, text.seconds(seconds)))
   end
 end
 
@@ -301,10 +337,10 @@ function M.failed(message, board, outcome)
   local slot = state.several and board and board.slot
   local line = ("moonflash: %s%s"):format(slot and slot .. ": " or "", message)
   if state.mode ~= "rows" then
-    stderr(line .. "\n")
+    say(line .. "\n")
     return
   end
-  rows.print(line)
+  print_above(line)
   if board then
     local path = board.path .. ": "
     local said = message:sub(1, #path) == path and message:sub(#path + 1) or message
@@ -321,10 +357,10 @@ function M.summary(results)
     if result.outcome ~= "PASS" then failed[#failed + 1] = M.who(result.board) end
   end
   if #failed > 0 then
-    stderr(("%d of %d boards did not pass: %s\n"):format(#failed, #results,
+    say(("%d of %d boards did not pass: %s\n"):format(#failed, #results,
       table.concat(failed, ", ")))
   elseif state.mode ~= "quiet" then
-    stderr(("%d boards passed.\n"):format(#results))
+    say(("%d boards passed.\n"):format(#results))
   end
 end
 

@@ -10,7 +10,7 @@ local BAR, REDRAW = 24, 0.04 -- cells; seconds between two pictures
 local FULL, EMPTY = "█", "░"
 local MOST_LABEL, MOST_PATH = 16, 24
 
-local rows, by_board, drawn, drawn_at, label_width, path_width
+local rows, by_board, drawn, drawn_at, label_width, path_width, paused
 
 local function stderr(s) io.stderr:write(s) end
 
@@ -21,7 +21,7 @@ end
 ---A row for each of the boards.
 ---@param boards table[]
 function M.begin(boards)
-  rows, by_board, drawn, drawn_at = {}, {}, 0, -1
+  rows, by_board, drawn, drawn_at, paused = {}, {}, 0, -1, false
   label_width, path_width = 0, 0
   for i, board in ipairs(boards) do
     local row = { label = cut(board.slot or "", MOST_LABEL), path = cut(board.path, MOST_PATH),
@@ -68,6 +68,7 @@ local function wipe()
 end
 
 local function draw()
+  if paused then return end
   local columns, lines = sys.columns()
   local list, more = shown(math.max(2, (lines or 24) - 1))
   local picture = {}
@@ -91,6 +92,14 @@ function M.update(board, phase, share)
   if not row or row.outcome then return end
   row.phase, row.share = phase, share
   draw_soon()
+end
+
+---While the operator types an answer below them, the rows stay as they are.
+---@param on boolean
+function M.pause(on)
+  paused = on
+  drawn = 0
+  if not on then draw() end
 end
 
 ---A line above the rows.

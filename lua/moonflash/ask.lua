@@ -1,0 +1,61 @@
+-- SPDX-License-Identifier: MIT
+-- Questions to the operator, who may be a barcode reader: one at a time, answered by a line of
+-- standard input. All that reads standard input for recipes is here.
+local errors = require "moonflash.errors"
+local progress = require "moonflash.progress"
+local task = require "task"
+
+local LONGEST = 4096 -- bytes of a line
+
+---@param outside table what src/lchannel.c gives
+---@return function ask
+return function(outside)
+  local gate = task.gate(1) -- whose question is on the terminal
+  local input               -- a channel, from the first question on
+  local rest = ""           -- what came behind the last line
+
+  -- The next line, or nil and why there is none.
+  local function next_line()
+    while true do
+      local line, after = rest:match("^([^\n]*)\n(.*)$")
+      if line then
+        rest = after
+        return (line:gsub("\r$", ""))
+      elseif #rest > LONGEST then
+        rest = ""
+        return nil, ("a line of more than %d bytes"):format(LONGEST)
+      end
+      input:wait("r")
+      local bytes, why = input:read(LONGEST)
+      if bytes then
+        rest = rest .. bytes
+      elseif bytes == false and rest ~= "" then
+        line, rest = rest, "" -- the last line has no newline
+        return line
+      elseif bytes == false then
+        return nil, why or "standard input has ended"
+      end
+    end
+  end
+
+  ---Asks, and waits for the answer.
+  ---@param text string
+  ---@return string line
+  return function(text)
+    local _ <close> = gate:enter()
+    input = input or outside.input()
+    local answered = false
+    progress.ask(text)
+    local _ <close> = setmetatable({}, { __close = function()
+      -- what was typed for a question that was given up is no answer to the next
+      if not answered then input:discard() end
+      progress.answered(answered)
+    end })
+    local line, why = next_line()
+    answered = line ~= nil
+    if not line then
+      errors.raise { code = "sys.ended", message = ("no answer to '%s': %s"):format(text, why) }
+    end
+    return line
+  end
+end

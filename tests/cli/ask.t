@@ -1,0 +1,49 @@
+Questions to the operator, where standard input is no terminal: a line is an answer.
+
+$ printf 'return { api = 1, run = function(board) return board.path .. " has " .. sys.ask("Serial number?") end }' >ask.lua
+$ printf 'A17\r\nB 18\n' | moonflash --virtual-time -d sim:f407 -d sim:f407#2 ask.lua
+sim:f407: Serial number?
+sim:f407#2: Serial number?
+sim:f407 has A17
+sim:f407#2 has B 18
+$ printf 'A17' | moonflash -d sim:f407 ask.lua
+Serial number?
+sim:f407 has A17
+$ moonflash -d sim:f407 ask.lua
+Serial number?
+moonflash: sim:f407: no answer to 'Serial number?': standard input has ended
+  The flash is untouched.
+[status 71]
+$ printf 'A17\n' | moonflash --virtual-time -d sim:f407 -d sim:f407#2 ask.lua
+sim:f407: Serial number?
+sim:f407#2: Serial number?
+moonflash: sim:f407#2: no answer to 'Serial number?': standard input has ended
+  The flash is untouched.
+sim:f407 has A17
+[status 71]
+$ printf 'A17\n' | moonflash --quiet -d sim:f407 ask.lua
+Serial number?
+sim:f407 has A17
+$ printf 'A17\n' | moonflash --json -d sim:f407 ask.lua 2>/dev/null | head -n 2
+{"event":"board","path":"sim:f407","mode":"dfu","pid":57105,"product":"STM32  BOOTLOADER","serial":"315A28A0B956","vid":1155}
+{"event":"question","path":"sim:f407","text":"Serial number?"}
+$ head -c 10000 /dev/zero | moonflash -d sim:f407 ask.lua 2>&1
+Serial number?
+moonflash: sim:f407: no answer to 'Serial number?': a line of more than 4096 bytes
+  The flash is untouched.
+[status 71]
+$ moonflash -d sim:f407 ask.lua <&-
+Serial number?
+moonflash: sim:f407: no answer to 'Serial number?': standard input has ended
+  The flash is untouched.
+[status 71]
+$ moonflash -e 'sys.ask(7)'
+moonflash: -e:1: sys.ask(text): a text is a string
+[status 1]
+$ printf '1\n2\n3\n' | moonflash -e 'for i = 1, 3 do print(sys.ask(i .. "?")) end'
+1?
+1
+2?
+2
+3?
+3
