@@ -89,6 +89,25 @@ static int link_system_string(lua_State *L)
     return 1;
 }
 
+/*** link.tty(path, generation) --> "/dev/ttyACM0" and whether it may be opened, or nil */
+static int link_tty(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    unsigned generation = (unsigned)luaL_checkinteger(L, 2);
+    struct host *host = host_of(L);
+    char name[256];
+    bool may_open = false;
+    ssize_t n = -1;
+    for (int i = 0; i < HOST_PORTS && n < 0; i++)
+        if (host->ports[i] && host->ports[i]->tty)
+            n = host->ports[i]->tty(host->ports[i], path, generation, name, sizeof name, &may_open);
+    if (n < 0)
+        return 0;
+    lua_pushfstring(L, "/dev/%s", name);
+    lua_pushboolean(L, may_open);
+    return 2;
+}
+
 /*** link.attach(board, generation, interface) --> true, or nil and "gone", "busy", ...: opens the
  * device of that generation; interface -1: only to read its strings. */
 static int link_attach(lua_State *L)
@@ -243,6 +262,7 @@ static const luaL_Reg link_lib[] = {
     { "fields", link_fields },
     { "devices", link_devices },
     { "system_string", link_system_string },
+    { "tty", link_tty },
     { "attach", link_attach },
     { "configure", link_configure },
     { "stale", link_stale },

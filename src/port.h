@@ -70,6 +70,11 @@ struct port {
     ssize_t (*string)(struct port *port, const char *path, unsigned generation, const char *name,
                       char *text, size_t size);
 
+    /* The name of the terminal that the operating system gave the device, "ttyACM0", and whether we
+     * may open it.  How many bytes, or -1: it has none.  NULL: none ever has. */
+    ssize_t (*tty)(struct port *port, const char *path, unsigned generation, char *name,
+                   size_t size, bool *may_open);
+
     /* Opens the device of that generation at the path, and claims the interface (-1: none, to
      * read its strings only).  0, or a port_result: PORT_GONE where another one is there now. */
     int (*open)(struct port *port, const char *path, unsigned generation, int interface,

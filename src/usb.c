@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libusb.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -218,6 +219,70 @@ static ssize_t usb_string(struct port *head, const char *path, unsigned generati
     if (!is_device_name(path) || generation_of(path, &bus, &number) != generation)
         return -1;
     return read_attribute(path, name, text, size);
+}
+
+/* The first entry of a folder that begins with "tty" and goes on, in the order of names: where it
+ * is in `name`, as "FOLDER/ENTRY".  False: there is none. */
+static bool first_tty(const char *folder, char *name, size_t size)
+{
+    bool found = false;
+    char first[NAME_MAX + 1] = "";
+    DIR *open_folder = opendir(folder);
+    if (!open_folder)
+        return false;
+    for (struct dirent *entry; (entry = readdir(open_folder)) != NULL;) {
+        if (strncmp(entry->d_name, "tty", 3) != 0 || !entry->d_name[3] ||
+            (found && strcmp(entry->d_name, first) >= 0))
+            continue;
+        found = true;
+        snprintf(first, sizeof first, "%s", entry->d_name);
+    }
+    closedir(open_folder);
+    return found && (size_t)snprintf(name, size, "%s", first) < size;
+}
+
+/* An interface's terminal: INTERFACE/tty/ttyACM0 (class CDC-ACM), INTERFACE/ttyUSB0 (others). */
+static bool tty_of_interface(const char *interface, char *name, size_t size)
+{
+    char folder[sizeof SYSFS + NAME_MAX + sizeof "/tty"];
+    snprintf(folder, sizeof folder, SYSFS "/%.255s/tty", interface);
+    if (first_tty(folder, name, size))
+        return true;
+    *strrchr(folder, '/') = '\0';
+    return first_tty(folder, name, size);
+}
+
+/* The interfaces of 1-4.2 are 1-4.2:1.0, 1-4.2:1.1, ...; the first one that has a terminal. */
+static ssize_t usb_tty(struct port *head, const char *path, unsigned generation, char *name,
+                       size_t size, bool *may_open)
+{
+    unsigned bus, number;
+    (void)head;
+    if (!is_device_name(path) || generation_of(path, &bus, &number) != generation)
+        return -1;
+    size_t length = strlen(path);
+    char first[NAME_MAX + 1] = "", tty[NAME_MAX + 1];
+    bool found = false;
+    DIR *folder = opendir(SYSFS);
+    if (!folder)
+        return -1;
+    for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
+        const char *interface = entry->d_name;
+        if (strncmp(interface, path, length) != 0 || interface[length] != ':' ||
+            (found && strcmp(interface, first) >= 0) ||
+            !tty_of_interface(interface, tty, sizeof tty))
+            continue;
+        found = true;
+        snprintf(first, sizeof first, "%s", interface);
+        snprintf(name, size, "%s", tty);
+    }
+    closedir(folder);
+    if (!found)
+        return -1;
+    char node[sizeof "/dev/" + NAME_MAX];
+    snprintf(node, sizeof node, "/dev/%s", name);
+    *may_open = access(node, R_OK | W_OK) == 0;
+    return (ssize_t)strlen(name);
 }
 
 /* ---- open and close ---- */
@@ -449,6 +514,7 @@ struct port *usb_new(struct loop *loop)
     port->head = (struct port){
         .list = usb_list,
         .string = usb_string,
+        .tty = usb_tty,
         .open = usb_open,
         .submit = usb_submit,
         .cancel = usb_cancel,

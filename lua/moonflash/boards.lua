@@ -272,13 +272,17 @@ return function(link)
 
   ---Waits for the application that runs at this place after leave.
   ---@param seconds number
-  ---@return table { vid=, pid=, serial=, product= }
+  ---@return table { vid=, pid=, serial=, product=, tty= }
   link.extend("wait_app", function(board, seconds)
     local deadline = task.now() + (check_seconds("board:wait_app(seconds)", seconds) or 0)
+    local settled -- when its terminal should be there
     while true do
-      local application = bus.application(board.path, link.stale(board))
-      if application then return application end
-      if task.now() >= deadline then
+      local application, settling = bus.application(board.path, link.stale(board))
+      if application then
+        settled = settled or math.min(deadline, task.now() + bus.SETTLING)
+        if not settling or task.now() >= settled then return application end
+      end
+      if not application and task.now() >= deadline then
         errors.raise { code = "timeout", path = board.path,
           message = ("%s: nothing came up within %s s"):format(board.path, tostring(seconds)),
           hint = "Is BOOT0 low? Does the program have a USB device?" }

@@ -21,7 +21,7 @@ local SILENCE = 5
 ---@param link table what src/llink.c gives
 ---@return table bus
 return function(link)
-  local M = {}
+  local M = { SETTLING = SETTLING }
 
   local GET_DESCRIPTOR, STRING = 6, 0x0300
   local US_ENGLISH = 0x0409
@@ -227,18 +227,30 @@ return function(link)
     return others
   end
 
+  local ACM = 0x0202 -- class and subclass of what Linux makes a ttyACM of
+
+  local function has_acm(config_bytes)
+    for _, interface in ipairs((descriptor.config(config_bytes) or {}).interfaces or {}) do
+      if interface.class << 8 | interface.subclass == ACM then return true end
+    end
+    return false
+  end
+
   ---What runs at a place and is not in DFU mode, whatever kind of device it is.
   ---@param path string
   ---@param stale? integer the generation of a device that has left it
-  ---@return table? { vid=, pid=, serial=, product= }
+  ---@return table? { vid=, pid=, serial=, product=, tty= }
+  ---@return boolean? settling its terminal is yet to come, or to be opened by us
   function M.application(path, stale)
     for _, row in ipairs(link.devices()) do
       local device = row.path == path and row.generation ~= stale and descriptor.device(row.device)
       local info = device and describe(row)
       if device and (not info or info.mode == "runtime") then
         info = info and with_strings(info) or {}
-        return { vid = device.vid, pid = device.pid, serial = info.serial,
-                 product = info.product }
+        local tty, may_open = link.tty(row.path, row.generation)
+        tty = tty or sim.tty(path)
+        return { vid = device.vid, pid = device.pid, serial = info.serial, product = info.product,
+                 tty = tty }, tty and may_open == false or not tty and has_acm(row.config)
       end
     end
   end

@@ -40,7 +40,7 @@ end
 
 -- What can be said of a simulated board: each gives the value, or nil and what it should be.
 local parameters = {
-  flash = any, serial = any, bus = any,
+  flash = any, serial = any, bus = any, tty = any,
   rdp = integer(2), wrp = integer(0xFFFFFFFF),
   usb = one_of { "real", "ideal", "none" },
   times = one_of { "typ", "max", "zero" },
@@ -92,8 +92,11 @@ return function(sim)
     return options
   end
 
+  local ttys = {} -- of their programs, by path
+
   local function make(path, options)
     local board = sim.make(path, options)
+    ttys[path] = options.tty
     for _, fault in ipairs(options.faults) do board:fault(fault.kind, fault.at) end
     return board
   end
@@ -124,6 +127,11 @@ return function(sim)
       kept[selector] = make(selector, parse(selector:match("^sim:(.*)$")))
     end
   end
+
+  ---The terminal that the program of the board at that path has; nil: none.
+  ---@param path string
+  ---@return string?
+  function sim.tty(path) return ttys[path] end
 
   -- C's half takes paths; this one, selectors and Sims too, which it keeps from being collected.
   local served = setmetatable({}, { __mode = "k" })
