@@ -343,8 +343,7 @@ function M.use(name, options, beside)
   end
   local opt = args.given(options or {}, recipe.args, name)
   local value = recipe.table.setup and recipe.table.setup(opt)
-  local meta = getmetatable(value)
-  if meta and type(meta) == "table" and meta.__close then table.insert(M.to_close, value) end
+  if value ~= nil then table.insert(M.to_close, value) end
   return function(board)
     return recipe.table.run(board, opt, value)
   end

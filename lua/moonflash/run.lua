@@ -6,6 +6,7 @@ local places = require "moonflash.places"
 local progress = require "moonflash.progress"
 local recipe_library = require "moonflash.recipe"
 local steps = require "moonflash.steps"
+local streams = require "moonflash.stream"
 local task = require "task"
 
 local M = {}
@@ -111,18 +112,36 @@ end
 
 -- ---- the whole ----
 
-local function close(value)
+local function closer_of(value)
   local meta = getmetatable(value)
-  local closer = type(meta) == "table" and meta.__close
-  if not closer then return end
-  local ok, err = M.shielded(closer, value, nil)
+  return type(meta) == "table" and meta.__close or nil
+end
+
+-- What has to be closed of what setup returned: that, or what is in the table that it is.
+local function parts_of(value)
+  if closer_of(value) then return { value } end
+  local parts = {}
+  for _, part in pairs(type(value) == "table" and not getmetatable(value) and value or {}) do
+    if closer_of(part) then parts[#parts + 1] = part end
+  end
+  return parts
+end
+
+local function close(value)
+  local ok, err = M.shielded(closer_of(value), value, nil)
   if not ok then progress.failed(errors.text(err)) end
 end
 
+-- Whatever happened: no relay stays on.
 local function close_all(value)
-  close(value)
-  for i = #recipe_library.to_close, 1, -1 do close(recipe_library.to_close[i]) end
+  local values = recipe_library.to_close
   recipe_library.to_close = {}
+  table.insert(values, value)
+  for i = #values, 1, -1 do
+    for _, part in ipairs(parts_of(values[i])) do close(part) end
+  end
+  local ok, err = M.shielded(streams.close_all)
+  if not ok then progress.failed(errors.text(err)) end
 end
 
 local function run_boards(recipe, boards, opt, value)
@@ -150,6 +169,7 @@ end
 -- Returns the exit status; or nil, an error and its traceback.
 local function attempt(recipe, opt, options, about)
   local ok, value, traceback
+  local _ <close> = setmetatable({}, { __close = function() close_all(value) end })
   if recipe.table.setup then
     ok, value, traceback = M.shielded(recipe.table.setup, opt)
     if not ok then return nil, value, traceback end
@@ -161,10 +181,7 @@ local function attempt(recipe, opt, options, about)
   end
   local found, boards
   found, boards, traceback = M.shielded(places.choose, recipe, options)
-  if not found then
-    close_all(value)
-    return nil, boards, traceback
-  end
+  if not found then return nil, boards, traceback end
   if #boards > 1 then progress.set_several(boards) end
   about.results = run_boards(recipe, boards, opt, value)
   local status = 0
@@ -173,12 +190,8 @@ local function attempt(recipe, opt, options, about)
   end
   if recipe.table.finish then
     local finished, err, trace = M.shielded(recipe.table.finish, opt, about.results)
-    if not finished then
-      close_all(value)
-      return nil, err, trace
-    end
+    if not finished then return nil, err, trace end
   end
-  close_all(value)
   return status
 end
 

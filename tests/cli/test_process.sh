@@ -8,11 +8,14 @@ MOONFLASH=${MOONFLASH:-$(dirname "$0")/../../build/moonflash}
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
 script=$place/script.lua out=$place/out fifo=$place/fifo
+export RELAY="$place/relay" # what a program was told when it was ended
 passed=0 failed=0
 
 # verdict NAME STATUS WANTED_STATUS PATTERN: PATTERN is a basic regular expression, or empty, or !
 # and one that must not match.
 verdict() {
+  [ ! -f "$RELAY" ] || cat "$RELAY" >>"$out"
+  rm -f "$RELAY"
   why=
   [ "$2" -eq "$3" ] || why="status $2, not $3"
   case $4 in
@@ -319,6 +322,85 @@ local board = dfu.open(place.path)
 task.spawn(pcall, board.erase_page, board, 0x08000000)
 task.sleep(0.01)
 place:close()
+EOF
+
+# ---- what stands around a board goes with the run ----
+
+# relay(): a program in the place of a relay, which needs a moment to go off, and has a child that
+# it leaves alone.
+cat >"$place/relay.lua" <<'EOF'
+local sys = require "sys"
+return function()
+  local stream = sys.start { "sh", "-c", [[
+    trap "sleep 0.1; echo relay off >>$RELAY; exit" TERM
+    sleep 1000 & echo relay on; while :; do sleep 0.01; done]] }
+  stream:expect("relay on")
+  return stream
+end
+EOF
+
+runs "what setup returned is closed" 0 '^relay off$' -d sim:f407 <<'EOF'
+return { api = 1, setup = require "relay", run = function(_, _, stream) stream:read() end }
+EOF
+runs "and what is in the table that it returned" 0 '^meter off$' -d sim:f407 <<'EOF'
+local meter = setmetatable({}, { __close = function() print("meter off") end })
+return { api = 1, setup = function() return { meter = meter } end, run = function() end }
+EOF
+runs "and what it made and did not return" 0 '^relay off$' -d sim:f407 <<'EOF'
+local kept
+return { api = 1, setup = function() kept = require "relay"() end, run = function() return kept end }
+EOF
+runs "after a failure" 1 '^relay off$' -d sim:f407 <<'EOF'
+return { api = 1, setup = require "relay", run = function() fail("no") end }
+EOF
+runs "after os.exit" 9 '^relay off$' -d sim:f407 <<'EOF'
+return { api = 1, setup = require "relay", run = function() os.exit(9) end }
+EOF
+runs "where no board is" 69 '^relay off$' -d sim:f407,rdp=2 <<'EOF'
+return { api = 1, setup = require "relay", run = print }
+EOF
+runs "after an error in finish" 1 '^relay off$' -d sim:f407 <<'EOF'
+return { api = 1, setup = require "relay", run = function() end, finish = function() error("x") end }
+EOF
+runs "after an error in setup" 1 '^relay off$' -d sim:f407 <<'EOF'
+return { api = 1, setup = function() require "relay"() error("oops") end, run = print }
+EOF
+cat >"$place/used.lua" <<'EOF'
+return { api = 1, run = print, setup = function()
+  return setmetatable({}, { __close = function() print("meter off") end })
+end }
+EOF
+runs "of a recipe that is used, after an error in the user's setup" 1 '^meter off$' -d sim:f407 <<'EOF'
+return { api = 1, setup = function() use("used.lua") error("oops") end, run = print }
+EOF
+runs "where there is no run" 0 '^relay off$' <<'EOF'
+return { api = 1, setup = function() require "relay"() end }
+EOF
+runs "in a plain script" 1 '^relay off$' <<'EOF'
+_G.kept = require "relay"()
+error("oops")
+EOF
+signalled "after Ctrl-C" 130 '^relay off$' INT <<'EOF'
+return { api = 1, board = "sim:f407", setup = require "relay", run = function()
+  print("ready")
+  task.sleep(1000)
+end }
+EOF
+signalled "after Ctrl-C in setup" 130 '^relay off$' INT <<'EOF'
+return { api = 1, board = "sim:f407", run = print, setup = function()
+  require "relay"()
+  io.stderr:write("ready\n")
+  task.sleep(1000)
+end }
+EOF
+signalled "Ctrl-C ends what sys.run runs" 130 '^relay off$' INT <<'EOF'
+io.stdout:setvbuf("no")
+task.spawn(function()
+  sys.run { "sh", "-c", "until [ -e $RELAY ]; do sleep 0.01; done" }
+  print("ready")
+end)
+sys.run { "sh", "-c", [[trap "echo relay off >>$RELAY; exit" TERM
+  : >$RELAY; while :; do sleep 0.01; done]] }
 EOF
 
 echo "$passed passed, $failed failed, 0 skipped"
