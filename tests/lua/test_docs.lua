@@ -90,6 +90,9 @@ local function there_is()
   for name in read("lua/moonflash/boards.lua"):gmatch('link%.extend%("([%w_]+)"') do
     names["board:" .. name] = true
   end
+  for name in read("lua/moonflash/stream.lua"):gmatch("\nfunction Stream:([%w_]+)") do
+    names["stream:" .. name] = true
+  end
   for _, module in ipairs { "dfu", "task", "sim", "sys" } do
     add_functions(names, module .. ".", require(module))
   end
