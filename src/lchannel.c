@@ -283,9 +283,14 @@ static int channel_close(lua_State *L)
     channel->is_closed = true;
     while (channel->waiting)
         end_waiting(channel->waiting);
+    int output = -1;
+    if (channel->proc) {
+        output = channel->in;
+        channel->in = -1;
+    }
     close_descriptors(channel);
     if (channel->proc)
-        proc_orphan(channel->proc);
+        proc_orphan(channel->proc, output);
     channel->proc = NULL;
     return 0;
 }

@@ -87,6 +87,8 @@ static void free_proc(struct proc *proc)
     *p = proc->next;
     loop_unchild(proc->loop, &proc->child);
     loop_timer_cancel(proc->loop, &proc->timer);
+    if (proc->output >= 0)
+        close(proc->output);
     free(proc);
 }
 
@@ -148,9 +150,10 @@ static void on_end(void *arg, int status)
         ended(ended_arg);
 }
 
-void proc_orphan(struct proc *proc)
+void proc_orphan(struct proc *proc, int output)
 {
     proc->orphan = true;
+    proc->output = output;
     proc->ended = NULL;
     if (proc->pid == 0)
         free_proc(proc);
@@ -169,7 +172,8 @@ void procs_release(struct proc **list, struct loop *loop)
     struct loop_timer limit = { .fire = give_up, .arg = &over };
     for (struct proc *proc = *list, *next; proc; proc = next) {
         next = proc->next;
-        proc_orphan(proc);
+        if (!proc->orphan)
+            proc_orphan(proc, -1);
     }
     loop_timer_set(loop, &limit, loop_now(loop) + PATIENCE);
     while (*list && !over && loop_turn(loop, true)) {
@@ -238,6 +242,7 @@ struct proc *proc_start(struct loop *loop, struct proc **list, const struct proc
         return NULL;
     }
     proc->loop = loop;
+    proc->output = -1;
     proc->list = list;
     proc->next = *list;
     *list = proc;

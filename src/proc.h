@@ -27,6 +27,7 @@ struct proc {
     struct loop_timer timer;
     double kill_at; /* SIGKILL follows; 0: SIGTERM has not been sent */
     bool orphan;
+    int output; /* of an orphan */
 };
 
 /* What is to run: argv as execvp(3) wants it; settings are "NAME=VALUE", or "NAME" to be taken out
@@ -45,8 +46,9 @@ struct proc *proc_start(struct loop *loop, struct proc **list, const struct proc
 /* Tells it to end, unless that was done. */
 void proc_end(struct proc *proc);
 
-/* Nobody wants it any more: it is told to end, and is freed when nothing is left of it. */
-void proc_orphan(struct proc *proc);
+/* Nobody wants it any more: it is told to end, and is freed when nothing is left of it.  `output`,
+ * where it is read from, is closed then (-1: none): sooner, its last words would be its death. */
+void proc_orphan(struct proc *proc, int output);
 
 /* Ends all that are in the list, and waits for that; three seconds at most. */
 void procs_release(struct proc **list, struct loop *loop);

@@ -31,7 +31,8 @@ static int close_procs(void **state)
     assert_null(procs);
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* no child is left, not even a zombie */
     assert_int_equal(errno, ECHILD);
-    close(output[0]);
+    if (output[0] >= 0)
+        close(output[0]);
     if (output[1] >= 0)
         close(output[1]);
     return close_loop(state);
@@ -189,9 +190,30 @@ static void test_its_children(void **state)
     (void)state;
     struct proc *proc = shell("sleep 1000 & sleep 1000 & echo ready; wait");
     await_line("ready\n");
-    proc_orphan(proc);
+    proc_orphan(proc, -1);
     procs_release(&procs, loop);
     assert_string_equal(read_all(), "");
+}
+
+/* What it says when it is told to end must not be its death: it has yet to do what it has to. */
+static void test_last_words(void **state)
+{
+    char path[] = "/tmp/test_proc_XXXXXX";
+    (void)state;
+    int file = mkstemp(path);
+    setenv("FILE", path, 1);
+    struct proc *proc = shell("trap 'echo I end; echo off >$FILE; exit' TERM; echo ready; "
+                              "while :; do sleep 0.01; done");
+    await_line("ready\n");
+    close(output[1]);
+    proc_orphan(proc, output[0]); /* nobody else can read it now */
+    output[0] = output[1] = -1;
+    procs_release(&procs, loop);
+    char text[10] = "";
+    assert_int_equal(read(file, text, sizeof text - 1), 4);
+    assert_string_equal(text, "off\n");
+    close(file);
+    unlink(path);
 }
 
 static void test_what_it_leaves_behind(void **state)
@@ -200,7 +222,7 @@ static void test_what_it_leaves_behind(void **state)
     struct proc *proc = shell("(trap '' TERM; sleep 1000; sleep 1000) & sleep 1000 & exit 3");
     until_ended(proc);
     assert_int_equal(WEXITSTATUS(proc->status), 3);
-    proc_orphan(proc);
+    proc_orphan(proc, -1);
     procs_release(&procs, loop);
     assert_string_equal(read_all(), "");
 }
@@ -220,7 +242,7 @@ static void test_many(void **state)
 static void orphan_it(void *arg)
 {
     note('o');
-    proc_orphan(arg);
+    proc_orphan(arg, -1);
 }
 
 /* Whoever hears of its end may let it go at once. */
@@ -283,6 +305,7 @@ int main(void)
         PROC_TEST(test_then_sigkill, open_procs),
         PROC_TEST(test_one_that_is_stopped, open_procs),
         PROC_TEST(test_its_children, open_procs),
+        PROC_TEST(test_last_words, open_procs),
         PROC_TEST(test_what_it_leaves_behind, open_procs),
         PROC_TEST(test_many, open_procs),
         PROC_TEST(test_orphan_from_its_end, open_procs),
