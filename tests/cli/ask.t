@@ -4,6 +4,7 @@ $ printf 'return { api = 1, run = function(board) return board.path .. " has " .
 $ printf 'A17\r\nB 18\n' | moonflash --virtual-time -d sim:f407 -d sim:f407#2 ask.lua
 sim:f407: Serial number?
 sim:f407#2: Serial number?
+2 boards passed.
 sim:f407 has A17
 sim:f407#2 has B 18
 $ printf 'A17' | moonflash -d sim:f407 ask.lua
@@ -19,6 +20,7 @@ sim:f407: Serial number?
 sim:f407#2: Serial number?
 moonflash: sim:f407#2: no answer to 'Serial number?': standard input has ended
   The flash is untouched.
+1 of 2 boards did not pass: sim:f407#2
 sim:f407 has A17
 [status 71]
 $ printf 'A17\n' | moonflash --quiet -d sim:f407 ask.lua
