@@ -25,6 +25,7 @@ struct loop {
     struct loop_job *jobs, **jobs_tail;
     struct loop_watch *watches;
     struct loop_child *children;
+    struct loop_signal *heard_too;
     struct pollfd *fds;
     size_t fds_size;
     int pipe[2];
@@ -38,8 +39,10 @@ static struct {
     volatile sig_atomic_t pipe;
     atomic_int caught;                 /* signals that the loop has not told of yet */
     volatile sig_atomic_t interrupted; /* one came before that asks us to end: the next kills */
+    volatile sig_atomic_t spare;       /* but for SIGINT */
     void (*tick)(void);
-} signals = { -1, 0, 0, NULL };
+    void (*last_act)(void);
+} signals = { .pipe = -1 };
 
 static const int caught[] = { SIGINT, SIGTERM, SIGHUP, SIGCHLD };
 
@@ -77,7 +80,9 @@ static void release_signals(void)
     signal(SIGVTALRM, SIG_DFL);
     signals.pipe = -1;
     signals.tick = NULL;
+    signals.last_act = NULL;
     signals.interrupted = 0;
+    signals.spare = 0;
     signals.caught = 0;
 }
 
@@ -203,19 +208,32 @@ void loop_unchild(struct loop *loop, struct loop_child *child)
 
 /* ---- signals ---- */
 
-/* Tells the loop through the pipe.  A second one that asks us to end does to us what it does to any
- * program. */
-static void on_signal(int signal_number)
+/* A second one that asks us to end does to us what it does to any program. */
+static void count_signal(int signal_number)
 {
-    int saved = errno;
-    if (signal_number != SIGCHLD) {
+    if (signal_number != SIGINT || !signals.spare) {
         if (signals.interrupted) {
+            if (signals.last_act)
+                signals.last_act();
             signal(signal_number, SIG_DFL);
             raise(signal_number);
         }
         signals.interrupted = 1;
-        atomic_fetch_add(&signals.caught, 1);
     }
+    atomic_fetch_add(&signals.caught, 1);
+}
+
+static bool asks_to_end(int signal_number)
+{
+    return signal_number == SIGINT || signal_number == SIGTERM || signal_number == SIGHUP;
+}
+
+/* Tells the loop through the pipe. */
+static void on_signal(int signal_number)
+{
+    int saved = errno;
+    if (asks_to_end(signal_number))
+        count_signal(signal_number);
     unsigned char byte = (unsigned char)signal_number;
     if (write((int)signals.pipe, &byte, 1) < 0) {
         /* the pipe is full: the loop has enough to wake up for */
@@ -259,6 +277,41 @@ bool loop_signals(struct loop *loop, void (*heard)(void *arg, int signal), void 
     return true;
 }
 
+void loop_spare_interrupts(struct loop *loop, bool spare)
+{
+    if (loop->has_signals)
+        signals.spare = spare;
+}
+
+void loop_last_act(void (*act)(void))
+{
+    signals.last_act = act;
+}
+
+void loop_hear(struct loop *loop, struct loop_signal *heard)
+{
+    if (heard->watched || !loop->has_signals)
+        return;
+    heard->next = loop->heard_too;
+    loop->heard_too = heard;
+    heard->watched = true;
+    struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
+    sigemptyset(&action.sa_mask);
+    sigaction(heard->signal, &action, NULL);
+}
+
+void loop_unhear(struct loop *loop, struct loop_signal *heard)
+{
+    if (!heard->watched)
+        return;
+    struct loop_signal **p = &loop->heard_too;
+    while (*p != heard)
+        p = &(*p)->next;
+    *p = heard->next;
+    heard->watched = false;
+    signal(heard->signal, SIG_DFL);
+}
+
 bool loop_signalled(const struct loop *loop)
 {
     return loop->has_signals && signals.caught > 0;
@@ -281,6 +334,15 @@ static void reap_children(struct loop *loop)
     }
 }
 
+static void tell_of(struct loop *loop, int signal_number)
+{
+    struct loop_signal *heard = loop->heard_too;
+    while (heard && heard->signal != signal_number)
+        heard = heard->next;
+    if (heard)
+        heard->caught(heard->arg, signal_number);
+}
+
 static void hear_signals(struct loop *loop)
 {
     unsigned char bytes[64];
@@ -288,9 +350,11 @@ static void hear_signals(struct loop *loop)
     for (ssize_t i = 0; i < n; i++) {
         if (bytes[i] == SIGCHLD) {
             reap_children(loop);
-        } else {
+        } else if (asks_to_end(bytes[i])) {
             atomic_fetch_sub(&signals.caught, 1);
             loop->heard(loop->heard_arg, bytes[i]);
+        } else {
+            tell_of(loop, bytes[i]);
         }
     }
 }

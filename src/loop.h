@@ -52,6 +52,16 @@ struct loop_child {
     bool watched;
 };
 
+/* A signal that is otherwise left to the system (SIGWINCH, SIGTSTP): caught() comes from the loop.
+ */
+struct loop_signal {
+    void (*caught)(void *arg, int signal);
+    void *arg;
+    int signal;
+    struct loop_signal *next;
+    bool watched;
+};
+
 /* NULL: no memory, or no file descriptors.  One loop at a time may have the signals. */
 struct loop *loop_new(void);
 void loop_free(struct loop *loop);
@@ -75,12 +85,20 @@ void loop_watch(struct loop *loop, struct loop_watch *watch);
 void loop_unwatch(struct loop *loop, struct loop_watch *watch);
 void loop_child(struct loop *loop, struct loop_child *child);
 void loop_unchild(struct loop *loop, struct loop_child *child);
+void loop_hear(struct loop *loop, struct loop_signal *signal); /* in a loop that has the signals */
+void loop_unhear(struct loop *loop, struct loop_signal *signal);
 
-/* SIGINT, SIGTERM and SIGHUP come to `heard` from the loop; a second SIGINT kills the process.
+/* SIGINT, SIGTERM and SIGHUP come to `heard` from the loop; a second of them kills the process.
  * `tick`, if there is one, is called in signal context after each half second of processor time
  * that this process has used: the watchdog of code that never comes back to the loop. */
 bool loop_signals(struct loop *loop, void (*heard)(void *arg, int signal), void (*tick)(void),
                   void *arg);
+
+/* SIGINT comes to `heard` again and again, and kills nothing: somebody sees to each. */
+void loop_spare_interrupts(struct loop *loop, bool spare);
+
+/* What is done in signal context before a signal kills the process; NULL: nothing. */
+void loop_last_act(void (*act)(void));
 
 /* True when a signal was caught that `heard` has not yet been told of. */
 bool loop_signalled(const struct loop *loop);

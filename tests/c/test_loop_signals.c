@@ -82,6 +82,77 @@ static void test_second_signal_kills(void **state)
     }
 }
 
+static void interrupt_thrice(void)
+{
+    loop_spare_interrupts(loop, true);
+    for (int i = 0; i < 3; i++) {
+        raise(SIGINT);
+        raise(SIGINT); /* before the loop has told of the first */
+        loop_turn(loop, true);
+    }
+    raise(SIGTERM); /* is the first of those that count */
+    loop_turn(loop, true);
+    heard_is("IIIIIIT");
+    loop_spare_interrupts(loop, false);
+    raise(SIGINT);
+}
+
+static void test_spared_interrupts(void **state)
+{
+    (void)state;
+    int status = status_of(interrupt_thrice);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(WTERMSIG(status), SIGINT);
+}
+
+static void last_act(void)
+{
+    _exit(17);
+}
+
+static void end_with_an_act(void)
+{
+    loop_last_act(last_act);
+    raise(SIGTERM);
+    raise(SIGTERM);
+}
+
+static void test_last_act(void **state)
+{
+    (void)state;
+    int status = status_of(end_with_an_act);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 17);
+}
+
+static void on_other(void *arg, int signal_number)
+{
+    assert_ptr_equal(arg, &actors[1]);
+    note(signal_number == SIGWINCH ? 'W' : signal_number == SIGCONT ? 'C' : '?');
+}
+
+static void test_other_signals(void **state)
+{
+    (void)state;
+    struct loop_signal winch = { .caught = on_other, .arg = &actors[1], .signal = SIGWINCH };
+    struct loop_signal cont = { .caught = on_other, .arg = &actors[1], .signal = SIGCONT };
+    loop_hear(loop, &winch);
+    loop_hear(loop, &winch); /* it is there already */
+    loop_hear(loop, &cont);
+    raise(SIGWINCH);
+    raise(SIGCONT);
+    assert_false(loop_signalled(loop)); /* they don't ask us to end */
+    loop_turn(loop, false);
+    heard_is("WC");
+    loop_unhear(loop, &winch);
+    loop_unhear(loop, &winch);
+    raise(SIGWINCH);
+    raise(SIGCONT);
+    loop_turn(loop, false);
+    heard_is("C");
+    loop_unhear(loop, &cont);
+}
+
 static void hang_up(void)
 {
     loop_free(loop);
@@ -250,6 +321,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         LOOP_TEST(test_signals, open_signals),
         LOOP_TEST(test_second_signal_kills, open_signals),
+        LOOP_TEST(test_spared_interrupts, open_signals),
+        LOOP_TEST(test_last_act, open_signals),
+        LOOP_TEST(test_other_signals, open_signals),
         LOOP_TEST(test_nohup, open_signals),
         LOOP_TEST(test_no_sleep_on_a_signal, open_signals),
         LOOP_TEST(test_signals_belong_to_one_loop, open_signals),
