@@ -334,6 +334,45 @@ static int l_settle(lua_State *L)
     return task_await(L, &tasks->settle, (lua_KContext)tasks, settled);
 }
 
+/*** task.failure() --> error, traceback: of the first that failed and nobody joined, which counts
+ * as told from now on; nothing where there is none. */
+static int l_failure(lua_State *L)
+{
+    struct task *task = first_failure(tasks_of(L));
+    if (!task)
+        return 0;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, task->box);
+    lua_getiuservalue(L, -1, TASK_RESULTS);
+    lua_rawgeti(L, -1, 1);
+    lua_getiuservalue(L, -3, TASK_TRACEBACK);
+    task->joined = true;
+    task_let_go(task);
+    return 2;
+}
+
+/*** task.foreground(job?): Ctrl-C cancels this task and nothing else, again and again; nil: all, as
+ * ever. */
+static int l_foreground(lua_State *L)
+{
+    struct tasks *tasks = tasks_of(L);
+    struct task *task = lua_isnoneornil(L, 1) ? NULL : check_task(L, 1);
+    tasks->has_foreground = task != NULL;
+    tasks->foreground = task && !task->finished ? task : NULL;
+    loop_spare_interrupts(tasks->loop, tasks->has_foreground);
+    return 0;
+}
+
+/*** task.others() --> how many other tasks there are that have not ended, supervisors left out */
+static int l_others(lua_State *L)
+{
+    struct tasks *tasks = tasks_of(L);
+    lua_Integer n = 0;
+    for (const struct task *task = tasks->all; task; task = task->next)
+        n += !task->finished && !task->supervisor && task != tasks->current;
+    lua_pushinteger(L, n);
+    return 1;
+}
+
 static int task_tostring(lua_State *L)
 {
     struct task *task = check_task(L, 1);
@@ -356,9 +395,10 @@ static int task_gc(lua_State *L)
 }
 
 static const luaL_Reg task_lib[] = {
-    { "spawn", l_spawn },         { "sleep", l_sleep },     { "now", l_now },
-    { "deadline", l_deadline },   { "current", l_current }, { "tag", l_tag },
-    { "supervise", l_supervise }, { "settle", l_settle },   { NULL, NULL },
+    { "spawn", l_spawn },           { "sleep", l_sleep },     { "now", l_now },
+    { "deadline", l_deadline },     { "current", l_current }, { "tag", l_tag },
+    { "supervise", l_supervise },   { "settle", l_settle },   { "failure", l_failure },
+    { "foreground", l_foreground }, { "others", l_others },   { NULL, NULL },
 };
 
 static const luaL_Reg task_meth[] = {

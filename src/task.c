@@ -140,6 +140,8 @@ static void finish(struct task *task)
     task->finished = true;
     if (task->failed)
         task->failed_as = ++tasks->failures;
+    if (tasks->foreground == task)
+        tasks->foreground = NULL;
     keep_results(task);
     loop_timer_cancel(tasks->loop, &task->grace);
     loop_timer_cancel(tasks->loop, &task->deadline);
@@ -389,10 +391,14 @@ void task_check(lua_State *L)
         lua_error(L);
 }
 
+/* Ctrl-C where one task is in the foreground ends that one; any other signal ends them all. */
 static void on_signal(void *arg, int signal_number)
 {
-    (void)signal_number;
-    cancel_all(arg, false, "cancelled", "interrupted");
+    struct tasks *tasks = arg;
+    if (signal_number != SIGINT || !tasks->has_foreground)
+        cancel_all(tasks, false, "cancelled", "interrupted");
+    else if (tasks->foreground)
+        task_cancel_with(tasks->foreground, "cancelled", "interrupted");
 }
 
 /* Code that never waits is stopped here: the hook was set because it ran for a second or more. */

@@ -59,7 +59,9 @@ struct tasks {
     struct task *current;
     struct wait settle; /* a supervisor waits for all others */
     bool settling;
-    unsigned failures; /* so far */
+    unsigned failures;       /* so far */
+    bool has_foreground;     /* SIGINT is for one task alone, */
+    struct task *foreground; /* this one; NULL: it has ended */
 };
 
 struct tasks *tasks_of(lua_State *L);
