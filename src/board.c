@@ -187,6 +187,7 @@ static void perform(struct board *board, struct dfu_act act)
 void board_start(struct board *board, void (*ended)(void *arg, bool ok), void *arg)
 {
     board->busy = true;
+    board->given_up = false;
     board->raw = false;
     board->ended = ended;
     board->ended_arg = arg;
@@ -200,6 +201,7 @@ void board_start_raw(struct board *board, const struct port_setup *setup,
                      void (*ended)(void *arg, bool ok), void *arg)
 {
     board->busy = true;
+    board->given_up = false;
     board->raw = true;
     board->ended = ended;
     board->ended_arg = arg;
@@ -221,6 +223,7 @@ void board_give_up(struct board *board)
 {
     if (!board->busy)
         return;
+    board->given_up = true;
     if (!board->raw)
         dfu_cancel(&board->op);
     if (board->timer.set) {

@@ -47,7 +47,8 @@ struct board {
     bool touched;  /* something was asked of it that may have left it out of dfuIDLE */
     double opened; /* when */
 
-    bool busy; /* an operation is under way */
+    bool busy;     /* an operation is under way */
+    bool given_up; /* the last one was not carried to its end */
     struct dfu_op op;
     void (*ended)(void *arg, bool ok); /* called once for each operation */
     void *ended_arg;

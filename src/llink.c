@@ -245,6 +245,16 @@ static int link_detach(lua_State *L)
     return lop_run(L, board, &op);
 }
 
+/*** link.settle(board): where an operation was given up, back to dfuIDLE; else nothing. */
+static int link_settle(lua_State *L)
+{
+    struct board *board = lop_board(L);
+    if (!board_is_open(board) || board->busy || !board->given_up)
+        return 0;
+    struct dfu_op op = { .kind = DFU_TO_IDLE, .any_alt = true };
+    return lop_run(L, board, &op);
+}
+
 /*** link.extend(name, function): a method of Board that is written in Lua */
 static int link_extend(lua_State *L)
 {
@@ -270,6 +280,7 @@ static const luaL_Reg link_lib[] = {
     { "is_closing", link_is_closing },
     { "detach", link_detach },
     { "observe", link_observe },
+    { "settle", link_settle },
     { NULL, NULL },
 };
 

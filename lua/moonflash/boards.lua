@@ -201,7 +201,11 @@ return function(link)
     end
     M.defaults.opened = M.defaults.opened + 1
     if M.defaults.loading then misuse("a recipe can't open a board while it is loaded") end
-    if board.is_open then misuse("%s is open already", board.path) end
+    if board.is_open and M.whereabouts(board) ~= "there" then
+      board:close() -- it was unplugged since, and nobody has noticed
+    elseif board.is_open then
+      misuse("%s is open already", board.path)
+    end
     while true do
       local why = "gone"
       if link.is_closing(board.path) then
@@ -476,6 +480,28 @@ return function(link)
       end
     end
   end
+
+  ---What has become of the device that a Board was opened on: "there", "gone", or "back", which is
+  ---another in its place. Asks the bus, and no device.
+  ---@param board table
+  ---@return string
+  function M.whereabouts(board)
+    local info = link.fields(board).info
+    local answer = "gone"
+    for _, row in ipairs(link.devices()) do
+      if row.path == board.path then
+        answer = info and row.generation == info.generation and row.generation ~= link.stale(board)
+          and "there" or "back"
+      end
+    end
+    return answer
+  end
+
+  ---Where an operation was given up, brings the board back to dfuIDLE; else does nothing.
+  M.settle = link.settle
+
+  ---What a Board has: the names of its fields and methods.
+  M.names = names
 
   ---The table that belongs to a Board, for the library: journal, stats, part, info.
   M.fields = link.fields
