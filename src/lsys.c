@@ -117,6 +117,30 @@ static int sys_names(lua_State *L)
     return 1;
 }
 
+/*** sys.make_folder(path) --> true, or nil and why: those above it as well; for this user alone.
+ * One that is there already will do. */
+static int sys_make_folder(lua_State *L)
+{
+    size_t length;
+    const char *given = luaL_checklstring(L, 1, &length);
+    char *path = lua_newuserdatauv(L, length + 1, 0);
+    memcpy(path, given, length + 1);
+    for (size_t i = 1; i <= length; i++) {
+        if (path[i] != '/' && path[i] != '\0')
+            continue;
+        char end = path[i];
+        path[i] = '\0';
+        if (mkdir(path, 0700) != 0 && errno != EEXIST) {
+            lua_pushnil(L);
+            lua_pushstring(L, strerror(errno));
+            return 2;
+        }
+        path[i] = end;
+    }
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
 /*** sys.virtual_time(): from now on time jumps to the next timer. */
 static int sys_virtual_time(lua_State *L)
 {
@@ -232,6 +256,7 @@ static const luaL_Reg sys_lib[] = {
     { "stat", sys_stat },
     { "readlink", sys_readlink },
     { "names", sys_names },
+    { "make_folder", sys_make_folder },
     { "virtual_time", sys_virtual_time },
     { "is_virtual", sys_is_virtual },
     { "memory", sys_memory },
