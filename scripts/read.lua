@@ -1,6 +1,5 @@
 -- SPDX-License-Identifier: MIT
 -- read.lua: reads a board's memory into a file.
-local errors = require "moonflash.errors"
 local files = require "moonflash.files"
 
 return {
@@ -17,17 +16,6 @@ return {
   end,
 
   run = function(board, opt)
-    local first, last = flash.main(board)
-    local address = opt.address or first
-    local length = opt.length
-    if not length and last and address >= first and address <= last then
-      length = last - address + 1
-    elseif not length then
-      errors.raise { code = "usage",
-        message = "--length is needed here: it is not known where this memory ends" }
-    end
-    local bytes = flash.read(board, address, length)
-    files.write(opt.file, bytes)
-    print(("%s: %d bytes from 0x%08X"):format(opt.file, #bytes, address))
+    hands.save(board, opt.file, opt.address, opt.length)
   end,
 }

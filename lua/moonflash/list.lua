@@ -9,10 +9,15 @@ local text = require "moonflash.text"
 
 local M = {}
 
--- Values that print as text, and are data in JSON.
-local function shown(data, render)
+---Data that prints as text, and is data in JSON.
+---@param data table
+---@param render fun(data: table): string
+---@return table data
+function M.shown(data, render)
   return setmetatable(data, { __tostring = render })
 end
+
+local shown = M.shown
 
 local function columns(rows)
   local widths = {}
@@ -101,9 +106,12 @@ local function access(s)
     .. (s.writable and "write" or "")
 end
 
-local function memories(board)
+---What is where: a line for each run of equal sectors.
+---@param alts table[] { { number=, layout= }, ... }
+---@return string
+function M.memories(alts)
   local rows = {}
-  for _, alt in ipairs(board.alts) do
+  for _, alt in ipairs(alts) do
     if #alt.layout.segments == 0 then
       rows[#rows + 1] = { ("%d %s"):format(alt.number, alt.layout.name), "no layout" }
     end
@@ -148,7 +156,7 @@ function M.details(board)
       part.family and ("looks like %s; asked %s"):format(part.family,
         part.early and "before its poll time is over, as its ROM allows"
         or "when its poll time is over") or "of no known family: its poll times are obeyed",
-      memories(board),
+      M.memories(board.alts),
       data.option_bytes and "option bytes: " .. data.option_bytes or nil,
     }
     return table.concat(lines, "\n")

@@ -145,7 +145,7 @@ moonflash: sim:f407: read 0x08100000: no memory of this board is there; nothing 
   Internal Flash is 0x08000000..0x080FFFFF; 'moonflash info' shows the others.
 [status 76]
 $ moonflash -d sim:f407 read out.bin --address 0x20000000
-moonflash: sim:f407: --length is needed here: it is not known where this memory ends
+moonflash: sim:f407: a length is needed here: it is not known where this memory ends
 [status 64]
 $ moonflash -d sim:f407 erase
 moonflash: erase what? --address ADDRESS, or --all

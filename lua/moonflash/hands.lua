@@ -1,0 +1,234 @@
+-- SPDX-License-Identifier: MIT
+-- Short words for what hands do at the prompt, and recipes that look into a board: its status,
+-- bytes in its memories, what differs from a file. All but fill() change nothing on it.
+local dfu = require "dfu"
+local difference = require "moonflash.difference"
+local errors = require "moonflash.errors"
+local files = require "moonflash.files"
+local flash = require "moonflash.flash"
+local hexdump = require "moonflash.hexdump"
+local image = require "moonflash.image"
+local list = require "moonflash.list"
+local misuse = require "moonflash.misuse"
+local progress = require "moonflash.progress"
+local text = require "moonflash.text"
+
+local M = {}
+
+local DUMPED = 256          -- bytes, unless something else is said
+local CHUNK = 16 * 1024     -- bytes between two signs of life
+local SHOWN = 8             -- bytes of a difference, and
+local MOST_SHOWN = 32       -- differences, that text shows
+local JOINED = 4            -- equal bytes within what is still one difference
+
+local function check_integer(usage, name, value, least, most)
+  if math.type(value) ~= "integer" or value < least or value > most then
+    misuse("%s: %s is an integer, %s to %s", usage, name, text.hex(least), text.hex(most))
+  end
+end
+
+local function check_range(usage, address, length)
+  check_integer(usage, "address", address, 0, 0xFFFFFFFF)
+  check_integer(usage, "length", length, 1, 0x100000000 - address)
+end
+
+---Its status and state: `{ status=, state=, poll= }`. In dfuDNLOAD-SYNC, where asking for the
+---status would carry out the command that is stored, only `{ state= }`.
+---@param board table
+---@return table
+function M.status(board)
+  local state = board:get_state()
+  if state == "dfuDNLOAD-SYNC" then return { state = state } end
+  return board:get_status()
+end
+
+---Bytes from an address on, as lines of hexadecimal and text.
+---@param board table
+---@param address integer
+---@param length? integer 256
+---@return table { address=, bytes= } that prints as a dump
+function M.dump(board, address, length)
+  length = length or DUMPED
+  check_range("hands.dump(board, address, length)", address, length)
+  local bytes = length <= CHUNK and board:read(address, length) -- no bar for so little
+    or flash.read(board, address, length)
+  return list.shown({ address = address, bytes = bytes },
+    function(dumped) return hexdump(dumped.bytes, dumped.address) end)
+end
+
+-- The runs of memory that can be read, without gaps, each in one alternate setting.
+local function readable(board)
+  local runs = {}
+  for _, alt in ipairs(board.alts) do
+    local segments = table.move(alt.layout.segments, 1, #alt.layout.segments, 1, {})
+    table.sort(segments, function(a, b) return a.address < b.address end)
+    local run
+    for _, s in ipairs(segments) do
+      local stop = s.address + s.count * s.size
+      if s.readable and run and run.stop == s.address then
+        run.stop = stop
+      elseif s.readable then
+        run = { address = s.address, stop = stop }
+        runs[#runs + 1] = run
+      end
+    end
+  end
+  return runs
+end
+
+-- Appends where `bytes` begins in a run of memory.
+local function find_in(board, run, bytes, phase, found)
+  local before = "" -- the end of the last chunk, in which a match may begin
+  for at = run.address, run.stop - 1, CHUNK do
+    local n = math.min(CHUNK, run.stop - at)
+    local window = before .. board:read(at, n)
+    local start = at - #before
+    local i = window:find(bytes, 1, true)
+    while i do
+      found[#found + 1] = start + i - 1
+      i = window:find(bytes, i + 1, true)
+    end
+    before = #bytes > 1 and window:sub(-(#bytes - 1)) or ""
+    phase:advance(n)
+  end
+end
+
+local function addresses(found)
+  if #found == 0 then return "It is nowhere in the memories that can be read." end
+  local lines = {}
+  for i, address in ipairs(found) do lines[i] = text.hex(address) end
+  return table.concat(lines, "\n")
+end
+
+---Where bytes stand, in all memories that can be read.
+---@param board table
+---@param bytes string
+---@return integer[] addresses, ascending in each memory
+function M.find(board, bytes)
+  if type(bytes) ~= "string" or bytes == "" then
+    misuse("hands.find(board, bytes): bytes is a string, not empty")
+  end
+  local runs, total = readable(board), 0
+  if #runs == 0 then
+    errors.raise { code = "dfu.outside", path = board.path,
+      message = board.path .. ": the board tells of no memory that can be read" }
+  end
+  for _, run in ipairs(runs) do total = total + run.stop - run.address end
+  local phase, found = progress.phase(board, "find", total, "bytes"), {}
+  for _, run in ipairs(runs) do find_in(board, run, bytes, phase, found) end
+  phase:finish()
+  return list.shown(found, addresses)
+end
+
+-- Appends the ranges in which two strings of one length differ.
+local function compare(address, wanted, found, ranges)
+  local at = 1
+  while at <= #wanted do
+    local from = difference(wanted:sub(at), found:sub(at))
+    if not from then return end
+    local first = at + from - 1
+    local last, i = first, first + 1
+    while i <= #wanted and i - last <= JOINED do
+      if wanted:byte(i) ~= found:byte(i) then last = i end
+      i = i + 1
+    end
+    ranges[#ranges + 1] = { first = address + first - 1, last = address + last - 1,
+      expected = wanted:sub(first, last), found = found:sub(first, last) }
+    at = last + 1
+  end
+end
+
+local function excerpt(bytes)
+  return text.bytes(bytes:sub(1, SHOWN)) .. (#bytes > SHOWN and " ..." or "")
+end
+
+local function differences(ranges)
+  if #ranges == 0 then return "The board holds just that." end
+  local lines, total = {}, 0
+  for i, range in ipairs(ranges) do
+    total = total + #range.expected
+    if i <= MOST_SHOWN then
+      lines[i] = ("%s  expected %s, found %s"):format(text.range(range.first, range.last),
+        excerpt(range.expected), excerpt(range.found))
+    end
+  end
+  if #ranges > MOST_SHOWN then
+    lines[#lines + 1] = ("and %d more"):format(#ranges - MOST_SHOWN)
+  end
+  lines[#lines + 1] = ("%s, in %s"):format(text.count(total, "byte"),
+    text.count(#ranges, "place"))
+  return table.concat(lines, "\n")
+end
+
+---Where the board holds something else than a file, or an image.
+---@param board table
+---@param file string|table as image.load has it, or what that gives
+---@return table[] { { first=, last=, expected=, found= }, ... }
+function M.diff(board, file)
+  local usage = "hands.diff(board, file)"
+  if type(file) ~= "string" and not (type(file) == "table" and file.segments) then
+    misuse("%s: file is a name, or an image", usage)
+  end
+  local loaded = type(file) == "string" and image.load(file, { force = true }) or file
+  local ranges = {}
+  for _, segment in ipairs(loaded.segments) do
+    local address = dfu.fields(board).dfuse and segment.address or 0
+    local found = flash.read(board, address, #segment.bytes)
+    compare(address, segment.bytes, found .. ("\0"):rep(#segment.bytes - #found), ranges)
+  end
+  return list.shown(ranges, differences)
+end
+
+---Reads memory into a file, which must not be there yet.
+---@param board table
+---@param file string
+---@param address? integer the start of the flash
+---@param length? integer all from there to the end of that memory
+function M.save(board, file, address, length)
+  local usage = "hands.save(board, file, address, length)"
+  if type(file) ~= "string" or file == "" then misuse("%s: file is a name", usage) end
+  local first, last = flash.main(board)
+  address = address or first
+  if not length and last and address >= first and address <= last then
+    length = last - address + 1
+  elseif not length then
+    errors.raise { code = "usage",
+      message = "a length is needed here: it is not known where this memory ends" }
+  end
+  check_range(usage, address, length)
+  files.check_writable(file)
+  local bytes = flash.read(board, address, length)
+  files.write(file, bytes)
+  progress.print(("%s: %d bytes from %s"):format(file, #bytes, text.hex(address)))
+end
+
+---What is where.
+---@param board table
+---@return table[] board.alts, which prints as a line for each run of equal sectors
+function M.regions(board)
+  return list.shown(table.move(board.alts, 1, #board.alts, 1, {}), list.memories)
+end
+
+---Sets all of a range to one byte. Sectors are erased where they have to be; what else is in them
+---is read before and written back, and all of it verified, by flash.write.
+---@param board table
+---@param address integer
+---@param length integer
+---@param byte? integer 0xFF, as erasing leaves flash
+function M.fill(board, address, length, byte)
+  local usage = "hands.fill(board, address, length, byte)"
+  byte = byte or 0xFF
+  check_range(usage, address, length)
+  check_integer(usage, "byte", byte, 0, 0xFF)
+  if not dfu.fields(board).dfuse then
+    errors.raise { code = "dfu.not-dfuse", path = board.path,
+      message = board.path .. ": plain DFU can't write a part of its memory; nothing was sent" }
+  end
+  flash.sectors(board, address, address + length - 1) -- that there are such
+  flash.write(board, { name = ("%s of 0x%02X"):format(text.count(length, "byte"), byte),
+    format = "bin", size = length, start = address,
+    segments = { { address = address, bytes = string.char(byte):rep(length) } } },
+    { keep = true })
+end
+
+return M
