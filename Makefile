@@ -24,24 +24,35 @@ USB_LIBS   = $(shell pkg-config --libs libusb-1.0)
 MD_CFLAGS  = $(shell pkg-config --cflags libmd)
 MD_LIBS    = $(shell pkg-config --libs libmd)
 
+# Line editing at the prompt; LIBEDIT=0 leaves it to the terminal.
+LIBEDIT ?= 1
+ifneq ($(LIBEDIT),0)
+EDIT_CFLAGS = $(shell pkg-config --cflags libedit)
+EDIT_LIBS   = $(shell pkg-config --libs libedit)
+NOT_BUILT   = src/noedit.c
+else
+NOT_BUILT   = src/edit.c
+endif
+
 # Pure Lua libraries of the system's, built in.
 LUA_SHARE ?= /usr/share/lua/5.4
 ARGPARSE  ?= $(LUA_SHARE)/argparse.lua
 DKJSON    ?= $(LUA_SHARE)/dkjson.lua
 
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -DMOONFLASH_VERSION='"$(VERSION)"' $(WARNINGS) $(WERROR) \
-             $(CFLAGS) $(SANITIZE) $(LUA_CFLAGS) $(USB_CFLAGS) $(MD_CFLAGS) -Isrc
+             $(CFLAGS) $(SANITIZE) $(LUA_CFLAGS) $(USB_CFLAGS) $(MD_CFLAGS) $(EDIT_CFLAGS) -Isrc
 # -rdynamic: Lua's C modules find the Lua functions in us if Lua is linked statically.
 ALL_LDFLAGS = -rdynamic $(LDFLAGS) $(SANITIZE)
 
-SOURCES  := $(sort $(wildcard src/*.c))
+SOURCES  := $(filter-out $(NOT_BUILT),$(sort $(wildcard src/*.c)))
 OBJECTS  := $(SOURCES:src/%.c=$(BUILD)/%.o) $(BUILD)/embedded.o
-BUILTIN  := $(sort $(shell find lua scripts -name '*.lua'))
+BUILTIN  := $(sort $(shell find lua scripts -name '*.lua')) docs/api.md
 
 all: $(BUILD)/moonflash
 
 $(BUILD)/moonflash: $(OBJECTS)
-	@echo LD $@; $(CC) $(ALL_LDFLAGS) -o $@ $(OBJECTS) $(LUA_LIBS) $(USB_LIBS) $(MD_LIBS) -lm
+	@echo LD $@; $(CC) $(ALL_LDFLAGS) -o $@ $(OBJECTS) $(LUA_LIBS) $(USB_LIBS) $(MD_LIBS) \
+	  $(EDIT_LIBS) -lm
 
 $(BUILD)/%.o: src/%.c Makefile | $(BUILD) check-deps
 	@echo CC $@; $(CC) $(ALL_CFLAGS) -MMD -c -o $@ $<
@@ -63,6 +74,9 @@ $(BUILD):
 check-deps:
 	@test -n "$(LUA_PC)" && test -f $(ARGPARSE) && test -f $(DKJSON) || \
 	  { echo "Lua 5.4, lua-argparse or lua-dkjson is missing: 'make deps' installs them." >&2; \
+	    exit 1; }
+	@test "$(LIBEDIT)" = 0 || pkg-config --exists libedit || \
+	  { echo "libedit is missing: 'make deps' installs it, 'make LIBEDIT=0' does without." >&2; \
 	    exit 1; }
 
 # ---- firmware for the demo and the tests ----
@@ -125,7 +139,7 @@ test: deps-test
 
 # ---- lint ----
 
-C_FILES = $(wildcard src/*.[ch] tests/c/*.[ch] tests/usb/umockdev/*.[ch])
+C_FILES = $(wildcard src/*.[ch] tests/*.c tests/c/*.[ch] tests/usb/umockdev/*.[ch])
 
 lint:
 	@clang-format --dry-run -Werror $(C_FILES)
@@ -136,11 +150,11 @@ format:
 
 # ---- what must be installed ----
 
-DEPS      = gcc make pkg-config liblua5.4-dev libusb-1.0-0-dev libmd-dev lua-argparse \
-            lua-dkjson binutils-arm-none-eabi
+DEPS      = gcc make pkg-config liblua5.4-dev libusb-1.0-0-dev libmd-dev libedit-dev \
+            lua-argparse lua-dkjson binutils-arm-none-eabi
 DEPS_TEST = $(DEPS) lua5.4 lua-unit lua-cjson lua-check libcmocka-dev clang clang-format \
             qemu-system-arm qemu-system-x86 busybox-static usbip dfu-util cpio kmod xz-utils \
-            libumockdev-dev umockdev chromium tshark
+            libumockdev-dev umockdev chromium tshark tmux
 
 define install_packages
 @command -v dpkg-query >/dev/null || { \
@@ -168,8 +182,11 @@ demo: deps
 	@echo "build/moonflash --device sim:f407 discovery build/ch.bin"
 	@build/moonflash --device sim:f407 discovery build/ch.bin
 
-bench: all firmware
+bench: all firmware build/bench_prompt
 	@tests/bench.sh
+
+build/bench_prompt: tests/bench_prompt.c
+	@echo CC $@; $(CC) $(ALL_CFLAGS) -o $@ $< -lutil
 
 install: all
 	install -D -m 755 $(BUILD)/moonflash $(DESTDIR)$(PREFIX)/bin/moonflash

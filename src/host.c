@@ -21,6 +21,7 @@
 #include "ltask.h"
 #include "port.h"
 #include "proc.h"
+#include "repl.h"
 #include "simport.h"
 #include "task.h"
 #include "usb.h"
@@ -154,6 +155,7 @@ static int open_state(lua_State *L)
     preload(L, "task", luaopen_task);
     preload(L, "sim", open_sim);
     preload(L, "sys", open_sys);
+    preload(L, "prompt", luaopen_prompt);
     preload(L, "moonflash.error", open_errors);
     lua_pushliteral(L, MOONFLASH_VERSION);
     lua_setglobal(L, "MOONFLASH_VERSION");

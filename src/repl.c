@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: MIT */
+/* Module `prompt`: lines from a terminal, awaited like everything else.  Standard input is a watch
+ * on the loop; the task that asked for a line is woken for each key, and hands it to the editor
+ * (edit.h).
+ */
+#include "repl.h"
+
+#include <lauxlib.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "edit.h"
+#include "host.h"
+#include "loop.h"
+#include "task.h"
+
+#define PROMPT_TYPE "prompt.Editor"
+#define MOST_KEYS   64 /* at once; then others have their turn */
+
+/* What the editor has beyond the shell's own ideas of these signals. */
+static const int wanted_signals[] = { SIGWINCH, SIGTSTP, SIGCONT, SIGQUIT };
+#define SIGNALS (sizeof wanted_signals / sizeof *wanted_signals)
+
+/* Lives in a userdata that the registry holds from prompt.open to prompt.close. */
+struct prompt {
+    struct wait wait; /* for a key */
+    struct loop *loop;
+    struct edit *edit;
+    struct loop_watch input;
+    struct loop_signal signals[SIGNALS];
+    lua_State *L; /* whose turn it is, while a key is worked on */
+    bool reading;
+};
+
+static const char registry_key;
+
+/* ---- Lua's part of a key ---- */
+
+/* complete(before) --> insert, show: Lua's; it can't wait.  What fails there, completes nothing.
+ * The strings stay on the stack until the key is done. */
+static void complete(void *arg, const char *before, const char **insert, const char **shown)
+{
+    struct prompt *prompt = arg;
+    lua_State *L = prompt->L;
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &registry_key);
+    lua_getiuservalue(L, -1, 1);
+    lua_pushstring(L, before);
+    if (lua_pcall(L, 1, 2, 0) != LUA_OK)
+        return;
+    *insert = lua_tostring(L, -2);
+    *shown = lua_tostring(L, -1);
+}
+
+/* ---- signals, while a line is edited ---- */
+
+/* Stopped, or killed by Ctrl-\: the terminal is in order before. */
+static void stop(struct prompt *prompt, struct loop_signal *heard)
+{
+    edit_stop(prompt->edit);
+    loop_unhear(prompt->loop, heard);
+    raise(heard->signal);
+    loop_hear(prompt->loop, heard);
+}
+
+static void on_signal(void *arg, int signal_number)
+{
+    struct prompt *prompt = arg;
+    size_t i = 0;
+    while (wanted_signals[i] != signal_number)
+        i++;
+    if (signal_number == SIGWINCH)
+        edit_resized(prompt->edit);
+    else if (signal_number == SIGCONT)
+        edit_go_on(prompt->edit);
+    else
+        stop(prompt, &prompt->signals[i]);
+}
+
+static void hear_signals(struct prompt *prompt)
+{
+    for (size_t i = 0; i < SIGNALS; i++) {
+        prompt->signals[i].caught = on_signal;
+        prompt->signals[i].arg = prompt;
+        prompt->signals[i].signal = wanted_signals[i];
+        loop_hear(prompt->loop, &prompt->signals[i]);
+    }
+}
+
+/* ---- a line ---- */
+
+/* note: what stands behind a line that was not entered; NULL: it was. */
+static void end_line(struct prompt *prompt, const char *note)
+{
+    loop_unwatch(prompt->loop, &prompt->input);
+    for (size_t i = 0; i < SIGNALS; i++)
+        loop_unhear(prompt->loop, &prompt->signals[i]);
+    edit_end(prompt->edit, note);
+    prompt->reading = false;
+}
+
+static void on_input(void *arg, short events)
+{
+    (void)events;
+    struct prompt *prompt = arg;
+    loop_unwatch(prompt->loop, &prompt->input);
+    wait_done(&prompt->wait);
+}
+
+static void give_up(struct wait *w)
+{
+    wait_done(w);
+}
+
+static int key_came(lua_State *L, int status, lua_KContext context);
+
+static int await_key(lua_State *L, struct prompt *prompt)
+{
+    prompt->wait = (struct wait){ .give_up = give_up };
+    loop_watch(prompt->loop, &prompt->input);
+    return task_await(L, &prompt->wait, (lua_KContext)prompt, key_came);
+}
+
+static int key_came(lua_State *L, int status, lua_KContext context)
+{
+    (void)status;
+    struct prompt *prompt = (struct prompt *)context;
+    bool cancelled = task_cancelled(L);
+    if (prompt->reading && cancelled)
+        end_line(prompt, "^C");
+    if (cancelled)
+        return lua_error(L);
+    if (!prompt->reading) /* it was closed meanwhile */
+        return 0;
+    int top = lua_gettop(L);
+    luaL_checkstack(L, 8, NULL);
+    for (int i = 0; i < MOST_KEYS; i++) {
+        prompt->L = L;
+        enum edit_key key = edit_next_key(prompt->edit);
+        lua_settop(L, top);
+        if (key == EDIT_NO_KEY)
+            break;
+        if (key == EDIT_END) {
+            end_line(prompt, "");
+            return 0;
+        }
+        if (key == EDIT_ENTER) {
+            size_t length;
+            const char *text = edit_text(prompt->edit, &length);
+            lua_pushlstring(L, text, length);
+            end_line(prompt, NULL);
+            return 1;
+        }
+    }
+    return await_key(L, prompt);
+}
+
+/* ---- the module ---- */
+
+/* Pushes the editor; raises where none is open. */
+static struct prompt *check_prompt(lua_State *L)
+{
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &registry_key) == LUA_TNIL)
+        luaL_error(L, "no prompt is open");
+    return lua_touserdata(L, -1);
+}
+
+static int prompt_gc(lua_State *L)
+{
+    struct prompt *prompt = lua_touserdata(L, 1);
+    if (prompt->reading) {
+        end_line(prompt, "");
+        wait_done(&prompt->wait);
+    }
+    edit_free(prompt->edit);
+    prompt->edit = NULL;
+    loop_last_act(NULL);
+    return 0;
+}
+
+/*** prompt.open(complete): standard input and output are a terminal, and lines are read from it.
+ * complete(before) --> what to insert, what to show: Tab, with the line up to the cursor. */
+static int prompt_open(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &registry_key) != LUA_TNIL)
+        return luaL_error(L, "a prompt is open already");
+    struct prompt *prompt = lua_newuserdatauv(L, sizeof *prompt, 1);
+    memset(prompt, 0, sizeof *prompt);
+    prompt->loop = host_of(L)->loop;
+    prompt->input = (struct loop_watch){
+        .ready = on_input, .arg = prompt, .fd = STDIN_FILENO, .events = POLLIN
+    };
+    prompt->edit = edit_new(&(struct edit_completion){ complete, prompt });
+    if (!prompt->edit)
+        return luaL_error(L, "not enough memory");
+    luaL_setmetatable(L, PROMPT_TYPE);
+    lua_pushvalue(L, 1);
+    lua_setiuservalue(L, -2, 1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &registry_key);
+    loop_last_act(edit_restore);
+    return 0;
+}
+
+/*** prompt.close(): the terminal is as it was; may be called again. */
+static int prompt_close(lua_State *L)
+{
+    lua_settop(L, 0);
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &registry_key) == LUA_TNIL)
+        return 0;
+    prompt_gc(L);
+    lua_pushnil(L);
+    lua_setmetatable(L, 1); /* its __gc has run */
+    lua_pushnil(L);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &registry_key);
+    return 0;
+}
+
+/* The editor stays on the stack while it waits: it may be closed meanwhile. */
+/*** prompt.read(text) --> the line that is typed behind the text; nil at the end: Ctrl-D */
+static int prompt_read(lua_State *L)
+{
+    const char *text = luaL_checkstring(L, 1);
+    task_check(L);
+    struct prompt *prompt = check_prompt(L);
+    if (prompt->reading)
+        return luaL_error(L, "another task reads a line");
+    fflush(stdout);
+    edit_begin(prompt->edit, text);
+    prompt->reading = true;
+    hear_signals(prompt);
+    return await_key(L, prompt);
+}
+
+/*** prompt.write(text, to_stderr?): whole lines, above the one that is being typed */
+static int prompt_write(lua_State *L)
+{
+    size_t length;
+    const char *text = luaL_checklstring(L, 1, &length);
+    struct prompt *prompt = check_prompt(L);
+    edit_write_above(prompt->edit, lua_toboolean(L, 2) ? stderr : stdout, text, length);
+    return 0;
+}
+
+/*** prompt.remember(text): what the arrow keys bring back */
+static int prompt_remember(lua_State *L)
+{
+    edit_remember(check_prompt(L)->edit, luaL_checkstring(L, 1));
+    return 0;
+}
+
+static const luaL_Reg prompt_lib[] = {
+    { "open", prompt_open },   { "close", prompt_close },       { "read", prompt_read },
+    { "write", prompt_write }, { "remember", prompt_remember }, { NULL, NULL },
+};
+
+int luaopen_prompt(lua_State *L)
+{
+    luaL_newmetatable(L, PROMPT_TYPE);
+    lua_pushcfunction(L, prompt_gc);
+    lua_setfield(L, -2, "__gc");
+    lua_pop(L, 1);
+    luaL_newlib(L, prompt_lib);
+    return 1;
+}
