@@ -75,6 +75,13 @@ local function as_typed(argv)
   return table.concat(words, " ")
 end
 
+local function take_flag(words, flag)
+  for i, word in ipairs(words) do
+    if word == flag then return table.remove(words, i) ~= nil end
+  end
+  return false
+end
+
 -- ---- moonflash's own options ----
 
 local function global_args()
@@ -170,9 +177,11 @@ Options, on either side of the recipe:
   -q, --quiet             no progress
   --virtual-time          simulated boards only: let time jump
   -e CODE                 run Lua code
+  -i                      stay at the prompt afterwards
   --version               say which moonflash this is
 
 moonflash help RECIPE     what a recipe does, and its options
+moonflash repl            a prompt: type Lua, with the board at hand
 moonflash recipes --show RECIPE   its source, to copy
 ]]
 
@@ -253,8 +262,34 @@ local function run_recipe(loaded, before, after)
   return library("run").recipe(loaded, own, options)
 end
 
--- A script is only known to be a recipe when it has run: it returns a table.
-local function run_script(found, before, after, name)
+-- Runs a script; and, if it turns out to be a recipe, that: it returns a table.
+local function run_chunk(found, chunk, env, before, after, options)
+  local script_args = { [0] = found.name }
+  for i, word in ipairs(after) do script_args[i] = word end
+  rawset(env, "arg", script_args)
+  local opened = require("dfu").defaults.opened
+  local run = library("run")
+  local about = run.beginning(found.name, options)
+  local ok, value, traceback = run.shielded(chunk, table.unpack(after))
+  if not ok then return run.ended(about, options, nil, value, traceback) end
+  local loaded = library("recipe").from(found, value, env)
+  if loaded and require("dfu").defaults.opened > opened then
+    error(found.name .. ": a recipe can't open a board while it is loaded; that is for its run", 0)
+  end
+  if loaded then return run_recipe(loaded, before, after) end
+  about.note = "A plain script: what it did to boards is not in here."
+  return run.ended(about, options, 0)
+end
+
+-- A prompt in the environment of a script that has run.
+local function stay_at_prompt(env)
+  local ok, err, traceback = library("run").shielded(library("repl").run, env)
+  if ok then return 0 end
+  return nil, err, traceback
+end
+
+-- A script is only known to be a recipe when it has run. stay: with a prompt behind it.
+local function run_script(found, before, after, name, stay)
   local recipe = library("recipe")
   local args = library("args")
   if has(after, "--help") or has(after, "-h") then
@@ -265,21 +300,10 @@ local function run_script(found, before, after, name)
   local values = args.parse(parser, before, "moonflash")
   local options = apply(values)
   local chunk, env = recipe.compile(found)
-  local script_args = { [0] = name }
-  for i, word in ipairs(after) do script_args[i] = word end
-  rawset(env, "arg", script_args)
-  local opened = require("dfu").defaults.opened
-  local run = library("run")
-  local about = run.beginning(name, options)
-  local ok, value, traceback = run.shielded(chunk, table.unpack(after))
-  if not ok then return run.ended(about, options, nil, value, traceback) end
-  local loaded = recipe.from(found, value, env)
-  if loaded and require("dfu").defaults.opened > opened then
-    error(name .. ": a recipe can't open a board while it is loaded; that is for its run", 0)
-  end
-  if loaded then return run_recipe(loaded, before, after) end
-  about.note = "A plain script: what it did to boards is not in here."
-  return run.ended(about, options, 0)
+  if not stay then return run_chunk(found, chunk, env, before, after, options) end
+  local status, err, traceback = run_chunk(found, chunk, env, before, after, options)
+  if not status then describe_failure(err, traceback) end
+  return stay_at_prompt(env)
 end
 
 local function main(argv)
@@ -289,12 +313,14 @@ local function main(argv)
     io.stdout:write("moonflash ", MOONFLASH_VERSION, ", ", _VERSION, "\n")
     return 0
   end
+  local stay = take_flag(before, "-i")
   local code = take_code(before)
   if code then
     if name then table.insert(after, 1, name) end
     local found = { name = "-e", source = code, chunk = "=-e", folder = nil }
-    return run_script(found, before, after, "-e")
+    return run_script(found, before, after, "-e", stay)
   end
+  if stay and not name then name, stay = "repl", false end
   if name == "help" then return help(after[1]) end
   if has(before, "--help") then return help(name) end
   if not name then
@@ -303,7 +329,7 @@ local function main(argv)
       "  moonflash --device sim:f407 flash firmware.bin    flashes a simulated board\n")
     return USAGE
   end
-  return run_script(library("recipe").find(name), before, after, name)
+  return run_script(library("recipe").find(name), before, after, name, stay)
 end
 
 ---@param argv string[] with the program at 0

@@ -225,10 +225,9 @@ function M.fill(board, address, length, byte)
       message = board.path .. ": plain DFU can't write a part of its memory; nothing was sent" }
   end
   flash.sectors(board, address, address + length - 1) -- that there are such
-  flash.write(board, { name = ("%s of 0x%02X"):format(text.count(length, "byte"), byte),
-    format = "bin", size = length, start = address,
-    segments = { { address = address, bytes = string.char(byte):rep(length) } } },
-    { keep = true })
+  local filling = image.new { name = ("%s of 0x%02X"):format(text.count(length, "byte"), byte),
+    segments = { { address = address, bytes = string.char(byte):rep(length) } } }
+  flash.write(board, filling, { keep = true })
 end
 
 return M

@@ -249,8 +249,8 @@ function M.phase(board, name, total, unit)
   return phase
 end
 
--- A bar that something went wrong under stays as it was.
-local function leave_bar()
+---A bar that something went wrong under stays as it was; what is written next, goes below.
+function M.leave_bar()
   if state.bar and state.bar.drawn then stderr("\n") end
   state.bar = nil
 end
@@ -301,7 +301,7 @@ end
 ---@param stats table
 ---@param seconds number
 function M.passed(board, stats, seconds)
-  leave_bar()
+  M.leave_bar()
   local done = done_text(stats)
   if state.mode == "json" or state.mode == "mute" or done == "" then return end
   if state.mode == "quiet" then
@@ -333,7 +333,7 @@ end
 ---@param outcome? string
 function M.failed(message, board, outcome)
   if state.mode == "mute" then return end
-  leave_bar()
+  M.leave_bar()
   local slot = state.several and board and board.slot
   local line = ("moonflash: %s%s"):format(slot and slot .. ": " or "", message)
   if state.mode ~= "rows" then

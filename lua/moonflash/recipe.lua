@@ -169,8 +169,9 @@ end
 local LIBRARY = {
   dfu = "dfu", task = "task", sys = "sys", sim = "sim",
   flash = "moonflash.flash", image = "moonflash.image", memory = "moonflash.memory",
-  optbytes = "moonflash.optbytes", trace = "moonflash.trace",
+  optbytes = "moonflash.optbytes", trace = "moonflash.trace", hands = "moonflash.hands",
 }
+M.library = LIBRARY
 
 -- Reading or setting an unknown global is an error with a guess; declaring one at the top level
 -- of the script is not.
@@ -183,28 +184,28 @@ local function guard(env)
     for name in pairs(declared) do names[#names + 1] = name end
     return names
   end
-  return setmetatable(env, {
-    __index = function(_, name)
-      local module = LIBRARY[name]
-      if module then
-        local value = require(module)
-        rawset(env, name, value)
-        return value
-      end
-      local value = _G[name]
-      if value ~= nil or declared[name] then return value end
-      error(("'%s' is not defined%s"):format(tostring(name), suggest.hint(name, known())), 2)
-    end,
-    __newindex = function(_, name, value)
-      local where = debug.getinfo(2, "S")
-      if where and where.what ~= "main" and where.what ~= "C" then
-        error(("'%s' is not declared%s; say 'local', or set it at the top level"):format(
-          tostring(name), suggest.hint(name, known())), 2)
-      end
-      declared[name] = true
+  local meta = { loose = false }
+  function meta.__index(_, name)
+    local module = LIBRARY[name]
+    if module then
+      local value = require(module)
       rawset(env, name, value)
-    end,
-  })
+      return value
+    end
+    local value = _G[name]
+    if value ~= nil or declared[name] then return value end
+    error(("'%s' is not defined%s"):format(tostring(name), suggest.hint(name, known())), 2)
+  end
+  function meta.__newindex(_, name, value)
+    local where = debug.getinfo(2, "S")
+    if not meta.loose and where and where.what ~= "main" and where.what ~= "C" then
+      error(("'%s' is not declared%s; say 'local', or set it at the top level"):format(
+        tostring(name), suggest.hint(name, known())), 2)
+    end
+    declared[name] = true
+    rawset(env, name, value)
+  end
+  return setmetatable(env, meta)
 end
 
 -- Inside a recipe, print goes above the bars.
@@ -217,7 +218,10 @@ end
 -- What was made by setup of a used recipe, to be closed at the end of the run.
 M.to_close = {}
 
-local function environment(found)
+---The environment of a script: the library, and what guards it.
+---@param found table from M.find
+---@return table env
+function M.environment(found)
   local env = { catch = errors.catch, fail = errors.fail }
   function env.here(name)
     if not found.folder then error("a built-in recipe has no folder", 2) end
@@ -229,6 +233,12 @@ local function environment(found)
   if progress.is_json() then env.print = print_above end
   env._G = env
   return guard(env)
+end
+
+---Lets globals be set anywhere, as at the prompt.
+---@param env table
+function M.loosen(env)
+  getmetatable(env).loose = true
 end
 
 -- Modules beside the recipe are found before all others.
@@ -252,7 +262,7 @@ end
 ---@return function chunk
 ---@return table env
 function M.compile(found)
-  local env = environment(found)
+  local env = M.environment(found)
   look_beside(found.folder)
   local chunk, why = load(found.source:gsub("^#[^\n]*", ""), found.chunk, "t", env)
   if not chunk then errors.raise { code = "recipe", message = why } end

@@ -96,7 +96,7 @@ local function there_is()
   for _, module in ipairs { "dfu", "task", "sim", "sys" } do
     add_functions(names, module .. ".", require(module))
   end
-  for _, module in ipairs { "flash", "image", "trace", "memory", "optbytes", "errors" } do
+  for _, module in ipairs { "flash", "image", "trace", "memory", "optbytes", "hands", "errors" } do
     add_functions(names, module .. ".", require("moonflash." .. module))
   end
   local image = require("moonflash.image").new { segments = { { address = 0, bytes = "x" } } }
@@ -113,6 +113,7 @@ local function may_be_there()
   for library in C["src/lbase.c"]:gmatch('lua_getglobal%(L, "(%l+)"') do
     add_functions(names, library .. ".", _G[library])
   end
+  add_functions(names, "", require("moonflash.repl").commands)
   return names
 end
 

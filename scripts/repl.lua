@@ -1,0 +1,15 @@
+-- SPDX-License-Identifier: MIT
+-- repl.lua: a prompt, with the board that is there.
+local repl = require "moonflash.repl"
+
+return {
+  api     = 1,
+  summary = "Type Lua, with the board at hand (also -i)",
+  description = "Opens the board that is there, or --device, as 'board', and changes nothing on it."
+    .. "\nhelp() says what there is; Ctrl-D leaves. Where standard input is no terminal, it is run"
+    .. "\nas a script.",
+
+  setup = function()
+    repl.run()
+  end,
+}
