@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# What `make bench` prints: how long it takes to start, beside lua5.4, tests/bench.lua, and
-# tests/bench-images.lua.
+# What `make bench` prints: how long it takes to start, beside lua5.4; the prompt at a
+# pseudo-terminal; tests/bench.lua, and tests/bench-images.lua.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -21,5 +21,6 @@ echo "moonflash --version: $(average build/moonflash --version) ms"
 if command -v lua5.4 >/dev/null; then
   echo "lua5.4 -v: $(average lua5.4 -v) ms"
 fi
+build/bench_prompt build/moonflash build/ch.bin
 build/moonflash --virtual-time tests/bench.lua
 build/moonflash tests/bench-images.lua build/moonflash

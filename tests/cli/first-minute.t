@@ -28,6 +28,7 @@ of these, or a file (./mine.lua):
   read         Read a board's memory into a file
   recipes      List the recipes, or show one to copy
   rehearse     Run a recipe on simulated boards, with every fault at every request
+  repl         Type Lua, with the board at hand (also -i)
   sim          Offer simulated boards to this computer as USB devices (USB/IP)
   slots        Show the slots of a fixture, and what is in them
   udev         Print the udev rule that lets you open boards
@@ -52,9 +53,11 @@ Options, on either side of the recipe:
   -q, --quiet             no progress
   --virtual-time          simulated boards only: let time jump
   -e CODE                 run Lua code
+  -i                      stay at the prompt afterwards
   --version               say which moonflash this is
 
 moonflash help RECIPE     what a recipe does, and its options
+moonflash repl            a prompt: type Lua, with the board at hand
 moonflash recipes --show RECIPE   its source, to copy
 $ moonflash recipes
   convert      Convert firmware to bin, hex, srec or dfu
@@ -70,6 +73,7 @@ $ moonflash recipes
   read         Read a board's memory into a file
   recipes      List the recipes, or show one to copy
   rehearse     Run a recipe on simulated boards, with every fault at every request
+  repl         Type Lua, with the board at hand (also -i)
   sim          Offer simulated boards to this computer as USB devices (USB/IP)
   slots        Show the slots of a fixture, and what is in them
   udev         Print the udev rule that lets you open boards

@@ -1,0 +1,388 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# The prompt at a real terminal: tmux types, and what stands on its screen is compared. Nothing here
+# sleeps for a time and hopes: each step waits, with a deadline, for what it needs to see.
+# The last line is "N passed, N failed, N skipped".
+set -u
+MOONFLASH=$(realpath "${MOONFLASH:-$(dirname "$0")/../../build/moonflash}")
+PATIENCE=500 # looks at the screen, a fiftieth of a second apart or more
+if ! command -v tmux >/dev/null; then
+  echo "skipped: tmux is not here: 'make deps-test' installs it"
+  echo "0 passed, 0 failed, 1 skipped"
+  exit 0
+fi
+place=$(mktemp -d)
+socket=$place/tmux
+passed=0 failed=0
+trap 'tmux -S "$socket" kill-server 2>/dev/null; rm -rf "$place"' EXIT
+export XDG_STATE_HOME="$place/state" LC_ALL=C.UTF-8
+unset MOONFLASH_DEVICE TMUX
+ulimit -c 0
+
+session=0
+on_screen() { tmux -S "$socket" capture-pane -p -J -S -500 -t "s$session" | sed 's/ *$//'; }
+key() { tmux -S "$socket" send-keys -t "s$session" "$@"; }
+text() { tmux -S "$socket" send-keys -t "s$session" -l -- "$1"; }
+enter() { text "$1" && key Enter; }
+
+# fresh: another shell in an empty terminal, in the folder of this test.
+fresh() {
+  session=$((session + 1))
+  tmux -S "$socket" -f /dev/null new-session -d -s "s$session" -x 100 -y 40 \
+    "cd '$place' && PS1='shell: ' TERM=xterm exec sh" && seen '^shell:' ||
+    { echo "no shell in tmux"; exit 1; }
+  [ $session -eq 1 ] || tmux -S "$socket" kill-session -t "s$((session - 1))"
+}
+
+# seen PATTERN [TIMES]: waits until so many lines (1) match; false after the deadline.
+seen() {
+  i=0
+  until [ "$(on_screen | grep -c -e "$1")" -ge "${2:-1}" ]; do
+    i=$((i + 1))
+    [ $i -lt $PATIENCE ] || return 1
+    sleep 0.02
+  done
+}
+
+# ready: the cursor stands behind an empty prompt, which is the last thing on the screen.
+ready() {
+  i=0
+  until [ "$(on_screen | sed '/^$/d' | tail -n 1)" = ">" ]; do
+    i=$((i + 1))
+    [ $i -lt $PATIENCE ] || return 1
+    sleep 0.02
+  done
+}
+
+# verdict NAME WHAT-IS-WRONG
+verdict() {
+  if on_screen | grep -q -e Sanitizer -e 'runtime error'; then set -- "$1" "the sanitizer complains"; fi
+  if [ -z "$2" ]; then
+    passed=$((passed + 1))
+  else
+    failed=$((failed + 1))
+    printf 'failed: %s: %s\n' "$1" "$2"
+    on_screen | sed '/^$/d; s/^/  | /'
+  fi
+}
+
+# shows NAME PATTERN [TIMES]: this comes to the screen.
+shows() {
+  if seen "$2" "${3:-1}"; then verdict "$1" ''; else verdict "$1" "'$2' is not on the screen"; fi
+}
+
+# lacks NAME PATTERN: this is not there.
+lacks() {
+  if on_screen | grep -q -e "$2"; then verdict "$1" "'$2' is there"; else verdict "$1" ''; fi
+}
+
+# gives LINE PATTERN: the line, typed at the prompt, shows this, and the prompt returns.
+gives() {
+  ready || verdict "$1" "no prompt to type it at"
+  tmux -S "$socket" clear-history -t "s$session"
+  enter "$1"
+  if ! seen "$2"; then
+    verdict "$1" "'$2' is not on the screen"
+  elif ! ready; then
+    verdict "$1" "the prompt does not return"
+  else
+    verdict "$1" ''
+  fi
+}
+
+# repl [OPTION...]: a session, up to its first prompt.
+repl() {
+  fresh
+  enter "'$MOONFLASH' $* repl"
+  ready || verdict "repl $*" "no prompt comes"
+}
+
+# ends NAME STATUS: the shell is there again, and so is its terminal.
+ends() {
+  enter "echo status \$?; stty -a | tr ' ' '\\n' | grep -x -e '-*icanon' -e '-*echo'"
+  if ! seen "status $2\$"; then
+    verdict "$1" "the status is not $2"
+  elif ! seen '^icanon$' || ! seen '^echo$'; then
+    verdict "$1" "the terminal is not as it was"
+  else
+    verdict "$1" ''
+  fi
+}
+
+# ---- how it starts ----
+
+repl -d sim:f407
+shows "it says what is there" 'board is STM32  BOOTLOADER at sim:f407, found in dfuERROR'
+gives 'board:get_state()' '^"dfuERROR"'
+gives 'status()' 'status = "errFIRMWARE"'
+key C-d
+ends "Ctrl-D ends it" 0
+
+repl
+shows "it starts without a board" 'There is no board'
+gives 'dump(0x08000000)' 'there is no board: board = dfu.open() opens one'
+gives 'board = dfu.open("sim:f407")' '^>'
+gives 'board.is_open' '^true'
+repl -d sim:f407 -d sim:l433
+shows "it starts with several" 'names several boards'
+repl -d 1-99.99
+shows "it starts where the board is not" 'moonflash 0'
+
+# ---- lines ----
+
+repl -d sim:f407
+gives '1 + 1' '^2$'
+gives '"text", nil' '^"text"$'
+gives '_' '^"text"$'
+gives 'local x, y <const> = 20, 1' '^>'
+gives 'x + y' '^21$'
+gives 'function inc() x = x + 1 end' '^>'
+gives 'inc()' '^>'
+gives 'x' '^21$'
+gives 'y = 2' "attempt to assign to const variable 'y'"
+gives 'adress = 1' '^>'
+gives 'adres' "'adres' is not defined (did you mean 'adress'?)"
+gives 'x = = 1' 'stdin:1: unexpected symbol'
+gives '{ 1, { two = 2 } }' '^{ 1, { two = 2 } }$'
+gives '0x08000010' '^0x08000010$'
+gives '134217728 - 1' '^134217727$'
+gives 'board' '0 Internal Flash  0x08000000\.\.0x0800FFFF'
+gives 'board:read(0x08000010, 16)' '^08000010  ff ff'
+gives '"\0\1\2"' '^00000000  00 01 02'
+gives 'board.alts[1].layout' '7 x 128 KB'
+enter 'for i = 1, 3 do'
+shows "a statement goes on" '^>>$'
+enter 'print("line " .. i)'
+enter 'end'
+shows "until it is complete" '^line 3$'
+enter 'for i = 1, 3 do'
+key C-c
+gives '"after Ctrl-C"' '^"after Ctrl-C"$'
+enter 'for i = 1, 3 do'
+key C-d
+gives '"after Ctrl-D"' '^"after Ctrl-D"$'
+gives 'board:erase_page(0x20000000)' 'Internal Flash is 0x08000000'
+gives 'error("oops")' 'stdin:1: oops'
+gives 'traceback()' 'stack traceback'
+gives 'help(board.erase_page)' 'Erases the sector that holds the address'
+gives 'help "flash"' 'flash.verify(board, image)'
+gives 'help()' 'erase_page'
+gives 'board.timeout = 2' '^>'
+gives 'board.timeout' '^2\.0$'
+gives 'board.quirks = { early = false }' '^>'
+gives 'do io.write("half a line") end' '^half a line$'
+
+# ---- editing ----
+
+text 'prin("x")'
+for _ in 1 2 3 4 5; do key Left; done
+text 't'
+key Enter
+shows "the cursor moves" '^x$'
+text 'nonsense'
+key C-c
+gives '"a dropped line"' '^"a dropped line"$'
+ready
+text '"grün"'
+key BSpace BSpace BSpace
+text 'n"'
+key Enter
+shows "characters are whole" '^"grn"$'
+ready
+text '1 + 41x'
+key Left C-d Enter
+shows "Ctrl-D deletes within a line" '^42$'
+ready
+text 'board:erase_p'
+key Tab
+shows "Tab completes methods" '^> board:erase_page'
+key C-u
+text 'board:get'
+key Tab
+shows "what they share first" '^> board:get_st'
+key Tab
+shows "and lists the rest" 'get_state  *get_status'
+key C-u
+text 'board:select("Opt'
+key Tab
+shows "Tab completes alternate settings" 'select("Option Bytes'
+key C-u
+: >"$place/some-firmware.bin"
+text 'image.load("some-'
+key Tab
+shows "Tab completes files" 'load("some-firmware.bin'
+key C-u Up
+shows "Up brings back the line before" '^> 1 + 41$'
+key C-a C-k
+text '"grü'
+key C-r
+shows "Ctrl-R finds what is typed" '^> "grün\|^> "grn'
+key C-c
+ready
+enter 'for i = 1, 2 do'
+enter 'print("again " .. i)'
+enter 'end'
+seen '^again 2$'
+ready
+key Up
+shows "Up brings back all of a statement" '^print("again'
+key Enter
+shows "which runs again" '^again 2$' 2
+key C-d
+
+# ---- history ----
+
+repl -d sim:f407
+key Up
+shows "history is kept between sessions" '^end$'
+key Up
+shows "and older lines too" '^> 1 + 41$'
+key C-c
+ready
+key C-d
+ends "Ctrl-C and Ctrl-D" 0
+
+# ---- cancelling ----
+
+repl -d sim:f407,times=max
+enter 'board:erase_page(0x08020000)'
+seen 'erase_page'
+key C-c
+shows "Ctrl-C cancels an erase" 'interrupted while erasing 0x08020000'
+shows "and tells the state of the flash" '0x08020000\.\.0x0803FFFF is in doubt'
+ready || verdict "after an erase was cancelled" "no prompt"
+gives 'board:get_state()' '^"dfuIDLE"'
+enter 'board:erase_page(0x08020000)'
+key C-c
+seen 'interrupted while erasing' 2
+ready
+gives 'board:get_state()' '^"dfuIDLE"'
+enter 'while true do end'
+key C-c
+key C-c
+ready || verdict "a loop that never waits" "is not cancelled"
+gives '"still here"' '^"still here"$'
+enter 'task.sleep(1000)'
+key C-c
+gives '"and here"' '^"and here"$'
+gives 'local job = task.spawn(function() task.sleep(1) print("from behind") end)' '^>'
+text 'x = "half typed'
+shows "a task prints above the line" '^from behind$'
+shows "which is still there" '^> x = "half typed'
+enter '"'
+gives 'x' '^"half typed"$'
+gives 'job = task.spawn(function() task.sleep(0.2) error("on its own") end)' 'a task failed: .*on its own'
+gives 'job:join()' 'on its own'
+long=$(printf 'x%.0s' $(seq 120))
+ready
+enter "task.spawn(function() task.sleep(0.5) print('above two rows') end) and nil"
+ready
+text "local $long = 12"
+shows "a task prints above a line of two rows" '^above two rows$'
+enter '3'
+gives "$long" '^123$'
+
+# ---- unplugging ----
+
+ready
+gives 'plug = sim.new("f407")' '^>'
+gives 'board = dfu.open(plug.path)' '^>'
+gives 'board.found' '^"dfuERROR"'
+enter 'task.sleep(0.5) plug:unplug()'
+shows "unplugging is told of" 'sim:f407#1 went away$'
+gives 'board:read(0x08000000, 1)' 'the board went away while reading\|is not open'
+enter 'plug:plug()'
+shows "and replugging" 'sim:f407#1 is back: board:open() opens it'
+gives 'board:open().is_open' '^true$'
+gives 'fill(0x08000010, 16, 0x55)' 'verify'
+gives 'dump(0x08000010, 16)' '^08000010  55 55'
+
+# ---- signals and terminals ----
+
+key C-z
+shows "Ctrl-Z stops it" 'Stopped'
+enter 'stty -a | tr " " "\n" | grep -x -e "-*icanon"'
+shows "with the terminal in order" '^icanon$'
+enter 'fg'
+ready
+gives '"back again"' '^"back again"$'
+text '"before the resize'
+tmux -S "$socket" resize-window -t "s$session" -x 60 -y 30
+enter '"'
+shows "another size of the terminal" '^"before the resize"$'
+
+# The process that was started last in the terminal.
+its_pid() { pgrep -n -f "^$MOONFLASH .*repl"; }
+for signal in TERM HUP; do
+  repl -d sim:f407
+  kill "-$signal" "$(its_pid)"
+  shows "SIG$signal ends it" 'moonflash: interrupted'
+  ends "and restores the terminal" 130
+done
+repl -d sim:f407
+gives 'task.spawn(function() task.sleep(0.1) print("in the loop") while true do end end)' 'in the loop'
+text '"typed'
+pid=$(its_pid)
+kill -TERM "$pid"
+kill -HUP "$pid"
+seen 'Hangup'
+ends "two signals kill it, and the terminal is restored" 129
+repl -d sim:f407
+key C-\\
+seen Quit
+ends "Ctrl-\\ kills it, and the terminal is restored" 131
+repl -d sim:f407
+enter 'os.exit(7)'
+ends "os.exit" 7
+repl -d sim:f407
+gives 'local _ <close> = setmetatable({}, { __close = function() print("closed") end })' '^>'
+gives 'task.spawn(function() task.sleep(0.5) print("the last task") end) and nil' '^nil$'
+key C-d
+shows "what is declared <close> is closed at the end" '^closed$'
+shows "tasks are waited for" 'Waiting for 1 task; Ctrl-C ends it'
+shows "to their end" '^the last task$'
+ends "and the status is 0" 0
+
+# ---- not a terminal; -i ----
+
+# piped NAME STATUS PATTERN [OPTION...] <SCRIPT
+piped() {
+  name=$1 wanted=$2 pattern=$3
+  shift 3
+  "$MOONFLASH" "$@" >"$place/out" 2>&1
+  status=$?
+  if [ $status -ne "$wanted" ]; then
+    verdict "$name" "status $status: $(cat "$place/out")"
+  elif ! grep -q -e "$pattern" "$place/out"; then
+    verdict "$name" "it says: $(cat "$place/out")"
+  else
+    verdict "$name" ''
+  fi
+}
+fresh
+echo 'print(board:get_state())' | piped "a script from standard input" 0 '^dfuERROR$' -d sim:f407 repl
+echo 'local x = 1
+print(board, x)' | piped "without a board" 0 '^nil' repl
+echo 'error("oops")' | piped "which fails" 1 'stdin:1: oops' repl
+printf 'x = = 1' | piped "which is no Lua" 1 'stdin:1: unexpected' repl
+
+cat >"$place/script.lua" <<'EOF'
+answer = 42
+print("the script ran")
+EOF
+fresh
+enter "'$MOONFLASH' -d sim:f407 -i ./script.lua"
+seen 'the script ran'
+gives 'answer' '^42$'
+key C-d
+ends "-i stays after a script" 0
+echo 'answer = 43 error("it fails")' >"$place/script.lua"
+fresh
+enter "'$MOONFLASH' -i ./script.lua"
+shows "-i says how it failed" 'script.lua:1: it fails'
+gives 'answer' '^43$'
+key C-d
+ends "and stays" 0
+
+echo "$passed passed, $failed failed, 0 skipped"
+[ "$failed" -eq 0 ]
