@@ -320,10 +320,12 @@ for signal in TERM HUP; do
   ends "and restores the terminal" 130
 done
 repl -d sim:f407
-gives 'task.spawn(function() task.sleep(0.1) print("in the loop") while true do end end)' 'in the loop'
+enter 'function slow() print("closing") task.sleep(5) end'
+gives 'task.spawn(function() local _ <close> = setmetatable({}, { __close = slow }) task.sleep(99) end)' 'Task'
 text '"typed'
 pid=$(its_pid)
 kill -TERM "$pid"
+shows "a signal lets what is open be closed" '^closing$'
 kill -HUP "$pid"
 seen 'Hangup'
 ends "two signals kill it, and the terminal is restored" 129
