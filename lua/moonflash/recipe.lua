@@ -3,7 +3,6 @@
 local args = require "moonflash.args"
 local errors = require "moonflash.errors"
 local files = require "moonflash.files"
-local image = require "moonflash.image"
 local progress = require "moonflash.progress"
 local suggest = require "moonflash.suggest"
 local sys = require "sys"
@@ -104,7 +103,7 @@ end
 
 -- Something that a person took for a recipe: firmware, perhaps.
 local function check_is_text(name, source)
-  local format = image.recognise(source) or source:find("\0") and "binary"
+  local format = require("moonflash.image").recognise(source) or source:find("\0") and "binary"
   if not format then return end
   if format == "binary" and source:sub(1, 4) == "\27Lua" then
     errors.raise { code = "usage", message = name .. " is compiled Lua; recipes are text" }
