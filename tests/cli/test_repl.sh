@@ -44,15 +44,18 @@ seen() {
   done
 }
 
-# ready: the cursor stands behind an empty prompt, which is the last thing on the screen.
-ready() {
+# last_line TEXT: it becomes the last thing on the screen.
+last_line() {
   i=0
-  until [ "$(on_screen | sed '/^$/d' | tail -n 1)" = ">" ]; do
+  until [ "$(on_screen | sed '/^$/d' | tail -n 1)" = "$1" ]; do
     i=$((i + 1))
     [ $i -lt $PATIENCE ] || return 1
     sleep 0.02
   done
 }
+
+# ready: the cursor stands behind an empty prompt.
+ready() { last_line '>'; }
 
 # verdict NAME WHAT-IS-WRONG
 verdict() {
@@ -99,6 +102,7 @@ repl() {
 
 # ends NAME STATUS: the shell is there again, and so is its terminal.
 ends() {
+  last_line shell: || verdict "$1" "it does not end"
   enter "echo status \$?; stty -a | tr ' ' '\\n' | grep -x -e '-*icanon' -e '-*echo'"
   if ! seen "status $2\$"; then
     verdict "$1" "the status is not $2"
