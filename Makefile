@@ -154,7 +154,7 @@ DEPS      = gcc make pkg-config liblua5.4-dev libusb-1.0-0-dev libmd-dev libedit
             lua-argparse lua-dkjson binutils-arm-none-eabi
 DEPS_TEST = $(DEPS) lua5.4 lua-unit lua-cjson lua-check libcmocka-dev clang clang-format \
             qemu-system-arm qemu-system-x86 busybox-static usbip dfu-util cpio kmod xz-utils \
-            libumockdev-dev umockdev chromium tshark tmux
+            libumockdev-dev umockdev chromium tshark tmux procps
 
 define install_packages
 @command -v dpkg-query >/dev/null || { \
