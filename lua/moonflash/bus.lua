@@ -242,7 +242,9 @@ return function(link)
   ---@return table? { vid=, pid=, serial=, product=, tty= }
   ---@return boolean? settling its terminal is yet to come, or to be opened by us
   function M.application(path, stale)
+    local here = false
     for _, row in ipairs(link.devices()) do
+      here = here or row.path == path
       local device = row.path == path and row.generation ~= stale and descriptor.device(row.device)
       local info = device and describe(row)
       if device and (not info or info.mode == "runtime") then
@@ -253,6 +255,8 @@ return function(link)
                  tty = tty }, tty and may_open == false or not tty and has_acm(row.config)
       end
     end
+    local tty = not here and sim.running(path)
+    return tty and { tty = tty } or nil
   end
 
   return M

@@ -93,10 +93,11 @@ return function(sim)
   end
 
   local ttys = {} -- of their programs, by path
+  local by_path = setmetatable({}, { __mode = "v" })
 
   local function make(path, options)
     local board = sim.make(path, options)
-    ttys[path] = options.tty
+    ttys[path], by_path[path] = options.tty, board
     for _, fault in ipairs(options.faults) do board:fault(fault.kind, fault.at) end
     return board
   end
@@ -132,6 +133,14 @@ return function(sim)
   ---@param path string
   ---@return string?
   function sim.tty(path) return ttys[path] end
+
+  ---The same, of a program that runs there, and has no USB of its own.
+  ---@param path string
+  ---@return string?
+  function sim.running(path)
+    local started = by_path[path] and by_path[path].started
+    return started and started.works and ttys[path] or nil
+  end
 
   -- C's half takes paths; this one, selectors and Sims too, which it keeps from being collected.
   local served = setmetatable({}, { __mode = "k" })

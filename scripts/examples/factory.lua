@@ -1,0 +1,74 @@
+-- SPDX-License-Identifier: MIT
+-- factory.lua: what the recipes beside it share. A module requires what it needs of the library.
+local errors = require "moonflash.errors"
+local memory = require "moonflash.memory"
+local optbytes = require "moonflash.optbytes"
+local sys = require "sys"
+
+local M = {}
+
+---The board must be what the product is made of.
+---@param board table open
+---@param kilobytes integer of flash
+function M.expect(board, kilobytes)
+  local size = memory.size(board.alts[1].layout.segments) // 1024
+  if size ~= kilobytes then
+    errors.fail("the wrong board is in here: it has %d KB of flash, the product %d", size, kilobytes)
+  end
+end
+
+---Takes read and write protection off, if they are on. Read protection takes all that was in the
+---flash with it.
+---@param board table open
+function M.unprotect(board)
+  local _, err = errors.catch("board.protected", optbytes.read, board)
+  if err then
+    board:read_unprotect()                    -- the board goes away,
+    board:open(40)                            -- and comes back blank
+  end
+  if optbytes.read(board).nWRP ~= 0xFFF then optbytes.write(board, { nWRP = 0xFFF }) end
+end
+
+---Asks the program that runs on the board, by its serial port.
+---@param tty string
+---@param question string
+---@param pattern string of the answer
+---@return string
+function M.ask_program(tty, question, pattern)
+  local port <close> = sys.serial(tty)
+  port:write(question .. "\n")
+  return port:expect(pattern, 5)
+end
+
+---Has the program of the relays switch one, as usbrelay does: RELAY SLOT on|off.
+---@param relay string
+---@param slot string
+---@param state string
+function M.switch(relay, slot, state)
+  local ran = sys.run { relay, slot, state, seconds = 3 }
+  if ran.status ~= 0 then
+    errors.raise { code = "sys", message = ("%s %s %s: %s"):format(relay, slot, state, ran.output) }
+  end
+end
+
+---Switches a relay off when what this returns is closed.
+---@param relay string
+---@param slot string
+function M.off_at_the_end(relay, slot)
+  return setmetatable({}, { __close = function() M.switch(relay, slot, "off") end })
+end
+
+---Measures the supply of a slot, when it is its turn: the meter has one input, and is switched.
+---@param meter table a Stream
+---@param gate table
+---@param slot string
+---@return number volts
+function M.measure(meter, gate, slot)
+  local _ <close> = gate:enter()
+  meter:write("ROUTE " .. slot .. "\n")
+  meter:expect("OK\n", 3)
+  meter:write("READ?\n")
+  return tonumber(meter:expect("([%d.]+) V\n", 3))
+end
+
+return M

@@ -1,0 +1,49 @@
+-- SPDX-License-Identifier: MIT
+-- fixture.lua: makes the product of product.lua in a fixture: a relay powers each slot, and one
+-- meter measures them all.
+local factory = require "factory"
+
+return {
+  api     = 1,
+  summary = "Make products in a fixture with relays and a meter",
+  start   = "operator",                       -- there is no board before its relay is on
+  seconds = 240,
+  args    = {
+    { "--relay", "the program that switches: RELAY SLOT on|off", default = "relay" },
+    { "--meter", "the program that measures", default = "meter" },
+    { "--scan", "ask for each board's barcode", default = false },
+    { "--boot-loader", "at 0x08000000", default = "build/ch.bin", type = "file" },
+    { "--application", "at 0x08010000", default = "build/app.bin", type = "file" },
+    { "--no-check", "don't ask the program", default = false },
+  },
+
+  setup = function(opt)
+    return {
+      make  = use("./product.lua", { boot_loader = opt.boot_loader, no_check = opt.no_check,
+                                     application = opt.application }),
+      meter = sys.start { opt.meter },        -- ended after the last board, whatever happens
+      gate  = task.gate(1),
+      seen  = {},
+    }
+  end,
+
+  run = function(board, opt, shared)
+    local slot = board.slot or board.path
+    if opt.scan then
+      board:step("scan")
+      local code = sys.ask("Barcode?")
+      if code == "" or shared.seen[code] then fail("'%s' is no new barcode", code) end
+      shared.seen[code] = true
+      board:note("barcode", code)
+    end
+
+    board:step("power", 20)
+    local _ <close> = factory.off_at_the_end(opt.relay, slot)   -- whatever happens
+    factory.switch(opt.relay, slot, "on")
+    local volts = factory.measure(shared.meter, shared.gate, slot)
+    board:note("supply", volts, { min = 3.2, max = 3.4, unit = "V" })
+    board:open(5, "0483:df11")
+
+    shared.make(board)
+  end,
+}
