@@ -187,14 +187,21 @@ end
 function M.event(event)
   if state.mode ~= "json" then return end
   if event.path then event.slot = slots.name_of(event.path) end
-  io.stdout:write(json.encode(event, { keyorder = key_order(event), exception = as_text }), "\n")
+  local line = json.encode(event, { keyorder = key_order(event), exception = as_text })
+  io.stdout:write(text.plain(line), "\n")
   io.stdout:flush()
+end
+
+-- What a recipe or a board calls something, as a part of a line.
+local function one_line(s)
+  return (text.plain(s):gsub("%s", " "))
 end
 
 ---A step of the recipe begins.
 ---@param board table
 ---@param name string
 function M.step(board, name)
+  name = one_line(name)
   if state.mode == "rows" then
     rows.update(board, name)
   elseif state.mode == "bars" or state.several then
@@ -209,7 +216,7 @@ end
 function M.note_taken(board, note, value)
   M.event { event = "note", path = board.path, name = note.name, value = note.value,
             unit = note.unit, min = note.min, max = note.max, ok = note.ok }
-  if state.mode ~= "json" then M.print(("%s: %s"):format(note.name, value)) end
+  if state.mode ~= "json" then M.print(one_line(("%s: %s"):format(note.name, value))) end
 end
 
 ---Begins a phase.

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Numbers as people read them.
+-- Numbers as people read them, and words from strangers.
 local M = {}
 
 ---"0x08000000"
@@ -51,6 +51,16 @@ end
 ---@return string
 function M.bytes(bytes)
   return (bytes:gsub(".", function(c) return ("%02x "):format(c:byte()) end):gsub(" $", ""))
+end
+
+---Words of a stranger, fit for a terminal: what controls it, and what is no UTF-8, becomes "?".
+---Lines stay lines.
+---@param s string
+---@return string
+function M.plain(s)
+  s = s:gsub("[%c\127]", function(c) return c ~= "\n" and c ~= "\t" and "?" or nil end)
+  s = utf8.len(s) and s or s:gsub("[\128-\255]", "?")
+  return (s:gsub("\xC2[\x80-\x9F]", "?"))
 end
 
 ---An address or another number as people type it: 0x08000000, 134217728. Nil and why, if it is

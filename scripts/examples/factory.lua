@@ -13,12 +13,11 @@ local M = {}
 function M.expect(board, kilobytes)
   local size = memory.size(board.alts[1].layout.segments) // 1024
   if size ~= kilobytes then
-    errors.fail("the wrong board is in here: it has %d KB of flash, the product %d", size, kilobytes)
+    errors.fail("the wrong board: it has %d KB of flash, the product %d", size, kilobytes)
   end
 end
 
----Takes read and write protection off, if they are on. Read protection takes all that was in the
----flash with it.
+---Takes read and write protection off, if they are on. The first erases the chip.
 ---@param board table open
 function M.unprotect(board)
   local _, err = errors.catch("board.protected", optbytes.read, board)

@@ -10,7 +10,7 @@ return {
   seconds = 240,
   args    = {
     { "--relay", "the program that switches: RELAY SLOT on|off", default = "relay" },
-    { "--meter", "the program that measures", default = "meter" },
+    { "--meter", "the meter's serial port", default = "/dev/ttyUSB0" },
     { "--scan", "ask for each board's barcode", default = false },
     { "--boot-loader", "at 0x08000000", default = "build/ch.bin", type = "file" },
     { "--application", "at 0x08010000", default = "build/app.bin", type = "file" },
@@ -21,7 +21,7 @@ return {
     return {
       make  = use("./product.lua", { boot_loader = opt.boot_loader, no_check = opt.no_check,
                                      application = opt.application }),
-      meter = sys.start { opt.meter },        -- ended after the last board, whatever happens
+      meter = sys.serial(opt.meter),          -- closed after the last board, whatever happens
       gate  = task.gate(1),
       seen  = {},
     }

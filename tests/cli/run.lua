@@ -20,7 +20,7 @@ if #files == 0 then
   table.sort(files)
   local tree = folder .. "/../.."
   for _, name in ipairs { "README.md", "docs/recipes.md", "docs/plan.md", "docs/report.md",
-                          "docs/trace.md" } do
+                          "docs/trace.md", "docs/fixtures.md" } do
     files[#files + 1] = tree .. "/" .. name
   end
 end
@@ -36,14 +36,15 @@ local function read(name)
   return text
 end
 
--- Each transcript has a folder of its own, with the test firmware in it.
+-- Each transcript has a folder of its own, with the test firmware in it, and what examples need.
 local function new_folder()
   local pipe = assert(io.popen("mktemp -d"))
   local place = pipe:read("l")
   pipe:close()
   local command = ("ln -s \"$(realpath %s)\" PLACE/moonflash && mkdir PLACE/build && "
+    .. "ln -s \"$(realpath %s/../../scripts)\" \"$(realpath %s/..)\" PLACE && "
     .. "cp %s/ch.bin %s/app.bin %s/ch.elf PLACE/build && cp PLACE/build/* PLACE"):format(
-    quote(moonflash), quote(build), quote(build), quote(build))
+    quote(moonflash), quote(folder), quote(folder), quote(build), quote(build), quote(build))
   assert(os.execute((command:gsub("PLACE", (quote(place))))))
   return place
 end

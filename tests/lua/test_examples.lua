@@ -4,7 +4,6 @@
 local args = require "moonflash.args"
 local dfu = require "dfu"
 local files = require "moonflash.files"
-local image = require "moonflash.image"
 local lu = require "luaunit"
 local optbytes = require "moonflash.optbytes"
 local progress = require "moonflash.progress"
@@ -46,8 +45,7 @@ end
 
 function TestExamples:tearDown()
   for _, s in pairs(self.sims) do s:close() end
-  if self.programs then self.programs:close() end
-  self.programs = nil
+  self:stop_programs()
   sys.run { "rm", "-r", self.folder }
   slots.use(nil)
   dfu.defaults.selectors = nil
@@ -56,17 +54,26 @@ end
 
 -- ---- what is around ----
 
--- Serial ports of that many programs, which answer with a version.
-function TestExamples:start_programs(count, version)
-  local words, ttys = { FIXTURE .. "program", version or "1.4" }, {}
+-- Serial ports of that many programs, and of a meter. What has them is a daemon: time is real as
+-- long as a program that we started runs.
+function TestExamples:start_programs(count, env)
+  local pid = self.folder .. "pid"
+  local words, ttys = { "sh", "-c",
+    'setsid "$@" -- sh -c "echo \\$\\$ >$0; exec sleep 1000" >/dev/null 2>&1 & '
+    .. 'until test -s "$0"; do sleep 0.01; done', pid,
+    FIXTURE .. "serial", self.folder .. "meter=meter", env = env }, {}
   for i = 1, count do
     ttys[i] = self.folder .. "tty" .. i
-    words[#words + 1] = ttys[i]
+    words[#words + 1] = ttys[i] .. "=program"
   end
-  table.move({ "--", "sh", "-c", "echo ready; exec sleep 1000" }, 1, 4, #words + 1, words)
-  self.programs = sys.start(words)
-  self.programs:expect("ready\n", 30)
+  sys.run(words)
+  self.daemon = pid
   return ttys
+end
+
+function TestExamples:stop_programs()
+  if self.daemon then sys.run { "sh", "-c", "kill $(cat $0)", self.daemon } end
+  self.daemon = nil
 end
 
 function TestExamples:board(name, spec)
@@ -147,7 +154,7 @@ function TestExamples:test_product_made_twice()
 end
 
 function TestExamples:test_product_that_does_not_answer_as_it_should()
-  local tty = self:start_programs(1, "1.3")[1]
+  local tty = self:start_programs(1, { VERSION = "1.3" })[1]
   local result = self:make("f407,tty=" .. tty)
   lu.assertEquals({ result.outcome, result.err.step }, { "FAIL", "check" })
   lu.assertStrContains(result.err.message, "it should be 1.4")
@@ -186,23 +193,20 @@ local VOLTS = { front = 3.31, left = 3.32, rear = 3.33, right = 3.34 }
 -- The fixture: four slots with boards that are without power, and what switches it. The relays
 -- plug the boards in, as power does.
 function TestExamples:fixture(specs, volts)
-  local ttys = self:start_programs(#SLOTS)
-  local lines, pairs_of = {}, {}
+  local lines, on_them = {}, {}
+  for i, name in ipairs(SLOTS) do on_them[i] = name .. "=" .. (volts or VOLTS)[name] end
+  local ttys = self:start_programs(#SLOTS, { VOLTS = table.concat(on_them, " ") })
   for i, name in ipairs(SLOTS) do
     local board = self:board(name, (specs and specs[name] or "f407") .. ",tty=" .. ttys[i])
     board:unplug()
     lines[i] = ("%s = %q,"):format(name, board.path)
-    pairs_of[i] = name .. "=" .. (volts or VOLTS)[name]
   end
   slots.use(write(self.folder .. "slots.lua", "return {" .. table.concat(lines) .. "}"))
   write(self.log, "\n")
-  local function program(name, words)
-    return write(self.folder .. name, ("#!/bin/sh\nRELAY_LOG=%s exec %s %s\n"):format(self.log,
-      sys.run { "realpath", FIXTURE .. name }.output:gsub("\n$", ""), words), true)
-  end
+  local relay = write(self.folder .. "relay", ('#!/bin/sh\nRELAY_LOG=%s exec "%s" "$@"\n'):format(
+    self.log, sys.run { "realpath", FIXTURE .. "relay" }.output:gsub("\n$", "")), true)
   local recipe = recipes.load(ROOT .. "scripts/examples/fixture.lua")
-  return recipe, args.given({ relay = program("relay", '"$@"'),
-    meter = program("meter", table.concat(pairs_of, " ")),
+  return recipe, args.given({ relay = relay, meter = self.folder .. "meter",
     boot_loader = self.folder .. "loader.bin", application = self.folder .. "application.bin",
   }, recipe.args, "fixture")
 end
@@ -236,11 +240,12 @@ function TestExamples:run_fixture(recipe, opt)
   return perform(recipe, opt, { every_slot = true })
 end
 
--- Each slot was on, and is off.
+-- Each slot was on, and is off; and what setup made is closed.
 function TestExamples:assert_all_off()
   local last = {}
   for slot, state in self:switched():gmatch("(%a+) (%a+)\n") do last[slot] = state end
   lu.assertEquals(last, { front = "off", left = "off", rear = "off", right = "off" })
+  sys.serial(self.folder .. "meter"):close() -- which nobody holds any more
 end
 
 -- Each has its own voltage: nobody else used the meter between its being switched and being read.
@@ -263,7 +268,11 @@ function TestExamples:test_fixture_without_a_gate()
   local setup = recipe.table.setup
   recipe.table.setup = function(options)
     local shared = setup(options)
-    shared.gate = task.gate(#SLOTS)
+    local inside = 0
+    shared.gate = { enter = function() -- lets all in, when all are there
+      inside = inside + 1
+      while inside < #SLOTS do task.sleep(0.01) end
+    end }
     return shared
   end
   local _, status = self:run_fixture(recipe, opt)
