@@ -58,9 +58,16 @@ local function shell(command, place)
   return output, status
 end
 
--- What stands on a terminal's lines at the end: behind the last carriage return of each.
+-- What stands on a terminal's lines at the end: behind the last carriage return of each, without
+-- those that were wiped (up N lines, and clear from there).
 local function screen(output)
-  return (output:gsub("\r\n", "\n"):gsub("[^\n]*\r", ""):gsub("\27%[K", ""))
+  local lines = {}
+  for line in (output:gsub("\r\n", "\n") .. "\n"):gmatch("([^\n]*)\n") do
+    local up, rest = line:match("^\27%[(%d+)A\r\27%[J(.*)$")
+    for _ = 1, tonumber(up) or 0 do table.remove(lines) end
+    lines[#lines + 1] = ((rest or line):gsub("^.*\r", ""):gsub("\27%[K", ""))
+  end
+  return table.concat(lines, "\n")
 end
 
 local function run(step, place)

@@ -268,10 +268,12 @@ function TestExamples:test_fixture_without_a_gate()
   local setup = recipe.table.setup
   recipe.table.setup = function(options)
     local shared = setup(options)
-    local inside = 0
-    shared.gate = { enter = function() -- lets all in, when all are there
+    local inside, all_at = 0, nil
+    shared.gate = { enter = function() -- when all are there, it lets them in at once
       inside = inside + 1
-      while inside < #SLOTS do task.sleep(0.01) end
+      if inside == #SLOTS then all_at = task.now() + 1 end
+      while not all_at do task.sleep(0.1) end
+      task.sleep(all_at - task.now())
     end }
     return shared
   end
