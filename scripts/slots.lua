@@ -1,13 +1,74 @@
 -- SPDX-License-Identifier: MIT
--- slots.lua: shows the named places of a fixture, and what is in them.
+-- slots.lua: shows the named places of a fixture, and what is in them; or helps to name them.
+local dfu = require "dfu"
+local errors = require "moonflash.errors"
+local files = require "moonflash.files"
 local list = require "moonflash.list"
+local slots = require "moonflash.slots"
+
+-- The next name that makes sense; nil at the end.
+local function ask_name(by_name)
+  while true do
+    local name = sys.ask("Name of the next slot (nothing ends it)?")
+    if name == "" then return nil end
+    if not slots.is_name(name) then
+      print("A name begins with a letter, and has letters, digits, _ and -.")
+    elseif by_name[name] then
+      print(("'%s' is %s already."):format(name, by_name[name]))
+    else
+      return name
+    end
+  end
+end
+
+-- The place where the next board comes up that is in no slot yet.
+local function next_place(arrivals, by_path)
+  while true do
+    local path = arrivals().path
+    if not by_path[path] then return path end
+    print(("%s is '%s' already: plug it in elsewhere."):format(path, by_path[path]))
+  end
+end
+
+-- Boards that are there at the beginning are of no slot, until they are plugged in again.
+local function arrivals_from_now()
+  local here, arrivals = dfu.list("mode=dfu"), dfu.arrivals("mode=dfu")
+  for _ = 1, #here do arrivals() end
+  return arrivals
+end
+
+local function make(file)
+  if sys.stat(file) and sys.ask(file .. " is there already. Replace it (yes or no)?") ~= "yes" then
+    errors.raise { code = "file.write", message = file .. " is there already, and stays as it is" }
+  end
+  local by_name, by_path, lines = {}, {}, {}
+  local arrivals = arrivals_from_now()
+  for name in ask_name, by_name do
+    print(("Plug a board into '%s', in DFU mode."):format(name))
+    local path = next_place(arrivals, by_path)
+    by_name[name], by_path[path] = path, name
+    lines[#lines + 1] = ("  [%q] = %q,\n"):format(name, path)
+    print(("%s is %s."):format(name, path))
+  end
+  if #lines == 0 then return "Nothing was written." end
+  files.write(file, "return {\n" .. table.concat(lines) .. "}\n")
+  return ("%s has %d slots."):format(file, #lines)
+end
 
 return {
-  api     = 1,
-  summary = "Show the slots of a fixture, and what is in them",
-  args    = {},
+  api         = 1,
+  summary     = "Show the slots of a fixture, and what is in them",
+  description = "--make asks for a name, waits for a board to be plugged in there, and so on;\n"
+    .. "then it writes the file.",
+  args        = {
+    { "--make", "name the places: plug a board into one after the other", default = false },
+    { "--out", "the file to write, instead of your slots.lua", type = "file" },
+  },
 
-  setup = function()
+  setup = function(opt)
+    if opt.make and not opt.out then sys.run { "mkdir", "-p", files.config_folder() } end
+    if opt.make then return make(opt.out or slots.default_file()) end
+    if opt.out then errors.raise { code = "usage", message = "--out goes with --make" } end
     return list.slots()
   end,
 }
