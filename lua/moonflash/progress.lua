@@ -341,6 +341,7 @@ end
 function M.failed(message, board, outcome)
   if state.mode == "mute" then return end
   M.leave_bar()
+  message = text.plain(message)
   local slot = state.several and board and board.slot
   local line = ("moonflash: %s%s"):format(slot and slot .. ": " or "", message)
   if state.mode ~= "rows" then
