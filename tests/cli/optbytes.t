@@ -9,14 +9,14 @@ nRST_STOP   1      entering Stop mode does not reset
 nWRP        0xFFF  no sector is write-protected
 $ moonflash --virtual-time -d sim:f407 optbytes BOR_LEV=2 nWRP=0xFF0
 BOR_LEV: 3 -> 2, brownout reset level 1
-nWRP: 0xFFF -> 0xFF0, write-protected: 0, 1, 2, 3 of 12 sectors
+nWRP: 0xFFF -> 0xFF0, write-protected: sectors 0, 1, 2, 3 of 12
 wrote 16 B, verified: 0.1 s
 BOR_LEV     2      brownout reset level 1
 RDP         0xAA   level 0, no read protection
 WDG_SW      1      software starts the independent watchdog
 nRST_STDBY  1      entering Standby mode does not reset
 nRST_STOP   1      entering Stop mode does not reset
-nWRP        0xFF0  write-protected: 0, 1, 2, 3 of 12 sectors
+nWRP        0xFF0  write-protected: sectors 0, 1, 2, 3 of 12
 $ moonflash --virtual-time -d sim:f407 optbytes BOR_LEV=3
 The option bytes are so already.
 BOR_LEV     3      brownout reset off

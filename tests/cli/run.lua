@@ -20,6 +20,7 @@ if #files == 0 then
   table.sort(files)
   local tree = folder .. "/../.."
   for _, name in ipairs { "README.md", "docs/recipes.md", "docs/plan.md", "docs/report.md",
+                        "docs/debugging.md",
                           "docs/trace.md", "docs/fixtures.md" } do
     files[#files + 1] = tree .. "/" .. name
   end

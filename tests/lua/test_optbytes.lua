@@ -71,7 +71,7 @@ function TestOptbytes:test_prints_sorted_and_with_what_it_means()
     "WDG_SW      1      software starts the independent watchdog",
     "nRST_STDBY  1      entering Standby mode does not reset",
     "nRST_STOP   1      entering Stop mode does not reset",
-    "nWRP        0xFF6  write-protected: 0, 3 of 12 sectors" }, "\n"))
+    "nWRP        0xFF6  write-protected: sectors 0, 3 of 12" }, "\n"))
 end
 
 -- Bits as RM0090 has them, table 16, not as our description has them.

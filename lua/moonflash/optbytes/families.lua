@@ -11,7 +11,6 @@
 -- worked out. only: nothing but `values` may be written. open: with any other value in that field
 -- the board can't be read. irreversible: the value that can't be undone. costs: what a value means
 -- for later, said before it is written.
-local text = require "moonflash.text"
 
 local KB = 1024
 
@@ -24,8 +23,8 @@ local function protected_sectors(count)
     end
     if #list == 0 then return "no sector is write-protected" end
     if #list == count then return "all sectors are write-protected" end
-    return ("write-protected: %s of %s"):format(table.concat(list, ", "),
-      text.count(count, "sector"))
+    return ("write-protected: sector%s %s of %d"):format(#list == 1 and "" or "s",
+      table.concat(list, ", "), count)
   end
 end
 

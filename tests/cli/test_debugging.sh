@@ -1,0 +1,57 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# The sessions of docs/debugging.md, typed at a real terminal. A ```prompt block begins with a command;
+# lines that begin with ">" are typed at its prompt, and the rest must stand on the screen. Seconds and
+# rates may be any.
+#   sh tests/cli/test_debugging.sh --update    writes what the screen shows into the file
+# The last line is "N passed, N failed, N skipped".
+set -u
+doc=$(realpath "$(dirname "$0")/../../docs/debugging.md")
+. "$(dirname "$0")/../terminal.sh"
+
+# Block N of the document, as it stands there.
+block() { awk -v n="$1" '/^```prompt$/ { i++; on = i == n; next } /^```$/ { on = 0 } on' "$doc"; }
+
+# What differs from run to run, made the same.
+plain() {
+  sed -E 's/[0-9.]+ (ms|s|KB\/s|B\/s)( |$)/~ \1\2/g; s/^ +[0-9]+\.[0-9]{4} /~ /; s/ +/ /g'
+}
+
+# Plays the block in $place/block; what the screen shows then is in $place/shown.
+play() {
+  fresh
+  mkdir -p "$place/bin" && ln -sf "$MOONFLASH" "$place/bin/moonflash"
+  enter "PATH=$place/bin:\$PATH; PS1='\$ '; clear"
+  last_line '$' || return 1
+  sed -n 's/^\$ //p' "$place/block" | {
+    read -r command
+    enter "$command"
+  }
+  ready || return 1
+  grep '^>' "$place/block" >"$place/typed"
+  while read -r line; do
+    enter "${line#> }"
+    ready || return 1
+  done <"$place/typed"
+  on_screen | sed '/^$/d' | sed '$d' >"$place/shown" # without the last prompt
+}
+
+cp "$doc" "$place/new.md"
+number=1
+while block $number >"$place/block" && [ -s "$place/block" ]; do
+  play || echo "it does not come to its end" >>"$place/shown"
+  if plain <"$place/block" >"$place/wanted" && plain <"$place/shown" | cmp -s - "$place/wanted"; then
+    passed=$((passed + 1))
+  else
+    failed=$((failed + 1))
+    echo "session $number of docs/debugging.md:"
+    diff "$place/block" "$place/shown" | sed 's/^/  /'
+  fi
+  awk -v n="$number" -v file="$place/shown" '
+    /^```prompt$/ { i++; print; if (i == n) { while ((getline l < file) > 0) print l; skip = 1 } ; next }
+    /^```$/ { skip = 0 } !skip' "$place/new.md" >"$place/newer.md" && mv "$place/newer.md" "$place/new.md"
+  number=$((number + 1))
+done
+[ "${1:-}" != --update ] || cp "$place/new.md" "$doc"
+echo "$passed passed, $failed failed, 0 skipped"
+[ "$failed" -eq 0 ]
