@@ -573,7 +573,7 @@ bool sim_poke(struct sim *sim, double now, uint32_t address, const uint8_t *data
     if (length > 0) {
         memcpy(bytes, data, length);
     }
-    if (memory->role == SIM_ROLE_FLASH) {
+    if (memory == &sim->kind->memories[0]) {
         simmem_mark(&sim->mem, address - memory->address, length);
     }
     return true;

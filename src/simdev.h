@@ -45,7 +45,7 @@ enum sim_work_kind {
     SIM_WORK_REFUSE,    /* ends in dfuERROR with .status */
     SIM_WORK_ADDRESS,   /* set the address pointer */
     SIM_WORK_WRITE,     /* the stored block, to .address */
-    SIM_WORK_ERASE,     /* .length bytes of the main flash from .address */
+    SIM_WORK_ERASE,     /* .length bytes of a flash from the sector that has .address */
     SIM_WORK_OPTIONS,   /* off the bus: writes them, and starts again */
     SIM_WORK_UNPROTECT, /* off the bus: erases all, and starts again */
     SIM_WORK_RESET,     /* off the bus: starts again */

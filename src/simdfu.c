@@ -47,23 +47,29 @@ static uint64_t block_address(const struct sim *sim, uint16_t block)
     return sim->kind->plain ? block * size : sim->pointer + (block - UINT64_C(2)) * size;
 }
 
-static bool find_sector(const struct sim *sim, uint32_t address, struct sim_sector *sector)
+/* The flash that has the byte at the address, and its sector; NULL: no flash has. */
+static const struct sim_memory *find_sector(const struct sim *sim, uint32_t address,
+                                            struct sim_sector *sector)
 {
-    uint32_t base = sim->kind->memories[0].address;
+    uint8_t *bytes;
+    const struct sim_memory *memory = simmem_find(&sim->mem, address, 1, &bytes);
 
-    return address >= base && simkind_sector(sim->kind, address - base, sector);
+    return memory != NULL && simkind_sector(memory, address - memory->address, sector) ? memory
+                                                                                       : NULL;
 }
 
 static struct sim_span command_span(const struct sim *sim, const uint8_t *data, size_t length)
 {
     const struct sim_memory *flash = &sim->kind->memories[0];
     struct sim_span span = { .op = SIM_OP_ANY };
-    struct sim_sector sector;
+    struct sim_sector sector = { .size = 0 };
 
     if (length == 1 && (data[0] == COMMAND_ERASE || data[0] == COMMAND_UNPROTECT)) {
         span = (struct sim_span){ SIM_OP_ERASE, flash->address, flash->size };
     }
-    if (length == 5 && data[0] == COMMAND_ERASE && find_sector(sim, le32(data + 1), &sector)) {
+    flash =
+        length == 5 && data[0] == COMMAND_ERASE ? find_sector(sim, le32(data + 1), &sector) : NULL;
+    if (flash != NULL) {
         span = (struct sim_span){ SIM_OP_ERASE, flash->address + (uint64_t)sector.offset,
                                   sector.size };
     }
@@ -108,12 +114,12 @@ static void plan_address(const struct sim *sim, uint32_t address, struct sim_wor
     }
 }
 
-/* Only the main flash has something to erase: OTP has not, and ST's library refuses the rest. */
+/* Only flash has something to erase: OTP has not, and ST's library refuses the rest. */
 static void plan_erase(const struct sim *sim, uint32_t address, struct sim_work *work)
 {
     struct sim_sector sector;
 
-    if (!find_sector(sim, address, &sector)) {
+    if (find_sector(sim, address, &sector) == NULL) {
         refuse(work, SIM_ERR_TARGET);
         return;
     }
@@ -221,12 +227,12 @@ static uint32_t plan(const struct sim *sim, struct sim_work *work)
 static void land_erase(struct sim *sim, double fraction)
 {
     const struct sim_work *work = &sim->work;
-    struct sim_sector sector = { .offset = 0 };
+    struct sim_sector sector;
+    const struct sim_memory *flash = find_sector(sim, work->address, &sector);
 
-    if (work->length < sim->kind->memories[0].size) {
-        find_sector(sim, work->address, &sector);
+    if (flash != NULL) { /* a mass erase begins with the first sector */
+        simmem_erase(&sim->mem, flash, sector.offset, work->length, fraction);
     }
-    simmem_erase(&sim->mem, sector.offset, work->length, fraction);
     if (fraction >= 1) {
         sim->pointer = work->address; /* ST's library keeps both in one variable */
     }

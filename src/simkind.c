@@ -56,10 +56,29 @@ static const uint8_t dfu11_runtime_config[] = { CONFIG(27), ALT(0, 1, 5),
     {                                                                                              \
         name##_device, name##_config, sizeof name##_config, (alts)                                 \
     }
-#define L4_OPTIONS(address, size)                                                                  \
+#define OPTIONS(where, bytes, first)                                                               \
     {                                                                                              \
-        SIM_ROLE_OPTIONS, (address), (size), 0, l4_options, sizeof l4_options                      \
+        .role = SIM_ROLE_OPTIONS, .address = (where), .size = (bytes), .initial = (first),         \
+        .initial_length = sizeof(first)                                                            \
     }
+#define MAIN_FLASH(where, bytes, sectors)                                                          \
+    {                                                                                              \
+        .role = SIM_ROLE_FLASH, .address = (where), .size = (bytes), .runs = (sectors),            \
+        .run_count = sizeof(sectors) / sizeof(sectors)[0]                                          \
+    }
+
+/* DS8626 table 40 */
+static const struct sim_run f407_runs[] = {
+    { 4, 16 * 1024, { { 400, 300, 250 }, { 800, 600, 500 } } },
+    { 1, 64 * 1024, { { 1200, 700, 550 }, { 2400, 1400, 1100 } } },
+    { 7, 128 * 1024, { { 2000, 1300, 1000 }, { 4000, 2600, 2000 } } },
+};
+/* STM32L433 datasheet: page and bank erase, doubleword */
+static const struct sim_run l433_runs[] = { { 256, 2048, SAME(22.02, 24.47) } };
+/* measured through the ROM */
+static const struct sim_run g474_runs[] = { { 256, 2048, SAME(37, 40) } };
+/* as an STM32F103 */
+static const struct sim_run dfu11_runs[] = { { 64, 1024, SAME(20, 40) } };
 
 const struct sim_kind sim_kinds[] = {
     {
@@ -75,8 +94,8 @@ const struct sim_kind sim_kinds[] = {
         .busy = SIM_BUSY_NAK,
         /* modm's log of an F401 ROM (100, 104); the rest as in ST's library */
         .poll = { .erase = 100, .write = 104, .address = 104, .manifest = 1 },
-        .memories = { { .role = SIM_ROLE_FLASH, .address = 0x08000000, .size = 1024 * 1024 },
-                      { SIM_ROLE_OPTIONS, 0x1FFFC000, 16, 0, f407_options, 16 },
+        .memories = { MAIN_FLASH(0x08000000, 1024 * 1024, f407_runs),
+                      OPTIONS(0x1FFFC000, 16, f407_options),
                       { .role = SIM_ROLE_OTP, .address = 0x1FFF7800, .size = 512 + 16 },
                       { .role = SIM_ROLE_FEATURE, .address = 0xFFFF0000, .size = 4 },
                       { .role = SIM_ROLE_RAM,
@@ -84,11 +103,6 @@ const struct sim_kind sim_kinds[] = {
                         .size = 128 * 1024,
                         .reserved = 8 * 1024 } }, /* AN2606 */
         .memory_count = 5,
-        /* DS8626 table 40 */
-        .runs = { { 4, 16 * 1024, { { 400, 300, 250 }, { 800, 600, 500 } } },
-                  { 1, 64 * 1024, { { 1200, 700, 550 }, { 2400, 1400, 1100 } } },
-                  { 7, 128 * 1024, { { 2000, 1300, 1000 }, { 4000, 2600, 2000 } } } },
-        .run_count = 3,
         .mass_erase = { { 16000, 11000, 8000 }, { 32000, 22000, 16000 } },
         .unit = { 1, 2, 4 },
         .unit_us_typ = 16,
@@ -110,8 +124,8 @@ const struct sim_kind sim_kinds[] = {
         .start_state = 10,
         .busy = SIM_BUSY_STALL, /* dfu-util ticket 40: the announced time is too short */
         .poll = { .erase = 21, .write = 21, .address = 21, .manifest = 1 },
-        .memories = { { .role = SIM_ROLE_FLASH, .address = 0x08000000, .size = 512 * 1024 },
-                      L4_OPTIONS(0x1FFF7800, 40),
+        .memories = { MAIN_FLASH(0x08000000, 512 * 1024, l433_runs),
+                      OPTIONS(0x1FFF7800, 40, l4_options),
                       { .role = SIM_ROLE_OTP, .address = 0x1FFF7000, .size = 1024 },
                       { .role = SIM_ROLE_FEATURE, .address = 0xFFFF0000, .size = 4 },
                       { .role = SIM_ROLE_RAM,
@@ -119,10 +133,7 @@ const struct sim_kind sim_kinds[] = {
                         .size = 48 * 1024,
                         .reserved = 12 * 1024 } },
         .memory_count = 5,
-        /* STM32L433 datasheet: page and bank erase, doubleword */
-        .runs = { { 256, 2048, SAME(22.02, 24.47) } },
-        .run_count = 1,
-        .mass_erase = SAME(22.13, 24.59),
+        .mass_erase = SAME(22.13, 24.59), /* this and the unit: STM32L433 datasheet */
         .unit = { 8, 8, 8 },
         .unit_us_typ = 81.69,
         .unit_us_max = 90.76,
@@ -141,8 +152,8 @@ const struct sim_kind sim_kinds[] = {
         .start_state = 10,
         .busy = SIM_BUSY_NAK,
         .poll = { .erase = 50, .write = 50, .address = 50, .manifest = 1 }, /* newer library */
-        .memories = { { .role = SIM_ROLE_FLASH, .address = 0x08000000, .size = 512 * 1024 },
-                      L4_OPTIONS(0x1FFF7800, 48),
+        .memories = { MAIN_FLASH(0x08000000, 512 * 1024, g474_runs),
+                      OPTIONS(0x1FFF7800, 48, l4_options),
                       { .role = SIM_ROLE_OPTIONS, .address = 0x1FFFF800, .size = 48 },
                       { .role = SIM_ROLE_OTP, .address = 0x1FFF7000, .size = 1024 },
                       { .role = SIM_ROLE_RAM,
@@ -150,8 +161,6 @@ const struct sim_kind sim_kinds[] = {
                         .size = 128 * 1024,
                         .reserved = 16 * 1024 } },
         .memory_count = 5,
-        .runs = { { 256, 2048, SAME(37, 40) } }, /* measured through the ROM */
-        .run_count = 1,
         .mass_erase = SAME(37, 40),
         .unit = { 8, 8, 8 },
         .unit_us_typ = 81.7,
@@ -171,11 +180,9 @@ const struct sim_kind sim_kinds[] = {
         .start_state = 2,
         .busy = SIM_BUSY_SAYS,
         .poll = { .write = 50, .manifest = 50 },
-        .memories = { { .role = SIM_ROLE_FLASH, .address = 0, .size = 64 * 1024 },
+        .memories = { MAIN_FLASH(0, 64 * 1024, dfu11_runs),
                       { .role = SIM_ROLE_RAM, .address = 0x20000000, .size = 20 * 1024 } },
         .memory_count = 2,
-        .runs = { { 64, 1024, SAME(20, 40) } }, /* as an STM32F103 */
-        .run_count = 1,
         .mass_erase = SAME(20, 40),
         .unit = { 2, 2, 2 },
         .unit_us_typ = 52.5,
@@ -197,13 +204,13 @@ const struct sim_kind *simkind_find(const char *name)
     return NULL;
 }
 
-bool simkind_sector(const struct sim_kind *kind, uint64_t offset, struct sim_sector *sector)
+bool simkind_sector(const struct sim_memory *memory, uint64_t offset, struct sim_sector *sector)
 {
     uint32_t start = 0;
     uint32_t index = 0;
 
-    for (size_t i = 0; i < kind->run_count; i++) {
-        const struct sim_run *run = &kind->runs[i];
+    for (size_t i = 0; i < memory->run_count; i++) {
+        const struct sim_run *run = &memory->runs[i];
 
         if (offset < (uint64_t)start + (uint64_t)run->count * run->size) {
             uint32_t nth = ((uint32_t)offset - start) / run->size;

@@ -13,7 +13,6 @@ enum {
     SIM_DEVICE_DESCRIPTOR = 18, /* its length */
     SIM_TRANSFER_MAX = 2048,    /* the largest wTransferSize of any kind */
     SIM_MEMORIES_MAX = 5,
-    SIM_RUNS_MAX = 3,
     SIM_STRINGS_MAX = 8,
     SIM_SERIAL_STRING = 3, /* its index in every kind */
 };
@@ -26,20 +25,11 @@ enum sim_busy {
 };
 
 enum sim_role {
-    SIM_ROLE_FLASH,   /* the main flash: always the first memory of a kind */
+    SIM_ROLE_FLASH,   /* the first memory of a kind always: its main flash */
     SIM_ROLE_RAM,     /* in no layout string, but there */
     SIM_ROLE_OPTIONS, /* written whole, and the board resets */
     SIM_ROLE_OTP,     /* bits only clear */
     SIM_ROLE_FEATURE, /* the "Device Feature" word: supply voltage, hence parallelism */
-};
-
-struct sim_memory {
-    enum sim_role role;
-    uint32_t address;
-    uint32_t size;
-    uint32_t reserved;      /* bytes at its start that belong to the boot loader */
-    const uint8_t *initial; /* the first bytes of a new board; the rest is erased */
-    size_t initial_length;
 };
 
 /* Milliseconds for each programming width: the narrow one of a new board, middle, wide. */
@@ -52,6 +42,20 @@ struct sim_run {
     uint32_t count;
     uint32_t size;
     struct sim_ms erase;
+};
+
+struct sim_memory {
+    enum sim_role role;
+    uint32_t address;
+    uint32_t size;
+    uint32_t reserved;      /* bytes at its start that belong to the boot loader */
+    const uint8_t *initial; /* the first bytes of a new board; the rest is erased */
+    size_t initial_length;
+    const struct sim_run *runs; /* flash: its sectors */
+    size_t run_count;
+    uint32_t unit; /* flash: bytes programmed at once, and for how long; 0: as the kind has it */
+    double unit_us_typ;
+    double unit_us_max;
 };
 
 /* bwPollTimeout as the board announces it, milliseconds. */
@@ -83,10 +87,8 @@ struct sim_kind {
 
     struct sim_memory memories[SIM_MEMORIES_MAX];
     size_t memory_count;
-    struct sim_run runs[SIM_RUNS_MAX]; /* the sectors of the main flash */
-    size_t run_count;
-    struct sim_ms mass_erase;
-    uint32_t unit[3]; /* bytes programmed at once, for each width */
+    struct sim_ms mass_erase; /* of the main flash */
+    uint32_t unit[3];         /* bytes programmed at once, for each width */
     double unit_us_typ;
     double unit_us_max;
 
@@ -105,13 +107,13 @@ extern const size_t sim_kind_count;
 /* NULL: no such kind. */
 const struct sim_kind *simkind_find(const char *name);
 
-/* The sector that holds the byte at `offset` of the main flash; false: it has none. */
+/* The sector of a flash that holds the byte at `offset`; false: it has none. */
 struct sim_sector {
     uint32_t index;
     uint32_t offset;
     uint32_t size;
     const struct sim_ms *erase;
 };
-bool simkind_sector(const struct sim_kind *kind, uint64_t offset, struct sim_sector *sector);
+bool simkind_sector(const struct sim_memory *memory, uint64_t offset, struct sim_sector *sector);
 
 #endif

@@ -21,13 +21,14 @@ static uint8_t *bytes_of(const struct simmem *mem, enum sim_role role)
     return NULL;
 }
 
-/* A bit for each sector that nwrp can protect. */
+/* A bit for each sector of the main flash that nwrp can protect. */
 static uint32_t sector_bits(const struct sim_kind *kind)
 {
+    const struct sim_memory *flash = &kind->memories[0];
     uint32_t count = 0;
 
-    for (size_t i = 0; i < kind->run_count; i++) {
-        count += kind->runs[i].count;
+    for (size_t i = 0; i < flash->run_count; i++) {
+        count += flash->runs[i].count;
     }
     return count >= 32 ? UINT32_MAX : (UINT32_C(1) << count) - 1;
 }
@@ -71,7 +72,7 @@ bool simmem_init(struct simmem *mem, const struct sim_kind *kind, const struct s
 
         mem->bytes[i] = next;
         next += memory->size;
-        if (memory->role == SIM_ROLE_OPTIONS || memory->role == SIM_ROLE_OTP) {
+        if (memory->role != SIM_ROLE_RAM && memory->role != SIM_ROLE_FEATURE) {
             memset(mem->bytes[i], 0xFF, memory->size);
         }
         if (memory->initial != NULL) {
@@ -159,6 +160,12 @@ static size_t width(const struct simmem *mem)
     return of_voltage[feature[0]];
 }
 
+/* How many bytes of a memory are programmed at once. */
+static uint32_t unit_of(const struct simmem *mem, const struct sim_memory *memory)
+{
+    return memory->unit != 0 ? memory->unit : mem->kind->unit[width(mem)];
+}
+
 static double seconds_of(const struct simmem *mem, double typ_ms, double max_ms)
 {
     switch (mem->times) {
@@ -185,15 +192,20 @@ double simmem_write_seconds(const struct simmem *mem, uint32_t address, uint32_t
     uint8_t *bytes;
     const struct sim_memory *memory = simmem_find(mem, address, length, &bytes);
     struct sim_sector sector;
-    uint32_t unit = kind->unit[width(mem)];
-    uint32_t units = (length + unit - 1) / unit;
+    uint32_t unit, units;
     double seconds;
 
     if (memory == NULL || (memory->role != SIM_ROLE_FLASH && memory->role != SIM_ROLE_OTP)) {
         return 0;
     }
+    unit = unit_of(mem, memory);
+    units = (length + unit - 1) / unit;
+    if (memory->unit != 0) {
+        return seconds_of(mem, units * memory->unit_us_typ / 1e3,
+                          units * memory->unit_us_max / 1e3);
+    }
     seconds = seconds_of(mem, units * kind->unit_us_typ / 1e3, units * kind->unit_us_max / 1e3);
-    if (kind->plain && simkind_sector(kind, address - memory->address, &sector)) {
+    if (kind->plain && simkind_sector(memory, address - memory->address, &sector)) {
         seconds += simmem_erase_seconds(mem, sector.erase);
     }
     return seconds;
@@ -233,26 +245,37 @@ void simmem_add_flashed(struct sim_flashed *sum, const struct sim_flashed *more)
     sum->erased += more->erased;
 }
 
-static void note_flashed(struct simmem *mem, uint32_t offset, uint32_t written, uint32_t erased)
+static bool is_main(const struct simmem *mem, const struct sim_memory *memory)
 {
-    uint32_t first = mem->kind->memories[0].address + offset;
-    struct sim_flashed more = { written, erased, first, first + written + erased - 1 };
-
-    simmem_add_flashed(&mem->flashed, &more);
+    return memory == &mem->kind->memories[0];
 }
 
-static bool is_protected(const struct simmem *mem, uint32_t offset)
+/* A part of a flash was changed.  What is told of it, and kept in a file, is the main flash. */
+static void note_flashed(struct simmem *mem, const struct sim_memory *memory, uint32_t offset,
+                         uint32_t written, uint32_t erased)
+{
+    uint32_t first = memory->address + offset;
+    struct sim_flashed more = { written, erased, first, first + written + erased - 1 };
+
+    if (is_main(mem, memory)) {
+        simmem_add_flashed(&mem->flashed, &more);
+    }
+}
+
+/* Only the main flash has write protection. */
+static bool is_protected(const struct simmem *mem, const struct sim_memory *memory, uint32_t offset)
 {
     struct sim_sector sector;
 
-    return mem->wrp != 0 && simkind_sector(mem->kind, offset, &sector) && sector.index < 32 &&
-           (mem->wrp >> sector.index & 1) != 0;
+    return mem->wrp != 0 && is_main(mem, memory) && simkind_sector(memory, offset, &sector) &&
+           sector.index < 32 && (mem->wrp >> sector.index & 1) != 0;
 }
 
 /* Erasing cut short leaves erased words, then one that is neither old nor erased. */
-static void erase_raw(struct simmem *mem, uint32_t offset, uint32_t length, double fraction)
+static void erase_raw(struct simmem *mem, const struct sim_memory *memory, uint32_t offset,
+                      uint32_t length, double fraction)
 {
-    uint8_t *flash = mem->bytes[0];
+    uint8_t *flash = mem->bytes[memory - mem->kind->memories];
     uint32_t done = (uint32_t)(length * fraction) & ~UINT32_C(3);
 
     if (fraction <= 0) {
@@ -262,46 +285,54 @@ static void erase_raw(struct simmem *mem, uint32_t offset, uint32_t length, doub
     for (uint32_t i = done; i < length && i < done + 4; i++) {
         flash[offset + i] |= (uint8_t)(0x5A + 37 * (i & 3));
     }
-    simmem_mark(mem, offset, done + 4 < length ? done + 4 : length);
-    note_flashed(mem, offset, 0, done);
+    if (is_main(mem, memory)) {
+        simmem_mark(mem, offset, done + 4 < length ? done + 4 : length);
+    }
+    note_flashed(mem, memory, offset, 0, done);
 }
 
 /* A mass erase is all or nothing: one protected sector stops it (RM0090). */
-void simmem_erase(struct simmem *mem, uint32_t offset, uint32_t length, double fraction)
+void simmem_erase(struct simmem *mem, const struct sim_memory *memory, uint32_t offset,
+                  uint32_t length, double fraction)
 {
-    bool all = length == mem->kind->memories[0].size;
+    bool all = is_main(mem, memory) && length == memory->size;
 
-    if (all ? mem->wrp != 0 : is_protected(mem, offset)) {
+    if (all ? mem->wrp != 0 : is_protected(mem, memory, offset)) {
         return;
     }
-    erase_raw(mem, offset, length, fraction);
+    erase_raw(mem, memory, offset, length, fraction);
 }
 
 /* Programming flash only turns ones into zeros (RM0090 allows it without an erase). */
-static void program_flash(struct simmem *mem, uint32_t offset, const uint8_t *data, uint32_t length)
+static void program_flash(struct simmem *mem, const struct sim_memory *memory, uint32_t offset,
+                          const uint8_t *data, uint32_t length)
 {
+    uint8_t *flash = mem->bytes[memory - mem->kind->memories];
+
     for (uint32_t i = 0; i < length; i++) {
-        if (!is_protected(mem, offset + i)) {
-            mem->bytes[0][offset + i] &= data[i];
-            simmem_mark(mem, offset + i, 1);
-            note_flashed(mem, offset + i, 1, 0);
+        if (!is_protected(mem, memory, offset + i)) {
+            flash[offset + i] &= data[i];
+            if (is_main(mem, memory)) {
+                simmem_mark(mem, offset + i, 1);
+            }
+            note_flashed(mem, memory, offset + i, 1, 0);
         }
     }
 }
 
-static void write_flash(struct simmem *mem, uint32_t offset, const uint8_t *data, uint32_t length,
-                        double fraction)
+static void write_flash(struct simmem *mem, const struct sim_memory *memory, uint32_t offset,
+                        const uint8_t *data, uint32_t length, double fraction)
 {
-    uint32_t unit = mem->kind->unit[width(mem)];
+    uint32_t unit = unit_of(mem, memory);
     struct sim_sector sector;
 
-    if (mem->kind->plain && fraction > 0 && simkind_sector(mem->kind, offset, &sector)) {
-        simmem_erase(mem, sector.offset, sector.size, 1);
+    if (mem->kind->plain && fraction > 0 && simkind_sector(memory, offset, &sector)) {
+        simmem_erase(mem, memory, sector.offset, sector.size, 1);
     }
     if (fraction < 1) {
         length = (uint32_t)(length * fraction) / unit * unit;
     }
-    program_flash(mem, offset, data, length);
+    program_flash(mem, memory, offset, data, length);
 }
 
 void simmem_write(struct simmem *mem, uint32_t address, const uint8_t *data, uint32_t length,
@@ -315,7 +346,7 @@ void simmem_write(struct simmem *mem, uint32_t address, const uint8_t *data, uin
     }
     switch (memory->role) {
     case SIM_ROLE_FLASH:
-        write_flash(mem, address - memory->address, data, length, fraction);
+        write_flash(mem, memory, address - memory->address, data, length, fraction);
         break;
     case SIM_ROLE_OTP:
         for (uint32_t i = 0; i < length && i < length * fraction; i++) {
@@ -338,7 +369,7 @@ void simmem_write(struct simmem *mem, uint32_t address, const uint8_t *data, uin
 
 void simmem_unprotect(struct simmem *mem, double fraction)
 {
-    erase_raw(mem, 0, mem->kind->memories[0].size, fraction);
+    erase_raw(mem, &mem->kind->memories[0], 0, mem->kind->memories[0].size, fraction);
     for (size_t i = 0; fraction > 0 && i < mem->kind->memory_count; i++) {
         if (mem->kind->memories[i].role == SIM_ROLE_RAM) {
             memset(mem->bytes[i], 0, mem->kind->memories[i].size);

@@ -43,8 +43,9 @@ double simmem_erase_seconds(const struct simmem *mem, const struct sim_ms *ms);
 void simmem_write(struct simmem *mem, uint32_t address, const uint8_t *data, uint32_t length,
                   double fraction);
 
-/* Erases a part of the main flash, or what the power lasted for; unless it is write-protected. */
-void simmem_erase(struct simmem *mem, uint32_t offset, uint32_t length, double fraction);
+/* Erases a part of a flash, or what the power lasted for; unless it is write-protected. */
+void simmem_erase(struct simmem *mem, const struct sim_memory *memory, uint32_t offset,
+                  uint32_t length, double fraction);
 
 /* Takes read protection off: erases flash (all of it, protected or not) and RAM first. */
 void simmem_unprotect(struct simmem *mem, double fraction);

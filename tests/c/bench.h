@@ -177,7 +177,7 @@ static inline void check_erase(bool ok)
     const struct dfu_op *op = &bench.op;
     const uint8_t *flash = bench_flash();
     struct sim_sector sector;
-    assert_true(simkind_sector(bench.sim->kind, op->address - bench.base, &sector));
+    assert_true(simkind_sector(&bench.sim->kind->memories[0], op->address - bench.base, &sector));
     size_t end = sector.offset + sector.size;
     same(flash, bench.before, 0, sector.offset, "before the sector");
     same(flash, bench.before, end, bench.size, "after the sector");

@@ -21,7 +21,8 @@ enum { SESSION_MAX = 4 };
 static size_t plan_session(struct dfu_op *ops)
 {
     const struct sim_kind *kind = bench.sim->kind;
-    uint32_t address = bench.base + (kind->plain ? 0 : kind->runs[0].size);
+    uint32_t sector = kind->memories[0].runs[0].size;
+    uint32_t address = bench.base + (kind->plain ? 0 : sector);
     size_t length = kind->transfer_size + 100u, n = 0;
     struct dfu_op read = { .kind = DFU_READ, .address = address, .length = length, .out = out };
     struct dfu_op write = {
@@ -32,7 +33,7 @@ static size_t plan_session(struct dfu_op *ops)
         ops[n++] = write;
         return n;
     }
-    for (uint32_t at = 0; at < length; at += kind->runs[0].size)
+    for (uint32_t at = 0; at < length; at += sector)
         ops[n++] = (struct dfu_op){ .kind = DFU_ERASE, .address = address + at };
     ops[n++] = write;
     ops[n++] = read;
