@@ -95,7 +95,8 @@ ASAN       = build/asan
 SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 C_TESTS   := $(patsubst tests/c/%.c,$(ASAN)/%,$(sort $(wildcard tests/c/test_*.c)))
 # What a C test is linked with: all but what needs the Lua side.
-PURE       = board dfu loop proc serial sim simdfu simkind simmem simport simstd usbip usbipconn usbipmsg
+PURE       = board dfu loop proc serial sim simdfu simkind simmem simport simproduct simstd usbip \
+             usbipconn usbipmsg
 
 asan:
 	@$(MAKE) --no-print-directory BUILD=$(ASAN) SANITIZE="$(SANITIZERS)" CFLAGS="-O1 -g" all
@@ -110,7 +111,7 @@ $(ASAN)/test_%: tests/c/test_%.c $(PURE:%=$(ASAN)/%.o) $(wildcard tests/c/*.h)
 # The umockdev bed: simulated boards behind usbfs ioctls, for real libusb (docs/testing.md).
 BED         = $(BUILD)/umockdev
 BED_OBJECTS = $(patsubst tests/usb/umockdev/%.c,$(BED)/%.o,$(wildcard tests/usb/umockdev/*.c))
-BED_SIM     = sim simdfu simkind simmem simstd
+BED_SIM     = sim simdfu simkind simmem simproduct simstd
 BED_CFLAGS  = $(shell pkg-config --cflags umockdev-1.0 | sed 's/-I/-isystem /g')
 BED_LIBS    = $(shell pkg-config --libs umockdev-1.0)
 

@@ -8,6 +8,7 @@
 #include "simdev.h"
 #include "simkind.h"
 #include "simmem.h"
+#include "simproduct.h"
 
 /* Two ways of adding the same times differ by less than this; no two events lie as close. */
 static const double instant = 1e-9;
@@ -129,6 +130,13 @@ static void leave(struct sim *sim, double at)
     judge_program(sim, sim->pointer);
     sim->life = SIM_RUNNING;
     sim->work.kind = SIM_WORK_NONE;
+    if (sim->start.works && sim->kind->runtime.device != NULL) {
+        const struct sim_work start = { .kind = SIM_WORK_START,
+                                        .seconds = sim->kind->start_seconds };
+
+        sim->life = SIM_STARTING;
+        begin(sim, &start, at);
+    }
 }
 
 /* The end of a request: what it set off begins, and with some work the board leaves the bus. */
@@ -172,7 +180,10 @@ static void land(struct sim *sim)
         begin(sim, &attach, work.end);
         break;
     case SIM_WORK_ATTACH:
-        arrive(sim, SIM_DFU, SIM_IDLE);
+        arrive(sim, SIM_DFU, sim->kind->start_state);
+        break;
+    case SIM_WORK_START:
+        arrive(sim, SIM_RUNTIME, SIM_APP_IDLE);
         break;
     default:
         break;
@@ -383,7 +394,8 @@ static bool are_valid(const struct sim_options *options)
 
 struct sim *sim_new(const struct sim_options *options)
 {
-    const struct sim_kind *kind = simkind_find(options->kind);
+    const struct sim_kind *kind =
+        options->product != NULL ? simproduct_kind(options->product) : simkind_find(options->kind);
     const char *serial;
     struct sim *sim;
 
@@ -403,6 +415,7 @@ struct sim *sim_new(const struct sim_options *options)
         sim->serial[i] = serial[i];
     }
     sim->kind = kind;
+    sim->product = simproduct_keep(options->product);
     sim->usb = options->usb;
     sim->plugged = true;
     sim->has_program = true;
@@ -416,6 +429,7 @@ void sim_free(struct sim *sim)
 {
     if (sim != NULL) {
         simmem_free(&sim->mem);
+        simproduct_drop(sim->product);
         free(sim);
     }
 }
@@ -491,15 +505,15 @@ static void start_over(struct sim *sim, enum sim_state state)
     sim->generation = generation;
 }
 
-/* Plain DFU takes a bus reset as the way between its modes (DFU 1.1, appendix A).  A ROM goes
- * on with flash work it is at. */
+/* Plain DFU takes a bus reset as the way between its modes (DFU 1.1, appendix A), and so does an
+ * application with DFU.  A ROM goes on with flash work it is at. */
 void sim_bus_reset(struct sim *sim, double now)
 {
     settle(sim, now);
     if (!on_bus(sim) || sim->hung) {
         return;
     }
-    if (!sim->kind->plain) {
+    if (!sim->kind->plain && sim->life == SIM_DFU) {
         if (sim->work.kind == SIM_WORK_REFUSE) {
             sim->work.kind = SIM_WORK_NONE;
         }
@@ -508,7 +522,7 @@ void sim_bus_reset(struct sim *sim, double now)
     }
     interrupt(sim, now);
     if (sim->life == SIM_RUNTIME && sim->state == SIM_APP_DETACH) {
-        arrive(sim, SIM_DFU, SIM_IDLE);
+        arrive(sim, SIM_DFU, sim->kind->start_state);
     } else if (sim->life == SIM_RUNTIME) {
         start_over(sim, SIM_APP_IDLE);
     } else if (sim->has_program) {

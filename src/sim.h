@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 struct sim;
+struct simproduct; /* simproduct.h */
 
 /* How a request can end but for a count of bytes. */
 enum sim_result {
@@ -41,10 +42,11 @@ enum sim_times { SIM_TIMES_TYP, SIM_TIMES_MAX, SIM_TIMES_ZERO }; /* what the fla
 
 /* Where the device stands, as its surroundings see it. */
 enum sim_life {
-    SIM_DFU,     /* on the bus, in DFU mode */
-    SIM_RUNTIME, /* on the bus, in run-time mode (kinds that have one) */
-    SIM_RUNNING, /* left for its program: not on the bus */
-    SIM_AWAY,    /* unplugged, or a boot loader that does not start (read protection level 2) */
+    SIM_DFU,      /* on the bus, in DFU mode */
+    SIM_RUNTIME,  /* on the bus, in run-time mode (kinds that have one) */
+    SIM_STARTING, /* left for its program, which will be on the bus in run-time mode */
+    SIM_RUNNING,  /* left for its program: not on the bus */
+    SIM_AWAY,     /* unplugged, or a boot loader that does not start (read protection level 2) */
 };
 
 enum sim_fault {
@@ -67,10 +69,11 @@ struct sim_when {
 };
 
 struct sim_options {
-    const char *kind;   /* "f407", ... */
-    const char *serial; /* NULL: the kind's own */
-    int rdp;            /* read protection level: 0, 1, 2 */
-    uint32_t wrp;       /* a bit for each write-protected sector */
+    const char *kind;           /* "f407", ... */
+    struct simproduct *product; /* a kind made at run time, instead; the board keeps it */
+    const char *serial;         /* NULL: the kind's own */
+    int rdp;                    /* read protection level: 0, 1, 2 */
+    uint32_t wrp;               /* a bit for each write-protected sector */
     enum sim_usb usb;
     enum sim_times times;
     int state; /* bState to start in, -1: the kind's own.  In dfuDNLOAD-SYNC (3) the command to

@@ -9,7 +9,7 @@
 #include "simkind.h"
 #include "simmem.h"
 
-enum { SIM_SERIAL_MAX = 126, SIM_FAULTS_MAX = 64 };
+enum { SIM_SERIAL_MAX = 3 * SIM_TEXT_MAX, SIM_FAULTS_MAX = 64 }; /* bytes of UTF-8 */
 
 /* From a start of the chip to where it is seen on the bus. */
 #define SIM_RESET_SECONDS 0.1
@@ -51,6 +51,7 @@ enum sim_work_kind {
     SIM_WORK_RESET,     /* off the bus: starts again */
     SIM_WORK_MANIFEST,  /* plain DFU: the program is being taken over */
     SIM_WORK_LEAVE,     /* the boot loader jumps */
+    SIM_WORK_START,     /* off the bus: comes back in run-time mode */
     SIM_WORK_DETACH,    /* still on the bus in appDETACH */
     SIM_WORK_ATTACH,    /* off the bus: comes back in DFU mode */
 };
@@ -72,6 +73,7 @@ struct sim_pending_fault {
 
 struct sim {
     const struct sim_kind *kind;
+    struct simproduct *product; /* which the kind belongs to, or NULL */
     enum sim_usb usb;
     char serial[SIM_SERIAL_MAX + 1];
     struct simmem mem;

@@ -480,6 +480,9 @@ static int detach(struct sim *sim, struct sim_work *work)
 static int runtime_request(struct sim *sim, const struct sim_setup *setup, uint8_t *data,
                            struct sim_work *work)
 {
+    if (sim->kind->runtime.no_dfu) {
+        return SIM_STALL;
+    }
     switch (setup->type << 8 | setup->request) {
     case OUT << 8 | DETACH:
         return sim->state == SIM_APP_IDLE ? detach(sim, work) : SIM_STALL;

@@ -54,7 +54,7 @@ static const uint8_t dfu11_runtime_config[] = { CONFIG(27), ALT(0, 1, 5),
     }
 #define FACE(name, alts)                                                                           \
     {                                                                                              \
-        name##_device, name##_config, sizeof name##_config, (alts)                                 \
+        name##_device, name##_config, sizeof name##_config, (alts), false                          \
     }
 #define OPTIONS(where, bytes, first)                                                               \
     {                                                                                              \
@@ -115,7 +115,7 @@ const struct sim_kind sim_kinds[] = {
     },
     {
         .name = "l433",
-        .dfu = { l433_device, f407_config, sizeof f407_config, 4 },
+        .dfu = { l433_device, f407_config, sizeof f407_config, 4, false },
         .strings = { NULL, "STMicroelectronics", "STM32  BOOTLOADER", "20433A0B1C2D",
                      "@Internal Flash  /0x08000000/0256*0002Kg",
                      "@Option Bytes  /0x1FFF7800/01*040 e", "@OTP Memory /0x1FFF7000/01*0001Ke",

@@ -11,9 +11,10 @@
 
 enum {
     SIM_DEVICE_DESCRIPTOR = 18, /* its length */
-    SIM_TRANSFER_MAX = 2048,    /* the largest wTransferSize of any kind */
-    SIM_MEMORIES_MAX = 5,
-    SIM_STRINGS_MAX = 8,
+    SIM_TRANSFER_MAX = 4096,    /* the largest wTransferSize of any kind */
+    SIM_MEMORIES_MAX = 16,
+    SIM_STRINGS_MAX = 16,
+    SIM_TEXT_MAX = 126,    /* what a string descriptor has room for, in UTF-16 */
     SIM_SERIAL_STRING = 3, /* its index in every kind */
 };
 
@@ -72,12 +73,14 @@ struct sim_face {
     const uint8_t *config;
     size_t config_length;
     uint8_t alts;
+    bool no_dfu; /* its interface is none of DFU */
 };
 
 struct sim_kind {
     const char *name;
     struct sim_face dfu;
     struct sim_face runtime; /* device is NULL: it has no run-time mode */
+    double start_seconds;    /* a ROM: from leaving to run-time mode */
     const char *strings[SIM_STRINGS_MAX];
     uint16_t transfer_size;
     bool plain;          /* DFU 1.1: blocks from 0, no addresses, erases by itself */

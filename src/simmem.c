@@ -40,7 +40,8 @@ static void init_protection(struct simmem *mem, const struct sim_options *option
     uint8_t *bytes = bytes_of(mem, SIM_ROLE_OPTIONS);
 
     mem->wrp = options->wrp & sector_bits(kind);
-    if (bytes == NULL) {
+    if (bytes == NULL) { /* a ROM protects all the same, a plain boot loader can't */
+        mem->rdp = kind->plain ? 0 : options->rdp;
         return;
     }
     bytes[kind->rdp_at] = level[options->rdp];
@@ -369,13 +370,17 @@ void simmem_write(struct simmem *mem, uint32_t address, const uint8_t *data, uin
 
 void simmem_unprotect(struct simmem *mem, double fraction)
 {
+    uint8_t *options = bytes_of(mem, SIM_ROLE_OPTIONS);
+
     erase_raw(mem, &mem->kind->memories[0], 0, mem->kind->memories[0].size, fraction);
     for (size_t i = 0; fraction > 0 && i < mem->kind->memory_count; i++) {
         if (mem->kind->memories[i].role == SIM_ROLE_RAM) {
             memset(mem->bytes[i], 0, mem->kind->memories[i].size);
         }
     }
-    if (fraction >= 1) {
-        bytes_of(mem, SIM_ROLE_OPTIONS)[mem->kind->rdp_at] = RDP_LEVEL_0;
+    if (fraction >= 1 && options != NULL) {
+        options[mem->kind->rdp_at] = RDP_LEVEL_0;
+    } else if (fraction >= 1) {
+        mem->rdp = 0;
     }
 }

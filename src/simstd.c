@@ -30,13 +30,54 @@ static int answer(const struct sim_setup *setup, uint8_t *data, const void *byte
     return (int)length;
 }
 
+/* The character at text, and how many bytes it has.  Bytes that are no UTF-8 are taken for Latin-1,
+ * one by one. */
+static size_t character(const char *text, uint32_t *code)
+{
+    const uint8_t *p = (const uint8_t *)text;
+    size_t length = p[0] >= 0xF0 && p[0] < 0xF8 ? 4 : p[0] >= 0xE0 ? 3 : p[0] >= 0xC2 ? 2 : 1;
+
+    *code = length == 1 ? p[0] : p[0] & (0x7Fu >> length);
+    for (size_t i = 1; i < length; i++) {
+        if ((p[i] & 0xC0) != 0x80) {
+            *code = p[0];
+            return 1;
+        }
+        *code = *code << 6 | (p[i] & 0x3F);
+    }
+    return length;
+}
+
+/* As UTF-16, little end first, as much of it as fits; how many bytes. */
+static size_t to_utf16(const char *text, uint8_t bytes[2 * SIM_TEXT_MAX])
+{
+    size_t units = 0;
+    uint32_t code;
+
+    while (*text != '\0') {
+        text += character(text, &code);
+        if (units + (code > 0xFFFF) >= SIM_TEXT_MAX) {
+            break;
+        }
+        if (code > 0xFFFF) {
+            uint32_t high = 0xD800 + ((code - 0x10000) >> 10 & 0x3FF);
+
+            bytes[2 * units] = (uint8_t)high;
+            bytes[2 * units++ + 1] = (uint8_t)(high >> 8);
+            code = 0xDC00 + (code & 0x3FF);
+        }
+        bytes[2 * units] = (uint8_t)code;
+        bytes[2 * units++ + 1] = (uint8_t)(code >> 8);
+    }
+    return 2 * units;
+}
+
 static int string(const struct sim *sim, const struct sim_setup *setup, uint8_t *data)
 {
     static const uint8_t languages[] = { 4, TYPE_STRING, 0x09, 0x04 }; /* English, US */
     size_t index = setup->value & 0xFF;
-    uint8_t bytes[2 + 2 * SIM_SERIAL_MAX] = { 0 };
+    uint8_t bytes[2 + 2 * SIM_TEXT_MAX] = { 0 };
     const char *text;
-    size_t length;
 
     if (index == 0) {
         return answer(setup, data, languages, sizeof languages);
@@ -45,12 +86,8 @@ static int string(const struct sim *sim, const struct sim_setup *setup, uint8_t 
         return SIM_STALL;
     }
     text = index == SIM_SERIAL_STRING ? sim->serial : sim->kind->strings[index];
-    length = strlen(text);
-    bytes[0] = (uint8_t)(2 + 2 * length);
+    bytes[0] = (uint8_t)(2 + to_utf16(text, bytes + 2));
     bytes[1] = TYPE_STRING;
-    for (size_t i = 0; i < length; i++) {
-        bytes[2 + 2 * i] = (uint8_t)text[i];
-    }
     return answer(setup, data, bytes, bytes[0]);
 }
 

@@ -127,7 +127,8 @@ static void look_at(struct usbip *server, struct slot *slot)
     if (slot->life == before && slot->generation == generation)
         return;
     tell_flashed(server, slot);
-    bool left = before == SIM_DFU && (slot->life == SIM_RUNNING || slot->life == SIM_RUNTIME);
+    bool left = before == SIM_DFU && (slot->life == SIM_RUNNING || slot->life == SIM_STARTING ||
+                                      slot->life == SIM_RUNTIME);
     if (left)
         tell_left(server, slot, sim_started(simboard_sim(board)));
     else if (is_on_bus(slot->life))
