@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The USB/IP server: what a kernel does with its boards, and how they come and go. */
 #include "usbiprig.h"
+#include "simproduct.h"
 
 /* ---- what a kernel does ---- */
 
@@ -154,6 +155,44 @@ static void left_and_plugged_in_again(void **state)
     }
     plug_in("1-1");
     assert_int_equal(status(), SIM_ERROR);
+}
+
+/* A product's application comes up where the board was, and is what is attached then. */
+static void an_application(void **state)
+{
+    (void)state;
+    const struct sim_product said = {
+        .base = "f407",
+        .vid = SIM_AS_BASE,
+        .pid = SIM_AS_BASE,
+        .version = SIM_AS_BASE,
+        .application = { .there = true, .dfu = true, .vid = 0x1209, .pid = 2, .seconds = 0.5 },
+    };
+    struct simproduct *product = simproduct_new(&said);
+    uint8_t program[16];
+    fill(program, sizeof program);
+    replace_board((struct sim_options){
+        .product = product, .usb = SIM_USB_NONE, .times = SIM_TIMES_ZERO, .state = SIM_IDLE });
+    simproduct_drop(product);
+    assert_true(sim_poke(sim(0), now(), FLASH, program, sizeof program));
+    plug_in("1-1");
+    forget_events();
+    leave(FLASH);
+    expect_end();
+    assert_true(expect_event(USBIP_LEFT, 0).works);
+    expect_event(USBIP_DETACHED, 0);
+    rejoin();
+    assert_int_equal(import("1-1"), 1); /* not yet: it must not be pulled out */
+    expect_event(USBIP_REFUSED, 0);
+    pass(1);
+    assert_false(expect_event(USBIP_RESET, 0).dfu);
+    plug_in("1-1");
+    assert_int_equal(control(0x80, 6, 0x0100, 0, NULL, 64).length, 18);
+    assert_int_equal(rig.data[10], 2);
+    hang_up();
+    plug_in("1-1"); /* its plug was pulled, and BOOT0 is high */
+    status();
+    assert_int_equal(sim_life(sim(0), now()), SIM_DFU);
 }
 
 static void a_program_that_cannot_start(void **state)
@@ -614,6 +653,7 @@ int main(void)
         SERVER_TEST(packets_come_back),
         SERVER_TEST(a_whole_flash),
         SERVER_TEST(left_and_plugged_in_again),
+        SERVER_TEST(an_application),
         SERVER_TEST(a_program_that_cannot_start),
         SERVER_TEST(a_leave_that_resets),
         SERVER_TEST(answers_take_their_time),
