@@ -14,8 +14,11 @@
 
 #include "error.h"
 #include "host.h"
+#include "lproduct.h"
 #include "lusbip.h"
+#include "simkind.h"
 #include "simport.h"
+#include "simproduct.h"
 
 #define SIM_TYPE  "sim.Sim"
 #define PEEK_MOST (64u << 20)
@@ -212,8 +215,8 @@ static int choice_field(lua_State *L, int index, const char *name, const char *c
     return luaL_checkoption(L, -1, choices[0], choices);
 }
 
-/*** sim.make(path, options) --> Sim: options are checked by lua/moonflash/sims.lua: kind,
- * serial, rdp, wrp, usb, times, state, flash, bus. */
+/*** sim.make(path, options) --> Sim: options are checked by lua/moonflash/sims.lua: kind or
+ * product, serial, rdp, wrp, usb, times, state, flash, bus. */
 static int sim_l_make(lua_State *L)
 {
     static const char *const usb[] = { "real", "ideal", "none", NULL };
@@ -238,8 +241,13 @@ static int sim_l_make(lua_State *L)
     struct box *box = lua_newuserdatauv(L, sizeof *box, 0);
     box->board = NULL;
     luaL_setmetatable(L, SIM_TYPE);
+    int box_at = lua_gettop(L);
     char why[512] = "";
+    if (lua_getfield(L, 2, "product") != LUA_TNIL)
+        options.product = lproduct_new(L, lua_gettop(L));
     box->board = simport_add(port, path, &options, flash, bus, why, sizeof why);
+    simproduct_drop(options.product); /* the board has it */
+    lua_settop(L, box_at);
     if (box->board)
         return 1;
     error_push(L, "file", "%s: %s", path, why);
@@ -264,11 +272,21 @@ static int sim_l_kinds(lua_State *L)
     return 1;
 }
 
+/*** sim.ram(kind) --> address, size, and how much of it the boot loader keeps to itself */
+static int sim_l_ram(lua_State *L)
+{
+    const struct sim_kind *kind = simkind_find(luaL_checkstring(L, 1));
+    luaL_argcheck(L, kind != NULL, 1, "there is no such kind");
+    const struct sim_memory *ram = &kind->memories[kind->memory_count - 1];
+    lua_pushinteger(L, ram->address);
+    lua_pushinteger(L, ram->size);
+    lua_pushinteger(L, ram->reserved);
+    return 3;
+}
+
 static const luaL_Reg sim_lib[] = {
-    { "make", sim_l_make },
-    { "exists", sim_l_exists },
-    { "kinds", sim_l_kinds },
-    { NULL, NULL },
+    { "make", sim_l_make },   { "ram", sim_l_ram }, { "exists", sim_l_exists },
+    { "kinds", sim_l_kinds }, { NULL, NULL },
 };
 
 static const luaL_Reg sim_meth[] = {

@@ -2,6 +2,7 @@
 -- Simulated boards by name: "sim:f407,flash=board.img,serial=A1". C makes them (src/lsim.c); this
 -- reads what is wanted.
 local errors = require "moonflash.errors"
+local products = require "moonflash.product"
 local suggest = require "moonflash.suggest"
 local text = require "moonflash.text"
 
@@ -9,6 +10,7 @@ local STATES = {
   "dfuIDLE", "dfuDNLOAD-SYNC", "dfuDNBUSY", "dfuDNLOAD-IDLE", "dfuMANIFEST-SYNC", "dfuMANIFEST",
   "dfuMANIFEST-WAIT-RESET", "dfuUPLOAD-IDLE", "dfuERROR",
 }
+local MOST_SPEC = 480 -- bytes: a path has 511, and a number is added
 local FAULTS = { "unplug", "stall", "error", "corrupt", "hang", "short" }
 
 local function usage(spec, format, ...)
@@ -64,15 +66,17 @@ return function(sim)
   -- Boards that a selector named: the same string is the same board, to the end of the run.
   local kept = {} -- luacheck: ignore 241 (it keeps them from being collected)
 
-  -- "f407#2,rdp=1" --> kind, options
+  -- "f407#2,rdp=1", "./product.lua" --> options
   local function parse(spec)
     local kind, rest = spec:match("^([^,#]*)#?[^,]*,?(.*)$")
     local kinds = sim.kinds()
-    if not one_of(kinds)(kind) then
+    if #spec > MOST_SPEC then usage(spec:sub(1, 40) .. "...", "it is too long") end
+    local product = products.is_file(kind) and products.load(kind, sim) or nil
+    if not (product or one_of(kinds)(kind)) then
       usage(spec, "there is no simulated board '%s'%s; there are %s", kind,
         suggest.hint(kind, kinds), table.concat(kinds, ", "))
     end
-    local options = { kind = kind, usb = "real", times = "typ", faults = {} }
+    local options = { kind = kind, product = product, usb = "real", times = "typ", faults = {} }
     for item in rest:gmatch("[^,]+") do
       local key, value = item:match("^([^=]*)=(.*)$")
       if not key then usage(spec, "'%s' is not NAME=VALUE", item) end
@@ -93,11 +97,13 @@ return function(sim)
   end
 
   local ttys = {} -- of their programs, by path
-  local by_path = setmetatable({}, { __mode = "v" })
+  local by_path = setmetatable({}, { __mode = "v" }) -- those whose program has no USB of its own
 
   local function make(path, options)
     local board = sim.make(path, options)
-    ttys[path], by_path[path] = options.tty, board
+    local application = options.product and options.product.application
+    ttys[path] = options.tty or application and application.tty
+    by_path[path] = not application and board or nil
     for _, fault in ipairs(options.faults) do board:fault(fault.kind, fault.at) end
     return board
   end
