@@ -313,6 +313,8 @@ int main(void)
         PROC_TEST(test_virtual_time, open_virtual_procs),
     };
 
-    alarm(60); /* what hangs is a failure */
+    signal(SIGINT, SIG_DFL);  /* a shell has its background jobs ignore these two, */
+    signal(SIGQUIT, SIG_DFL); /* and what is ignored stays so in a child */
+    alarm(60);                /* what hangs is a failure */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
