@@ -3,8 +3,8 @@
 -- checked here, field by field; src/lproduct.c makes a kind of it. What can be said, and what holds
 -- where nothing is said, is in docs/api.md, 'A product of your own'.
 local clean = require("moonflash.descriptor").clean
+local datafile = require "moonflash.datafile"
 local errors = require "moonflash.errors"
-local files = require "moonflash.files"
 local memory = require "moonflash.memory"
 local parts = require "moonflash.parts"
 local suggest = require "moonflash.suggest"
@@ -13,7 +13,6 @@ local text = require "moonflash.text"
 local M = {}
 
 local MOST_FILE = 1 << 20 -- bytes
-local MOST_STEPS = 1000000 -- instructions of Lua's that a file may take
 local MOST_BYTES = 64 << 20 -- of all memories together
 local MOST_MEMORIES, MOST_PIECES = 8, 15
 local MOST_UNITS = 126 -- of UTF-16: what a string descriptor has room for
@@ -260,30 +259,14 @@ function M.is_file(word)
   return word:find("/", 1, true) ~= nil or word:find("%.lua$") ~= nil
 end
 
--- Signals don't end a loop of the command line's own, and it reads the files that -d names.
-local function run(chunk)
-  debug.sethook(function() error("it takes too long", 2) end, "", MOST_STEPS)
-  local ok, value = pcall(chunk)
-  debug.sethook()
-  return ok, value
-end
-
 ---A product from its file, as C takes it. Raises `file` where it can't be read, `usage` where it
 ---makes no sense.
 ---@param file string
 ---@param sim table C's half of the module
 ---@return table
 function M.load(file, sim)
-  local chunk, why = load(files.read(file, MOST_FILE), "@" .. file, "t", {})
-  local ok, value
-  if chunk then
-    ok, value = run(chunk)
-    why = value
-  end
-  if not ok then -- Lua's own messages begin with the file's name, most of them
-    why = tostring(why)
-    bad(file, "%s", why:sub(1, #file + 1) == file .. ":" and why:sub(#file + 2) or why)
-  end
+  local ok, value = datafile.load(file, MOST_FILE)
+  if not ok then bad(file, "%s", value) end
   return check(file, value, sim)
 end
 

@@ -2,6 +2,7 @@
 -- Slots: names for the places where boards are plugged in. A file says which, in Lua:
 --   return { left = "1-4.1", right = "1-4.2" }
 -- It is slots.lua in the user's configuration folder, or what --slots names.
+local datafile = require "moonflash.datafile"
 local errors = require "moonflash.errors"
 local files = require "moonflash.files"
 local suggest = require "moonflash.suggest"
@@ -76,10 +77,8 @@ function M.load()
     M.loaded = NONE
     return NONE
   end
-  local chunk, why = load(files.read(file, MOST), "@" .. file, "t", {})
-  if not chunk then bad(file, why) end
-  local ok, value = pcall(chunk)
-  if not ok then bad(file, tostring(value)) end
+  local ok, value = datafile.load(file, MOST)
+  if not ok then bad(file, value) end
   M.loaded = check(file, value)
   return M.loaded
 end
