@@ -89,9 +89,13 @@ local function clear_bar()
   if state.bar and state.bar.drawn then stderr("\r\27[K") end
 end
 
+local function share_of(bar)
+  return bar.total > 0 and math.min(bar.done / bar.total, 1) or 1
+end
+
 local function draw(bar, last)
   if state.question and not last then return end
-  local share = bar.total > 0 and math.min(bar.done / bar.total, 1) or 1
+  local share = share_of(bar)
   local width = math.max(8, math.min(BAR, sys.columns() - 48))
   local full = math.floor(share * width + 0.5)
   local spent = task.now() - bar.started
@@ -235,7 +239,7 @@ function M.phase(board, name, total, unit)
     if state.mode == "bars" then
       draw(bar, last)
     elseif state.mode == "rows" then
-      rows.update(board, name, total > 0 and math.min(bar.done / total, 1) or 1)
+      rows.update(board, name, share_of(bar))
     else
       tell()
     end

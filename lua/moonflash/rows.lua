@@ -14,8 +14,13 @@ local rows, by_board, drawn, drawn_at, label_width, path_width, paused
 
 local function stderr(s) io.stderr:write(s) end
 
+-- The first characters; never a part of one.
+local function first(s, count)
+  return s:sub(1, (utf8.offset(s, count + 1) or 0) - 1)
+end
+
 local function cut(s, width)
-  return #s > width and s:sub(1, width - 1) .. "~" or s
+  return first(s, width) ~= s and first(s, width - 1) .. "~" or s
 end
 
 ---A row for each of the boards.
@@ -46,7 +51,7 @@ local function draw_row(row, columns)
   else
     line = ("%s  %s"):format(who, row.phase)
   end
-  return line:sub(1, columns)
+  return first(line, columns)
 end
 
 -- Those that are shown: all, or as many as there is room for.

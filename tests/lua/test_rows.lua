@@ -39,6 +39,20 @@ local function boards(count, name)
   return list
 end
 
+-- A character cut in two would be garbage on the terminal.
+function TestRows:test_characters_are_never_cut()
+  self.size = { 40, 24 }
+  local list = boards(1, "plätze")
+  rows.begin(list)
+  for n = 1, 30 do
+    rows.result(list[1], "FAIL", ("x"):rep(n) .. ("ü"):rep(40))
+    for _, line in ipairs(self:screen()) do
+      lu.assertNotNil(utf8.len(line), line)
+      lu.assertTrue(utf8.len(line) <= 39, line)
+    end
+  end
+end
+
 function TestRows:test_a_row_each()
   local list = boards(2, "slot")
   rows.begin(list)
