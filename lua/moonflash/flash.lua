@@ -7,6 +7,7 @@ local images = require "moonflash.image"
 local memory = require "moonflash.memory"
 local plans = require "moonflash.flash.plan"
 local progress = require "moonflash.progress"
+local sectors_of = require "moonflash.flash.sectors"
 local show = require "moonflash.flash.show"
 local task = require "task"
 local text = require "moonflash.text"
@@ -118,11 +119,9 @@ end
 -- Behind a gap the address is set anew, but for ROMs that are known to count: others might take a
 -- block for the one that follows the last (docs/protocol.md).
 local function write_runs(board, runs, told)
-  local total = 0
-  for _, run in ipairs(runs) do total = total + #run.bytes end
-  if total == 0 then return end
-  local phase = progress.phase(board, "write", total, "bytes")
-  local size = verify.CHUNK * board.transfer_size
+  if #runs == 0 then return end
+  local phase = progress.phase(board, "write", sectors_of.bytes_in(runs), "bytes")
+  local size = sectors_of.CHUNK * board.transfer_size
   for i, run in ipairs(runs) do
     if i > 1 and not dfu.fields(board).part.early then board:abort() end
     for at = 1, #run.bytes, size do
@@ -158,13 +157,24 @@ local function to_erase(plan)
   return list
 end
 
+-- The sectors that a mass erase leaves alone: those of other memories than the first.
+local function elsewhere(board, sectors)
+  local list = {}
+  for _, sector in ipairs(sectors) do
+    if sector.alt ~= board.alts[1].number then list[#list + 1] = sector end
+  end
+  return list
+end
+
 local function carry_out(board, plan)
+  local list = to_erase(plan)
   if plan.mass then
     erase_all(board, plan)
-  else
-    local list = to_erase(plan)
+    list = elsewhere(board, list)
+  end
+  if #list > 0 then
     local told <close> = stopwatch(board, plan, "erase")
-    if #list > 0 then erase_sectors(board, list, told) end
+    erase_sectors(board, list, told)
   end
   local told <close> = stopwatch(board, plan, "write")
   write_runs(board, plan.runs, told)
@@ -318,7 +328,7 @@ function M.read(board, address, length)
     return board:read(address, length)
   end
   local phase = progress.phase(board, "read", length, "bytes")
-  local size = verify.CHUNK * board.transfer_size
+  local size = sectors_of.CHUNK * board.transfer_size
   local chunks = {}
   for at = 0, length - 1, size do
     local n = math.min(size, length - at)

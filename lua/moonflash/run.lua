@@ -56,10 +56,7 @@ end
 ---@return table result outcome=, err=, data=, seconds=, stats=
 function M.on_board(recipe, board, opt, value)
   local result = { board = board, path = board.path, seconds = 0 }
-  local function body()
-    return work(recipe, board, opt, value, result)
-  end
-  local ok, data, traceback = M.shielded(body)
+  local ok, data, traceback = M.shielded(work, recipe, board, opt, value, result)
   if ok then
     result.data = data
   else

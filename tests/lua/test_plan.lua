@@ -188,6 +188,26 @@ function TestPlan:test_erase_all_erases_all()
   self:flash_is(0, ("\255"):rep(0x5000) .. "x" .. ("\255"):rep(0xFAFFF))
 end
 
+-- A mass erase is of the first memory: what the image has in another is erased by sectors.
+function TestPlan.test_erase_all_and_another_memory()
+  local name = os.tmpname() .. ".lua"
+  require("moonflash.files").write(name, [[return { base = "f407", memories = {
+    { name = "@Internal Flash  /0x08000000/04*016Kg,01*064Kg,07*128Kg" },
+    { name = "@External Flash  /0x90000000/04*064Kg" } } }]])
+  local two <close> = sim.new(name .. ",usb=none")
+  local board <close> = dfu.open(two.path)
+  two:poke(BASE, OLD)
+  two:poke(0x90000000, OLD:sub(1, 0x20000))
+  local image = image_of { 0, "new" }
+  image.segments[2] = { address = 0x90000000, bytes = "outside" }
+  flash.write(board, image, { erase_all = true })
+  lu.assertEquals(two:peek(BASE, 5), "new\255\255")
+  lu.assertEquals(two:peek(BASE + 0x80000, 2), "\255\255")
+  lu.assertEquals(two:peek(0x90000000, 9), "outside\255\255")
+  lu.assertEquals(two:peek(0x90010000, 16), OLD:sub(0x10001, 0x10010))
+  os.remove(name)
+end
+
 function TestPlan:test_a_mass_erase_only_where_nothing_is_lost_by_it()
   local new = ("new! "):rep(210000):sub(1, 1024 * KB)
   lu.assertTrue(flash.plan(self.board, image_of { 0, new }).mass)

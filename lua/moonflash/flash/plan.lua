@@ -13,7 +13,7 @@ local text = require "moonflash.text"
 
 local M = {}
 
-local MOST_BLOCKS = 8 -- of one request to the board: then there is a sign of life
+local bytes_in = sectors_of.bytes_in
 
 ---@param options? table
 ---@param name string
@@ -107,7 +107,7 @@ local function look_at_span(board, span, erased, seen)
     seen.blank = seen.blank and is_blank(found, erased)
     at = at + n
     seen.advance(n)
-    blocks = math.min(blocks * 2, MOST_BLOCKS)
+    blocks = math.min(blocks * 2, sectors_of.CHUNK)
   end
 end
 
@@ -115,8 +115,8 @@ end
 -- left old bytes there; and what is blank needs no erasing because all of it is.
 local function is_rest_blank(board, sector, erased)
   for _, range in ipairs(sectors_of.free(sector, sector.spans)) do
-    for at = range.first, range.last, MOST_BLOCKS * board.transfer_size do
-      local n = math.min(MOST_BLOCKS * board.transfer_size, range.last - at + 1)
+    for at = range.first, range.last, sectors_of.CHUNK * board.transfer_size do
+      local n = math.min(sectors_of.CHUNK * board.transfer_size, range.last - at + 1)
       if not is_blank(board:read(at, n), erased) then return false end
     end
   end
@@ -126,21 +126,18 @@ end
 local function look(board, sectors, grain)
   local total = 0
   for _, sector in ipairs(sectors) do
-    for _, span in ipairs(sector.spans) do total = total + #span.bytes end
+    total = total + bytes_in(sector.spans)
   end
   local phase = progress.phase(board, "compare", total, "bytes")
   for _, sector in ipairs(sectors) do
     local began = task.now()
-    local read, all = 0, 0
+    local read = 0
     local seen = { same = true, blank = true, advance = function(n)
       read = read + n
       phase:advance(n)
     end }
-    for _, span in ipairs(sector.spans) do
-      all = all + #span.bytes
-      look_at_span(board, span, grain.erased, seen)
-    end
-    phase:advance(all - read)
+    for _, span in ipairs(sector.spans) do look_at_span(board, span, grain.erased, seen) end
+    phase:advance(bytes_in(sector.spans) - read)
     sector.state = seen.same and "same"
       or seen.blank and is_rest_blank(board, sector, grain.erased) and "blank" or "differs"
     sector.seconds = { compare = task.now() - began }
@@ -247,16 +244,10 @@ local function start_last(runs, start, size)
   return ordered
 end
 
-local function bytes_in(list)
-  local total = 0
-  for _, piece in ipairs(list) do total = total + #piece.bytes end
-  return total
-end
-
 -- Whether all that a mass erase would erase is to be erased anyway, and it is faster.
 local function mass_erase_pays(board, sectors, part, kept)
   local main = board.alts[1]
-  if not part.times or not part.times.mass or kept then return false end
+  if not part.times.mass or kept then return false end
   local count, seconds = 0, 0
   for _, sector in ipairs(sectors) do
     if sector.erase and sector.alt == main.number then
@@ -269,7 +260,6 @@ end
 -- Board seconds, roughly: what the flash needs, and what the requests do.
 local function expected_seconds(part, plan, size, full)
   local times = part.times
-  if not times then return nil end
   local seconds = times.entry
   local mass = plan.mass and not full
   if mass then seconds = seconds + (times.mass or 0) end
@@ -338,7 +328,7 @@ function M.make(board, image, options)
   end
   local plan = {
     image = image, sectors = sectors, runs = runs, written = written,
-    bytes = bytes_in(image.segments), bytes_write = bytes_in(runs), compared = compares,
+    bytes = bytes_in(image.segments), bytes_write = bytes_in(runs),
     mass = erase_all or mass_erase_pays(board, sectors, part, any_kept),
   }
   plan.bytes_blank = bytes_in(written) - plan.bytes_write

@@ -15,6 +15,17 @@ local M = {}
 ---@class moonflash.Span: moonflash.Piece
 ---@field pieces moonflash.Piece[] what of it is not filled in
 
+M.CHUNK = 8 -- blocks of one request to the board: between two there is a sign of life
+
+---How many bytes pieces have together.
+---@param pieces moonflash.Piece[]
+---@return integer
+function M.bytes_in(pieces)
+  local total = 0
+  for _, piece in ipairs(pieces) do total = total + #piece.bytes end
+  return total
+end
+
 ---Makes spans of pieces.
 ---@param pieces moonflash.Piece[] disjoint and ascending
 ---@param grain table unit=, reach=: bytes of a gap that is not filled any more, erased=

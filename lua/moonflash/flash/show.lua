@@ -9,12 +9,6 @@ local MOST_LINES = 16 -- sectors; of more, those that are alike and side by side
 
 local STATES = { same = "same", blank = "blank", differs = "differs", unread = "not read" }
 
-local function length_of(pieces)
-  local total = 0
-  for _, piece in ipairs(pieces) do total = total + #piece.bytes end
-  return total
-end
-
 -- How many bytes of the sector the runs write.
 local function written_in(plan, sector)
   local total = 0
@@ -28,7 +22,7 @@ end
 
 -- What becomes of the rest of a sector that is erased.
 local function losses(sector)
-  local kept = length_of(sector.kept or {})
+  local kept = sectors_of.bytes_in(sector.kept or {})
   if sector.kept then return kept > 0 and ("; %s beside it kept"):format(text.size(kept)) or "" end
   local free = sectors_of.free(sector, sector.pieces)
   local words = {}
@@ -50,7 +44,7 @@ end
 local function what_is_done(plan, sector)
   if sector.state == "same" then return "-" end
   local bytes = written_in(plan, sector)
-  local blank = length_of(sector.spans) - bytes
+  local blank = sectors_of.bytes_in(sector.spans) - bytes
   local write = bytes > 0 and "write " .. text.size(bytes)
   if blank > 0 and bytes > 0 then
     write = ("%s (and %s as erased)"):format(write, text.size(blank))
@@ -105,11 +99,9 @@ function M.plan(plan)
   local lines = sector_lines(plan)
   table.insert(lines, 1, M.title(plan.image))
   if plan.mass then lines[#lines + 1] = "One mass erase takes the place of erasing sectors." end
-  if plan.seconds then
-    local differs = plan.seconds_full - plan.seconds >= 0.1
-    lines[#lines + 1] = ("About %s%s."):format(text.seconds(plan.seconds), differs
-      and (", instead of %s for everything"):format(text.seconds(plan.seconds_full)) or "")
-  end
+  local differs = plan.seconds_full - plan.seconds >= 0.1
+  lines[#lines + 1] = ("About %s%s."):format(text.seconds(plan.seconds), differs
+    and (", instead of %s for everything"):format(text.seconds(plan.seconds_full)) or "")
   return table.concat(lines, "\n")
 end
 

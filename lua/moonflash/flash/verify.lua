@@ -6,13 +6,13 @@ local errors = require "moonflash.errors"
 local memory = require "moonflash.memory"
 local optbytes = require "moonflash.optbytes"
 local progress = require "moonflash.progress"
+local sectors_of = require "moonflash.flash.sectors"
 local task = require "task"
 local text = require "moonflash.text"
 
 local M = {}
 
-M.CHUNK = 8       -- blocks between two signs of life
-local SHOWN = 4   -- bytes of a difference that a message shows
+local SHOWN = 4 -- bytes of a difference that a message shows
 
 ---Where the sector that holds an address starts, and how long it is.
 ---@param board table
@@ -69,12 +69,10 @@ end
 ---@return table found bad={ sector start = true, ... }, bad_count=, sectors=, first={ address=,
 ---  expected=, found= } or nil
 function M.compare(board, segments, told)
-  local total = 0
-  for _, segment in ipairs(segments) do total = total + #segment.bytes end
-  local phase = progress.phase(board, "verify", total, "bytes")
+  local phase = progress.phase(board, "verify", sectors_of.bytes_in(segments), "bytes")
   local fields = dfu.fields(board)
   -- plain DFU reads from the start, so all at once
-  local size = fields.dfuse and M.CHUNK * board.transfer_size or math.maxinteger
+  local size = fields.dfuse and sectors_of.CHUNK * board.transfer_size or math.maxinteger
   local result = { bad = {}, bad_count = 0, sectors = 0 }
   local seen = {}
   for _, segment in ipairs(segments) do

@@ -249,7 +249,7 @@ local function numbers(result)
       or size_or_nothing(stats.bytes_verified) },
     { "Left", stats.left and (stats.left == true and "to run its program"
       or { "to start the program at ", code(text.hex(stats.left)) }) },
-    { "Time", text.seconds(result.seconds) .. (plan.seconds
+    { "Time", text.seconds(result.seconds) .. (plan.seconds -- none was made: there is no image
       and (", planned %s"):format(text.seconds(plan.seconds)) or "") },
     { "Saved", stats.seconds_saved and stats.seconds_saved >= 0.1
       and ("about %s, by comparing first"):format(text.seconds(stats.seconds_saved)) },
