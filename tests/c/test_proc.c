@@ -144,7 +144,9 @@ static void test_it_inherits_nothing(void **state)
     close(open_here);
     const char *text = read_all();
     assert_non_null(strstr(text, "SigBlk:\t0000000000000000\n"));
-    assert_non_null(strstr(text, "SigIgn:\t0000000000000000\n"));
+    const char *ignored = strstr(text, "SigIgn:\t");
+    assert_non_null(ignored);
+    assert_int_equal(strtoull(ignored + 8, NULL, 16), 0);
     assert_non_null(strstr(text, "closed\n"));
     heard_is("");
 }
@@ -313,8 +315,8 @@ int main(void)
         PROC_TEST(test_virtual_time, open_virtual_procs),
     };
 
-    signal(SIGINT, SIG_DFL);  /* a shell has its background jobs ignore these two, */
-    signal(SIGQUIT, SIG_DFL); /* and what is ignored stays so in a child */
-    alarm(60);                /* what hangs is a failure */
+    for (int i = 1; i < NSIG; i++) /* a background job or a CI runner ignores some, and what is */
+        signal(i, SIG_DFL);        /* ignored stays so in a child */
+    alarm(60);                     /* what hangs is a failure */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
