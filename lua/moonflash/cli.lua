@@ -301,6 +301,7 @@ local function run_script(found, before, after, name, stay)
   local options = apply(values)
   local chunk, env = recipe.compile(found)
   if not stay then return run_chunk(found, chunk, env, before, after, options) end
+  library("trace").start() -- so that trace() shows what the script did, too
   local status, err, traceback = run_chunk(found, chunk, env, before, after, options)
   if not status then describe_failure(err, traceback) end
   return stay_at_prompt(env)

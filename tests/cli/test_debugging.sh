@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # The sessions of docs/debugging.md, typed at a real terminal. A ```prompt block begins with a command;
-# lines that begin with ">" are typed at its prompt, and the rest must stand on the screen. Seconds and
-# rates may be any.
+# lines that begin with ">" are typed at its prompt, "^C" is Ctrl-C, and the rest must stand on the screen.
+# Seconds and rates may be any. A ```lua block that begins with "-- NAME.lua:" is that file.
 #   sh tests/cli/test_debugging.sh --update    writes what the screen shows into the file
 # The last line is "N passed, N failed, N skipped".
 set -u
@@ -14,28 +14,45 @@ block() { awk -v n="$1" '/^```prompt$/ { i++; on = i == n; next } /^```$/ { on =
 
 # What differs from run to run, made the same.
 plain() {
-  sed -E 's/[0-9.]+ (ms|s|KB\/s|B\/s)( |$)/~ \1\2/g; s/^ +[0-9]+\.[0-9]{4} /~ /; s/ +/ /g'
+  sed -E 's/[0-9.]+ (ms|s)( |$)/~ \1\2/g; s/[0-9.]+ [KM]?B\/s/~ rate/g; s/^ +[0-9]+\.[0-9]{4} /~ /; s/ +/ /g'
+}
+
+# Waits until Enter has been taken: the cursor is at the left edge, which no prompt leaves it at.
+at_work() {
+  i=0
+  until [ "$(tmux -S "$socket" display-message -p -t "s$session" '#{cursor_x}')" = 0 ]; do
+    i=$((i + 1))
+    [ $i -lt $PATIENCE ] || return 1
+    sleep 0.02
+  done
 }
 
 # Plays the block in $place/block; what the screen shows then is in $place/shown.
 play() {
   fresh
-  mkdir -p "$place/bin" && ln -sf "$MOONFLASH" "$place/bin/moonflash"
   enter "PATH=$place/bin:\$PATH; PS1='\$ '; clear"
   last_line '$' || return 1
   sed -n 's/^\$ //p' "$place/block" | {
     read -r command
     enter "$command"
   }
-  ready || return 1
-  grep '^>' "$place/block" >"$place/typed"
+  grep -E '^(>|\^C)' "$place/block" >"$place/typed"
   while read -r line; do
-    enter "${line#> }"
-    ready || return 1
+    case $line in
+      ^C*) at_work && key C-c ;;
+      *) ready && enter "${line#> }" ;;
+    esac || return 1
   done <"$place/typed"
+  ready || return 1
   on_screen | sed '/^$/d' | sed '$d' >"$place/shown" # without the last prompt
 }
 
+mkdir "$place/bin" "$place/build"
+ln -s "$MOONFLASH" "$place/bin/moonflash"
+ln -s "$(dirname "$MOONFLASH")/ch.bin" "$place/build"
+awk -v place="$place" '/^```$/ { file = "" } file { print >file }
+  script { file = place "/" substr($2, 1, length($2) - 1); print >file }
+  { script = $0 == "```lua" }' "$doc"
 cp "$doc" "$place/new.md"
 number=1
 while block $number >"$place/block" && [ -s "$place/block" ]; do
