@@ -1,8 +1,8 @@
-#!/bin/sh
+#!/usr/bin/env -S --default-signal sh
 # SPDX-License-Identifier: MIT
 # Runs all tests and says in its last line how many passed; `tests/run.sh quick` leaves out the beds
 # with real libusb, which take minutes. BUILD is the folder of the sanitized build; what failed is
-# shown, what passed is a line a group.
+# shown, what passed is a line a group. What a CI runner ignores of signals, the tests shall not: env.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 BUILD=${BUILD:-build/asan}
