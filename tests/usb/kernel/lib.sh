@@ -95,6 +95,7 @@ state() { moonflash -d "$1" /tests/state.lua; }
 begin_erase() {
   erase_log=$1
   shift
+  rm -f events # those of the one before
   moonflash --json "$@" >events 2>"$erase_log" &
   within 20 grep -q '"phase":"erase"' events || fail "it does not erase: $(cat "$erase_log")"
   usleep 100000
