@@ -116,10 +116,24 @@ local function erase_all(board, plan)
   phase:finish()
 end
 
+-- Boards that begin together go on in step, and those behind one hub then all want the bus at the same
+-- moment, at every block. So they begin a block's transfer apart: 5 ms for 2048 bytes and GETSTATUS
+-- (docs/protocol.md, usb=real), and eight of them before a block of 33 ms is written.
+local APART, ABREAST = 0.005, 8
+local writing = 0 -- boards
+
+local function out_of_step()
+  local before = writing % ABREAST
+  writing = writing + 1
+  if before > 0 then task.sleep(before * APART) end
+end
+
 -- Behind a gap the address is set anew, but for ROMs that are known to count: others might take a
 -- block for the one that follows the last (docs/protocol.md).
 local function write_runs(board, runs, told)
   if #runs == 0 then return end
+  local _ <close> = setmetatable({}, { __close = function() writing = writing - 1 end })
+  out_of_step()
   local phase = progress.phase(board, "write", sectors_of.bytes_in(runs), "bytes")
   local size = sectors_of.CHUNK * board.transfer_size
   for i, run in ipairs(runs) do
