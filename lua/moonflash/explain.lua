@@ -62,8 +62,8 @@ end
 function words.stall(_, facts, what)
   return "dfu.stall", ("%s: the board refused the request (STALL)%s"):format(what,
     facts.again and ", twice" or ""),
-    facts.op == "control" and "It does not know that request, or does not take it in the state that "
-      .. "it is in: board:get_state() tells." or REPLUG
+    facts.op == "control" and "It does not know that request, or does not take it in the state "
+      .. "that it is in: board:get_state() tells." or REPLUG
 end
 
 function words.gone(_, facts, _, where)

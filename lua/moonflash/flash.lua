@@ -116,9 +116,9 @@ local function erase_all(board, plan)
   phase:finish()
 end
 
--- Boards that begin together go on in step, and those behind one hub then all want the bus at the same
--- moment, at every block. So they begin a block's transfer apart: 5 ms for 2048 bytes and GETSTATUS
--- (docs/protocol.md, usb=real), and eight of them before a block of 33 ms is written.
+-- Boards that begin together go on in step, and those behind one hub then all want the bus at the
+-- same moment, at every block. So they begin the time of a transfer apart, 5 ms for 2048 bytes and
+-- GETSTATUS; and eight of them, after which a block of 33 ms is written (docs/protocol.md).
 local APART, ABREAST = 0.005, 8
 local writing = 0 -- boards
 
