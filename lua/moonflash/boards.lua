@@ -83,6 +83,14 @@ return function(link)
         .. "Without a board: --device sim:f407 is a simulated one." }
   end
 
+  local function another(info, wanted)
+    errors.raise { code = "usb.no-device", path = info.path,
+      message = ("%s: the board there is %s, %04x:%04x, serial number %s, and not %s"):format(
+        info.path, info.product or "one without a name", info.vid, info.pid, info.serial or "-",
+        selectors.text(wanted)),
+      hint = "Put the right one there, and run the same command." }
+  end
+
   local function several(found)
     local lines = {}
     for i, info in ipairs(found) do lines[i] = "-d " .. info.path end
@@ -161,15 +169,17 @@ return function(link)
     return link.new(path, fields)
   end
 
-  -- The device to open at a board's place: never the one that has left it.
+  -- The device to open at a board's place: never the one that has left it. Second, one that is
+  -- there and is not what is wanted.
   local function candidate(board, wanted)
-    local stale = link.stale(board)
+    local stale, other = link.stale(board), nil
     for _, info in ipairs(find { path = board.path }) do
-      if info.generation ~= stale and info.mode == (wanted.mode or "dfu")
-        and selectors.matches(info, wanted) then
-        return info
+      if info.generation ~= stale and info.mode == (wanted.mode or "dfu") then
+        if selectors.matches(info, wanted) then return info end
+        other = info
       end
     end
+    return nil, other
   end
 
   local function attach(board, info)
@@ -211,7 +221,7 @@ return function(link)
       if link.is_closing(board.path) then
         deadline = math.max(deadline, task.now() + RESCAN)
       else
-        local info = candidate(board, wanted)
+        local info, other = candidate(board, wanted)
         if info then
           local returned, outcome, reason = pcall(attach, board, info)
           if returned and outcome then return board end
@@ -229,6 +239,7 @@ return function(link)
         if why ~= "gone" and why ~= "busy" or (why == "busy" and task.now() >= deadline) then
           refuse(board.path, why)
         end
+        if other and task.now() >= deadline then another(other, wanted) end
         if task.now() >= deadline then
           no_device({ path = board.path }, board.path, link.fields(board).info ~= nil)
         end
@@ -239,10 +250,10 @@ return function(link)
 
   ---Opens the next device in DFU mode at this place; waits for it, if `seconds` are given.
   ---@param seconds? number
-  ---@param selector? string|table what it must be, too: other ids, say
+  ---@param selector? string|table what it must be, too; default: what its recipe is for
   link.extend("open", function(board, seconds, selector)
     check_seconds("board:open(seconds, selector)", seconds)
-    return open_place(board, seconds, selectors.parse(selector))
+    return open_place(board, seconds, selectors.parse(selector or link.fields(board).meant))
   end)
 
   ---From run-time mode to DFU mode, and opens it again.

@@ -58,14 +58,17 @@ local function in_slots(recipe)
 end
 
 -- Places, whether a board is there or not: the recipe brings it.
-local function away(options)
-  local boards = {}
+local function away(recipe, options)
+  local boards, places = {}, options.selectors or {}
   if options.every_slot then
     local all = slots_in_force()
-    for i, name in ipairs(all.names) do boards[i] = dfu.at { path = all.by_name[name] } end
-    return boards
+    places = {}
+    for i, name in ipairs(all.names) do places[i] = { path = all.by_name[name] } end
   end
-  for i, selector in ipairs(options.selectors or {}) do boards[i] = dfu.at(selector) end
+  for i, place in ipairs(places) do
+    boards[i] = dfu.at(place)
+    dfu.fields(boards[i]).meant = recipe.table.board -- for board:open
+  end
   if #boards == 0 then
     errors.raise { code = "usage", message = "this recipe begins with places that are empty: "
       .. "say which", hint = "-d 1-4.2, -d SLOT, or --every-slot" }
@@ -78,7 +81,7 @@ end
 ---@param options table selectors, every_board, every_slot
 ---@return table[] boards
 function M.choose(recipe, options)
-  if recipe.table.start == "operator" then return away(options) end
+  if recipe.table.start == "operator" then return away(recipe, options) end
   if options.every_slot then return in_slots(recipe) end
   local boards, seen = {}, {}
   for _, selector in ipairs(options.selectors or { recipe.table.board or false }) do

@@ -94,6 +94,21 @@ function M.find_alt(alts, wanted)
   end
 end
 
+---What a selector asks of the board at a place, as one writes it: "0483:df11,serial=A1".
+---@param wanted table from parse
+---@return string
+function M.text(wanted)
+  local items = {}
+  local function add(key, format)
+    if wanted[key] then items[#items + 1] = format:format(wanted[key]) end
+  end
+  add("vid", "vid=%04x")
+  add("pid", "pid=%04x")
+  add("serial", "serial=%s")
+  add("alt", "alt=%s")
+  return (table.concat(items, ","):gsub("^vid=(%x+),pid=", "%1:"))
+end
+
 ---@param info table as dfu.list() has it
 ---@param wanted table from parse
 ---@return boolean

@@ -6,6 +6,7 @@ local factory = require "factory"
 return {
   api     = 1,
   summary = "Make products in a fixture with relays and a meter",
+  board   = "0483:df11",                      -- what board:open() waits for
   start   = "operator",                       -- there is no board before its relay is on
   seconds = 240,
   args    = {
@@ -42,7 +43,7 @@ return {
     factory.switch(opt.relay, slot, "on")
     local volts = factory.measure(shared.meter, shared.gate, slot)
     board:note("supply", volts, { min = 3.2, max = 3.4, unit = "V" })
-    board:open(5, "0483:df11")
+    board:open(5)
 
     shared.make(board)
   end,

@@ -239,4 +239,14 @@ function TestSteps:test_a_recipe_that_brings_the_board()
   support.assert_raises("usage", places.choose, recipe_of { run = print, start = "operator" }, {})
 end
 
+function TestSteps:test_a_recipe_that_brings_the_board_and_says_which()
+  local path = self:boards(1)[1]
+  for board, outcome in pairs { ["0483:df11"] = "PASS", ["1209:0001"] = "ERROR" } do
+    local results = results_of({ start = "operator", board = board, run = function(it)
+      it:open()
+    end }, { path })
+    lu.assertEquals(results[1].outcome, outcome)
+  end
+end
+
 return { TestSlots = TestSlots, TestSteps = TestSteps }
