@@ -56,9 +56,19 @@ local function cannot_write(name, why)
     tostring(why):gsub("^.*: ", "")) }
 end
 
+-- What a file is called until all of it is there: nothing that is there already.
+local function part_of(name)
+  local part, n = name .. ".part", 1
+  while sys.stat(part) do
+    n = n + 1
+    part = ("%s.part%d"):format(name, n)
+  end
+  return part
+end
+
 local function try(name)
   if name == "" then cannot_write("a file", "it has no name") end
-  local part = name .. ".part"
+  local part = part_of(name)
   local file, why = io.open(part, "wb")
   if not file then cannot_write(name, why) end
   file:close()
@@ -101,7 +111,7 @@ end
 ---@param name string
 ---@param bytes string
 function M.write(name, bytes)
-  local part = name .. ".part"
+  local part = part_of(name)
   local file, why = io.open(part, "wb")
   local ok = file ~= nil
   if ok then

@@ -152,6 +152,17 @@ function TestFiles.test_check_writable()
   lu.assertNil(io.open(name))
 end
 
+function TestFiles.test_a_file_that_is_called_like_its_beginning()
+  local name = os.tmpname()
+  os.remove(name)
+  files.write(name .. ".part", "the user's")
+  files.check_writable(name)
+  files.write(name, "ours")
+  lu.assertEquals(files.read(name .. ".part", 100), "the user's")
+  os.remove(name .. ".part")
+  os.remove(name)
+end
+
 function TestFiles.test_too_large()
   local name = os.tmpname()
   files.write(name, ("x"):rep(11))
