@@ -1,0 +1,132 @@
+-- SPDX-License-Identifier: MIT
+-- Checks of whether boards can be opened: what rights the user has, and which other program, or
+-- driver, has a board open.
+local errors = require "moonflash.errors"
+local finding = require "moonflash.doctor.finding"
+local parts = require "moonflash.parts"
+
+local M = {}
+
+local ok, note, bad = finding.ok, finding.note, finding.bad
+
+-- ---- rights ----
+
+local INSTALL = "moonflash udev | sudo tee /etc/udev/rules.d/70-moonflash.rules"
+local RELOAD = "sudo udevadm control --reload && sudo udevadm trigger"
+local INSTALL_RULE = ("  %s\n  %s"):format(INSTALL, RELOAD)
+local LATE = "%s comes too late to work: its number must be below 73"
+
+---Without a board: whether the rule is there for when one comes. A board that is there says more.
+---@param all moonflash.Examination
+---@return moonflash.Finding?
+function M.rule(all)
+  local uid = all.machine:user()
+  if all.simulated or all.real or all.no_usb or uid == 0 then return nil end
+  local st = parts.known[1]
+  local rule = all.machine:rule_for(st[1], st[2])
+  if not rule then
+    return note("no udev rule lets users open boards",
+      "Let whoever sits at this computer use them:\n" .. INSTALL_RULE)
+  elseif rule.late then
+    return note(LATE:format(rule.path), INSTALL_RULE)
+  end
+  return ok("%s lets you open %s boards", rule.path, "ST's")
+end
+
+local function says_of_node(machine, node)
+  local stat = machine:stat(node)
+  if not stat then return node end
+  return ("%s (%s:%s, mode %04o)"):format(node, machine:name_of("passwd", stat.uid),
+    machine:name_of("group", stat.gid), stat.mode)
+end
+
+-- What lets this user in, from what udev has been told so far.
+local function way_in(patient, machine)
+  local vid, pid = patient.info.vid, patient.info.pid
+  local rule = machine:rule_for(vid, pid)
+  local reload = "  " .. RELOAD
+  if not machine:stat("/run/udev") and machine:kind() == "container" then
+    return "udev does not run in this container: whoever starts it must let you in, as root or "
+      .. "with --group-add."
+  elseif rule and rule.late then
+    return LATE:format(rule.path) .. ".\n" .. INSTALL_RULE
+  elseif rule and rule.gives == "uaccess" then
+    return rule.path .. " lets you in if you sit at this computer, not over ssh. If you do: plug "
+      .. "the board in again, or\n" .. reload
+  elseif rule then
+    local stat = machine:stat(machine:node(patient.path) or "")
+    local group = stat and machine:name_of("group", stat.gid)
+    return ("%s lets a group in%s. If it is new, plug the board in again; else join the "
+      .. "group, and log in again.%s"):format(rule.path,
+      group and group ~= "root" and (", '%s'"):format(group) or "",
+      group and group ~= "root" and ("\n  sudo usermod -aG %s $USER"):format(group) or "")
+  elseif parts.has_rule(vid, pid) then
+    return "Let whoever sits at this computer use it:\n" .. INSTALL_RULE
+  end
+  return ("'moonflash udev' has no rule for %04x:%04x; this is one:\n  echo '%s' |\n"
+    .. "    sudo tee /etc/udev/rules.d/70-moonflash-%04x.rules\n%s"):format(vid, pid,
+    parts.udev_rule(vid, pid), vid, reload)
+end
+
+---@param patient moonflash.Patient
+---@param all moonflash.Examination
+---@return moonflash.Finding?
+function M.rights(patient, all)
+  if patient.simulated then return nil end
+  local machine = all.machine
+  local node = machine:node(patient.path)
+  if patient.info.forbidden or errors.matches(patient.err, "usb.permission") then
+    return bad("usb.permission", "you may not open " .. (node and says_of_node(machine, node)
+      or "it"), way_in(patient, machine))
+  elseif not node or patient.err and not errors.matches(patient.err, "usb.busy") then
+    return nil -- whether it could be opened is not known
+  elseif machine:user() == 0 then
+    return ok("you are root, and may open it")
+  end
+  local rule = machine:rule_for(patient.info.vid, patient.info.pid)
+  return ok("you may open it%s", rule and not rule.late and ", by " .. rule.path or "")
+end
+
+-- ---- other programs ----
+
+-- Programs that open what is plugged in, to see what it is.
+local CURIOUS = { "fwupd", "ModemManager" }
+
+local function curious(machine)
+  for _, name in ipairs(CURIOUS) do
+    if machine:runs(name) then return name end
+  end
+end
+
+---@param patient moonflash.Patient
+---@param all moonflash.Examination
+---@return moonflash.Finding?
+function M.others(patient, all)
+  if patient.simulated or patient.info.forbidden then return nil end
+  local machine = all.machine
+  local node = machine:node(patient.path)
+  local holders, unseen = machine:holders(node or "")
+  local who = table.concat(holders, ", ")
+  local driver, interface = machine:driver(patient.path, patient.info.interface)
+  local nosy = curious(machine)
+  if driver and driver ~= "usbfs" then
+    return bad("usb.busy", ("the kernel's driver %s has it"):format(driver),
+      ("Take it from the driver:\n  echo %s | sudo tee /sys/bus/usb/drivers/%s/unbind"):format(
+        interface, driver))
+  elseif errors.matches(patient.err, "usb.busy") or driver == "usbfs" then
+    if #holders > 0 then return bad("usb.busy", who .. " has it", "End it, or wait for it.") end
+    return bad("usb.busy", "another program has it", (unseen > 0
+      and ("'sudo moonflash doctor' says which: %s not shown to you.\n"):format(
+        unseen == 1 and "what one process has open is" or "what others have open is") or "")
+      .. (nosy and ("%s runs, which opens what is plugged in:\n  sudo systemctl stop %s"):format(
+        nosy, nosy) or "End it, or wait for it."))
+  elseif #holders > 0 then
+    return note(who .. " has it open too, and leaves its DFU interface alone")
+  elseif nosy then
+    return note(("nobody has it open; %s runs, which opens what is plugged in"):format(nosy),
+      "If a board is busy just after it came: --wait 10 waits for it.")
+  end
+  return ok("nobody else has it open")
+end
+
+return M

@@ -1,0 +1,128 @@
+-- SPDX-License-Identifier: MIT
+-- Checks of whether a board that is opened answers, in which state it is, and which commands it
+-- knows.
+local dfu = require "dfu"
+local errors = require "moonflash.errors"
+local finding = require "moonflash.doctor.finding"
+local task = require "task"
+
+local M = {}
+
+local ok, note, bad = finding.ok, finding.note, finding.bad
+
+local PATIENCE = 1 -- seconds that a request may take: ROMs that are idle need milliseconds
+local BUSY = 2     -- seconds that a board may stay busy
+
+M.RESTART = "Reset it (BOOT0 high), or plug it in again." -- what to do where it is stuck
+
+---Opens a board that is in DFU mode; where that fails, the patient has the error.
+---@param patient moonflash.Patient
+function M.open(patient)
+  if patient.info.mode ~= "dfu" then return end
+  local board = dfu.at { path = patient.path }
+  board.timeout = PATIENCE
+  local opened, err = pcall(board.open, board)
+  if opened then
+    patient.board = board
+  elseif errors.is(err) and not errors.matches(err, "cancelled") then
+    patient.err = err
+  else
+    error(err, 0)
+  end
+end
+
+-- ---- its state ----
+
+local function is_busy(state) return state == "dfuDNBUSY" or state == "dfuMANIFEST" end
+
+-- GETSTATUS executes what is stored in a SYNC state; where a board is busy, or stands in dfuERROR,
+-- it changes nothing.
+local function wait_while_busy(board)
+  local by = task.now() + BUSY
+  local state = board.found
+  while is_busy(state) and task.now() < by do
+    local status = board:get_status()
+    state = status.state
+    if is_busy(state) then task.sleep(math.max(0.05, math.min(status.poll, 0.5))) end
+  end
+  return state
+end
+
+local MAY_ERASE = "It may be erasing, for another program say, which takes up to half a minute: "
+  .. "wait, and look again.\nIf it stays so: r" .. M.RESTART:sub(2)
+local USUAL = { errFIRMWARE = "as ST's ROMs start" }
+
+local states = {
+  dfuIDLE = function() return ok("dfuIDLE: ready") end,
+  dfuERROR = function(board)
+    local status = board:get_status().status
+    if USUAL[status] then
+      return ok("dfuERROR (%s), %s; any command clears it", status, USUAL[status])
+    elseif status == "errVENDOR" then
+      return note("dfuERROR (errVENDOR): a command met the read protection; the next one clears it")
+    end
+    return note(("dfuERROR (%s): a command failed; the next one clears it"):format(status))
+  end,
+  ["dfuMANIFEST-WAIT-RESET"] = function()
+    return bad("dfu.reset", "dfuMANIFEST-WAIT-RESET: it has new firmware, and waits for a reset",
+      M.RESTART)
+  end,
+}
+
+for _, state in ipairs { "dfuDNLOAD-SYNC", "dfuDNLOAD-IDLE", "dfuMANIFEST-SYNC",
+                         "dfuUPLOAD-IDLE" } do
+  states[state] = function()
+    return note(state .. ": somebody was not done with it; any command makes it ready")
+  end
+end
+
+for _, state in ipairs { "dfuDNBUSY", "dfuMANIFEST" } do
+  states[state] = function()
+    return bad("timeout", ("%s: still busy after %d s"):format(state, BUSY),
+      MAY_ERASE)
+  end
+end
+
+---@param patient moonflash.Patient
+---@param all moonflash.Examination
+---@return moonflash.Finding?
+function M.answer(patient, all)
+  if patient.info.mode == "runtime" or all.no_usb then return nil end
+  local err = patient.err
+  if err and (errors.matches(err, "usb.permission") or errors.matches(err, "usb.busy")) then
+    return nil -- said already
+  elseif errors.matches(err, "timeout") then
+    return bad("timeout", ("no answer within %d s"):format(PATIENCE), MAY_ERASE)
+  elseif err then
+    return finding.from_error(err, patient.path)
+  end
+  local state = wait_while_busy(patient.board)
+  local said = (states[state] or function()
+    return bad("dfu.state", state .. ": that makes no sense in DFU mode", M.RESTART)
+  end)(patient.board)
+  patient.silent = said.good == "bad"
+  return said
+end
+
+-- ---- its commands ----
+
+local COMMANDS = { [0x00] = "get commands", [0x21] = "set address", [0x41] = "erase",
+                   [0x92] = "read unprotect" }
+
+---@param patient moonflash.Patient
+---@return moonflash.Finding?
+function M.commands(patient)
+  if not dfu.fields(patient.board).dfuse then return nil end
+  local codes, err = errors.catch("dfu.stall", patient.board.commands, patient.board)
+  if err then return note("does not tell which commands it knows") end
+  local names, erases = {}, false
+  for i, code in ipairs(codes) do
+    names[i] = COMMANDS[code] or ("0x%02X"):format(code)
+    erases = erases or code == 0x41
+  end
+  local found = table.concat(names, ", ")
+  if not erases then return note(found .. ": no erase among them, which is odd") end
+  return ok("%s", found)
+end
+
+return M

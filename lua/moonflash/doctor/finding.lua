@@ -1,0 +1,44 @@
+-- SPDX-License-Identifier: MIT
+-- What a check returns: what was found, whether that is good, and what to do.
+local M = {}
+
+---@class moonflash.Finding
+---@field found string
+---@field good string "good", "note" or "bad"
+---@field todo? string
+---@field code? string of the error that it is, where it is bad
+---@field check? string the name of the check: filled in where it is run
+---@field path? string of the board, filled in there, too
+
+---@param found string what string.format takes, where more follows
+---@return moonflash.Finding
+function M.ok(found, ...)
+  return { found = select("#", ...) > 0 and found:format(...) or found, good = "good" }
+end
+
+---@param found string
+---@param todo? string
+---@return moonflash.Finding
+function M.note(found, todo)
+  return { found = found, good = "note", todo = todo }
+end
+
+---@param code string
+---@param found string
+---@param todo? string
+---@return moonflash.Finding
+function M.bad(code, found, todo)
+  return { found = found, good = "bad", todo = todo, code = code }
+end
+
+---An error of the library's in these terms, without the board's path, which stands above.
+---@param err table
+---@param path? string
+---@return moonflash.Finding
+function M.from_error(err, path)
+  local message = err.message
+  if path and message:sub(1, #path + 2) == path .. ": " then message = message:sub(#path + 3) end
+  return M.bad(err.code, message, err.hint)
+end
+
+return M

@@ -1,0 +1,90 @@
+-- SPDX-License-Identifier: MIT
+-- Checks of a board's memories: their layout, what the flash holds, and what is protected.
+local dfu = require "dfu"
+local errors = require "moonflash.errors"
+local finding = require "moonflash.doctor.finding"
+local memory = require "moonflash.memory"
+local optbytes = require "moonflash.optbytes"
+local text = require "moonflash.text"
+
+local M = {}
+
+local ok, note, bad = finding.ok, finding.note, finding.bad
+
+local SAY_IT = "Plug it in again; if it stays, say what is there: --layout "
+  .. "@Flash/0x08000000/04*016Kg,01*064Kg,07*128Kg is an STM32F407's."
+
+---Where a board can't be opened, the names of its memories are not known either.
+---@param patient moonflash.Patient
+---@return moonflash.Finding?
+function M.layout(patient)
+  local info = patient.info
+  local alts = patient.board and patient.board.alts or info.alts
+  local first = alts[1]
+  if info.mode == "runtime" or not patient.board and first.name == "" then return nil end
+  local dfuse = patient.board and dfu.fields(patient.board).dfuse or info.functional.dfuse
+  for _, alt in ipairs(alts) do
+    if alt.layout.dropped then
+      return bad("dfu.outside",
+        ("makes no sense: %s, in '%s'"):format(alt.layout.dropped, alt.name),
+        "What is left of it is used, and nothing outside of that is touched.\n" .. SAY_IT)
+    end
+  end
+  if not dfuse then return ok("one memory, without addresses (plain DFU)") end
+  if #first.layout.segments == 0 then
+    return bad("dfu.outside", first.unread and "the name of its memory can't be read"
+      or ("the name of its memory tells no layout: '%s'"):format(first.name), SAY_IT)
+  end
+  local segments = first.layout.segments
+  return ok("%s, %s from %s%s", text.count(memory.number_of_sectors(segments), "sector"),
+    text.size(memory.size(segments)), text.hex(segments[1].address),
+    #alts > 1 and "; and " .. (#alts == 2 and "1 other memory"
+      or ("%d other memories"):format(#alts - 1)) or "")
+end
+
+-- What stands at the start of the flash, in a few words.
+local function program_in(bytes, erased, address)
+  local sp, reset = ("<I4I4"):unpack(bytes)
+  if bytes == erased:rep(#bytes) then return "it is blank: 'leave' has nothing to start" end
+  if sp % 4 == 0 and sp >= 0x10000000 and sp < 0x40000000 and reset % 2 == 1 then
+    return ("a program at %s starts at %s"):format(text.hex(address), text.hex(reset & ~1))
+  end
+  return ("no program stands at %s"):format(text.hex(address))
+end
+
+---@param patient moonflash.Patient
+---@return moonflash.Finding?
+function M.reading(patient)
+  local first = patient.board.alts[1]
+  local s = first and first.layout.segments[1]
+  if not s or not s.readable or s.size * s.count < 8 then return nil end
+  local board, at = patient.board, s.address
+  local bytes, err = errors.catch("board.protected", board.read, board, at, 8)
+  if err then
+    patient.protected = true
+    return bad("board.protected", "read protection is on: nothing can be read, erased or written",
+      err.hint)
+  end
+  return ok("not protected; %s", program_in(bytes, dfu.fields(board).part.erased, at))
+end
+
+---@param patient moonflash.Patient
+---@return moonflash.Finding?
+function M.writing(patient)
+  if patient.protected or not dfu.fields(patient.board).dfuse then return nil end
+  if not optbytes.family(patient.board) then
+    return note("write protection only shows by writing, which is not tried")
+  end
+  local values, err = errors.catch("dfu", optbytes.read, patient.board)
+  if err then return note("the option bytes are odd, so write protection is not known") end
+  local sectors = {}
+  for sector = 0, 11 do
+    if values.nWRP >> sector & 1 == 0 then sectors[#sectors + 1] = tostring(sector) end
+  end
+  if #sectors == 0 then return ok("no sector is write-protected") end
+  return note(("write-protected: sector%s %s; writing there does nothing"):format(
+    #sectors > 1 and "s" or "", table.concat(sectors, ", ")),
+    "'moonflash optbytes nWRP=0xFFF' ends the protection of all.")
+end
+
+return M

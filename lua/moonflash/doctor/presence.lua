@@ -1,0 +1,116 @@
+-- SPDX-License-Identifier: MIT
+-- Checks of what is there at all: the system, USB, a board on it, and that it is in DFU mode.
+local dfu = require "dfu"
+local finding = require "moonflash.doctor.finding"
+local parts = require "moonflash.parts"
+local text = require "moonflash.text"
+
+local M = {}
+
+local ok, note, bad = finding.ok, finding.note, finding.bad
+
+local WITHOUT = "Without a board: -d sim:f407 is a simulated one."
+local BOOT0 = "BOOT0 to VDD (on an F4 also PB2 to GND), and press reset"
+
+-- ---- the computer ----
+
+---@param all moonflash.Examination
+---@return moonflash.Finding?
+function M.system(all)
+  local v = all.machine.versions
+  local found = ("%s %s, libusb %s, moonflash %s"):format(v.system or "?",
+    (v.kernel or "?"):match("^[%d.]+") or v.kernel, v.libusb, v.moonflash)
+  return ok(found)
+end
+
+local NO_USB = {
+  wsl = { "WSL has no USB of its own",
+    "On Windows, with usbipd-win installed, as administrator:\n"
+    .. "  usbipd list\n  usbipd bind --busid 1-4\n  usbipd attach --wsl --busid 1-4" },
+  container = { "this container was given no USB",
+    "Start it with the devices of the computer:\n"
+    .. "  docker run -v /dev/bus/usb:/dev/bus/usb \\\n"
+    .. "    --device-cgroup-rule='c 189:* rmw' ..." },
+  vm = { "this virtual machine was given no USB",
+    "Give it a USB controller and pass the board on to it, in the settings of the machine.\n"
+    .. "It leaves the bus and comes back when it restarts: pass on the port, not the device." },
+  other = { "this computer has no USB, or its kernel does not know",
+    "  lspci | grep -i usb; sudo modprobe xhci-pci" },
+}
+
+---@param all moonflash.Examination
+---@return moonflash.Finding?
+function M.usb(all)
+  if all.simulated then return nil end
+  local devices, buses = all.machine:usb()
+  local seen = all.real or buses and buses + devices > 0
+  if seen and all.machine:has_nodes() then
+    return ok("%s on %s", text.count(devices or 0, "device"),
+      buses == 1 and "1 bus" or ("%d buses"):format(buses or 0))
+  end
+  -- who sees the buses and has no nodes is in a container, whether it says so or not
+  local says = NO_USB[seen and "container" or all.machine:kind() or "other"]
+  all.no_usb = true
+  return bad("usb.no-device", says[1], says[2] .. "\n" .. WITHOUT)
+end
+
+-- ---- a board ----
+
+-- What else is on the bus that could be the board.
+local function suspects(lines)
+  local probe, program
+  for _, other in ipairs(dfu.others()) do
+    if parts.is_st_link(other.vid, other.pid) then
+      probe = probe or other
+    elseif other.vid == 0x0483 then
+      program = program or other
+    end
+  end
+  if probe then
+    lines[#lines + 1] = ("An ST-LINK is here (%s): that is the Discovery's mini-USB; DFU needs "
+      .. "the micro-USB too."):format(probe.path)
+  end
+  if program then
+    lines[#lines + 1] = ("%s (%04x:%04x) has ST's number and no DFU: perhaps it is your board, "
+      .. "running its program."):format(program.path, program.vid, program.pid)
+  end
+end
+
+---@param all moonflash.Examination
+---@return moonflash.Finding?
+function M.board(all)
+  if #all.unmet > 0 then
+    return bad("usb.no-device", ("nothing matches -d %s"):format(table.concat(all.unmet, " -d ")),
+      "'moonflash list' shows what there is.")
+  elseif #all.boards > 0 or all.no_usb then
+    return nil
+  end
+  local lines = {}
+  suspects(lines)
+  lines[#lines + 1] = BOOT0 .. "; then run this again."
+  lines[#lines + 1] = "If 'lsusb' shows nothing new even then: many cables only charge. Try "
+    .. "another one, and another port."
+  lines[#lines + 1] = WITHOUT
+  return bad("usb.no-device", "no board with a DFU interface is there", table.concat(lines, "\n"))
+end
+
+local function bcd(version)
+  return ("%x.%x"):format(version >> 8, version & 0xFF)
+end
+
+---@param patient moonflash.Patient
+---@param all moonflash.Examination
+---@return moonflash.Finding?
+function M.mode(patient, all)
+  local functional = patient.info.functional
+  if patient.info.mode == "runtime" then
+    local todo = ("'moonflash -d %s detach' puts it into DFU mode.\nIf it comes back as it is: "
+      .. "%s."):format(patient.path, BOOT0)
+    local found = "runs its program; it is not in DFU mode"
+    return all.in_dfu and note(found, todo) or bad("usb.no-device", found, todo)
+  end
+  return ok("in DFU mode: %s, transfers of %s bytes", functional.dfuse and "DfuSe 1.1a"
+    or "DFU " .. bcd(functional.dfu_version), functional.transfer_size or "unknown")
+end
+
+return M
