@@ -250,7 +250,10 @@ static int board_state(lua_State *L)
 
 static int board_life(lua_State *L)
 {
-    static const char *const names[] = { "dfu", "runtime", "running", "away" };
+    static const char *const names[] = {
+        [SIM_DFU] = "dfu",         [SIM_RUNTIME] = "runtime", [SIM_STARTING] = "starting",
+        [SIM_RUNNING] = "running", [SIM_AWAY] = "away",
+    };
     lua_pushstring(L, names[bed_board_life(board_at(L))]);
     return 1;
 }
@@ -488,17 +491,6 @@ static int job_kill(lua_State *L)
     return 0;
 }
 
-/*** bed.turn(seconds): lets time pass on the bus */
-static int turn(lua_State *L)
-{
-    double deadline = seconds_now() + luaL_checknumber(L, 1);
-    do {
-        g_usleep(TURN_MS * 1000);
-        bed_turn(bed);
-    } while (seconds_now() < deadline);
-    return 0;
-}
-
 static int now(lua_State *L)
 {
     lua_pushnumber(L, seconds_now());
@@ -539,7 +531,10 @@ static const luaL_Reg job_methods[] = {
 };
 
 static const luaL_Reg functions[] = {
-    { "board", new_board }, { "start", start }, { "turn", turn }, { "now", now }, { NULL, NULL },
+    { "board", new_board },
+    { "start", start },
+    { "now", now },
+    { NULL, NULL },
 };
 
 static void new_class(lua_State *L, const char *name, const luaL_Reg *methods)
