@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The step machine of dfu.c on a simulated board, with a clock that only what happens moves. */
+/* The step machine of dfu.h on a simulated board, with a clock that only what happens moves. */
 #ifndef BENCH_H
 #define BENCH_H
 

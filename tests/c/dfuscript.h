@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The step machine of dfu.c against a script: what it asks for, line by line, and what it is told.
+/* The step machine of dfu.h against a script: what it asks for, line by line, and what it is told.
  *
  * A line is a request as describe() writes it, and behind "->" the answer:
  *
