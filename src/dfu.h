@@ -146,8 +146,8 @@ struct dfu_op {
     struct dfu_act next; /* the last request; after a loss, the one that comes next */
     unsigned next_phase;
     size_t block_length;
-    double spent; /* seconds since the command under way was sent */
-    double slept, first_took;
+    double spent;             /* seconds since the command under way was sent */
+    double slept, first_took; /* of this exchange: waited; by the first GETSTATUS, or negative */
     bool cancelled;
 };
 

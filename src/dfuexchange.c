@@ -16,6 +16,7 @@ struct dfu_act dfuexchange_block(struct dfu_op *op, enum stage stage, uint16_t b
     op->stage = stage;
     op->block_length = length;
     op->spent = op->slept = 0;
+    op->first_took = -1;
     if (stage == STAGE_BLOCK || stage == STAGE_COMMAND)
         op->in_doubt = true;
     return dfuact_control(op, AT_DNLOAD, DNLOAD, block, length, op->board->timeout);
@@ -79,11 +80,13 @@ static double busy_time(struct dfu_op *op)
     return early < poll ? early : poll;
 }
 
-/* Learns how long a block takes, from one whose end was waited for. */
+/* Learns how long a block takes, from one whose end was waited for, and of which nothing was
+ * refused or lost. */
 static void learn_busy(struct dfu_op *op, double took)
 {
     struct dfu_board *board = op->board;
-    if (!board->early || op->stage != STAGE_BLOCK || op->block_length != board->transfer_size)
+    if (!board->early || op->stage != STAGE_BLOCK || op->block_length != board->transfer_size ||
+        op->first_took < 0 || op->lost)
         return;
     double busy = op->slept + took - op->first_took;
     if (busy < 0)
@@ -273,6 +276,14 @@ static struct dfu_act on_manifest(struct dfu_op *op, int result)
 
 /* ---- a request that was refused, or lost ---- */
 
+/* Whether a block that was refused may be sent again.  Not in plain DFU, where one that goes out
+ * from dfuIDLE could be taken for the first, and not what only the caller knows the meaning of. */
+static bool may_insist(const struct dfu_op *op)
+{
+    return op->board->dfuse && !op->again && op->kind != DFU_DOWNLOAD_BLOCK &&
+           op->kind != DFU_UPLOAD_BLOCK;
+}
+
 /* A board that is in order all the same (some F411 stall at random: dfu-util 140) has not stored
  * the block, and is sent it again, once. */
 static struct dfu_act on_why(struct dfu_op *op, int result)
@@ -291,7 +302,7 @@ static struct dfu_act on_why(struct dfu_op *op, int result)
     case DFU_IDLE:
     case DFU_DNLOAD_IDLE:
     case DFU_UPLOAD_IDLE:
-        if (op->again)
+        if (!may_insist(op))
             return dfuact_fail(op, DFU_FAIL_STALL);
         op->again = true;
         op->board->retries++;

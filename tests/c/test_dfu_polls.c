@@ -170,6 +170,21 @@ static void test_early_sleep(void **state)
     assert_true(script.board.busy > 0.1 && script.board.busy < 0.125);
 }
 
+/* Nothing is learnt from a block whose first answer, or a later one, did not come. */
+static void test_nothing_learnt_of_losses(void **state)
+{
+    (void)state;
+    script.board.early = true;
+    script.board.busy = 0.03;
+    begin_write(FLASH, 2 * 2048);
+    PLAY("set 08000000", "getstatus -> dfuDNLOAD-IDLE", "dnload 2 2048 -> stall",
+         "getstatus -> dfuDNBUSY 104", "wait 104", "getstatus -> dfuDNLOAD-IDLE +0.001");
+    PLAY("dnload 3 2048", "getstatus -> dfuDNBUSY 104", "wait 27", "getstatus -> io", "wait 100",
+         "getstatus -> dfuDNLOAD-IDLE +0.001", "done");
+    assert_int_equal(script.op.done, 2 * 2048);
+    assert_true(script.board.busy == 0.03);
+}
+
 /* A board that says dfuDNBUSY to the early question is then believed. */
 static void test_early_and_still_busy(void **state)
 {
@@ -227,6 +242,7 @@ int main(void)
         SCRIPT_TEST(test_early_sleep),
         SCRIPT_TEST(test_early_and_still_busy),
         SCRIPT_TEST(test_early_erase),
+        SCRIPT_TEST(test_nothing_learnt_of_losses),
         SCRIPT_TEST(test_stall_ends_early),
     };
 

@@ -324,6 +324,22 @@ static void test_stalled_twice(void **state)
     assert_int_equal(script.op.done, 0);
 }
 
+/* What only the caller understands; and plain DFU, where a block from dfuIDLE may count as block 0.
+ */
+static void test_stalled_and_not_sent_again(void **state)
+{
+    (void)state;
+    found_in(DFU_IDLE);
+    begin((struct dfu_op){
+        .kind = DFU_UPLOAD_BLOCK, .any_alt = true, .block = 2, .length = 8, .out = script.image });
+    PLAY("upload 2 8 -> stall", "getstatus -> dfuIDLE", "fail stall");
+    script.board.dfuse = false;
+    found_in(DFU_IDLE);
+    begin_read(0, 4096);
+    PLAY("upload 0 2048", "upload 1 2048 -> stall", "getstatus -> dfuIDLE", "fail stall");
+    assert_int_equal(script.board.retries, 0);
+}
+
 static void test_stalled_with_a_reason(void **state)
 {
     (void)state;
@@ -642,6 +658,7 @@ int main(void)
         SCRIPT_TEST(test_short_status),
         SCRIPT_TEST(test_stalled_once),
         SCRIPT_TEST(test_stalled_twice),
+        SCRIPT_TEST(test_stalled_and_not_sent_again),
         SCRIPT_TEST(test_stalled_with_a_reason),
         SCRIPT_TEST(test_stalled_and_stored),
         SCRIPT_TEST(test_busy_after_a_stalled_upload),
