@@ -284,12 +284,15 @@ static int l_tag(lua_State *L)
     return 1;
 }
 
-/*** task.supervise(): signals and os.exit don't cancel this task; it hears of them from others. */
+/*** task.supervise(children?): signals and os.exit don't cancel this task; it hears of them from
+ * others. children: nor do they what it spawns from now on. */
 static int l_supervise(lua_State *L)
 {
     struct task *task = task_current(L);
-    if (task)
+    if (task) {
         task->supervisor = true;
+        task->spares = lua_toboolean(L, 1);
+    }
     return 0;
 }
 

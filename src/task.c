@@ -111,6 +111,22 @@ bool task_is_unreported(const struct task *task)
     return task->finished && task->failed && !task->joined && !task->excused;
 }
 
+/* Whether signals, os.exit and the failure of another end it. */
+static bool is_exposed(const struct task *task)
+{
+    return !task->supervisor && !task->spared;
+}
+
+static bool is_supervisor(const struct task *task)
+{
+    return task->supervisor;
+}
+
+static bool is_no_supervisor(const struct task *task)
+{
+    return !task->supervisor;
+}
+
 /* Ends the supervisor's wait when it is alone.  If one of the others failed unheard, the rest is
  * told to end, and that is no failure of theirs. */
 void tasks_check_settled(struct tasks *tasks)
@@ -129,7 +145,7 @@ void tasks_check_settled(struct tasks *tasks)
     if (!failure)
         return;
     for (struct task *task = tasks->all; task; task = task->next)
-        if (!task->supervisor &&
+        if (is_exposed(task) &&
             task_cancel_with(task, "cancelled", "cancelled: another task failed"))
             task->excused = true;
 }
@@ -180,6 +196,8 @@ static int body_ended(lua_State *L, int status, lua_KContext context)
         return lua_gettop(L) - 1;
     if (task->cancel == CANCEL_RAISED) /* whatever a __close made of it */
         task_push_cancellation(L, task);
+    else if (lua_isnil(L, -1)) /* error(nil): to most who look, no error at all */
+        lua_pushliteral(L, "an error that says nothing: nil");
     task->failed = true;
     return 1;
 }
@@ -344,12 +362,13 @@ bool task_cancel_with(struct task *task, const char *code, const char *message)
     return any;
 }
 
-/* All supervisors, or all others.  True: there was one to cancel. */
-static bool cancel_all(struct tasks *tasks, bool supervisors, const char *code, const char *message)
+/* True: there was one to cancel. */
+static bool cancel_all(struct tasks *tasks, bool (*is_meant)(const struct task *), const char *code,
+                       const char *message)
 {
     bool any = false;
     for (struct task *task = tasks->all; task; task = task->next)
-        if (task->supervisor == supervisors)
+        if (is_meant(task))
             any = task_cancel_with(task, code, message) || any;
     return any;
 }
@@ -396,7 +415,7 @@ static void on_signal(void *arg, int signal_number)
 {
     struct tasks *tasks = arg;
     if (signal_number != SIGINT || !tasks->has_foreground)
-        cancel_all(tasks, false, "cancelled", "interrupted");
+        cancel_all(tasks, is_exposed, "cancelled", "interrupted");
     else if (tasks->foreground)
         task_cancel_with(tasks->foreground, "cancelled", "interrupted");
 }
@@ -438,7 +457,7 @@ int task_exit(lua_State *L, int status)
     lua_pushinteger(main, status);
     lua_setfield(main, -2, "status");
     for (struct task *task = tasks->all; task; task = task->next)
-        if (!task->supervisor)
+        if (is_exposed(task))
             task_cancel(task, lua_gettop(main));
     if (L != main)
         lua_xmove(main, L, 1);
@@ -459,6 +478,7 @@ static void inherit(lua_State *L, struct task *child, struct task *parent)
     lua_getiuservalue(L, -1, TASK_TAG);
     lua_setiuservalue(L, -3, TASK_TAG);
     lua_pop(L, 1);
+    child->spares = child->spared = parent->spares || parent->cancel == CANCEL_RAISED;
     if (parent->cancel != CANCEL_RAISED)
         return;
     task_push_cancellation(parent->owner->L, parent);
@@ -530,8 +550,8 @@ static bool wait_for_events(struct tasks *tasks)
 static bool end_deadlock(struct tasks *tasks)
 {
     static const char message[] = "deadlock: every task waits for another";
-    return cancel_all(tasks, false, "deadlock", message) ||
-           cancel_all(tasks, true, "deadlock", message);
+    return cancel_all(tasks, is_no_supervisor, "deadlock", message) ||
+           cancel_all(tasks, is_supervisor, "deadlock", message);
 }
 
 bool tasks_run(lua_State *L, int n)
@@ -564,7 +584,7 @@ void tasks_end(struct tasks *tasks)
 {
     for (struct task *task; (task = find_unfinished(tasks)) != NULL;) {
         task->supervisor = false;
-        cancel_all(tasks, false, "cancelled", "cancelled: the program ends");
+        cancel_all(tasks, is_no_supervisor, "cancelled", "cancelled: the program ends");
         run_ready(tasks);
         if (find_unfinished(tasks) && !wait_for_events(tasks))
             break;

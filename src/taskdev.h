@@ -31,6 +31,8 @@ struct task {
     struct task *next_ready; /* of those that can go on */
     int arguments;           /* on its stack, for the first resume */
     bool started, ready, finished, failed, joined, supervisor;
+    bool spares;        /* what it makes is no more ended by signals than what cleans up is */
+    bool spared;        /* made so */
     int results;        /* how many: in its user value */
     unsigned failed_as; /* the how-manieth failure it was */
     struct wait *waiting;

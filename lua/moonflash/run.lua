@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- Runs a recipe: setup once, run once a board, each as a task of its own, finish at the end.
+local cleanup = require "moonflash.cleanup"
 local dfu = require "dfu"
 local errors = require "moonflash.errors"
 local places = require "moonflash.places"
@@ -53,12 +54,14 @@ end
 ---@param board table not open
 ---@param opt table
 ---@param value any what setup returned
----@return table result outcome=, err=, data=, seconds=, stats=
+---@return table result outcome=, err=, data=, seconds=, stats=, at_end= errors beside err
 function M.on_board(recipe, board, opt, value)
   local result = { board = board, path = board.path, seconds = 0 }
+  cleanup.begin(board)
   local ok, data, traceback = M.shielded(work, recipe, board, opt, value, result)
+  result.at_end = cleanup.run(board)
   if ok then
-    result.data = data
+    result.data, result.err = data, table.remove(result.at_end, 1)
   else
     result.err, result.traceback = data, traceback
   end
@@ -93,6 +96,11 @@ local function report(result)
   elseif not errors.matches(result.err, "exit") then
     progress.failed(errors.text(result.err), result.board, result.outcome)
   end
+  local at_end = {}
+  for i, err in ipairs(result.at_end) do
+    progress.failed(errors.text(err), result.board)
+    at_end[i] = tostring(err)
+  end
   local err = errors.is(result.err) and result.err or {}
   progress.event {
     event = "result", path = result.path, outcome = result.outcome, code = err.code,
@@ -103,7 +111,7 @@ local function report(result)
     bytes_verified = stats.bytes_verified, left = stats.left, data = result.data,
     step = err.step, steps = some(stats.steps), notes = some(stats.notes),
     sectors_same = stats.sectors_same, seconds_saved = stats.seconds_saved,
-    retries = result.board.retries > 0 and result.board.retries or nil,
+    retries = result.board.retries > 0 and result.board.retries or nil, at_end = some(at_end),
   }
 end
 
@@ -124,21 +132,21 @@ local function parts_of(value)
   return parts
 end
 
-local function close(value)
-  local ok, err = M.shielded(closer_of(value), value, nil)
-  if not ok then progress.failed(errors.text(err)) end
-end
-
--- Whatever happened: no relay stays on.
+-- Whatever happened: what was asked for with task.at_end, then what setup returned, then what is
+-- left of Streams. Returns the errors.
 local function close_all(value)
+  local failures = cleanup.run()
   local values = recipe_library.to_close
   recipe_library.to_close = {}
   table.insert(values, value)
-  for i = #values, 1, -1 do
-    for _, part in ipairs(parts_of(values[i])) do close(part) end
+  task.at_end(streams.close_all)
+  for _, made in ipairs(values) do
+    for _, part in ipairs(parts_of(made)) do
+      task.at_end(function() closer_of(part)(part, nil) end)
+    end
   end
-  local ok, err = M.shielded(streams.close_all)
-  if not ok then progress.failed(errors.text(err)) end
+  for _, err in ipairs(cleanup.run()) do failures[#failures + 1] = err end
+  return failures
 end
 
 local function run_boards(recipe, boards, opt, value)
@@ -163,33 +171,51 @@ local function show(data)
   end
 end
 
--- Returns the exit status; or nil, an error and its traceback.
-local function attempt(recipe, opt, options, about)
-  local ok, value, traceback
-  local _ <close> = setmetatable({}, { __close = function() close_all(value) end })
+-- What attempt() does before the end. made.value is what setup returned.
+local function carry_out(recipe, opt, options, about, made)
   if recipe.table.setup then
-    ok, value, traceback = M.shielded(recipe.table.setup, opt)
+    local ok, value, traceback = M.shielded(recipe.table.setup, opt)
     if not ok then return nil, value, traceback end
+    made.value = value
   end
+  local value = made.value
   if not recipe.table.run then
     show(value)
     about.text = value ~= nil and tostring(value) or nil
     return 0
   end
-  local found, boards
-  found, boards, traceback = M.shielded(places.choose, recipe, options)
+  local found, boards, traceback = M.shielded(places.choose, recipe, options)
   if not found then return nil, boards, traceback end
   if #boards > 1 then progress.set_several(boards) end
   about.results = run_boards(recipe, boards, opt, value)
   local status = 0
   for _, result in ipairs(about.results) do
-    if status == 0 then status = result.err and errors.exit_status(result.err) or 0 end
+    if status == 0 and result.outcome ~= "PASS" then status = errors.exit_status(result.err) end
   end
   if recipe.table.finish then
     local finished, err, trace = M.shielded(recipe.table.finish, opt, about.results)
     if not finished then return nil, err, trace end
   end
   return status
+end
+
+-- Returns the exit status; or nil, an error and its traceback. What fails at the end is the error
+-- of a run that passed, and only said where the run failed anyway.
+local function attempt(recipe, opt, options, about)
+  local made = {}
+  cleanup.begin()
+  local ok, status, err, traceback = pcall(carry_out, recipe, opt, options, about, made)
+  if not ok then status, err = nil, status end
+  local failures = close_all(made.value)
+  local passed = status == 0
+  for i, failure in ipairs(failures) do
+    if i == 1 and passed then
+      status, err = nil, failure
+    else
+      progress.failed(errors.text(failure))
+    end
+  end
+  return status, err, traceback
 end
 
 -- ---- the report ----

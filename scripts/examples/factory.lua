@@ -50,13 +50,6 @@ function M.switch(relay, slot, state)
   end
 end
 
----Switches a relay off when what this returns is closed.
----@param relay string
----@param slot string
-function M.off_at_the_end(relay, slot)
-  return setmetatable({}, { __close = function() M.switch(relay, slot, "off") end })
-end
-
 ---Measures the supply of a slot, when it is its turn: the meter has one input, and is switched.
 ---@param meter table a Stream
 ---@param gate table

@@ -39,7 +39,7 @@ return {
     end
 
     board:step("power", 20)
-    local _ <close> = factory.off_at_the_end(opt.relay, slot)   -- whatever happens
+    task.at_end(function() factory.switch(opt.relay, slot, "off") end)    -- whatever happens
     factory.switch(opt.relay, slot, "on")
     local volts = factory.measure(shared.meter, shared.gate, slot)
     board:note("supply", volts, { min = 3.2, max = 3.4, unit = "V" })

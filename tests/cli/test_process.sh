@@ -125,6 +125,29 @@ task.sleep(0.01)
 print("ready")
 EOF
 
+for signal in INT TERM; do
+  signalled "SIG$signal at the end of a run" 0 '^it is off$' "$signal" <<'EOF'
+io.stdout:setvbuf("no")
+local function say(line) io.stdout:write(line, "\n") end
+return { api = 1, board = "sim:f407", run = function()
+  task.at_end(function()
+    say("ready")
+    say(sys.run { "sh", "-c", "sleep 0.3; echo it is off" }.output)
+  end)
+end }
+EOF
+done
+
+signalled "SIGINT in the middle of a run, and what is done at its end" 130 '^it is off$' INT <<'EOF'
+io.stdout:setvbuf("no")
+local function say(line) io.stdout:write(line, "\n") end
+return { api = 1, board = "sim:f407", setup = function()
+  task.at_end(function() say(sys.run { "echo", "it is off" }.output) end)
+  say("ready")
+  task.sleep(1000)
+end }
+EOF
+
 signalled "a second SIGINT kills" 130 '!too late' INT INT <<'EOF'
 io.stdout:setvbuf("no")
 local _ <close> = setmetatable({}, { __close = function()
