@@ -13,13 +13,14 @@ return function(outside)
   local gate = task.gate(1) -- whose question is on the terminal
   local input               -- a channel, from the first question on
   local rest = ""           -- what came behind the last line
+  local has_newline         -- the last line had one
 
   -- The next line, or nil and why there is none.
   local function next_line()
     while true do
       local line, after = rest:match("^([^\n]*)\n(.*)$")
       if line then
-        rest = after
+        rest, has_newline = after, true
         return (line:gsub("\r$", ""))
       elseif #rest > LONGEST then
         rest = ""
@@ -30,7 +31,7 @@ return function(outside)
       if bytes then
         rest = rest .. bytes
       elseif bytes == false and rest ~= "" then
-        line, rest = rest, "" -- the last line has no newline
+        line, rest, has_newline = rest, "", false
         return line
       elseif bytes == false then
         return nil, why or "standard input has ended"
@@ -44,15 +45,17 @@ return function(outside)
   return function(text)
     local _ <close> = gate:enter()
     input = input or outside.input()
-    local answered = false
+    -- what was typed before the question has been on the screen before it, with its new line
+    rest = rest .. (input:read(LONGEST) or "")
+    local typed = not rest:find("\n", 1, true)
+    local line, why
     progress.ask(text)
     local _ <close> = setmetatable({}, { __close = function()
       -- what was typed for a question that was given up is no answer to the next
-      if not answered then input:discard() end
-      progress.answered(answered)
+      if not line then input:discard() end
+      progress.answered(line, line and typed and has_newline)
     end })
-    local line, why = next_line()
-    answered = line ~= nil
+    line, why = next_line()
     if not line then
       errors.raise { code = "sys.ended", message = ("no answer to '%s': %s"):format(text, why) }
     end

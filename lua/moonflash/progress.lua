@@ -13,10 +13,12 @@ local M = {}
 
 local BAR = 28          -- cells
 local REDRAW = 0.04     -- seconds between two pictures of a bar
+local SCREENFUL = 20    -- lines: what was said before these is out of sight
 local FULL, EMPTY = "█", "░"
 
--- mode: "bars", "rows", "lines", "json" or "quiet"
-local state = { mode = "lines", several = false, bar = nil, question = nil }
+-- mode: "bars", "rows", "lines", "json" or "quiet"; said: lines; told: [board] = how many there
+-- were when its failure was told; disturbed: something was said while a question was open
+local state = { mode = "lines", several = false, bar = nil, question = nil, said = 0, told = {} }
 
 local function stderr(s)
   io.stderr:write(s)
@@ -32,6 +34,7 @@ end
 function M.start(options)
   state.bar = nil
   state.several = false
+  state.said, state.told = 0, {}
   if options.json then
     state.mode = "json"
   elseif options.quiet then
@@ -81,6 +84,8 @@ end
 -- Whole lines. They go above a question that is open, which is asked again.
 local function say(lines)
   local is_open = state.question and sys.is_terminal(2)
+  state.disturbed = true
+  state.said = state.said + select(2, lines:gsub("\n", ""))
   stderr((is_open and "\n" or "") .. lines)
   if is_open then show_question() end
 end
@@ -147,18 +152,29 @@ function M.ask(question)
   M.event { event = "question", path = board and board.path, text = question }
   clear_bar()
   if state.bar then state.bar.drawn = false end
-  if state.mode == "rows" then rows.pause(true) end
-  state.question = of_several(board) .. question
+  question = of_several(board) .. question
+  if state.mode == "rows" then rows.pause(question .. " ") end
+  state.question, state.disturbed = question, false
   show_question()
 end
 
+-- Whether what is typed appears where the question stands: a barcode reader may have a terminal of
+-- its own.
+local function is_echoed()
+  return sys.is_terminal(0)
+    and sys.readlink("/proc/self/fd/0") == sys.readlink("/proc/self/fd/2")
+end
+
 ---It was answered, or given up.
----@param answered boolean
-function M.answered(answered)
+---@param answer? string
+---@param typed? boolean behind the question, with the new line that ends it
+function M.answered(answer, typed)
+  local question = state.question
   state.question = nil
-  -- whoever types an answer has made a new line
-  if sys.is_terminal(2) and not (answered and sys.is_terminal(0)) then stderr("\n") end
-  if state.mode == "rows" then rows.pause(false) end
+  if sys.is_terminal(2) and not (typed and is_echoed()) then stderr("\n") end
+  if state.mode == "rows" then
+    rows.resume(question .. " " .. (answer or ""), not state.disturbed)
+  end
   if state.bar and state.mode == "bars" then draw(state.bar) end
 end
 
@@ -307,35 +323,64 @@ local function last_sentence(stats)
   return checked .. "Done."
 end
 
----The last words about a board that passed. Nothing where nothing was done to it.
+---The last words about a board that passed. Of one board, nothing where nothing was done to it.
 ---@param board table
 ---@param stats table
 ---@param seconds number
 function M.passed(board, stats, seconds)
   M.leave_bar()
   local done = done_text(stats)
-  if state.mode == "json" or state.mode == "mute" or done == "" then return end
+  if state.mode == "json" or state.mode == "mute" then return end
   if state.mode == "quiet" then
     if stats.unverified then say("not verified: " .. stats.unverified .. "\n") end
     return
   end
+  if done == "" and not state.several then return end
   local remarks = {}
   remarks[1] = saved_text(stats) or nil
   if board.retries > 0 then
     remarks[#remarks + 1] = text.count(board.retries, "request") .. " sent again"
   end
-  if #remarks > 0 then done = ("%s (%s)"):format(done, table.concat(remarks, ", ")) end
+  local remark = #remarks > 0 and (" (%s)"):format(table.concat(remarks, ", ")) or ""
   if state.mode == "rows" then
-    rows.result(board, "PASS", text.seconds(seconds) .. "  " .. done)
+    rows.result(board, "PASS", ("%s  %s%s"):format(text.seconds(seconds), done, remark))
   elseif state.mode == "bars" then
     say(("%-68s %8s\n"):format(last_sentence(stats), text.seconds(seconds)))
-    if stats.bytes_skipped > 0 or saved_text(stats) then say(done .. ".\n") end
+    if stats.bytes_skipped > 0 or saved_text(stats) then say(done .. remark .. ".\n") end
     if board.retries > 0 then
       say(text.count(board.retries, "request") .. " had to be sent again. Is the cable good?\n")
     end
   else
-    say(("%s%s: %s\n"):format(of_several(board), done, text.seconds(seconds)))
+    done = done == "" and "PASS" or done
+    say(("%s%s%s: %s\n"):format(of_several(board), done, remark, text.seconds(seconds)))
   end
+end
+
+---What the recipe's run returned for a board: standard output's, and of several boards it says
+---whose it is.
+---@param board table
+---@param value any
+function M.returned(board, value)
+  if state.mode == "json" then return end
+  local words = of_several(board) .. tostring(value)
+  if state.mode == "rows" and sys.is_terminal(1) then
+    print_above(words)
+  else
+    io.stdout:write(words, "\n")
+  end
+end
+
+-- What is said of a board does not begin with its path once more.
+local function without_path(message, board)
+  local path = board.path .. ": "
+  return message:sub(1, #path) == path and message:sub(#path + 1) or message
+end
+
+-- Whose failure it is, of several boards; most messages have the path.
+local function whose(message, board)
+  if not state.several or not board then return "" end
+  if board.slot then return board.slot .. ": " end
+  return without_path(message, board) == message and board.path .. ": " or ""
 end
 
 ---The last words about what failed.
@@ -346,32 +391,49 @@ function M.failed(message, board, outcome)
   if state.mode == "mute" then return end
   M.leave_bar()
   message = text.plain(message)
-  local slot = state.several and board and board.slot
-  local line = ("moonflash: %s%s"):format(slot and slot .. ": " or "", message)
-  if state.mode ~= "rows" then
-    say(line .. "\n")
-    return
-  end
-  print_above(line)
-  if board then
-    local path = board.path .. ": "
-    local said = message:sub(1, #path) == path and message:sub(#path + 1) or message
-    rows.result(board, outcome, said)
-  end
+  print_above(("moonflash: %s%s"):format(whose(message, board), message))
+  if not board or not outcome then return end
+  state.told[board] = state.said
+  if state.mode == "rows" then rows.result(board, outcome, without_path(message, board)) end
 end
 
----The last line of a run on several boards.
+-- The first line of why a board failed.
+local function reason(result)
+  local message = without_path(text.plain(tostring(result.err)), result.board)
+  return message:match("[^\n]*")
+end
+
+-- Why it failed, as the last word on a board: in its row; or as a line, unless the whole message
+-- stands just above.
+local function tell_again(result)
+  local board, outcome = result.board, result.outcome
+  if state.mode == "rows" then return rows.result(board, outcome, reason(result)) end
+  local told = state.told[board]
+  if told and state.said - told <= SCREENFUL then return end
+  local line = ("  %s: %s: %s"):format(M.who(board), outcome, reason(result))
+  say((sys.is_terminal(2) and text.cut(line, sys.columns() - 1) or line) .. "\n")
+end
+
+---The last lines of a run on several boards.
 ---@param results table[]
-function M.summary(results)
+---@param failure? boolean something else failed
+function M.summary(results, failure)
   if not state.several or state.mode == "json" or state.mode == "mute" then return end
   local failed = {}
   for _, result in ipairs(results) do
-    if result.outcome ~= "PASS" then failed[#failed + 1] = M.who(result.board) end
+    if result.outcome ~= "PASS" then
+      failed[#failed + 1] = M.who(result.board)
+      tell_again(result)
+    end
+  end
+  if state.mode == "rows" then
+    rows.finish()
+    state.mode = "bars" -- what comes now, goes below the rows
   end
   if #failed > 0 then
     say(("%d of %d boards did not pass: %s\n"):format(#failed, #results,
       table.concat(failed, ", ")))
-  elseif state.mode ~= "quiet" then
+  elseif state.mode ~= "quiet" and not failure then
     say(("%d boards passed.\n"):format(#results))
   end
 end

@@ -91,7 +91,7 @@ local function report(result)
     progress.passed(result.board, stats, result.seconds)
     if type(result.data) == "string" or (type(result.data) == "table"
       and (getmetatable(result.data) or {}).__tostring) then
-      if not progress.is_json() then io.stdout:write(tostring(result.data), "\n") end
+      progress.returned(result.board, result.data)
     end
   elseif not errors.matches(result.err, "exit") then
     progress.failed(errors.text(result.err), result.board, result.outcome)
@@ -149,6 +149,8 @@ local function close_all(value)
   return failures
 end
 
+-- Returns the results; and, packed, the error and traceback of a task that a run began and nobody
+-- joined, if one has failed by now.
 local function run_boards(recipe, boards, opt, value)
   local results, jobs = {}, {}
   for i, board in ipairs(boards) do
@@ -159,8 +161,9 @@ local function run_boards(recipe, boards, opt, value)
     end)
   end
   for _, job in ipairs(jobs) do job:join() end
-  progress.summary(results)
-  return results
+  local failure = table.pack(task.failure())
+  progress.summary(results, failure.n > 0)
+  return results, failure
 end
 
 local function show(data)
@@ -187,7 +190,8 @@ local function carry_out(recipe, opt, options, about, made)
   local found, boards, traceback = M.shielded(places.choose, recipe, options)
   if not found then return nil, boards, traceback end
   if #boards > 1 then progress.set_several(boards) end
-  about.results = run_boards(recipe, boards, opt, value)
+  local failure
+  about.results, failure = run_boards(recipe, boards, opt, value)
   local status = 0
   for _, result in ipairs(about.results) do
     if status == 0 and result.outcome ~= "PASS" then status = errors.exit_status(result.err) end
@@ -196,6 +200,7 @@ local function carry_out(recipe, opt, options, about, made)
     local finished, err, trace = M.shielded(recipe.table.finish, opt, about.results)
     if not finished then return nil, err, trace end
   end
+  if failure.n > 0 then return nil, failure[1], failure[2] end
   return status
 end
 

@@ -63,6 +63,50 @@ function M.plain(s)
   return (s:gsub("\xC2[\x80-\x9F]", "?"))
 end
 
+-- What takes two cells of a terminal, and what none: it stands on the character before it.
+local WIDE = {
+  { 0x1100, 0x115F }, { 0x2E80, 0x303E }, { 0x3041, 0xA4CF }, { 0xA960, 0xA97F },
+  { 0xAC00, 0xD7A3 }, { 0xF900, 0xFAFF }, { 0xFE30, 0xFE6F }, { 0xFF00, 0xFF60 },
+  { 0xFFE0, 0xFFE6 }, { 0x1F300, 0x1F64F }, { 0x1F680, 0x1F6FF }, { 0x1F900, 0x1F9FF },
+  { 0x20000, 0x3FFFD } }
+local NONE = { { 0x0300, 0x036F }, { 0x200B, 0x200F }, { 0x20D0, 0x20FF }, { 0xFE00, 0xFE0F } }
+
+local function is_in(ranges, code)
+  for _, range in ipairs(ranges) do
+    if code >= range[1] and code <= range[2] then return true end
+  end
+  return false
+end
+
+local function cells_of(code)
+  if code < 0x300 then return 1 end
+  return is_in(WIDE, code) and 2 or is_in(NONE, code) and 0 or 1
+end
+
+---How many cells of a terminal it takes.
+---@param s string UTF-8
+---@return integer
+function M.width(s)
+  if not s:find("[\128-\255]") or not utf8.len(s) then return #s end
+  local cells = 0
+  for _, code in utf8.codes(s) do cells = cells + cells_of(code) end
+  return cells
+end
+
+---As much of it as there is room for, and never a part of a character.
+---@param s string UTF-8
+---@param cells integer
+---@return string
+function M.cut(s, cells)
+  if not utf8.len(s) then return s:sub(1, cells) end
+  local width = 0
+  for at, code in utf8.codes(s) do
+    width = width + cells_of(code)
+    if width > cells then return s:sub(1, at - 1) end
+  end
+  return s
+end
+
 ---An address or another number as people type it: 0x08000000, 134217728. Nil and why, if it is
 ---none or does not fit.
 ---@param s string

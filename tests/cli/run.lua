@@ -59,16 +59,17 @@ local function shell(command, place)
   return output, status
 end
 
--- What stands on a terminal's lines at the end: behind the last carriage return of each, without
--- those that were wiped (up N lines, and clear from there).
+-- What stands on a terminal's lines at the end: behind the last carriage return of each, up to the
+-- one that the cursor is in. Rows go up N lines, and write over what is there.
 local function screen(output)
-  local lines = {}
+  local lines, at = {}, 1
   for line in (output:gsub("\r\n", "\n") .. "\n"):gmatch("([^\n]*)\n") do
-    local up, rest = line:match("^\27%[(%d+)A\r\27%[J(.*)$")
-    for _ = 1, tonumber(up) or 0 do table.remove(lines) end
-    lines[#lines + 1] = ((rest or line):gsub("^.*\r", ""):gsub("\27%[K", ""))
+    local up, rest = line:match("^\27%[(%d+)A(.*)$")
+    at = at - (tonumber(up) or 0)
+    lines[at] = ((rest or line):gsub("^.*\r", ""):gsub("\27%[K", ""))
+    at = at + 1
   end
-  return table.concat(lines, "\n")
+  return table.concat(lines, "\n", 1, at - 1)
 end
 
 local function run(step, place)

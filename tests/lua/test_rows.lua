@@ -4,6 +4,7 @@ local json = require "cjson"
 local lu = require "luaunit"
 local rows = require "moonflash.rows"
 local sys = require "sys"
+local task = require "task"
 
 local TestRows = {}
 
@@ -20,15 +21,49 @@ function TestRows:tearDown()
   io.stderr, sys.columns = self.stderr, self.columns -- luacheck: ignore 122
 end
 
--- The lines of the screen. Rows are drawn anew over what they wipe.
+-- What stands on the terminal at last, the scrollback's lines before the screen's: it wraps, it
+-- scrolls, and it goes up no further than its top. Returns the lines, and how many scrolled away.
 function TestRows:screen()
-  local lines = {}
-  for line in table.concat(self.written):gmatch("([^\n]*)\n") do
-    local up, rest = line:match("^\27%[(%d+)A\r\27%[J(.*)$")
-    for _ = 1, tonumber(up) or 0 do table.remove(lines) end
-    lines[#lines + 1] = rest or line
+  local columns, height = table.unpack(self.size)
+  local lines, at, column, top = { {} }, 1, 1, 1
+  local function go_to(line)
+    at = math.max(line, top)
+    lines[at] = lines[at] or {}
+    top = math.max(top, at - height + 1)
   end
-  return lines
+  local function put(character)
+    local width = character:byte() >= 0xE4 and 2 or 1 -- of what is written here
+    if column + width > columns + 1 then
+      go_to(at + 1)
+      column = 1
+    end
+    lines[at][column] = character
+    for i = 1, width - 1 do lines[at][column + i] = "" end
+    column = column + width
+  end
+  local stream = table.concat(self.written)
+  while stream ~= "" do
+    local up, wiped = stream:match("^\27%[(%d+)A"), stream:match("^\27%[K")
+    local taken = up and #up + 3 or wiped and 3 or utf8.offset(stream, 2) - 1
+    local character = stream:sub(1, taken)
+    if up then
+      go_to(at - tonumber(up))
+    elseif wiped then
+      for i = #lines[at], column, -1 do lines[at][i] = nil end
+    elseif character == "\n" then -- the terminal makes it \r\n
+      go_to(at + 1)
+      column = 1
+    elseif character == "\r" then
+      column = 1
+    else
+      put(character)
+    end
+    stream = stream:sub(taken + 1)
+  end
+  local text = {}
+  for i, line in ipairs(lines) do text[i] = table.concat(line) end
+  while text[#text] == "" do table.remove(text) end
+  return text, top - 1
 end
 
 local function boards(count, name)
@@ -79,11 +114,64 @@ function TestRows:test_sixteen_in_few_lines()
   rows.begin(list)
   for i = 1, 12 do rows.result(list[i], "PASS", "1 s") end
   local lines = self:screen()
-  lu.assertEquals(#lines, 7)
-  lu.assertEquals(lines[7], " and 10 more")
+  lu.assertEquals(#lines, 6)
+  lu.assertEquals(lines[6], " and 11 more")
   lu.assertStrContains(table.concat(lines, "\n"), "s16")
   for i = 13, 16 do rows.result(list[i], "FAIL", "no") end
-  lu.assertEquals(#self:screen(), 7)
+  local scrolled
+  lines, scrolled = self:screen()
+  lu.assertEquals({ #lines, scrolled }, { 6, 0 })
+end
+
+local function outcomes(lines)
+  local list = {}
+  for i, line in ipairs(lines) do list[i] = line:match("^ s%d+ .-(%u%u%u%u)") or line end
+  return table.concat(list, "|")
+end
+
+-- In the end those that failed come first, and all of them.
+function TestRows:test_the_last_picture()
+  self.size = { 80, 8 }
+  local list = boards(16, "s")
+  rows.begin(list)
+  for i = 1, 16 do rows.result(list[i], i > 13 and "FAIL" or "PASS", "words") end
+  rows.finish()
+  lu.assertEquals(outcomes(self:screen()), "FAIL|FAIL|FAIL|PASS|PASS| and 11 more")
+  rows.begin(list)
+  self.written = {}
+  for i = 1, 16 do rows.result(list[i], i > 3 and "FAIL" or "PASS", "words") end
+  rows.finish()
+  lu.assertEquals(outcomes(self:screen()), ("FAIL|"):rep(13) .. " and 3 more")
+end
+
+-- A picture that came too soon after the last one is made up for, without keeping anything waiting.
+function TestRows:test_no_change_is_lost()
+  local list = boards(2)
+  rows.begin(list)
+  for _, board in ipairs(list) do rows.update(board, "one") end
+  task.sleep(0.01)
+  for _, board in ipairs(list) do rows.update(board, "two") end
+  local others = task.others()
+  task.sleep(1)
+  lu.assertEquals(self:screen(), { " 1-4.1  two", " 1-4.2  two" })
+  lu.assertEquals(others, 0)
+  local count = #self.written
+  task.sleep(1)
+  lu.assertEquals(#self.written, count)
+end
+
+-- The rows are over: what comes late draws nothing.
+function TestRows:test_nothing_is_drawn_after_the_end()
+  local list = boards(2)
+  rows.begin(list)
+  rows.update(list[1], "one")
+  rows.update(list[1], "two")
+  rows.finish()
+  io.stderr:write("2 boards passed.\n")
+  task.sleep(1)
+  rows.update(list[2], "late")
+  task.sleep(1)
+  lu.assertEquals(self:screen(), { " 1-4.1  two", " 1-4.2  ", "2 boards passed." })
 end
 
 function TestRows:test_long_names_and_narrow_terminals()
@@ -96,19 +184,67 @@ function TestRows:test_long_names_and_narrow_terminals()
   for _, line in ipairs(self:screen()) do lu.assertTrue(#line < 40, line) end
 end
 
--- While a question is open the rows are left alone; then they come anew, below it.
+-- While a question is open the rows are left alone; then they are where they were, below it.
 function TestRows:test_a_question()
   local list = boards(2)
   rows.begin(list)
   rows.update(list[1], "erase", 0)
-  rows.pause(true)
-  local before = #self.written
-  rows.update(list[2], "erase", 0.5)
+  for _ = 1, 3 do
+    rows.pause("Barcode? ")
+    io.stderr:write("Barcode? A17\n")
+    local before = #self.written
+    rows.update(list[2], "erase", 0.5)
+    lu.assertEquals(#self.written, before)
+    rows.resume("Barcode? A17", true)
+  end
   rows.result(list[1], "PASS", "1 s")
-  lu.assertEquals(#self.written, before)
-  rows.pause(false)
   local lines = self:screen()
-  lu.assertEquals({ #lines, lines[3] }, { 4, " 1-4.1  PASS     1 s" })
+  lu.assertEquals({ #lines, lines[3], lines[4] }, { 5, "Barcode? A17", " 1-4.1  PASS     1 s" })
+end
+
+-- As many boards as the screen has lines, and questions of more than one line: rows that have
+-- scrolled away could not be drawn over any more.
+function TestRows:test_questions_on_a_full_screen()
+  self.size = { 40, 8 }
+  local list = boards(16)
+  rows.begin(list)
+  local question = ("long "):rep(12)
+  for _, board in ipairs(list) do
+    rows.update(board, "scan")
+    rows.pause(question)
+    io.stderr:write(question .. "A17\n")
+    rows.resume(question .. "A17", true)
+  end
+  local lines, seen = self:screen(), 0
+  for _, line in ipairs(lines) do seen = seen + (line:find("^ 1%-4") and 1 or 0) end
+  lu.assertEquals({ #lines, seen }, { 16 * 2 + 6, 5 })
+end
+
+-- Where other things were said meanwhile nobody knows how far up the rows are, and they come anew.
+function TestRows:test_a_question_that_was_disturbed()
+  local list = boards(2)
+  rows.begin(list)
+  rows.update(list[1], "erase")
+  rows.pause("Barcode? ")
+  io.stderr:write("Barcode? \na line\nBarcode? A17\n")
+  rows.resume("Barcode? A17", false)
+  lu.assertEquals(self:screen(), { " 1-4.1  erase", " 1-4.2  ", "Barcode? ", "a line",
+    "Barcode? A17", " 1-4.1  erase", " 1-4.2  " })
+end
+
+-- Characters of two cells: a row that is too long would go on in the next line.
+function TestRows:test_wide_characters()
+  self.size = { 40, 24 }
+  local list = boards(2, "測試")
+  rows.begin(list)
+  for n = 1, 5 do
+    rows.update(list[1], ("測試"):rep(15) .. n)
+    rows.result(list[2], "FAIL", ("x"):rep(n) .. ("測試"):rep(15))
+    rows.print(("測試"):rep(n))
+  end
+  local lines = self:screen()
+  lu.assertEquals(#lines, 7)
+  lu.assertEquals(lines[6], " 測試1  1-4.1  " .. ("測試"):rep(6))
 end
 
 -- Fault 38: a device's strings and a recipe's words in what is printed, and in JSON.
