@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- What a run shows while it goes on: bars on a terminal, a line at the end elsewhere, JSON for
 -- programs. The library tells of phases and events; this decides what is seen.
+local errors = require "moonflash.errors"
 local json = require "dkjson"
 local rows = require "moonflash.rows"
 local slots = require "moonflash.slots"
@@ -399,19 +400,26 @@ end
 
 -- The first line of why a board failed.
 local function reason(result)
+  if errors.matches(result.err, "exit") then return "exit " .. errors.exit_status(result.err) end
   local message = without_path(text.plain(tostring(result.err)), result.board)
   return message:match("[^\n]*")
 end
 
--- Why it failed, as the last word on a board: in its row; or as a line, unless the whole message
--- stands just above.
-local function tell_again(result)
-  local board, outcome = result.board, result.outcome
-  if state.mode == "rows" then return rows.result(board, outcome, reason(result)) end
-  local told = state.told[board]
-  if told and state.said - told <= SCREENFUL then return end
-  local line = ("  %s: %s: %s"):format(M.who(board), outcome, reason(result))
-  say((sys.is_terminal(2) and text.cut(line, sys.columns() - 1) or line) .. "\n")
+-- Why they failed, as the last word on them: in their rows; or as lines, unless all the messages
+-- can still be seen.
+local function tell_again(failed)
+  local out_of_sight = false
+  for _, result in ipairs(failed) do
+    if state.mode == "rows" then rows.result(result.board, result.outcome, reason(result)) end
+    local told = state.told[result.board]
+    out_of_sight = out_of_sight or not told or state.said - told > SCREENFUL
+  end
+  if state.mode == "rows" or not out_of_sight then return end
+  local columns = sys.is_terminal(2) and sys.columns() - 1 or math.huge
+  for _, result in ipairs(failed) do
+    local line = ("  %s: %s: %s"):format(M.who(result.board), result.outcome, reason(result))
+    say(text.cut(line, columns) .. "\n")
+  end
 end
 
 ---The last lines of a run on several boards.
@@ -419,20 +427,20 @@ end
 ---@param failure? boolean something else failed
 function M.summary(results, failure)
   if not state.several or state.mode == "json" or state.mode == "mute" then return end
-  local failed = {}
+  local failed, names = {}, {}
   for _, result in ipairs(results) do
     if result.outcome ~= "PASS" then
-      failed[#failed + 1] = M.who(result.board)
-      tell_again(result)
+      failed[#failed + 1], names[#names + 1] = result, M.who(result.board)
     end
   end
+  tell_again(failed)
   if state.mode == "rows" then
     rows.finish()
     state.mode = "bars" -- what comes now, goes below the rows
   end
   if #failed > 0 then
     say(("%d of %d boards did not pass: %s\n"):format(#failed, #results,
-      table.concat(failed, ", ")))
+      table.concat(names, ", ")))
   elseif state.mode ~= "quiet" and not failure then
     say(("%d boards passed.\n"):format(#results))
   end

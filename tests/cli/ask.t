@@ -1,15 +1,17 @@
 Questions to the operator, where standard input is no terminal: a line is an answer.
 
-$ printf 'return { api = 1, run = function(board) return board.path .. " has " .. sys.ask("Serial number?") end }' >ask.lua
+$ printf 'return { api = 1, run = function(board) return "It has " .. sys.ask("Serial number?") end }' >ask.lua
 $ printf 'A17\r\nB 18\n' | moonflash --virtual-time -d sim:f407 -d sim:f407#2 ask.lua
 sim:f407: Serial number?
 sim:f407#2: Serial number?
+sim:f407: PASS: 0.0 s
+sim:f407#2: PASS: 0.0 s
 2 boards passed.
-sim:f407 has A17
-sim:f407#2 has B 18
+sim:f407: It has A17
+sim:f407#2: It has B 18
 $ printf 'A17' | moonflash -d sim:f407 ask.lua
 Serial number?
-sim:f407 has A17
+It has A17
 $ moonflash -d sim:f407 ask.lua
 Serial number?
 moonflash: sim:f407: no answer to 'Serial number?': standard input has ended
@@ -18,14 +20,15 @@ moonflash: sim:f407: no answer to 'Serial number?': standard input has ended
 $ printf 'A17\n' | moonflash --virtual-time -d sim:f407 -d sim:f407#2 ask.lua
 sim:f407: Serial number?
 sim:f407#2: Serial number?
+sim:f407: PASS: 0.0 s
 moonflash: sim:f407#2: no answer to 'Serial number?': standard input has ended
   The flash is untouched.
 1 of 2 boards did not pass: sim:f407#2
-sim:f407 has A17
+sim:f407: It has A17
 [status 71]
 $ printf 'A17\n' | moonflash --quiet -d sim:f407 ask.lua
 Serial number?
-sim:f407 has A17
+It has A17
 $ printf 'A17\n' | moonflash --json -d sim:f407 ask.lua 2>/dev/null | head -n 2
 {"event":"board","path":"sim:f407","mode":"dfu","pid":57105,"product":"STM32  BOOTLOADER","serial":"315A28A0B956","vid":1155}
 {"event":"question","path":"sim:f407","text":"Serial number?"}

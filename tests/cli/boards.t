@@ -48,6 +48,41 @@ moonflash: sim:f407,fault=unplug@50: the board went away while writing 0x0800500
 sim:f407#2: erased 4 sectors, wrote 57.5 KB, verified: 2.8 s
 1 of 2 boards did not pass: sim:f407,fault=unplug@50
 [status 74]
+$ printf 'return { api = 1, run = function(board) board:step("look") return "seen" end }' >look.lua
+$ moonflash --virtual-time -d sim:f407 -d sim:f407#2 look.lua 2>&1
+sim:f407: step look
+sim:f407#2: step look
+sim:f407: PASS: 0.0 s
+sim:f407#2: PASS: 0.0 s
+2 boards passed.
+sim:f407: seen
+sim:f407#2: seen
+$ printf 'return { api = 1, run = function(board) if board.path:find("2") then board = board.no.thing end end }' >wrong.lua
+$ moonflash --virtual-time -d sim:f407 -d sim:f407#2 wrong.lua 2>&1
+sim:f407: PASS: 0.0 s
+moonflash: sim:f407#2: wrong.lua:1: a Board has no 'no'
+1 of 2 boards did not pass: sim:f407#2
+[status 1]
+$ printf 'return { api = 1, run = function(board) task.spawn(fail, "the lamp is out") task.sleep(1) end }' >beside.lua
+$ moonflash --virtual-time -d sim:f407 -d sim:f407#2 beside.lua 2>&1
+sim:f407: PASS: 1.0 s
+sim:f407#2: PASS: 1.0 s
+moonflash: sim:f407: the lamp is out
+[status 1]
+$ printf 'return { api = 1, run = function(board) if board.path:find("2") then os.exit(3) end task.sleep(1) end }' >leave.lua
+$ moonflash --virtual-time -d sim:f407 -d sim:f407#2 leave.lua 2>&1
+  sim:f407: ERROR: exit 3
+  sim:f407#2: ERROR: exit 3
+2 of 2 boards did not pass: sim:f407, sim:f407#2
+[status 3]
+$ printf 'return { api = 1, run = function(board) if board.path:find("2") then fail("no power") end task.sleep(1) for i = 1, 30 do board:note("volt", i) end end }' >long.lua
+$ moonflash --virtual-time -d sim:f407 -d sim:f407#2 -d sim:f407#3 long.lua 2>&1 | grep -v volt
+moonflash: sim:f407#2: no power
+  The flash is untouched.
+sim:f407: PASS: 1.0 s
+sim:f407#3: PASS: 1.0 s
+  sim:f407#2: FAIL: no power
+1 of 3 boards did not pass: sim:f407#2
 $ moonflash --virtual-time --json -d sim:f407,usb=ideal flash ch.bin | tail -n 1
 {"event":"result","path":"sim:f407,usb=ideal","outcome":"PASS","board_seconds":1.0942966666667,"bytes_skipped":0,"bytes_verified":58836,"bytes_written":58836,"sectors_erased":0,"verified":true}
 $ moonflash --virtual-time --json -d sim:f407,rdp=1 flash ch.bin 2>&1

@@ -1,0 +1,113 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Several boards at a real terminal: what stands on its screen when a run has ended, and while it
+# lasts.
+# The last line is "N passed, N failed, N skipped".
+set -u
+. "$(dirname "$0")/../terminal.sh"
+
+# verdict NAME WHAT-IS-WRONG
+verdict() {
+  if [ -z "$2" ]; then
+    passed=$((passed + 1))
+  else
+    failed=$((failed + 1))
+    printf 'failed: %s: %s\n' "$1" "$2"
+    on_screen | sed '/^$/d; s/^/  | /'
+  fi
+}
+
+# shows NAME PATTERN [TIMES]: this comes to the screen.
+shows() {
+  if seen "$2" "${3:-1}"; then verdict "$1" ''; else verdict "$1" "'$2' is not on the screen"; fi
+}
+
+# leaves NAME WORDS...: a run with these words leaves what is on standard input, seconds as "~".
+leaves() {
+  name=$1
+  shift
+  cat >"$place/wanted"
+  fresh
+  enter "clear; '$MOONFLASH' $*; echo status \$?"
+  seen '^status' || verdict "$name" "it does not end"
+  on_screen | sed '1,/^shell: clear/d' >"$place/all" # where the terminal keeps what was cleared
+  [ -s "$place/all" ] || on_screen >"$place/all"
+  sed '/^shell:/d; /^$/d; s/[0-9.]* s  /~ s  /; s/[0-9.]* s$/~ s/' "$place/all" >"$place/is"
+  diff "$place/wanted" "$place/is" >/dev/null
+  verdict "$name" "$([ $? -eq 0 ] || diff "$place/wanted" "$place/is")"
+}
+
+three="--virtual-time -d sim:f407 -d sim:f407#2 -d sim:f407#3"
+
+cat >"$place/finish.lua" <<'EOT'
+return { api = 1,
+  setup = function() return setmetatable({}, { __close = function() error("stuck", 0) end }) end,
+  run = function(board) if board.path:find("2") then fail("bad solder") end return "seen" end,
+  finish = function() print("the finish") end }
+EOT
+leaves "what comes after the rows goes below them" "$three finish.lua" <<'EOT'
+sim:f407: seen
+moonflash: sim:f407#2: bad solder
+  The flash is untouched.
+sim:f407#3: seen
+ sim:f407    PASS     ~ s
+ sim:f407#2  FAIL     bad solder
+ sim:f407#3  PASS     ~ s
+1 of 3 boards did not pass: sim:f407#2
+the finish
+moonflash: stuck
+status 1
+EOT
+leaves "what run returns is standard output's" "$three -e 'return { api = 1,
+  run = function(board) return board.path end }' >out; cat out" <<'EOT'
+ sim:f407    PASS     ~ s
+ sim:f407#2  PASS     ~ s
+ sim:f407#3  PASS     ~ s
+3 boards passed.
+sim:f407: sim:f407
+sim:f407#2: sim:f407#2
+sim:f407#3: sim:f407#3
+status 0
+EOT
+
+cat >"$place/steps.lua" <<'EOT'
+return { api = 1, run = function(board)
+  board:step("one") task.sleep(0.01) board:step("two") task.sleep(60) end }
+EOT
+fresh
+enter "'$MOONFLASH' -d sim:f407 -d sim:f407#2 -d sim:f407#3 steps.lua"
+shows "the rows show the step that lasts" '^ sim:f407.*  two$' 3
+key C-c
+seen 'boards did not pass'
+
+cat >"$place/ask.lua" <<'EOT'
+return { api = 1, run = function(board)
+  board:step("scan") board:note("code", sys.ask("Barcode of " .. board.path .. "?")) end }
+EOT
+fresh
+enter "'$MOONFLASH' -d sim:f407 -d sim:f407#2 -d sim:f407#3 ask.lua"
+for board in sim:f407 sim:f407#2 sim:f407#3; do
+  seen "Barcode of $board? *$"
+  text "A17"
+  key Enter
+done
+shows "questions are answered" '3 boards passed'
+shows "what was asked stays above the rows" '^sim:f407.*Barcode of .* A17$' 3
+count=$(on_screen | grep -c '^ sim:f407')
+verdict "and no copy of the rows" "$([ "$count" -eq 3 ] || echo "$count rows")"
+fresh
+enter "'$MOONFLASH' -d sim:f407 -d sim:f407#2 -d sim:f407#3 -e 'return { api = 1, run = function(b)
+  task.sleep(1) sys.ask(b.path .. \"?\") end }'"
+seen '^ sim:f407#3'
+text 'A17'
+key Enter
+seen '^sim:f407.*? *$'
+text 'B18'
+key Enter
+text 'C19'
+key Enter
+shows "an answer may come before the question" '3 boards passed'
+shows "and nothing that stood above the rows is lost" '^shell: .*moonflash'
+
+echo "$passed passed, $failed failed, 0 skipped"
+[ "$failed" -eq 0 ]
