@@ -415,7 +415,7 @@ local function tell_again(failed)
     out_of_sight = out_of_sight or not told or state.said - told > SCREENFUL
   end
   if state.mode == "rows" or not out_of_sight then return end
-  local columns = sys.is_terminal(2) and sys.columns() - 1 or math.huge
+  local columns = sys.is_terminal(2) and sys.columns() - 1 or math.maxinteger
   for _, result in ipairs(failed) do
     local line = ("  %s: %s: %s"):format(M.who(result.board), result.outcome, reason(result))
     say(text.cut(line, columns) .. "\n")
