@@ -55,7 +55,7 @@ sim:f407#3: seen
  sim:f407#3  PASS     ~ s
 1 of 3 boards did not pass: sim:f407#2
 the finish
-moonflash: stuck
+moonflash: at the end: stuck
 status 1
 EOT
 leaves "what run returns is standard output's" "$three -e 'return { api = 1,
