@@ -26,8 +26,9 @@ struct turn {
     struct wait wait;
     struct gate *gate; /* NULL: over */
     bool has_it;
-    const struct task *task; /* whose it is; kept by its user value */
-    struct turn *next;       /* in the queue, or of those that are held */
+    struct task *task;        /* whose it is; kept by its user value */
+    struct turn *next;        /* in the queue, or of those that are held */
+    struct turn *next_of_his; /* of those that the task has */
 };
 
 /* False: it is not in the list. */
@@ -44,6 +45,10 @@ static bool take_out(struct turn **list, const struct turn *turn)
 static void hold(struct turn *turn)
 {
     struct gate *gate = turn->gate;
+    if (turn->task) {
+        turn->next_of_his = turn->task->turns;
+        turn->task->turns = turn;
+    }
     gate->free--;
     turn->has_it = true;
     turn->next = gate->held;
@@ -72,6 +77,15 @@ static void leave_queue(struct turn *turn)
         gate->queue_tail = &(*gate->queue_tail)->next;
 }
 
+static void forget_owner(struct turn *turn)
+{
+    struct turn **p = turn->task ? &turn->task->turns : NULL;
+    while (p && *p && *p != turn)
+        p = &(*p)->next_of_his;
+    if (p && *p)
+        *p = turn->next_of_his;
+}
+
 static void end_turn(struct turn *turn)
 {
     struct gate *gate = turn->gate;
@@ -79,12 +93,40 @@ static void end_turn(struct turn *turn)
         return;
     if (turn->has_it) {
         take_out(&gate->held, turn);
+        forget_owner(turn);
         gate->free++;
     } else {
         leave_queue(turn);
     }
     turn->gate = NULL;
     let_next_in(gate);
+}
+
+/* Whether the task returned it: whoever joins the task has it from now on. */
+static bool is_returned(const struct task *task, const struct turn *turn)
+{
+    lua_State *L = task->owner->L;
+    int top = lua_gettop(L);
+    bool found = false;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, task->box);
+    lua_getiuservalue(L, -1, TASK_RESULTS);
+    for (int i = 1; i <= task->results && !found; i++) {
+        lua_rawgeti(L, top + 2, i);
+        found = lua_touserdata(L, -1) == turn;
+        lua_settop(L, top + 2);
+    }
+    lua_settop(L, top);
+    return found;
+}
+
+/* Nobody shall wait for a turn whose <close> was forgotten until the collector finds it. */
+static void end_turns(struct task *task)
+{
+    for (struct turn *turn = task->turns, *next; turn; turn = next) {
+        next = turn->next_of_his;
+        if (!is_returned(task, turn))
+            end_turn(turn);
+    }
 }
 
 static void give_up(struct wait *w)
@@ -128,7 +170,8 @@ static int gate_enter(lua_State *L)
         return luaL_error(L, "deadlock: this task is inside the gate already");
     lua_settop(L, 1);
     struct turn *turn = lua_newuserdatauv(L, sizeof *turn, TURN_TASK);
-    *turn = (struct turn){ .wait = { .needs_tasks = true, .give_up = give_up }, .task = task };
+    *turn = (struct turn){ .wait = { .needs_tasks = true, .at_gate = true, .give_up = give_up },
+                           .task = task };
     luaL_setmetatable(L, TURN_TYPE);
     lua_pushvalue(L, 1);
     lua_setiuservalue(L, 2, TURN_GATE);
@@ -188,6 +231,7 @@ static const luaL_Reg turn_meta[] = {
 
 void lgate_open(lua_State *L)
 {
+    tasks_of(L)->end_turns = end_turns;
     luaL_newmetatable(L, GATE_TYPE);
     luaL_newlib(L, gate_meth);
     lua_setfield(L, -2, "__index");

@@ -3,6 +3,7 @@
 
 #include <lauxlib.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -159,6 +160,8 @@ static void finish(struct task *task)
     if (tasks->foreground == task)
         tasks->foreground = NULL;
     keep_results(task);
+    if (task->turns)
+        tasks->end_turns(task);
     loop_timer_cancel(tasks->loop, &task->grace);
     loop_timer_cancel(tasks->loop, &task->deadline);
     if (task->joins)
@@ -549,7 +552,13 @@ static bool wait_for_events(struct tasks *tasks)
 /* Nothing can bring any task further.  Supervisors shall hear of it from the others. */
 static bool end_deadlock(struct tasks *tasks)
 {
-    static const char message[] = "deadlock: every task waits for another";
+    unsigned at_gates = 0;
+    for (const struct task *task = tasks->all; task; task = task->next)
+        at_gates += task->waiting && !task->waiting->done && task->waiting->at_gate;
+    char message[96] = "deadlock: every task waits for another";
+    if (at_gates > 0)
+        snprintf(message, sizeof message,
+                 "deadlock: every task waits for another; %u for a turn at a gate", at_gates);
     return cancel_all(tasks, is_no_supervisor, "deadlock", message) ||
            cancel_all(tasks, is_supervisor, "deadlock", message);
 }

@@ -37,6 +37,7 @@ struct task {
     unsigned failed_as; /* the how-manieth failure it was */
     struct wait *waiting;
     struct join *joins; /* who waits for its end */
+    struct turn *turns; /* that it has at gates */
     enum cancel cancel;
     int cancellation; /* registry reference of what is raised */
     bool excused;     /* it was told to end: failing so is no failure */
@@ -61,9 +62,10 @@ struct tasks {
     struct task *current;
     struct wait settle; /* a supervisor waits for all others */
     bool settling;
-    unsigned failures;       /* so far */
-    bool has_foreground;     /* SIGINT is for one task alone, */
-    struct task *foreground; /* this one; NULL: it has ended */
+    void (*end_turns)(struct task *task); /* a task has ended: its turns at gates are over */
+    unsigned failures;                    /* so far */
+    bool has_foreground;                  /* SIGINT is for one task alone, */
+    struct task *foreground;              /* this one; NULL: it has ended */
 };
 
 struct tasks *tasks_of(lua_State *L);

@@ -52,7 +52,10 @@ return function(outside)
     progress.ask(text)
     local _ <close> = setmetatable({}, { __close = function()
       -- what was typed for a question that was given up is no answer to the next
-      if not line then input:discard() end
+      if not line then
+        rest = "" -- the line that has no end yet: of a pipe; the terminal's it keeps itself
+        input:discard()
+      end
       progress.answered(line, line and typed and has_newline)
     end })
     line, why = next_line()

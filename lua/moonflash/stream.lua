@@ -55,6 +55,11 @@ function M.tail(s)
   return (#s > SEEN and "..." or "") .. tail
 end
 
+-- A pattern as whoever wrote it had it in his script.
+local function shown(pattern)
+  return descriptor.clean((pattern:gsub("[\r\n\t]", { ["\r"] = "\\r", ["\n"] = "\\n", ["\t"] = "\\t" })))
+end
+
 -- How the program behind it has ended; nil: it has not, or there is none.
 local function fate(channel)
   local status, signal = channel:status()
@@ -150,7 +155,7 @@ function Stream:expect(pattern, seconds)
     local found = find(stream, pattern)
     if found then return matched(stream, table.unpack(found, 2, found.n)) end
     if stream.ended then
-      raise_ended(stream, ("'%s' was waited for"):format(descriptor.clean(pattern)))
+      raise_ended(stream, ("'%s' was waited for"):format(shown(pattern)))
     end
     if #stream.kept >= KEPT then -- then the older half can't be waited for any more
       stream.kept = stream.kept:sub(KEPT // 2 + 1)
@@ -158,7 +163,7 @@ function Stream:expect(pattern, seconds)
     if not wait(stream, "r", deadline) then
       local tail = stream.kept == "" and "nothing came" or "last came: " .. M.tail(stream.kept)
       errors.raise { code = "timeout", seen = stream.kept,
-        message = ("%s: no '%s' within %s s; %s"):format(stream.name, descriptor.clean(pattern),
+        message = ("%s: no '%s' within %s s; %s"):format(stream.name, shown(pattern),
           tostring(seconds), tail) }
     end
   end

@@ -252,6 +252,8 @@ function TestStream.test_it_does_not_come()
   lu.assertEquals(stream:expect("fail", 0), "fail") -- and nothing is lost by that
   err = assert_raises("timeout", stream.expect, stream, "x", 0)
   lu.assertStrContains(err.message, "within 0 s; nothing came")
+  err = assert_raises("timeout", stream.expect, stream, "OK\r?\n", 0)
+  lu.assertStrContains(err.message, [[no 'OK\r?\n' within]]) -- as it stands in the script
 end
 
 function TestStream.test_one_that_never_stops()
@@ -524,6 +526,39 @@ function TestGate.test_what_is_collected_is_left()
   waits:join()
 end
 
+-- Whose <close> was forgotten is over when its task ends, whoever still holds it; but not one that
+-- the task returns.
+function TestGate.test_a_turn_ends_with_its_task()
+  local gate, kept = task.gate(1), {}
+  local jobs = {}
+  for i = 1, 3 do
+    jobs[i] = task.spawn(function()
+      kept[i] = gate:enter()
+      task.sleep(1)
+      if i == 2 then error("oops") end
+    end)
+  end
+  local took = support.seconds(function() for i = 1, 3 do pcall(jobs[i].join, jobs[i]) end end)
+  lu.assertAlmostEquals(took, 3, 0.001)
+  local turn <close> = task.deadline(1, gate.enter, gate) -- luacheck: ignore 211
+  for i = 1, 3 do kept[i]:leave() end -- they are over
+  support.assert_raises("timeout", task.deadline, 1, gate.enter, gate)
+end
+
+function TestGate.test_a_deadlock_says_that_it_is_at_a_gate()
+  local moonflash = sys.run { "readlink", "/proc/" .. own_pid() .. "/exe" }.output:gsub("\n$", "")
+  local ran = sys.run { moonflash, "-e", [[
+    local a, b = task.gate(), task.gate()
+    local function work(first, second)
+      local _ <close> = first:enter()
+      task.sleep(0.01)
+      local _ <close> = second:enter()
+    end
+    task.spawn(work, a, b)
+    task.spawn(work, b, a)]] }
+  lu.assertStrContains(ran.output, "every task waits for another; 2 for a turn at a gate")
+end
+
 function TestGate.test_an_error_inside()
   local gate = task.gate(1)
   assert_fails("oops", function()
@@ -597,6 +632,20 @@ function TestAsk.test_questions_queue()
   screen:expect("sim:f407#2: Number 2%? ", LONG)
   screen:write("second\n")
   screen:expect("2=second", LONG)
+end
+
+-- The same through a pipe, where no terminal has the unfinished line.
+function TestAsk.test_given_up_on_a_pipe()
+  local moonflash = sys.run { "readlink", "/proc/" .. own_pid() .. "/exe" }.output:gsub("\n$", "")
+  local program <close> = sys.start { moonflash, "-e", [[
+    local _, err = catch("timeout", task.deadline, 0.3, sys.ask, "First?")
+    print(err.code)
+    print("got " .. sys.ask("Second?")) ]] }
+  program:expect("First%?", LONG)
+  program:write("LATE")
+  program:expect("Second%?", LONG)
+  program:write("1\n")
+  lu.assertEquals(program:expect("got (%w+)", LONG), "1")
 end
 
 -- What was typed for a question that was given up is no answer to the next one.
