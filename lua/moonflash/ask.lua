@@ -1,8 +1,10 @@
 -- SPDX-License-Identifier: MIT
 -- Questions to the operator, who may be a barcode reader: one at a time, answered by a line of
 -- standard input. All that reads standard input for recipes is here.
+local dfu = require "dfu"
 local errors = require "moonflash.errors"
 local progress = require "moonflash.progress"
+local steps = require "moonflash.steps"
 local task = require "task"
 
 local LONGEST = 4096 -- bytes of a line
@@ -39,11 +41,18 @@ return function(outside)
     end
   end
 
+  -- A board is not to blame for the questions of others: its deadlines stand still meanwhile.
+  local function enter()
+    local board = task.tag()
+    local _ <close> = board and steps.pause(dfu.fields(board))
+    return gate:enter()
+  end
+
   ---Asks, and waits for the answer.
   ---@param text string
   ---@return string line
   return function(text)
-    local _ <close> = gate:enter()
+    local _ <close> = enter()
     input = input or outside.input()
     -- what was typed before the question has been on the screen before it, with its new line
     rest = rest .. (input:read(LONGEST) or "")

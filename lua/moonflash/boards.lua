@@ -253,7 +253,12 @@ return function(link)
   ---@param selector? string|table what it must be, too; default: what its recipe is for
   link.extend("open", function(board, seconds, selector)
     check_seconds("board:open(seconds, selector)", seconds)
-    return open_place(board, seconds, selectors.parse(selector or link.fields(board).meant))
+    local fields = link.fields(board)
+    local wanted = selectors.parse(selector or fields.meant)
+    if M.defaults.dry and board.is_open then return board end -- nothing has made it go away
+    open_place(board, seconds, wanted)
+    if fields.on_open then fields.on_open(board) end -- a run's: it says so
+    return board
   end)
 
   ---From run-time mode to DFU mode, and opens it again.
@@ -287,9 +292,15 @@ return function(link)
 
   ---Waits for the application that runs at this place after leave.
   ---@param seconds number
-  ---@return table { vid=, pid=, serial=, product=, tty= }
+  ---@return table { vid=, pid=, serial=, product=, tty= }; empty on a dry run
   link.extend("wait_app", function(board, seconds)
-    local deadline = task.now() + (check_seconds("board:wait_app(seconds)", seconds) or 0)
+    if seconds == nil then misuse("board:wait_app(seconds): seconds, 0 or more") end
+    check_seconds("board:wait_app(seconds)", seconds)
+    if M.defaults.dry then
+      link.fields(board).would(board, "wait for its program")
+      return {}
+    end
+    local deadline = task.now() + seconds
     local settled -- when its terminal should be there
     while true do
       local application, settling = bus.application(board.path, link.stale(board))
@@ -323,7 +334,7 @@ return function(link)
 
   -- ---- what C asks for ----
 
-  local names = { "path", "slot", "is_open", "timeout", "transfer_size", "alt", "retries",
+  local names = { "path", "slot", "is_open", "dry", "timeout", "transfer_size", "alt", "retries",
     "opened", "quirks", "vid", "pid", "serial", "product", "manufacturer", "version", "mode",
     "alts", "found", "open", "close", "detach", "wait_app", "step", "note", "select",
     "get_status", "get_state", "clear_status", "abort", "commands", "set_address", "erase_page",
@@ -414,6 +425,7 @@ return function(link)
 
     function fields.unknown(board, key)
       if key == "quirks" then return quirks_of(board) end
+      if key == "dry" then return M.defaults.dry end
       if may_be_nil[key] then return fields[key] end
       misuse("a Board has no '%s'%s", key, suggest.hint(key, names))
     end

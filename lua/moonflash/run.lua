@@ -24,7 +24,12 @@ end
 
 -- ---- one board ----
 
+-- Said once of each board, though the recipe may open it again and again.
 local function announce(board)
+  local fields = dfu.fields(board)
+  local who = ("%04x:%04x %s"):format(board.vid, board.pid, board.serial)
+  if fields.announced == who then return end
+  fields.announced = who
   local simulated = board.path:find("^sim:") and " (simulated)" or ""
   progress.note(("%s%s  %04x:%04x  %s"):format(board.product or "a board without a name",
     simulated, board.vid, board.pid, board.path))
@@ -38,9 +43,9 @@ local function work(recipe, board, opt, value, result)
   local _ <close> = board
   steps.begin(fields, recipe.table.seconds)
   local brought = recipe.table.start == "operator" -- by the recipe itself
+  fields.on_open = announce
   if not brought then board:open(recipe.wait, { mode = recipe.table.mode }) end
   result.opened = task.now()
-  if not brought then announce(board) end
   -- the clock stops before the board is closed, whatever ends the run
   local _ <close> = setmetatable({}, { __close = function()
     steps.finish(board, fields)

@@ -55,9 +55,11 @@ function M.tail(s)
   return (#s > SEEN and "..." or "") .. tail
 end
 
+local ESCAPES = { ["\r"] = "\\r", ["\n"] = "\\n", ["\t"] = "\\t" }
+
 -- A pattern as whoever wrote it had it in his script.
 local function shown(pattern)
-  return descriptor.clean((pattern:gsub("[\r\n\t]", { ["\r"] = "\\r", ["\n"] = "\\n", ["\t"] = "\\t" })))
+  return descriptor.clean((pattern:gsub("[\r\n\t]", ESCAPES)))
 end
 
 -- How the program behind it has ended; nil: it has not, or there is none.

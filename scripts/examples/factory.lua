@@ -19,13 +19,16 @@ end
 
 ---Takes read and write protection off, if they are on. The first erases the chip.
 ---@param board table open
+---@return boolean done; false on a dry run where nothing can be read, and so no more be planned
 function M.unprotect(board)
   local _, err = errors.catch("board.protected", optbytes.read, board)
   if err then
     board:read_unprotect()                    -- the board goes away,
     board:open(40)                            -- and comes back blank
+    if board.dry then return false end
   end
   if optbytes.read(board).nWRP ~= 0xFFF then optbytes.write(board, { nWRP = 0xFFF }) end
+  return true
 end
 
 ---Asks the program that runs on the board, by its serial port.
@@ -46,7 +49,8 @@ end
 function M.switch(relay, slot, state)
   local ran = sys.run { relay, slot, state, seconds = 3 }
   if ran.status ~= 0 then
-    errors.raise { code = "sys", message = ("%s %s %s: %s"):format(relay, slot, state, ran.output) }
+    errors.raise { code = "sys", message = ("%s %s %s: %s"):format(relay, slot, state,
+      ran.output:match("^(.-)%s*$")) }
   end
 end
 
@@ -56,11 +60,12 @@ end
 ---@param slot string
 ---@return number volts
 function M.measure(meter, gate, slot)
-  local _ <close> = gate:enter()
+  local _ <close> = gate:enter()              -- the others wait here
   meter:write("ROUTE " .. slot .. "\n")
-  meter:expect("OK\n", 3)
+  meter:expect("OK\r?\n", 3)
   meter:write("READ?\n")
-  return tonumber(meter:expect("([%d.]+) V\n", 3))
+  local answer = meter:expect("([^\r\n]*)\r?\n", 3)              -- the whole line: -3.3 is not 3.3
+  return tonumber(answer:match("^([%d.eE+-]+) V$")) or errors.fail("the meter says '%s'", answer)
 end
 
 return M

@@ -8,7 +8,6 @@ return {
   summary = "Make products in a fixture with relays and a meter",
   board   = "0483:df11",                      -- what board:open() waits for
   start   = "operator",                       -- there is no board before its relay is on
-  seconds = 240,
   args    = {
     { "--relay", "the program that switches: RELAY SLOT on|off", default = "relay" },
     { "--meter", "the meter's serial port", default = "/dev/ttyUSB0" },
@@ -31,14 +30,14 @@ return {
   run = function(board, opt, shared)
     local slot = board.slot or board.path
     if opt.scan then
-      board:step("scan")
+      board:step("scan")                      -- takes as long as the operator does: no deadline
       local code = sys.ask("Barcode?")
       if code == "" or shared.seen[code] then fail("'%s' is no new barcode", code) end
       shared.seen[code] = true
       board:note("barcode", code)
     end
 
-    board:step("power", 20)
+    board:step("power", 60)                   -- the last of 16 slots waits for the meter
     task.at_end(function() factory.switch(opt.relay, slot, "off") end)    -- whatever happens
     factory.switch(opt.relay, slot, "on")
     local volts = factory.measure(shared.meter, shared.gate, slot)

@@ -22,7 +22,10 @@ return {
   run = function(board, opt, firmware)
     board:step("unprotect", 60)
     factory.expect(board, 1024)
-    factory.unprotect(board)
+    if not factory.unprotect(board) then
+      print("what is there now can't be read: all of the product would be written")
+      return
+    end
 
     board:step("flash", 60)
     flash.write(board, firmware, { retry = 1, start_last = true })
@@ -36,6 +39,7 @@ return {
 
     board:step("check", 20)
     local program = board:wait_app(10)
+    if board.dry then return end
     if not program.tty then fail("it has no serial port") end
     local version = factory.ask_program(program.tty, "version", "version ([%w.]+)\r?\n")
     board:note("version", version)

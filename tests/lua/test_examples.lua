@@ -333,6 +333,15 @@ end
 
 -- ---- that they stay examples ----
 
+function TestExamples.test_docs_show_the_measuring_as_it_is()
+  local function measure_in(name)
+    return files.read(ROOT .. name):match("\nfunction M%.measure.-\nend\n")
+  end
+  local shown = measure_in "docs/fixtures.md"
+  lu.assertNotNil(shown)
+  lu.assertEquals(shown, measure_in "scripts/examples/factory.lua")
+end
+
 function TestExamples.test_they_have_no_names()
   for _, item in ipairs(recipes.all()) do
     lu.assertFalse(item.name == "product" or item.name == "fixture" or item.name == "factory")

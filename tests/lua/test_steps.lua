@@ -117,7 +117,11 @@ function TestSteps:test_outside_its_limits_the_board_has_failed()
     { 2.9, { min = 3, unit = "V" }, "2.9 V, and should be at least 3 V" },
     { 3.7, { max = 3.6 }, "3.7, and should be at most 3.6" },
     { 7, { min = 1, max = 5, unit = "mA" }, "from 1 mA to 5 mA" },
-    { 0 / 0, { min = 1 }, "at least 1" },
+    { 0 / 0, { min = 1 }, "it: nothing was measured; it should be at least 1" },
+    { nil, { min = 1, max = 2 }, "it: nothing was measured; it should be from 1 to 2" },
+    { 3.19999999, { min = 3.2, unit = "V" }, "3.19999999 V, and should be at least 3.2 V" },
+    { 3.4000000000000004, { max = 3.4 }, "3.4000000000000004, and should be at most 3.4" },
+    { 3.0000001, { max = 3 }, "3.0000001, and should be at most 3" },
   } do
     local results, status = results_of({ run = function(board)
       board:step("measure")
@@ -128,6 +132,62 @@ function TestSteps:test_outside_its_limits_the_board_has_failed()
       { "FAIL", "fail", "measure", 1 })
     lu.assertStrContains(err.message, case[3])
     lu.assertFalse(results[1].stats.notes[1].ok)
+  end
+end
+
+-- Nothing but what was measured is kept, and limits that can't be met are the author's fault.
+function TestSteps:test_notes_that_make_no_sense()
+  local board <close> = dfu.open(self:boards(1)[1])
+  local NAN = 0 / 0
+  for _, case in ipairs {
+    { 'board:note("v", value, limits): there is no value, it is nil', nil },
+    { "it is nil", nil, { unit = "V" } }, { "no number (NaN)", NAN },
+    { "not a table", {} }, { "not a function", print }, { "not a string", "3.3", { min = 3 } },
+    { "min is 6, which is more than max, 4", 5, { min = 6, max = 4 } },
+    { "min is a number", 5, { min = NAN } }, { "max is a number", 5, { max = NAN } },
+    { "max is a number", 5, { max = "6" } }, { "not '1'", 5, { 1 } },
+  } do
+    support.assert_fails(case[1], board.note, board, "v", case[2], case[3])
+  end
+  support.assert_fails("a name", board.note, board, nil, 5)
+  lu.assertEquals(#dfu.fields(board).stats.notes, 0)
+end
+
+-- An operator who takes two seconds an answer, and asks of nobody that he is heard.
+local function slow_operator()
+  local shown, answered = progress.ask, progress.answered
+  progress.ask, progress.answered = function() end, function() end
+  local ask = require "moonflash.ask" { input = function()
+    return { wait = function() task.sleep(2) end, read = function() return "A17\n" end,
+             discard = function() end }
+  end }
+  return ask, support.close_with(function()
+    progress.ask, progress.answered = shown, answered
+  end)
+end
+
+-- A board is not to blame for the questions of others, but for its own; and the deadline of the
+-- whole goes on where it stood.
+function TestSteps:test_a_question_in_the_queue_has_no_deadline()
+  local ask, _ <close> = slow_operator()
+  local function scan(board)
+    board:step("scan", 3)
+    ask("Barcode?")
+    board:step("wait")
+    task.sleep(100)
+  end
+  local results = results_of({ seconds = 4, run = scan }, self:boards(4))
+  for i, result in ipairs(results) do
+    lu.assertStrContains(result.err.message, "not done within 4 s")
+    lu.assertEquals(#result.stats.steps, 2)
+    lu.assertAlmostEquals(result.seconds, 4 + (i - 1) * 2, 0.05)
+  end
+  results = results_of({ run = function(board)
+    board:step("scan", 1.5)
+    ask("Barcode?")
+  end }, { self.sims[1].path, self.sims[2].path })
+  for _, result in ipairs(results) do
+    lu.assertStrContains(result.err.message, "step 'scan' not done within 1.5 s")
   end
 end
 
