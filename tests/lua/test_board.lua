@@ -308,6 +308,7 @@ function TestMisuse.test_opening_twice()
     assert_fails("seconds, 0 or more", other.wait_app, other, value)
     assert_fails("seconds, 0 or more", dfu.open, place.path, value)
   end
+  assert_fails("seconds, 0 or more", other.wait_app, other) -- which has no default
 end
 
 -- ---- closing ----

@@ -335,7 +335,7 @@ end
 
 function TestExamples.test_docs_show_the_measuring_as_it_is()
   local function measure_in(name)
-    return files.read(ROOT .. name):match("\nfunction M%.measure.-\nend\n")
+    return files.read(ROOT .. name, 1 << 20):match("\nfunction M%.measure.-\nend\n")
   end
   local shown = measure_in "docs/fixtures.md"
   lu.assertNotNil(shown)
