@@ -157,9 +157,18 @@ end
 local function slow_operator()
   local shown, answered = progress.ask, progress.answered
   progress.ask, progress.answered = function() end, function() end
+  local line
   local ask = require "moonflash.ask" { input = function()
-    return { wait = function() task.sleep(2) end, read = function() return "A17\n" end,
-             discard = function() end }
+    return { discard = function() end,
+             wait = function()
+               task.sleep(2)
+               line = "A17\n"
+             end,
+             read = function()
+               local typed = line
+               line = nil
+               return typed
+             end }
   end }
   return ask, support.close_with(function()
     progress.ask, progress.answered = shown, answered
