@@ -6,6 +6,7 @@ local files = require "moonflash.files"
 local progress = require "moonflash.progress"
 local suggest = require "moonflash.suggest"
 local sys = require "sys"
+local task = require "task"
 
 local M = {}
 
@@ -227,7 +228,7 @@ function M.environment(found)
     return name and found.folder .. "/" .. name or found.folder
   end
   function env.use(name, options)
-    return M.use(name, options, found.folder)
+    return M.use(name, options, found)
   end
   if progress.is_json() then env.print = print_above end
   env._G = env
@@ -310,13 +311,36 @@ function M.from(found, value, env)
   return check(found, value, env)
 end
 
+-- What is the same for two names of one file.
+local function identity(found)
+  local path = found.chunk:match("^@(.*)$")
+  local stat = path and sys.stat(path)
+  return stat and stat.id or found.chunk
+end
+
+-- A recipe that uses itself, through others perhaps, would do so for ever.
+local function check_circle(found)
+  local circle, user = {}, found.user
+  while user do
+    table.insert(circle, 1, (user.chunk:gsub("^@", ""):gsub("/%./", "/"):gsub("^%./", "")))
+    if identity(user) == identity(found) then
+      circle[#circle + 1] = circle[1]
+      errors.raise { code = "recipe", message = ("%s uses itself: %s"):format(circle[1],
+        table.concat(circle, " -> ")) }
+    end
+    user = user.user
+  end
+end
+
 ---Loads a recipe without letting it open a board.
 ---@param name string
----@param beside? string
+---@param user? table what M.find gave for the script that uses it
 ---@return table? recipe nil for a plain script
-function M.load(name, beside)
+function M.load(name, user)
   local dfu = require "dfu"
-  local found = M.find(name, beside)
+  local found = M.find(name, user and user.folder)
+  found.user = user
+  check_circle(found)
   local chunk, env = M.compile(found)
   rawset(env, "arg", { [0] = name })
   dfu.defaults.loading = true
@@ -340,22 +364,45 @@ function M.overview()
   return table.concat(lines, "\n")
 end
 
+-- What a board must be for a recipe and for the one that uses it.
+local function both(board, meant)
+  local selectors = require "moonflash.selector"
+  local wanted = {}
+  for _, selector in ipairs { meant or {}, board } do
+    for key, value in pairs(selectors.parse(selector)) do wanted[key] = value end
+  end
+  return wanted
+end
+
+-- Runs a used recipe, for no other board and for no longer than it would run alone.
+local function run_used(recipe, board, opt, value)
+  local fields = require("dfu").fields(board)
+  local t, name = recipe.table, ("recipe '%s'"):format(recipe.name)
+  if board.is_open then require("moonflash.places").check(fields.info, t.board, name) end
+  local meant = fields.meant
+  local _ <close> = setmetatable({}, { __close = function() fields.meant = meant end })
+  if t.start == "operator" and t.board then fields.meant = both(t.board, meant) end
+  if not t.seconds then return t.run(board, opt, value) end
+  return task.deadline(t.seconds, function()
+    task.current():limit(t.seconds, ("%s not done within %g s"):format(name, t.seconds))
+    return t.run(board, opt, value)
+  end)
+end
+
 ---Makes a recipe a step of another.
 ---@param name string
 ---@param options? table
----@param beside? string
+---@param user? table what M.find gave for the script that uses it
 ---@return function run, function(board)
-function M.use(name, options, beside)
-  local recipe = M.load(name, beside)
+function M.use(name, options, user)
+  local recipe = M.load(name, user)
   if not recipe or not recipe.table.run then
-    error(("'%s' is not a recipe that runs on a board"):format(name), 3)
+    error(("'%s' is not a recipe that runs on a board"):format(name), 2)
   end
   local opt = args.given(options or {}, recipe.args, name)
   local value = recipe.table.setup and recipe.table.setup(opt)
   if value ~= nil then table.insert(M.to_close, value) end
-  return function(board)
-    return recipe.table.run(board, opt, value)
-  end
+  return function(board) return run_used(recipe, board, opt, value) end
 end
 
 return M
