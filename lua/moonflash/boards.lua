@@ -62,7 +62,8 @@ return function(link)
     errors.raise { code = row[1], message = path .. ": " .. row[2], hint = row[3], path = path }
   end
 
-  local function no_device(wanted, path, was_there)
+  -- brought: by its recipe, whose board:open() waits as long as it says, and not for --wait.
+  local function no_device(wanted, path, was_there, brought)
     local forbidden = (wanted.serial or wanted.alt) and bus.forbidden(wanted)
     if forbidden then refuse(forbidden, "permission") end
     local runtime = find { path = wanted.path, vid = wanted.vid, pid = wanted.pid,
@@ -79,7 +80,8 @@ return function(link)
       was_there = was_there,
       hint = (probe and ("An ST-LINK is here (%s): that is the Discovery's mini-USB; DFU needs the "
         .. "micro-USB too.\n"):format(probe) or "")
-        .. "BOOT0 to VDD, PB2 to GND, press reset; then run this again, or add --wait 60.\n"
+        .. "BOOT0 to VDD, PB2 to GND, press reset; then run this again"
+        .. (brought and ".\n" or ", or add --wait 60.\n")
         .. "Without a board: --device sim:f407 is a simulated one." }
   end
 
@@ -241,7 +243,8 @@ return function(link)
         end
         if other and task.now() >= deadline then another(other, wanted) end
         if task.now() >= deadline then
-          no_device({ path = board.path }, board.path, link.fields(board).info ~= nil)
+          local fields = link.fields(board)
+          no_device({ path = board.path }, board.path, fields.info ~= nil, fields.brought)
         end
       end
       task.sleep(RESCAN)

@@ -107,16 +107,27 @@ local function parse_layout(words)
   return layout
 end
 
+-- --every-slot says which boards; what says so, too, would be ignored.
+local function check_every_slot(values)
+  if not values.every_slot then return end
+  local other = values.every_board and "--every-board"
+    or values.device and #values.device > 0 and "--device"
+  if other then
+    errors.raise { code = "usage", message = "--every-slot and " .. other .. " exclude each other" }
+  end
+end
+
 -- What the words before (and around) a recipe ask for, put into force.
 local function apply(values)
   local progress = library("progress")
   local traced = values.trace or values.trace_bytes
+  check_every_slot(values)
   progress.start { json = values.json, quiet = values.quiet, trace = traced }
   if values.report then library("report").check(values.report) end
   if values.virtual_time then require("sys").virtual_time() end
   local devices = values.device
   if not devices or #devices == 0 then
-    local default = os.getenv("MOONFLASH_DEVICE")
+    local default = not values.every_slot and os.getenv("MOONFLASH_DEVICE")
     devices = default and default ~= "" and { default } or nil
   end
   local dfu = require "dfu"
@@ -133,7 +144,7 @@ local function apply(values)
   end
   if traced then
     library("trace").start(values.trace_bytes)
-    library("trace").live(true, values.every_board or #(devices or {}) > 1)
+    library("trace").live(true, values.every_board or values.every_slot or #(devices or {}) > 1)
   end
   if values.pcap then library("trace").capture(values.pcap) end
   for _, selector in ipairs(devices or {}) do

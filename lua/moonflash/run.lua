@@ -42,6 +42,7 @@ local function work(recipe, board, opt, value, result)
   task.tag(board)
   local _ <close> = board
   steps.begin(fields, recipe.table.seconds)
+  if fields.refused then error(fields.refused, 0) end -- what places.lua found in its slot
   local brought = recipe.table.start == "operator" -- by the recipe itself
   fields.on_open = announce
   if not brought then board:open(recipe.wait, { mode = recipe.table.mode }) end

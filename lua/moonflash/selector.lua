@@ -26,7 +26,7 @@ local function parse_item(wanted, item, selector)
   local key, value = item:match("^(%a+)=(.*)$")
   if vid then
     wanted.vid, wanted.pid = tonumber(vid, 16), tonumber(pid, 16)
-  elseif item:find("^%d+%-%d[%d.]*$") then
+  elseif slots.is_path(item) then
     wanted.path = item
   elseif key and not SELECTOR[key] then
     bad_selector(selector, ("there is no '%s='%s"):format(key,

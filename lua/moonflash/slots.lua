@@ -40,9 +40,21 @@ function M.is_name(name)
   return type(name) == "string" and name:find("^%a[%w_-]*$") ~= nil and #name <= 32
 end
 
+---Whether a word is a place on a USB bus: the bus, and a port of each hub on the way. There is no
+---bus 0 and no port 0.
+---@param word string
+---@return boolean
+function M.is_path(word)
+  local bus, ports = word:match("^([1-9]%d*)%-([%d.]+)$")
+  if not bus then return false end
+  for port in (ports .. "."):gmatch("([^.]*)%.") do
+    if not port:find("^[1-9]%d*$") then return false end
+  end
+  return true
+end
+
 local function is_place(path)
-  return type(path) == "string"
-    and (path:find("^%d+%-%d[%d.]*$") ~= nil or path:find("^sim:.") ~= nil)
+  return type(path) == "string" and (M.is_path(path) or path:find("^sim:.") ~= nil)
 end
 
 local function check(file, value)
@@ -65,17 +77,15 @@ local function check(file, value)
   return slots
 end
 
-local NONE = { names = {}, by_name = {}, by_path = {} }
-
----The slots that are in force: names (sorted), by_name (paths), by_path (names), file. Raises
----`usage` for a file that makes no sense.
+---The slots that are in force: names (sorted), by_name (paths), by_path (names), file, which need
+---not be there. Raises `usage` for a file that makes no sense.
 ---@return table
 function M.load()
   if M.loaded then return M.loaded end
   local file = chosen or M.default_file()
   if not chosen and not sys.stat(file) then
-    M.loaded = NONE
-    return NONE
+    M.loaded = { names = {}, by_name = {}, by_path = {}, file = file }
+    return M.loaded
   end
   local ok, value = datafile.load(file, MOST)
   if not ok then bad(file, value) end

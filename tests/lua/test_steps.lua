@@ -6,6 +6,7 @@ local errors = require "moonflash.errors"
 local files = require "moonflash.files"
 local places = require "moonflash.places"
 local progress = require "moonflash.progress"
+local recipes = require "moonflash.recipe"
 local run = require "moonflash.run"
 local selectors = require "moonflash.selector"
 local sim = require "sim"
@@ -48,6 +49,9 @@ function TestSlots.test_files_that_make_no_sense()
     ["return { ['1-4'] = '1-4' }"] = "no name for a slot",
     ["return { a = 4 }"] = "is no place", ["return { a = '/dev/x' }"] = "is no place",
     ["return { a = '1-4', b = '1-4' }"] = "are one place",
+    ["return { a = '1-4.' }"] = "is no place", ["return { a = '1-4..2' }"] = "is no place",
+    ["return { a = '1-0' }"] = "is no place", ["return { a = '0-1' }"] = "is no place",
+    ["return { a = '1-' }"] = "is no place", ["return { a = '1-04' }"] = "is no place",
     ["return os.exit()"] = "global 'os'", ["while true do end"] = "it takes too long",
   } do
     local _ <close> = slots_file(text)
@@ -289,6 +293,21 @@ function TestSteps:test_every_slot_that_has_a_board()
     { every_slot = true })
 end
 
+function TestSteps:test_what_cannot_be_used_fails_in_its_slot()
+  local right, wrong = sim.new("f407,usb=none"), sim.new("dfu11,usb=none")
+  self.sims = { right, wrong }
+  local _ <close> = slots_file(('return { a = "%s", b = "%s", c = "1-99.1" }'):format(wrong.path,
+    right.path))
+  local results
+  local recipe = recipe_of { run = function(board) return board.slot end,
+                             finish = function(_, all) results = all end }
+  local took, status = support.seconds(run.recipe, recipe, {}, { every_slot = true, wait = 5 })
+  lu.assertEquals({ results[1].outcome, results[1].err.code, results[1].path, #results, status },
+    { "ERROR", "usb.no-device", wrong.path, 2, 69 })
+  lu.assertEquals({ results[2].outcome, results[2].data }, { "PASS", "b" })
+  lu.assertTrue(took < 6, took) -- it is waited for once
+end
+
 function TestSteps.test_no_slots()
   local err = support.assert_raises("usage", places.choose, recipe_of { run = print },
     { every_slot = true })
@@ -316,6 +335,57 @@ function TestSteps:test_a_recipe_that_brings_the_board_and_says_which()
     end }, { path })
     lu.assertEquals(results[1].outcome, outcome)
   end
+end
+
+function TestSteps:test_a_place_is_meant_once()
+  local path = self:boards(1)[1]
+  local _ <close> = slots_file(('return { left = "%s" }'):format(path))
+  for _, start in ipairs { "operator", false } do
+    local results = results_of({ start = start or nil, run = function(board)
+      if start then board:open() end
+    end }, { "left", path, "left,alt=1" })
+    lu.assertEquals({ #results, results[1].outcome }, { 1, "PASS" })
+  end
+end
+
+-- ---- a recipe as a step of another ----
+
+-- The recipe of that text, as `use` gives it; and what removes its file.
+local function used(text)
+  local name = os.tmpname()
+  os.rename(name, name .. ".lua")
+  files.write(name .. ".lua", text)
+  return recipes.use(name .. ".lua"), support.close_with(function() os.remove(name .. ".lua") end)
+end
+
+function TestSteps:test_a_used_recipe_is_for_its_boards()
+  local paths = self:boards(1)
+  local text = 'return { api = 1, board = "%s", start = %s, run = function(b) %s end }'
+  for board, outcome in pairs { ["0483:df11"] = "PASS", ["0483:df12"] = "ERROR" } do
+    local it <const>, _ <close> = used(text:format(board, "nil", ""))
+    lu.assertEquals(results_of({ run = it }, paths)[1].outcome, outcome)
+    -- it opens the board itself: both recipes say what that is
+    local brings <const>, _ <close> = used(text:format(board, '"operator"', "b:open(1)"))
+    for serial, also in pairs { [""] = outcome, [",serial=nobody"] = "ERROR" } do
+      local results = results_of({ start = "operator", board = "vid=0483" .. serial,
+                                   run = brings }, paths)
+      lu.assertEquals(results[1].outcome, also)
+    end
+  end
+end
+
+function TestSteps:test_a_used_recipe_has_its_own_deadline()
+  local it <const>, _ <close> = used [[
+    return { api = 1, seconds = 5, run = function(b) b:step("it", 9) task.sleep(7) end }]]
+  local results = results_of({ seconds = 60, run = function(board)
+    local took, _, err = support.seconds(errors.catch, "timeout", it, board)
+    lu.assertAlmostEquals(took, 5, 0.1)
+    board:step("after", 20)
+    task.sleep(10)
+    return err.message
+  end }, self:boards(1))
+  lu.assertEquals(results[1].outcome, "PASS", tostring(results[1].err))
+  lu.assertStrContains(results[1].data, "not done within 5 s")
 end
 
 return { TestSlots = TestSlots, TestSteps = TestSteps }
