@@ -62,10 +62,20 @@ return function(link)
     errors.raise { code = row[1], message = path .. ": " .. row[2], hint = row[3], path = path }
   end
 
+  local function no_running(wanted, path, was_there)
+    local here = find { path = wanted.path, vid = wanted.vid, pid = wanted.pid,
+                        serial = wanted.serial, mode = "dfu" }[1]
+    errors.raise { code = "usb.no-device", path = path, was_there = was_there,
+      message = ("%sno board that runs its program%s"):format(path and path .. ": " or "",
+        here and ("; %s (%s) is in DFU mode"):format(here.path, here.product or "no name") or ""),
+      hint = here and ("'moonflash -d %s leave' starts its program."):format(here.path) }
+  end
+
   -- brought: by its recipe, whose board:open() waits as long as it says, and not for --wait.
   local function no_device(wanted, path, was_there, brought)
     local forbidden = (wanted.serial or wanted.alt) and bus.forbidden(wanted)
     if forbidden then refuse(forbidden, "permission") end
+    if wanted.mode == "runtime" then no_running(wanted, path, was_there) end
     local runtime = find { path = wanted.path, vid = wanted.vid, pid = wanted.pid,
                            serial = wanted.serial, mode = "runtime" }
     local where = path and path .. ": " or ""
@@ -244,7 +254,8 @@ return function(link)
         if other and task.now() >= deadline then another(other, wanted) end
         if task.now() >= deadline then
           local fields = link.fields(board)
-          no_device({ path = board.path }, board.path, fields.info ~= nil, fields.brought)
+          no_device({ path = board.path, mode = wanted.mode }, board.path, fields.info ~= nil,
+            fields.brought)
         end
       end
       task.sleep(RESCAN)

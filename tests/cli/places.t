@@ -103,3 +103,18 @@ moonflash: 1-99.1: no board in DFU mode
   BOOT0 to VDD, PB2 to GND, press reset; then run this again.
   Without a board: --device sim:f407 is a simulated one.
 [status 69]
+$ moonflash -d sim:f407 detach
+moonflash: sim:f407: no board that runs its program; sim:f407 (STM32  BOOTLOADER) is in DFU mode
+  'moonflash -d sim:f407 leave' starts its program.
+[status 69]
+$ echo 'return { api = 1, mode = "runtime", run = function(b) b:note("mode", b.mode) end }' >runs.lua; moonflash --virtual-time --slots wrong.lua --every-slot ./runs.lua
+rear: mode: runtime
+moonflash: left: sim:f407#1: no board that runs its program; sim:f407#1 (STM32  BOOTLOADER) is in DFU mode
+  'moonflash -d sim:f407#1 leave' starts its program.
+moonflash: right: sim:f407#2: no board that runs its program; sim:f407#2 (STM32  BOOTLOADER) is in DFU mode
+  'moonflash -d sim:f407#2 leave' starts its program.
+2 of 3 boards did not pass: left, right
+[status 69]
+$ moonflash --slots slots.lua -d rear ./runs.lua
+moonflash: rear: 1-99.1: no board that runs its program
+[status 69]
