@@ -51,6 +51,8 @@ $ echo 'return { api = 1, board = "0483:df11,serial=315A28A0B956", run = functio
 moonflash: rear: sim:l433 is not what this recipe is for (0483:df11,serial=315A28A0B956)
 left: at: left
 right: at: right
+left: PASS: 0.0 s
+right: PASS: 0.0 s
 1 of 3 boards did not pass: rear
 [status 69]
 $ echo 'return { rear = "sim:dfu11" }' >one.lua; moonflash --virtual-time --slots one.lua --every-slot flash ch.bin
@@ -97,6 +99,8 @@ moonflash: '1-4.' selects no board: '1-4.' is neither a path nor a slot nor ids 
 $ echo 'return { api = 1, start = "operator", run = function(b) b:open(1) b:note("at", b.slot) end }' >brings.lua; moonflash --virtual-time --slots slots.lua -d left -d left -d 'sim:f407#1' -d right ./brings.lua
 left: at: left
 right: at: right
+left: PASS: 0.0 s
+right: PASS: 0.0 s
 2 boards passed.
 $ moonflash --slots slots.lua -d rear ./brings.lua
 moonflash: 1-99.1: no board in DFU mode
@@ -111,6 +115,7 @@ $ echo 'return { api = 1, mode = "runtime", run = function(b) b:note("mode", b.m
 rear: mode: runtime
 moonflash: left: sim:f407#1: no board that runs its program; sim:f407#1 (STM32  BOOTLOADER) is in DFU mode
   'moonflash -d sim:f407#1 leave' starts its program.
+rear: PASS: 0.0 s
 moonflash: right: sim:f407#2: no board that runs its program; sim:f407#2 (STM32  BOOTLOADER) is in DFU mode
   'moonflash -d sim:f407#2 leave' starts its program.
 2 of 3 boards did not pass: left, right
