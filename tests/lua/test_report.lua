@@ -13,6 +13,8 @@ local progress = require "moonflash.progress"
 local report = require "moonflash.report"
 local run = require "moonflash.run"
 local sim = require "sim"
+local slots = require "moonflash.slots"
+local task = require "task"
 local support = dofile((debug.getinfo(1, "S").source:match("^@(.*)/") or ".") .. "/support.lua")
 
 local TestReport = {}
@@ -257,26 +259,164 @@ function TestReport:test_sixteen_boards()
   end
 end
 
+-- ---- steps, measurements, slots ----
+
+-- The text of a page's table that has this head, a line a row and "|" between cells; nil without.
+local function table_of(text, head)
+  for markup in text:gmatch("<table>(.-)</table>") do
+    if markup:find(('scope="col">%s</th>'):format(head), 1, true) then
+      local lines = {}
+      for row in markup:gmatch("<tr[^>]*>(.-)</tr>") do
+        local cells = {}
+        for cell in row:gmatch("<t[hd][^>]*>(.-)</t[hd]>") do
+          cells[#cells + 1] = cell:gsub("<[^>]*>", "")
+        end
+        lines[#lines + 1] = table.concat(cells, "|")
+      end
+      return table.concat(lines, "\n")
+    end
+  end
+end
+
+function TestReport:test_steps_and_measurements()
+  local board = self:new("f407")
+  local result = result_of(board, function(b)
+    b:note("operator", "Ann")
+    b:step("scan")
+    b:note("barcode", "A17")
+    task.sleep(1.5)
+    b:step("measure", 10)
+    task.sleep(0.25)
+    b:note("supply", 3.3, { min = 3.2, max = 3.4, unit = "V" })
+    b:note("current", 0.1234567, { max = 0.2, unit = "A" })
+    b:note("ripple", 5, { min = 1 })
+    b:note("fused", true)
+  end)
+  local text = page_of({ result })
+  lu.assertEquals(table_of(text, "Step"), "Step|Time|Allowed\nscan|1.5 s|\n"
+    .. "measure|0.25 s|at most 10 s")
+  lu.assertEquals(table_of(text, "Measurement"), "Measurement|Value|Limits|In step\n"
+    .. "operator|Ann||\nbarcode|A17||scan\n"
+    .. "supply|3.3 V|from 3.2 V to 3.4 V|measure\ncurrent|0.123457 A|at most 0.2 A|measure\n"
+    .. "ripple|5|at least 1|measure\nfused|true||measure")
+  lu.assertNil(text:find("✗", 1, true))
+  -- nothing was done to its flash, and so nothing is said of that
+  lu.assertStrContains(text, "✓ Passed")
+  for _, words in ipairs { "<svg class=\"memory\"", "Erased", "Written", "Verified" } do
+    lu.assertNil(text:find(words, 1, true), words)
+  end
+end
+
+function TestReport:test_a_measurement_outside_and_the_step_that_failed()
+  local board = self:new("f407")
+  local result = result_of(board, function(b)
+    b:step("flash")
+    b:step("measure")
+    b:note("supply", 3.3, { min = 3.2, max = 3.4, unit = "V" })
+    b:note("core", 0/0, { min = 1.1, max = 1.3, unit = "V" })
+  end)
+  local text = page_of({ result })
+  lu.assertEquals(table_of(text, "Step"), "Step|Time\nflash|0.00 s\nmeasure ✗ Failed|0.00 s")
+  local outside = table_of(text, "Measurement"):match("\ncore|.-$")
+  lu.assertStrMatches(outside, "\ncore|%-?nan V ✗ outside|from 1.1 V to 1.3 V|measure")
+  lu.assertStrContains(table_of(text, "Measurement"), "supply|3.3 V|")
+end
+
+function TestReport:test_a_step_that_took_too_long_or_was_an_error()
+  local board = self:new("f407")
+  local late = result_of(board, function(b)
+    b:step("wait", 2)
+    task.sleep(60)
+  end)
+  lu.assertStrContains(table_of(page_of({ late }), "Step"),
+    "wait ✗ Timed out|2.0 s|at most 2 s")
+  local wrong = result_of(board, function(b)
+    b:step("wait")
+    error("oh")
+  end)
+  lu.assertStrContains(table_of(page_of({ wrong }), "Step"), "wait ✗ Error|")
+end
+
+function TestReport:test_without_steps_and_measurements_there_is_no_word_of_them()
+  local text = page_of({ result_of(self:new("f407"), function() end) })
+  lu.assertNil(text:find("Step", 1, true))
+  lu.assertNil(text:find("Measurement", 1, true))
+end
+
+function TestReport:test_slots_stand_beside_their_paths()
+  local name, boards = os.tmpname(), {}
+  for i = 1, 2 do boards[i] = self:new("f407,times=zero,usb=none") end
+  local file = assert(io.open(name, "w"))
+  file:write(("return { left = %q }"):format(boards[1].path))
+  file:close()
+  slots.use(name)
+  local results = {}
+  for i, board in ipairs(boards) do
+    results[i] = result_of(board, function(b)
+      b:step("one")
+      b:step("two")
+      if i == 1 then errors.raise { code = "fail", message = "no" } end
+    end)
+  end
+  slots.use(nil)
+  os.remove(name)
+  local text = page_of(results)
+  lu.assertStrContains(text, ('<p class="quiet"><strong>left</strong> <code>%s</code></p>'):format(
+    boards[1].path))
+  lu.assertStrContains(text, "<dt>Slot</dt><dd><strong>left</strong></dd>")
+  local _, count = text:gsub("<dt>Slot</dt>", "")
+  lu.assertEquals(count, 1)
+  -- the list of boards says in which slot what failed, and nothing of flash that nobody touched
+  local list = table_of(text, "Result")
+  lu.assertStrContains(list, ("✗ Failed in two|left %s|"):format(boards[1].path))
+  lu.assertStrContains(list, ("✓ Passed|%s|"):format(boards[2].path))
+  lu.assertNil(list:find("Written", 1, true))
+end
+
+function TestReport:test_a_place_to_which_no_board_came()
+  local board = self:new("f407")
+  board:unplug()
+  local result = run.on_board({ table = { start = "operator", run = function(b)
+    b:step("power")
+    b:open(0.5)
+  end } }, dfu.at(board.path), {}, nil)
+  local text = page_of({ result }, { status = 69 })
+  lu.assertStrContains(text, "No board was opened")
+  lu.assertStrContains(table_of(text, "Step"), "power ✗ Error|")
+end
+
 function TestReport:test_everything_is_escaped()
   local board, image = self:changed()
   image.name = HOSTILE
   image.files = { { name = HOSTILE, format = HOSTILE, size = 3, sha256 = HOSTILE } }
   local result = result_of(board, function(b)
+    b:note(HOSTILE, HOSTILE)
+    b:step(HOSTILE)
+    b:note(HOSTILE, 1, { unit = HOSTILE, min = 0 })
     flash.write(b, image)
     return HOSTILE
   end)
   local fields = dfu.fields(result.board)
+  fields.slot = HOSTILE
   fields.product, fields.serial, fields.manufacturer = HOSTILE, HOSTILE, HOSTILE
   for _, alt in ipairs(fields.alts) do alt.name, alt.layout.name = HOSTILE, HOSTILE end
   fields.stats.unverified = HOSTILE
-  local failed = result_of(board, function() error(HOSTILE, 0) end)
-  local text = page_of({ result, failed }, { command = HOSTILE, name = HOSTILE, note = HOSTILE,
-    summary = HOSTILE, text = HOSTILE, opt = { file = HOSTILE },
+  local failed = result_of(board, function(b)
+    b:step(HOSTILE)
+    b:note(HOSTILE, 2, { unit = HOSTILE, max = 1 })
+  end)
+  local wrong = result_of(board, function() error(HOSTILE, 0) end)
+  local text = page_of({ result, failed, wrong }, { command = HOSTILE, name = HOSTILE,
+    note = HOSTILE, summary = HOSTILE, text = HOSTILE, opt = { file = HOSTILE },
     args = { { name = HOSTILE, field = "file", type = "file" } } })
   lu.assertNil(text:find("<script", 1, true))
   lu.assertNil(text:find("[\27\xFF]"))
   lu.assertNil(text:find("\u{202E}", 1, true))
   lu.assertStrContains(text, "&lt;script&gt;alert(1)&lt;/script&gt;&quot;&#39;&amp;amp;")
+  for _, head in ipairs { "Step", "Measurement" } do
+    lu.assertStrContains(table_of(text, head), html.escape(HOSTILE))
+  end
+  lu.assertStrContains(text, "<dt>Slot</dt><dd><strong>" .. html.escape(HOSTILE))
   page_of({}, { err = HOSTILE, outcome = "ERROR" })
 end
 

@@ -5,6 +5,7 @@ local facts = require "moonflash.report.facts"
 local html = require "moonflash.report.html"
 local parts = require "moonflash.report.parts"
 local picture = require "moonflash.report.picture"
+local step_parts = require "moonflash.report.steps"
 local text = require "moonflash.text"
 
 local M = {}
@@ -19,7 +20,7 @@ local function key_of(class)
 end
 
 local function name_of(board)
-  return board.product or "A board without a name"
+  return board.product or board.vid and "A board without a name" or "No board was opened"
 end
 
 local function ids_of(board)
@@ -58,6 +59,7 @@ local function identity(board)
     layouts[i] = el("div", nil, ("%d: "):format(alt.number), code(alt.name))
   end
   return parts.descriptions {
+    { "Slot", board.slot and el("strong", nil, board.slot) },
     { "Place", { code(board.path), board.path:find("^sim:") and " (simulated)" } },
     { "USB ids", ids_of(board) and { code(ids_of(board)),
       board.version and (", version %x.%02x"):format(board.version >> 8, board.version & 0xFF) } },
@@ -167,6 +169,14 @@ local function data_text(data)
   return meta and meta.__tostring and tostring(data)
 end
 
+---A board's slot, if it has one, and its path.
+---@param board table
+---@param path table markup
+---@return table markup
+function M.place_of(board, path)
+  return { board.slot and { el("strong", nil, board.slot), " " } or false, path }
+end
+
 ---@param result table from run.on_board
 ---@param run table see page.make
 ---@param number integer
@@ -181,12 +191,12 @@ function M.make(result, run, number)
   local class = #run.results == 1 and "card board only" or "card board"
   return el("section", { class = class, id = "board-" .. number },
     el("div", { class = "title" }, parts.badge(result, run.dry), el("h2", nil, name_of(board)),
-      el("p", { class = "quiet" }, code(board.path))),
+      el("p", { class = "quiet" }, M.place_of(board, code(board.path)))),
     result.err ~= nil and #run.results > 1 and parts.failure(result.err),
     data and el("pre", nil, data),
     el("div", { class = "sides" }, el("div", { class = "half" }, numbers(result)),
       el("div", { class = "half" }, identity(board))),
-    memories)
+    step_parts.make(result), memories)
 end
 
 return M

@@ -6,6 +6,7 @@ local facts = require "moonflash.report.facts"
 local html = require "moonflash.report.html"
 local parts = require "moonflash.report.parts"
 local picture = require "moonflash.report.picture"
+local step_parts = require "moonflash.report.steps"
 local style = require "moonflash.report.style"
 local sys = require "sys"
 local text = require "moonflash.text"
@@ -151,21 +152,40 @@ end
 
 -- ---- several boards ----
 
+-- Whether a run did anything to the flash of a board; with others it may just ask, or measure.
+local function touches_flash(run)
+  for _, result in ipairs(run.results) do
+    if #facts.memories(result, run.dry) > 0 then return true end
+    if result.stats.bytes_written > 0 or result.stats.sectors_erased > 0 then return true end
+  end
+  return false
+end
+
 local function overview(run)
   if #run.results < 2 then return false end
+  local flash = touches_flash(run)
+  local heads = flash and { "Result", "Place", "Serial number", "Memory", "#Sectors erased",
+    "#Written", "#Time" } or { "Result", "Place", "Serial number", "#Time" }
   local rows = {}
   for i, result in ipairs(run.results) do
     local board, stats = result.board, result.stats
-    local main = facts.memories(result, run.dry)[1]
-    rows[i] = {
-      parts.badge(result, run.dry), el("a", { href = "#board-" .. i }, code(board.path)),
-      board.serial and code(board.serial) or "", main and picture.strip(main) or "",
-      tostring(stats.sectors_erased), text.size(stats.bytes_written), text.seconds(result.seconds),
+    local main = flash and facts.memories(result, run.dry)[1]
+    local failed = step_parts.failed(result)
+    local row = {
+      { parts.badge(result, run.dry), failed and el("span", { class = "quiet words" }, " in ",
+        failed) },
+      board_section.place_of(board, el("a", { href = "#board-" .. i }, code(board.path))),
+      board.serial and code(board.serial) or "",
     }
+    if flash then
+      table.move({ main and picture.strip(main) or "", tostring(stats.sectors_erased),
+        text.size(stats.bytes_written) }, 1, 3, 4, row)
+    end
+    row[#heads] = text.seconds(result.seconds)
+    rows[i] = row
   end
   return el("section", { class = "card" }, el("h2", nil, "The boards"),
-    parts.data_table({ "Result", "Place", "Serial number", "Memory", "#Sectors erased", "#Written",
-                 "#Time" }, rows))
+    parts.data_table(heads, rows))
 end
 
 -- What the pictures share: the hatching of what is in doubt.

@@ -71,6 +71,7 @@ td { vertical-align: top; }
 tbody tr:last-child td { border-bottom: 0; }
 .number { text-align: right; white-space: nowrap; }
 .nowrap, code.nowrap { white-space: nowrap; }
+.words { overflow-wrap: anywhere; }
 td code { white-space: pre; }
 td code.long { white-space: normal; overflow-wrap: anywhere; }
 .key { display: inline-block; width: .8em; height: .8em; margin-right: .45em; border-radius: 2px;

@@ -1,0 +1,84 @@
+-- SPDX-License-Identifier: MIT
+-- What a recipe said of its work on a board: its steps and its measurements, as tables.
+local html = require "moonflash.report.html"
+local parts = require "moonflash.report.parts"
+local picture = require "moonflash.report.picture"
+local steps = require "moonflash.steps"
+
+local M = {}
+
+local el = html.element
+
+-- Words of a recipe, an operator or an instrument may be of any length.
+local function words(value)
+  return el("span", { class = "words" }, value)
+end
+
+local function bad(mark)
+  return { " ", el("span", { class = "badge bad" }, "✗ " .. mark) }
+end
+
+---The step that was under way when a run failed; nil of one that passed, or had none.
+---@param result table from run.on_board
+---@return string? name
+function M.failed(result)
+  local list = result.stats.steps
+  return result.err ~= nil and list[1] and list[#list].name or nil
+end
+
+local function step_table(result)
+  local heads, rows, list = { "Step", "#Time" }, {}, result.stats.steps
+  for i, step in ipairs(list) do
+    rows[i] = {
+      { words(step.name), i == #list and result.err ~= nil and bad((parts.verdict(result))) },
+      step.seconds and picture.seconds(step.seconds),
+      step.limit and ("at most %g s"):format(step.limit),
+    }
+    if step.limit then heads[3] = "Allowed" end
+  end
+  return parts.data_table(heads, rows)
+end
+
+local function limits_of(note)
+  local function bound(value) return steps.value_text { value = value, unit = note.unit } end
+  if note.min and note.max then
+    return ("from %s to %s"):format(bound(note.min), bound(note.max))
+  end
+  return note.min and "at least " .. bound(note.min) or note.max and "at most " .. bound(note.max)
+end
+
+local function note_table(result)
+  local heads, rows = { "Measurement", "Value" }, {}
+  local function column(head, value_of)
+    local any = false
+    for _, note in ipairs(result.stats.notes) do any = any or value_of(note) end
+    if not any then return end
+    heads[#heads + 1] = head
+    for i, note in ipairs(result.stats.notes) do
+      local value = value_of(note)
+      rows[i][#heads] = value and words(value) or ""
+    end
+  end
+  for i, note in ipairs(result.stats.notes) do
+    rows[i] = { words(note.name),
+      { words(steps.value_text(note)), not note.ok and bad("outside") } }
+  end
+  column("Limits", limits_of)
+  column("In step", function(note) return note.step end)
+  return parts.data_table(heads, rows)
+end
+
+---Both, side by side where there is room; false where a recipe said nothing.
+---@param result table from run.on_board
+---@return table|false markup
+function M.make(result)
+  local stats = result.stats
+  local function half(name, list, make)
+    return #list > 0 and el("div", { class = "half" }, el("h3", nil, name), make(result))
+  end
+  local shown = { half("Steps", stats.steps, step_table) or nil }
+  shown[#shown + 1] = half("Measurements", stats.notes, note_table) or nil
+  return #shown > 0 and el("div", { class = "sides" }, shown)
+end
+
+return M
