@@ -56,6 +56,18 @@ runs "sixteen boards" 74 '1 of 16 boards failed' $boards -d sim:l433 -d 'sim:g47
   flash new.bin
 cp report.html sixteen.html
 
+cat >measure.lua <<'EOF'
+return { api = 1, run = function(board)
+  board:step("a" .. ("wordthatneverends"):rep(9))
+  board:note("barcode", ("A17"):rep(200))
+  board:step("measure", 10)
+  board:note("supply", board.slot == "left" and 2.9 or 3.3, { min = 3.2, max = 3.4, unit = "V" })
+end }
+EOF
+echo 'return { left = "sim:f407#1", right = "sim:f407#2" }' >slots.lua
+runs "steps, measurements and slots" 1 '2.9 V.*outside' --slots slots.lua --every-slot measure.lua
+cp report.html measured.html
+
 echo firmware >report.html
 cp board.img before.img
 runs "it never replaces another file" 73 firmware -d sim:f407,flash=board.img flash old.bin
@@ -156,6 +168,9 @@ open("a tablet", "passed.html", 800);
 open("a failure", "failed.html", 1200);
 open("sixteen boards on a wide screen", "sixteen.html", 1200);
 open("sixteen boards on a narrow one", "sixteen.html", 360);
+open("measurements on a wide screen", "measured.html", 1200);
+open("measurements on a tablet", "measured.html", 600);
+open("measurements on a narrow one", "measured.html", 360);
 EOF
   skip "chromium does not run here: $(grep -v dbus log | tail -n 1)"
 else
@@ -165,6 +180,9 @@ else
   looked "a failure" "sectors"
   looked "sixteen boards on a wide screen" "sectors"
   looked "sixteen boards on a narrow one" "sectors"
+  looked "measurements on a wide screen" " 0 sectors"
+  looked "measurements on a tablet" " 0 sectors"
+  looked "measurements on a narrow one" " 0 sectors"
   verdict "its console is heard" "$(grep -q 'CONSOLE.*heard' log || cat log)"
   silent "nothing on the console"
   browse 0 <<'EOF'

@@ -363,9 +363,8 @@ function TestReport:test_slots_stand_beside_their_paths()
   local text = page_of(results)
   lu.assertStrContains(text, ('<p class="quiet"><strong>left</strong> <code>%s</code></p>'):format(
     boards[1].path))
-  lu.assertStrContains(text, "<dt>Slot</dt><dd><strong>left</strong></dd>")
-  local _, count = text:gsub("<dt>Slot</dt>", "")
-  lu.assertEquals(count, 1)
+  lu.assertStrContains(text, "<dt>Place</dt><dd><strong>left</strong> <code>")
+  lu.assertStrContains(text, ("<dt>Place</dt><dd><code>%s</code>"):format(boards[2].path))
   -- the list of boards says in which slot what failed, and nothing of flash that nobody touched
   local list = table_of(text, "Result")
   lu.assertStrContains(list, ("✗ Failed in two|left %s|"):format(boards[1].path))
@@ -416,7 +415,7 @@ function TestReport:test_everything_is_escaped()
   for _, head in ipairs { "Step", "Measurement" } do
     lu.assertStrContains(table_of(text, head), html.escape(HOSTILE))
   end
-  lu.assertStrContains(text, "<dt>Slot</dt><dd><strong>" .. html.escape(HOSTILE))
+  lu.assertStrContains(text, "<dt>Place</dt><dd><strong>" .. html.escape(HOSTILE))
   page_of({}, { err = HOSTILE, outcome = "ERROR" })
 end
 

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- The section of one board in a report: who it is, what was done to it, and its memories.
+-- The section of one board in a report: who it is, what was done to it and said
+-- of it, and its memories.
 local dfu = require "dfu"
 local facts = require "moonflash.report.facts"
 local html = require "moonflash.report.html"
@@ -21,6 +22,14 @@ end
 
 local function name_of(board)
   return board.product or board.vid and "A board without a name" or "No board was opened"
+end
+
+---A board's slot, if it has one, and its path.
+---@param board table
+---@param path table markup
+---@return table markup
+function M.place_of(board, path)
+  return { board.slot and { el("strong", nil, board.slot), " " } or false, path }
 end
 
 local function ids_of(board)
@@ -59,8 +68,8 @@ local function identity(board)
     layouts[i] = el("div", nil, ("%d: "):format(alt.number), code(alt.name))
   end
   return parts.descriptions {
-    { "Slot", board.slot and el("strong", nil, board.slot) },
-    { "Place", { code(board.path), board.path:find("^sim:") and " (simulated)" } },
+    { "Place", { M.place_of(board, code(board.path)),
+      board.path:find("^sim:") and " (simulated)" } },
     { "USB ids", ids_of(board) and { code(ids_of(board)),
       board.version and (", version %x.%02x"):format(board.version >> 8, board.version & 0xFF) } },
     { "Serial number", board.serial and code(board.serial) },
@@ -169,14 +178,6 @@ local function data_text(data)
   return meta and meta.__tostring and tostring(data)
 end
 
----A board's slot, if it has one, and its path.
----@param board table
----@param path table markup
----@return table markup
-function M.place_of(board, path)
-  return { board.slot and { el("strong", nil, board.slot), " " } or false, path }
-end
-
 ---@param result table from run.on_board
 ---@param run table see page.make
 ---@param number integer
@@ -194,9 +195,10 @@ function M.make(result, run, number)
       el("p", { class = "quiet" }, M.place_of(board, code(board.path)))),
     result.err ~= nil and #run.results > 1 and parts.failure(result.err),
     data and el("pre", nil, data),
-    el("div", { class = "sides" }, el("div", { class = "half" }, numbers(result)),
+    el("div", { class = "sides" },
+      el("div", { class = "half" }, numbers(result), step_parts.steps(result)),
       el("div", { class = "half" }, identity(board))),
-    step_parts.make(result), memories)
+    step_parts.notes(result), memories)
 end
 
 return M

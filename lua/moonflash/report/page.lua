@@ -172,8 +172,8 @@ local function overview(run)
     local main = flash and facts.memories(result, run.dry)[1]
     local failed = step_parts.failed(result)
     local row = {
-      { parts.badge(result, run.dry), failed and el("span", { class = "quiet words" }, " in ",
-        failed) },
+      { parts.badge(result, run.dry), failed and el("span", { class = "quiet" }, " in ",
+        parts.words(failed)) },
       board_section.place_of(board, el("a", { href = "#board-" .. i }, code(board.path))),
       board.serial and code(board.serial) or "",
     }

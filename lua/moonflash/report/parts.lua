@@ -13,6 +13,15 @@ function M.code(value)
   return el("code", nil, value)
 end
 
+local LONG = ("%S"):rep(24) -- a word that may be broken
+
+---Words of a recipe, an operator or an instrument: however long, a table stays on the page.
+---@param value string
+---@return table markup
+function M.words(value)
+  return el("span", { class = value:find(LONG) and "long" }, value)
+end
+
 ---A list of { name, value }; those without a value are left out.
 ---@param rows table[]
 ---@return table? markup

@@ -7,12 +7,7 @@ local steps = require "moonflash.steps"
 
 local M = {}
 
-local el = html.element
-
--- Words of a recipe, an operator or an instrument may be of any length.
-local function words(value)
-  return el("span", { class = "words" }, value)
-end
+local el, words = html.element, parts.words
 
 local function bad(mark)
   return { " ", el("span", { class = "badge bad" }, "✗ " .. mark) }
@@ -34,7 +29,7 @@ local function step_table(result)
       step.seconds and picture.seconds(step.seconds),
       step.limit and ("at most %g s"):format(step.limit),
     }
-    if step.limit then heads[3] = "Allowed" end
+    if step.limit then heads[3] = "#Allowed" end
   end
   return parts.data_table(heads, rows)
 end
@@ -68,17 +63,18 @@ local function note_table(result)
   return parts.data_table(heads, rows)
 end
 
----Both, side by side where there is room; false where a recipe said nothing.
+---The steps; false where there were none.
 ---@param result table from run.on_board
 ---@return table|false markup
-function M.make(result)
-  local stats = result.stats
-  local function half(name, list, make)
-    return #list > 0 and el("div", { class = "half" }, el("h3", nil, name), make(result))
-  end
-  local shown = { half("Steps", stats.steps, step_table) or nil }
-  shown[#shown + 1] = half("Measurements", stats.notes, note_table) or nil
-  return #shown > 0 and el("div", { class = "sides" }, shown)
+function M.steps(result)
+  return #result.stats.steps > 0 and { el("h3", nil, "Steps"), step_table(result) }
+end
+
+---The measurements; false where there were none.
+---@param result table from run.on_board
+---@return table|false markup
+function M.notes(result)
+  return #result.stats.notes > 0 and { el("h3", nil, "Measurements"), note_table(result) }
 end
 
 return M

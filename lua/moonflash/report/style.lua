@@ -71,9 +71,11 @@ td { vertical-align: top; }
 tbody tr:last-child td { border-bottom: 0; }
 .number { text-align: right; white-space: nowrap; }
 .nowrap, code.nowrap { white-space: nowrap; }
-.words { overflow-wrap: anywhere; }
 td code { white-space: pre; }
-td code.long { white-space: normal; overflow-wrap: anywhere; }
+td code.long { white-space: normal; }
+td .long { overflow-wrap: anywhere; }
+td .badge:not(:first-child) { padding: 0 .4rem; margin-left: .2rem; font-size: .8rem;
+  line-height: 1.3; }
 .key { display: inline-block; width: .8em; height: .8em; margin-right: .45em; border-radius: 2px;
   border: 1px solid #80808066; vertical-align: -.05em; }
 .key.pending { border: 1px dashed var(--quiet); }
