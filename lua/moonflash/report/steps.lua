@@ -35,7 +35,10 @@ local function step_table(result)
 end
 
 local function limits_of(note)
-  local function bound(value) return steps.value_text { value = value, unit = note.unit } end
+  -- told with as many digits as set it apart from the value
+  local function bound(value)
+    return steps.value_text { value = value, unit = note.unit, min = note.value }
+  end
   if note.min and note.max then
     return ("from %s to %s"):format(bound(note.min), bound(note.max))
   end
