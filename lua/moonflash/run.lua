@@ -76,7 +76,8 @@ function M.on_board(recipe, board, opt, value)
   result.ranges = dfu.fields(board).journal:claims()
   local err = errors.is(result.err) and result.err or nil
   local last = result.stats.steps[#result.stats.steps]
-  if err and last then err.step = last.name end
+  result.step = not ok and last and last.name or nil -- the one that failed
+  if err then err.step = result.step end
   if err and not err.path then
     err.path, err.message = board.path, board.path .. ": " .. err.message
   end
@@ -115,7 +116,7 @@ local function report(result)
     board_seconds = result.seconds, sectors_erased = stats.sectors_erased,
     bytes_written = stats.bytes_written, bytes_skipped = stats.bytes_skipped,
     bytes_verified = stats.bytes_verified, left = stats.left, data = result.data,
-    step = err.step, steps = some(stats.steps), notes = some(stats.notes),
+    step = result.step, steps = some(stats.steps), notes = some(stats.notes),
     sectors_same = stats.sectors_same, seconds_saved = stats.seconds_saved,
     retries = result.board.retries > 0 and result.board.retries or nil, at_end = some(at_end),
   }
@@ -224,6 +225,8 @@ local function attempt(recipe, opt, options, about)
       status, err = nil, failure
     else
       progress.failed(errors.text(failure))
+      about.at_end = about.at_end or {}
+      table.insert(about.at_end, failure)
     end
   end
   return status, err, traceback

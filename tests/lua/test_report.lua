@@ -234,6 +234,23 @@ function TestReport:test_pages_in_a_row_are_one_row_and_each_by_itself()
   lu.assertStrContains(text, "0x08002800..0x08002FFF")
 end
 
+-- What failed at the end is in the page, beside what failed before; and no step is blamed for it.
+function TestReport:test_what_failed_at_the_end()
+  local function off() error("relay <stuck>", 0) end
+  local both = page_of { result_of(self:new("f407"), function()
+    task.at_end(off)
+    error("broken", 0)
+  end) }
+  lu.assertStrContains(both, "broken")
+  lu.assertStrContains(both, "at the end: relay &lt;stuck&gt;")
+  local only = result_of(self:new("f407"), function(board)
+    board:step("measure")
+    task.at_end(off)
+  end)
+  lu.assertNil(only.step)
+  lu.assertStrContains(page_of { only }, "at the end: relay &lt;stuck&gt;")
+end
+
 function TestReport:test_a_hostile_layout_is_never_counted_out()
   local board, image = self:changed()
   local result = result_of(board, function(b) flash.write(b, image) end)

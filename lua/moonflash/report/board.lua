@@ -194,6 +194,7 @@ function M.make(result, run, number)
     el("div", { class = "title" }, parts.badge(result, run.dry), el("h2", nil, name_of(board)),
       el("p", { class = "quiet" }, M.place_of(board, code(board.path)))),
     result.err ~= nil and #run.results > 1 and parts.failure(result.err),
+    parts.failures(result.at_end),
     data and el("pre", nil, data),
     el("div", { class = "sides" },
       el("div", { class = "half" }, numbers(result), step_parts.steps(result)),

@@ -6,7 +6,6 @@ local facts = require "moonflash.report.facts"
 local html = require "moonflash.report.html"
 local parts = require "moonflash.report.parts"
 local picture = require "moonflash.report.picture"
-local step_parts = require "moonflash.report.steps"
 local style = require "moonflash.report.style"
 local sys = require "sys"
 local text = require "moonflash.text"
@@ -139,6 +138,7 @@ local function header(run)
       count > 0 and text.count(count, "board") .. ", " or "", text.seconds(run.seconds),
       run.status)),
     err ~= nil and parts.failure(err),
+    parts.failures(run.at_end),
     parts.descriptions {
       { "Command", command_of(run) },
       { "Recipe", run.summary and { run.name, ": ", run.summary } or run.name },
@@ -170,7 +170,7 @@ local function overview(run)
   for i, result in ipairs(run.results) do
     local board, stats = result.board, result.stats
     local main = flash and facts.memories(result, run.dry)[1]
-    local failed = step_parts.failed(result)
+    local failed = result.step
     local row = {
       { parts.badge(result, run.dry), failed and el("span", { class = "quiet" }, " in ",
         parts.words(failed)) },
@@ -200,7 +200,7 @@ M.BEGINNING = '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
 
 ---The whole page.
 ---@param run table results, command, name, seconds, status, began, dry; summary, args, opt; err,
----  outcome, text, note
+---  at_end, outcome, text, note
 ---@return string
 function M.make(run)
   local word = headline(run)

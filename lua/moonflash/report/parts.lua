@@ -98,4 +98,13 @@ function M.failure(err)
     or errors.text(err))
 end
 
+---What else failed, at the end.
+---@param list any[]? errors
+---@return table markup
+function M.failures(list)
+  local items = {}
+  for i, err in ipairs(list or {}) do items[i] = M.failure(err) end
+  return items
+end
+
 return M

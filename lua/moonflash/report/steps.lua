@@ -13,19 +13,11 @@ local function bad(mark)
   return { " ", el("span", { class = "badge bad" }, "✗ " .. mark) }
 end
 
----The step that was under way when a run failed; nil of one that passed, or had none.
----@param result table from run.on_board
----@return string? name
-function M.failed(result)
-  local list = result.stats.steps
-  return result.err ~= nil and list[1] and list[#list].name or nil
-end
-
 local function step_table(result)
   local heads, rows, list = { "Step", "#Time" }, {}, result.stats.steps
   for i, step in ipairs(list) do
     rows[i] = {
-      { words(step.name), i == #list and result.err ~= nil and bad((parts.verdict(result))) },
+      { words(step.name), i == #list and result.step and bad((parts.verdict(result))) },
       step.seconds and picture.seconds(step.seconds),
       step.limit and ("at most %g s"):format(step.limit),
     }
