@@ -19,6 +19,22 @@ local doing = {
 }
 
 local REPLUG = "Plug it in again (BOOT0 high) and run the same command."
+local AGAIN = "The same command, run again, does it all."
+
+---A hint without what it says of running the same command again, where something else comes first.
+---@param hint? string
+---@return string?
+function M.without_again(hint)
+  hint = hint and hint:gsub(",? and run the same command%.", "."):gsub("[^.?\n]*same command[^.]*%.", "")
+    :gsub(" +%f[\n\0]", "")
+  return hint ~= "" and hint or nil
+end
+
+---Whether there is a prompt: what to do next is said in Lua then.
+---@return boolean
+function M.at_prompt()
+  return package.loaded["moonflash.repl"] ~= nil
+end
 
 -- What stands where: the first memory, which is the flash, and how to see the others.
 local function memories(fields)
@@ -127,7 +143,7 @@ local function cancelled(facts, path, where)
   if not err.path then
     err.path, err.op, err.address = path, facts.op, facts.address
     err.message = ("%s: %s while %s%s"):format(path, err.message, doing[facts.op], where)
-    err.hint = "The same command, run again, does it all."
+    err.hint = AGAIN
   end
   return err
 end

@@ -4,6 +4,7 @@ local dfu = require "dfu"
 local errors = require "moonflash.errors"
 local files = require "moonflash.files"
 local images = require "moonflash.image"
+local kept = require "moonflash.flash.kept"
 local memory = require "moonflash.memory"
 local plans = require "moonflash.flash.plan"
 local progress = require "moonflash.progress"
@@ -47,29 +48,6 @@ M.describe = show.plan
 
 -- ---- carrying it out ----
 
--- If writing fails, what --keep has read is no longer on the board: it goes to files, and the
--- error says how it comes back.
-local function rescue(plan)
-  local function save(_, err)
-    if err == nil then return end
-    for _, sector in ipairs(plan.sectors) do
-      for _, piece in ipairs(sector.kept or {}) do
-        local name = ("moonflash-kept-%08X.bin"):format(piece.address)
-        local ok, why = pcall(files.write, name, piece.bytes)
-        if errors.is(err) then
-          err.hint = (err.hint and err.hint .. "\n" or "") .. (ok
-            and ("What --keep had read at %s is in %s; first write that back:\n"
-              .. "  moonflash flash %s@%s --lose"):format(text.hex(piece.address), name, name,
-              text.hex(piece.address))
-            or ("What --keep had read at %s is lost: %s"):format(text.hex(piece.address),
-              tostring(why)))
-        end
-      end
-    end
-  end
-  return setmetatable({}, { __close = save })
-end
-
 -- Takes the time of each sector, and tells of it when the next one's turn has come, or at the end:
 -- it is called with an address and seconds, and closed, also where it all goes wrong.
 local function stopwatch(board, plan, name)
@@ -99,6 +77,7 @@ local function erase_sectors(board, sectors, told)
   local phase = progress.phase(board, "erase", #sectors, "sector")
   for _, sector in ipairs(sectors) do
     local began = task.now()
+    sector.begun = true
     board:erase_page(sector.address)
     if told then told(sector.address, task.now() - began) end
     phase:advance(1)
@@ -259,7 +238,7 @@ end
 
 local function perform(board, plan, options)
   local fields = dfu.fields(board)
-  local _ <close> = rescue(plan)
+  local _ <close> = kept.guard(board, plan)
   carry_out(board, plan)
   if #plan.written > 0 and option(options, "no_verify") then
     fields.stats.unverified = "--no-verify"

@@ -7,6 +7,7 @@ local flash = require "moonflash.flash"
 local image = require "moonflash.image"
 local progress = require "moonflash.progress"
 local sim = require "sim"
+local task = require "task"
 
 local TestFlash, TestImage = {}, {}
 
@@ -97,10 +98,67 @@ function TestFlash:test_what_was_kept_is_rescued_when_writing_fails()
   self.sim:fault("unplug", "write 0x08004000")
   local err = raises("usb.gone", flash.write, self.board, raw(BASE + 0x5000, "new!"),
     { keep = true })
-  lu.assertStrContains(err.hint, "moonflash flash moonflash-kept-08004000.bin@0x08004000 --lose")
-  local file <close> = assert(io.open("moonflash-kept-08004000.bin", "rb"))
-  lu.assertEquals(file:read("a"), ("old!"):rep(0x400))
-  os.remove("moonflash-kept-08004000.bin")
+  lu.assertEquals(err.hint, "Plug it in again (BOOT0 high).\n"
+    .. "What --keep had read is in moonflash-kept-08004000.hex, and not all on the board. "
+    .. "First write it back:\n"
+    .. ("  moonflash -d '%s' flash moonflash-kept-08004000.hex --lose\n"):format(self.sim.path)
+    .. "After that, the same command, run again, does it all.")
+  local saved = image.load("moonflash-kept-08004000.hex")
+  lu.assertEquals(saved.segments, { { address = BASE + 0x4000, bytes = ("old!"):rep(0x400) } })
+  os.remove("moonflash-kept-08004000.hex")
+end
+
+-- The files that an error names; removed again.
+local function kept_in(err)
+  local name = err.hint and err.hint:match("moonflash%-kept%S-%.hex")
+  local saved = name and image.load(name)
+  if name then os.remove(name) end
+  return saved
+end
+
+-- Interrupted at any moment; written back as it is told, if it is; and the same again.
+function TestFlash.test_what_is_kept_survives_an_interruption_at_any_moment()
+  local place <close> = sim.new("f407,usb=ideal")
+  local board <close> = dfu.open(place.path)
+  local before = image.load("build/ch.bin").segments[1].bytes
+  local told, untold = 0, 0
+  for ms = 0, 900, 23 do
+    place:poke(BASE, before .. ("\255"):rep(0x10000 - #before))
+    local mixed = image.new { segments = { { address = BASE + 0x10, bytes = "UUUU" },
+                                           { address = BASE + 0x4100, bytes = "UUUU" } } }
+    local wanted = before:sub(1, 16) .. "UUUU" .. before:sub(21, 0x4100) .. "UUUU"
+      .. before:sub(0x4105)
+    local job = task.spawn(flash.write, board, mixed, { keep = true })
+    task.sleep(ms / 1000)
+    job:cancel()
+    local ok, err = pcall(job.join, job)
+    local saved = not ok and kept_in(err)
+    if saved then
+      told = told + 1
+      lu.assertNotStrContains(err.hint, "The same command")
+      flash.write(board, saved, { lose = true })
+    elseif not ok then
+      untold = untold + 1
+      lu.assertEquals(err.hint, "The same command, run again, does it all.")
+    end
+    flash.write(board, mixed, { keep = true })
+    lu.assertTrue(place:peek(BASE, #before) == wanted, ("after %d ms"):format(ms))
+  end
+  lu.assertTrue(told > 10 and untold > 0, told .. ", " .. untold)
+end
+
+function TestFlash:test_what_an_earlier_failure_saved_is_not_replaced()
+  local names = {}
+  for i = 1, 2 do
+    self.sim:poke(BASE + 0x4000, ("old!"):rep(0x400))
+    local job = task.spawn(flash.write, self.board, raw(BASE + 0x5000 + i, "new!"), { keep = true })
+    task.sleep(0.3)
+    job:cancel()
+    local err = raises("cancelled", job.join, job)
+    names[i] = err.hint:match("moonflash%-kept%S-%.hex")
+  end
+  lu.assertEquals(names, { "moonflash-kept-08004000.hex", "moonflash-kept-08004000-2.hex" })
+  for _, name in ipairs(names) do os.remove(name) end
 end
 
 function TestFlash:test_blank_bytes_before_the_image_are_no_loss()
