@@ -194,9 +194,22 @@ return function(link)
     return nil, other
   end
 
+  -- A Board's journal goes on with each device that comes to its place; and what was done to a
+  -- device by another Board, before, is in it too.
+  local function share_journal(board, info)
+    local fields, device = link.fields(board), bus.device(info.path, info.generation)
+    if device.journal and device.journal ~= fields.journal then
+      fields.journal:append(device.journal)
+      device.journal.ranges = fields.journal.ranges
+      fields.journal = device.journal
+    end
+    device.journal = fields.journal
+  end
+
   local function attach(board, info)
     local ok, why = link.attach(board, info.generation, info.interface)
     if not ok then return nil, why end
+    share_journal(board, info)
     local _ <close> = setmetatable({}, { __close = function(_, err)
       if err then board:close() end
     end })

@@ -3,7 +3,6 @@
 local descriptor = require "moonflash.descriptor"
 local errors = require "moonflash.errors"
 local explain = require "moonflash.explain"
-local journal = require "moonflash.journal"
 local memory = require "moonflash.memory"
 local parts = require "moonflash.parts"
 local selectors = require "moonflash.selector"
@@ -79,10 +78,9 @@ return function(link)
     end
   end
 
+  -- A handle that only reads strings has no journal: it does not know what was done to the flash.
   local bare = {
-    explain = function(board, facts)
-      return explain.explain(board, { alts = {}, journal = journal.new() }, facts)
-    end,
+    explain = function(board, facts) return explain.explain(board, { alts = {} }, facts) end,
   }
 
   -- The strings of a device are read once; a device that comes anew has another generation.
@@ -159,7 +157,7 @@ return function(link)
     return rows
   end
 
-  ---A device that is there, or was. boards.lua adds `dfuse` and `transfer_size`.
+  ---A device that is there, or was. boards.lua adds `dfuse`, `transfer_size` and `journal`.
   ---@param path string
   ---@param generation integer
   ---@return table { path=, generation=, device=bytes, config=bytes, ... }

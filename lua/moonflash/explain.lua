@@ -166,8 +166,9 @@ function M.explain(board, fields, facts)
       was_there = true,
     }
   end
-  err.flash = fields.journal:text()
-  err.ranges = fields.journal:claims()
+  if fields.journal then
+    err.flash, err.ranges = fields.journal:text(), fields.journal:claims()
+  end
   return err
 end
 

@@ -1,8 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- Flashing: from an image to a plan, and from the plan to a board that was read back and compared.
 local dfu = require "dfu"
-local errors = require "moonflash.errors"
-local files = require "moonflash.files"
 local images = require "moonflash.image"
 local kept = require "moonflash.flash.kept"
 local memory = require "moonflash.memory"

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- What was done to a board's memories since it was opened: disjoint ranges, each erased, written,
--- verified, or in doubt (begun, and not known to have ended). What is in none is untouched.
+-- What was done to a board's memories since it was first opened: disjoint ranges, each erased,
+-- written, verified, or in doubt (begun, and not known to have ended). What is in none is untouched.
 local text = require "moonflash.text"
 
 local M = {}
@@ -41,6 +41,12 @@ function M:mark(state, first, last)
     end
   end
   self.ranges = merged
+end
+
+---What another journal has, which was begun later, becomes a part of this one.
+---@param later table
+function M:append(later)
+  for _, r in ipairs(later.ranges) do self:mark(r.state, r.first, r.last) end
 end
 
 ---What is thought to be erased in [first, last] is in doubt from now on.

@@ -4,11 +4,14 @@
 local catch = require "moonflash.errors".catch
 local dfu = require "dfu"
 local lu = require "luaunit"
+local optbytes = require "moonflash.optbytes"
+local progress = require "moonflash.progress"
 local sim = require "sim"
 local support = require "support"
 local task = require "task"
 
 local SECTOR = 0x08000000
+local OPTION_BYTES = 0x1FFFC000
 
 local assert_fails, assert_raises = support.assert_fails, support.assert_raises
 local close_with, seconds, turns = support.close_with, support.seconds, support.turns
@@ -450,6 +453,60 @@ function TestCancel.test_in_every_operation()
       end
     end
   end
+end
+
+-- Whatever it strikes, opening the board again too, what is said of the flash is true of it.
+function TestCancel.test_the_journal_is_true_at_any_moment()
+  progress.mute(true)
+  local _ <close> = close_with(function() progress.mute(false) end)
+  local untrue, unknown = {}, {}
+  for ms = 0, 240, 2 do
+    local place <close> = sim.new("f407")
+    local board <close> = dfu.open(place.path)
+    local before = place:peek(OPTION_BYTES, 16)
+    local job = task.spawn(function()
+      board:write(SECTOR + 0x4000, "abc")
+      optbytes.write(board, { BOR_LEV = 1 })
+      task.sleep(100)
+    end)
+    task.sleep(ms / 1000)
+    job:cancel()
+    local err = assert_raises("cancelled", job.join, job)
+    local journal = dfu.fields(board).journal
+    if place:peek(SECTOR + 0x4000, 3) == "abc" then
+      if err.flash and err.flash ~= journal:text() then untrue[#untrue + 1] = ms .. ": " .. err.message end
+      lu.assertStrContains(journal:text(), "0x08004000..0x08004002 is ", ms .. " ms")
+    end
+    if place:peek(OPTION_BYTES, 16) ~= before
+      and not journal:text():find("0x1FFFC000..0x1FFFC00F is ", 1, true) then
+      unknown[#unknown + 1] = ms
+    end
+  end
+  lu.assertEquals({ untrue, unknown }, { {}, {} })
+end
+
+-- A Board that opens a device that another Board had has that one's journal.
+function TestCancel.test_the_journal_belongs_to_the_device()
+  local place <close> = sim.new("f407,usb=ideal")
+  local first <close> = dfu.open(place.path)
+  first:erase_page(SECTOR + 0x4000)
+  first:close()
+  local second <close> = dfu.open(place.path)
+  lu.assertEquals(dfu.fields(second).journal:text(),
+    "0x08004000..0x08007FFF is erased; the rest is untouched.")
+  second:erase_page(SECTOR + 0x8000)
+  lu.assertEquals(dfu.fields(first).journal:text(),
+    "0x08004000..0x0800BFFF is erased; the rest is untouched.")
+  second:close()
+  place:unplug()
+  place:plug() -- what comes now may be another board
+  local third <close> = dfu.open(place.path, 1)
+  lu.assertEquals(dfu.fields(third).journal:text(), "The flash is untouched.")
+  third:erase_page(SECTOR)
+  third:close()
+  first:open(1) -- but a Board's own goes on
+  lu.assertEquals(dfu.fields(first).journal:text(),
+    "0x08000000..0x0800BFFF is erased; the rest is untouched.")
 end
 
 function TestCancel.test_a_deadline_says_what_it_struck()

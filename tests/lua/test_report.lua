@@ -174,15 +174,15 @@ function TestReport:test_a_run_that_fails_before_the_plan()
 end
 
 function TestReport:test_recipes_without_a_plan()
-  local board = self:new("f407")
-  local erased = result_of(board, function(b) b:erase_page(BASE + 0x4000) end)
+  -- a board each: another Board of the same device has its journal
+  local erased = result_of(self:new("f407"), function(b) b:erase_page(BASE + 0x4000) end)
   lu.assertEquals(fates(erased), "1 x 16 untouched, 1 x 16 erased, 2 x 16 untouched, "
     .. "1 x 64 untouched, 7 x 128 untouched")
-  local verified = result_of(board, function(b)
+  local verified = result_of(self:new("f407"), function(b)
     flash.verify(b, raw(BASE, ("\255"):rep(0x5000)))
   end)
   lu.assertStrContains(fates(verified), "1 x 16 verified, 1 x 16 verified, 2 x 16 untouched")
-  local nothing = result_of(board, function() return "said <this>" end)
+  local nothing = result_of(self:new("f407"), function() return "said <this>" end)
   lu.assertEquals(facts.memories(nothing), {})
   lu.assertStrContains(page_of({ nothing }), "said &lt;this&gt;")
 end
