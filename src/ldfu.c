@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "board.h"
+#include "lmisuse.h"
 #include "lop.h"
 
 /* Seconds that a command may take on the board, beyond the time of a request: twice the longest
@@ -22,32 +23,25 @@
 
 /* ---- arguments ---- */
 
-static uint32_t check_address(lua_State *L, int index)
+static uint32_t check_address(lua_State *L, const char *method, int index)
 {
-    lua_Integer address = luaL_checkinteger(L, index);
-    luaL_argcheck(L, address >= 0 && address <= 0xFFFFFFFF, index, "an address has 32 bits");
+    lua_Integer address = method_integer(L, method, index);
+    method_check(L, address >= 0 && address <= 0xFFFFFFFF, method, index, "an address has 32 bits");
     return (uint32_t)address;
 }
 
-static uint16_t check_word(lua_State *L, int index)
+static uint16_t check_word(lua_State *L, const char *method, int index)
 {
-    lua_Integer value = luaL_checkinteger(L, index);
-    luaL_argcheck(L, value >= 0 && value <= 0xFFFF, index, "0 to 65535");
+    lua_Integer value = method_integer(L, method, index);
+    method_check(L, value >= 0 && value <= 0xFFFF, method, index, "0 to 65535");
     return (uint16_t)value;
 }
 
-static uint8_t check_byte(lua_State *L, int index)
+static uint8_t check_byte(lua_State *L, const char *method, int index)
 {
-    lua_Integer value = luaL_checkinteger(L, index);
-    luaL_argcheck(L, value >= 0 && value <= 0xFF, index, "0 to 255");
+    lua_Integer value = method_integer(L, method, index);
+    method_check(L, value >= 0 && value <= 0xFF, method, index, "0 to 255");
     return (uint8_t)value;
-}
-
-static double check_positive(lua_State *L, int index)
-{
-    double seconds = luaL_checknumber(L, index);
-    luaL_argcheck(L, seconds > 0 && isfinite(seconds), index, "seconds, more than 0");
-    return seconds;
 }
 
 /* An operation that has nothing but its kind. */
@@ -98,9 +92,9 @@ static void check_dfuse(lua_State *L, struct board *board, const char *operation
 static int board_read(lua_State *L)
 {
     struct board *board = lop_ready(L);
-    uint32_t address = check_address(L, 2);
-    lua_Integer length = luaL_checkinteger(L, 3);
-    luaL_argcheck(L, length >= 0 && length <= 0xFFFFFFFF, 3, "0 bytes or more");
+    uint32_t address = check_address(L, "read", 2);
+    lua_Integer length = method_integer(L, "read", 3);
+    method_check(L, length >= 0 && length <= 0xFFFFFFFF, "read", 3, "0 bytes or more");
     struct dfu_op op = { .kind = DFU_READ, .address = address, .length = (size_t)length };
     if (length == 0) {
         lua_pushliteral(L, "");
@@ -109,7 +103,7 @@ static int board_read(lua_State *L)
     if (board->dfu.dfuse) {
         op.alt = check_inside(L, board, ACCESS_READ, address, op.length)->alt;
     } else {
-        luaL_argcheck(L, address == 0, 2, "plain DFU reads its memory from 0");
+        method_check(L, address == 0, "read", 2, "plain DFU reads its memory from 0");
         op.any_alt = board->selected < 0;
         op.alt = (uint8_t)board->selected;
     }
@@ -130,9 +124,9 @@ static void check_option_bytes(lua_State *L)
 static int board_write(lua_State *L)
 {
     struct board *board = lop_ready(L);
-    uint32_t address = check_address(L, 2);
+    uint32_t address = check_address(L, "write", 2);
     struct dfu_op op = { .kind = DFU_WRITE, .address = address };
-    op.data = (const uint8_t *)luaL_checklstring(L, 3, &op.length);
+    op.data = (const uint8_t *)method_string(L, "write", 3, &op.length);
     if (op.length == 0)
         return 0;
     if (board->dfu.dfuse) {
@@ -142,7 +136,7 @@ static int board_write(lua_State *L)
         if (region->resets)
             check_option_bytes(L);
     } else {
-        luaL_argcheck(L, address == 0, 2, "plain DFU writes its memory from 0");
+        method_check(L, address == 0, "write", 2, "plain DFU writes its memory from 0");
         op.any_alt = board->selected < 0;
         op.alt = (uint8_t)board->selected;
     }
@@ -155,7 +149,7 @@ static int board_write(lua_State *L)
 static int board_erase_page(lua_State *L)
 {
     struct board *board = lop_ready(L);
-    uint32_t address = check_address(L, 2);
+    uint32_t address = check_address(L, "erase_page", 2);
     check_dfuse(L, board, "erase");
     const struct region *region = check_inside(L, board, ACCESS_ERASE, address, 1);
     struct dfu_op op = { .kind = DFU_ERASE, .address = address, .alt = region->alt };
@@ -196,7 +190,7 @@ static int board_read_unprotect(lua_State *L)
 static int board_set_address(lua_State *L)
 {
     struct board *board = lop_ready(L);
-    uint32_t address = check_address(L, 2);
+    uint32_t address = check_address(L, "set_address", 2);
     check_dfuse(L, board, "set address");
     struct dfu_op op = { .kind = DFU_SET_ADDRESS, .address = address, .any_alt = true };
     const struct region *region = board_region(board, address, NULL);
@@ -211,9 +205,11 @@ static int board_set_address(lua_State *L)
 static int board_download_block(lua_State *L)
 {
     struct board *board = lop_ready(L);
-    struct dfu_op op = { .kind = DFU_DOWNLOAD_BLOCK, .any_alt = true, .block = check_word(L, 2) };
-    op.data = (const uint8_t *)luaL_checklstring(L, 3, &op.length);
-    luaL_argcheck(L, op.length <= 0xFFFF, 3, "a block has at most 65535 bytes");
+    struct dfu_op op = { .kind = DFU_DOWNLOAD_BLOCK,
+                         .any_alt = true,
+                         .block = check_word(L, "download_block", 2) };
+    op.data = (const uint8_t *)method_string(L, "download_block", 3, &op.length);
+    method_check(L, op.length <= 0xFFFF, "download_block", 3, "a block has at most 65535 bytes");
     /* a command may be a mass erase, or take as long */
     op.limit = board->dfu.timeout + (op.block == 0 && board->dfu.dfuse ? MASS_ERASE_LIMIT : 0);
     if (board->dfu.has_base && op.block >= 2) {
@@ -229,8 +225,10 @@ static int board_download_block(lua_State *L)
 static int board_upload_block(lua_State *L)
 {
     struct board *board = lop_ready(L);
-    struct dfu_op op = { .kind = DFU_UPLOAD_BLOCK, .any_alt = true, .block = check_word(L, 2) };
-    op.length = check_word(L, 3);
+    struct dfu_op op = { .kind = DFU_UPLOAD_BLOCK,
+                         .any_alt = true,
+                         .block = check_word(L, "upload_block", 2) };
+    op.length = check_word(L, "upload_block", 3);
     return lop_run(L, board, &op);
 }
 
@@ -245,7 +243,7 @@ static int board_leave(lua_State *L)
     board = lop_ready(L);
     struct dfu_op op = { .kind = DFU_LEAVE, .any_alt = true };
     if (!lua_isnoneornil(L, 2))
-        op.address = check_address(L, 2);
+        op.address = check_address(L, "leave", 2);
     else if (board->region_count > 0)
         op.address = board->regions[0].address;
     if (lop_only_says(L, board, "leave", op.address, 0))
@@ -298,18 +296,18 @@ static int board_control(lua_State *L)
 {
     struct board *board = lop_ready(L);
     struct port_setup setup = {
-        .type = check_byte(L, 2),
-        .request = check_byte(L, 3),
-        .value = check_word(L, 4),
-        .index = check_word(L, 5),
+        .type = check_byte(L, "control", 2),
+        .request = check_byte(L, "control", 3),
+        .value = check_word(L, "control", 4),
+        .index = check_word(L, "control", 5),
     };
     size_t length = 0;
     const char *data = NULL;
     if (setup.type & 0x80) {
-        setup.length = check_word(L, 6);
+        setup.length = check_word(L, "control", 6);
     } else {
-        data = luaL_optlstring(L, 6, "", &length);
-        luaL_argcheck(L, length <= 0xFFFF, 6, "a transfer has at most 65535 bytes");
+        data = lua_isnoneornil(L, 6) ? "" : method_string(L, "control", 6, &length);
+        method_check(L, length <= 0xFFFF, "control", 6, "a transfer has at most 65535 bytes");
         setup.length = (uint16_t)length;
         if (lop_only_says(L, board, "control", setup.request, length))
             return 0;
@@ -406,7 +404,10 @@ static int board_newindex(lua_State *L)
     struct board *board = lop_board(L);
     const char *key = luaL_checkstring(L, 2);
     if (strcmp(key, "timeout") == 0) {
-        board->dfu.timeout = check_positive(L, 3);
+        double seconds = lua_tonumber(L, 3);
+        if (!(seconds > 0 && isfinite(seconds)))
+            return misuse(L, "board.timeout: seconds, more than 0");
+        board->dfu.timeout = seconds;
         return 0;
     }
     lop_push_field(L, "assign");

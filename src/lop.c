@@ -6,6 +6,7 @@
 
 #include "board.h"
 #include "error.h"
+#include "lmisuse.h"
 #include "task.h"
 
 /* What a task waits for; a copy of the outcome, because the board may go on to other things. */
@@ -22,10 +23,12 @@ struct pending {
 
 struct board *lop_board(lua_State *L)
 {
-    struct box *box = luaL_checkudata(L, 1, BOARD_TYPE);
-    if (!box->board)
-        luaL_error(L, "attempt to use a board that was collected");
-    return box->board;
+    struct box *box = luaL_testudata(L, 1, BOARD_TYPE);
+    if (!box)
+        misuse(L, "Board expected, got %s", luaL_typename(L, 1));
+    else if (!box->board)
+        misuse(L, "attempt to use a board that was collected");
+    return box ? box->board : NULL;
 }
 
 struct board *lop_ready(lua_State *L)
@@ -33,9 +36,9 @@ struct board *lop_ready(lua_State *L)
     struct board *board = lop_board(L);
     task_check(L);
     if (!board_is_open(board))
-        luaL_error(L, "%s is not open: board:open() opens it", board->path);
+        misuse(L, "%s is not open: board:open() opens it", board->path);
     if (board->busy)
-        luaL_error(L, "%s is busy: one operation at a time on a board", board->path);
+        misuse(L, "%s is busy: one operation at a time on a board", board->path);
     return board;
 }
 

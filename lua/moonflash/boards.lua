@@ -375,11 +375,11 @@ return function(link)
     return setmetatable({}, {
       __index = function(_, name)
         if name == "early" then return link.early(board) end
-        error(("a Board has no quirk '%s'; it has early"):format(tostring(name)), 2)
+        misuse("a Board has no quirk '%s'; it has early", tostring(name))
       end,
       __newindex = function(_, name, on)
         if name ~= "early" or type(on) ~= "boolean" then
-          error("a Board's quirk is early, true or false", 2)
+          misuse("a Board's quirk is early, true or false")
         end
         link.early(board, on)
       end,
@@ -555,6 +555,18 @@ return function(link)
 
   ---The table that belongs to a Board, for the library: journal, stats, part, info.
   M.fields = link.fields
+
+  ---The same, of what is said to be a Board: anything else is misuse of that function.
+  ---@param usage string "flash.write(board, image, options)"
+  ---@param board any
+  ---@return table fields
+  function M.check(usage, board)
+    local meta = debug.getmetatable(board)
+    if type(board) ~= "userdata" or not meta or meta.__name ~= "dfu.Board" then
+      misuse("%s: a Board, from dfu.open, and not a %s", usage, type(board))
+    end
+    return link.fields(board)
+  end
   M.others = bus.others
   M.observe, M.is_closing, M.device = link.observe, link.is_closing, bus.device
   M.states, M.statuses = link.states, link.statuses

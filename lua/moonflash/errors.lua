@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- What the codes of error objects mean: exit status and outcome; and catch and fail.
+local misuse = require "moonflash.misuse"
 local new = require "moonflash.error"
 
 local M = { new = new }
@@ -91,7 +92,7 @@ end
 ---@param code string
 ---@param f function
 function M.catch(code, f, ...)
-  if type(code) ~= "string" then error("catch takes an error code first", 2) end
+  if type(code) ~= "string" then misuse("catch takes an error code first") end
   return sift(code, pcall(f, ...))
 end
 

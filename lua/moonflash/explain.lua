@@ -25,8 +25,8 @@ local AGAIN = "The same command, run again, does it all."
 ---@param hint? string
 ---@return string?
 function M.without_again(hint)
-  hint = hint and hint:gsub(",? and run the same command%.", "."):gsub("[^.?\n]*same command[^.]*%.", "")
-    :gsub(" +%f[\n\0]", "")
+  hint = hint and hint:gsub(",? and run the same command%.", ".")
+    :gsub("[^.?\n]*same command[^.]*%.", ""):gsub(" +%f[\n\0]", "")
   return hint ~= "" and hint or nil
 end
 

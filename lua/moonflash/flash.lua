@@ -4,6 +4,7 @@ local dfu = require "dfu"
 local images = require "moonflash.image"
 local kept = require "moonflash.flash.kept"
 local memory = require "moonflash.memory"
+local misuse = require "moonflash.misuse"
 local plans = require "moonflash.flash.plan"
 local progress = require "moonflash.progress"
 local sectors_of = require "moonflash.flash.sectors"
@@ -29,6 +30,18 @@ M.options = {
   { "--leave", "start it afterwards", default = false },
 }
 
+local function check_image(usage, image)
+  if type(image) ~= "table" or type(image.segments) ~= "table" then
+    misuse("%s: an image, from image.load", usage)
+  end
+end
+
+local function check_integer(usage, name, value)
+  if math.type(value) ~= "integer" or value < 0 then
+    misuse("%s: %s is an integer, 0 or more", usage, name)
+  end
+end
+
 ---The plan: what is the same, erased, written, kept and lost, sector by sector. Reads the board,
 ---and changes nothing.
 ---@param board table
@@ -36,6 +49,9 @@ M.options = {
 ---@param options? table full, keep, lose, erase_all, start_last: booleans
 ---@return table plan
 function M.plan(board, image, options)
+  local usage = "flash.plan(board, image, options)"
+  dfu.check(usage, board)
+  check_image(usage, image)
   return plans.make(board, image, options)
 end
 
@@ -254,10 +270,9 @@ end
 ---@param image table from image.load
 ---@param options? table as in flash.options, with _ for -
 function M.write(board, image, options)
-  if type(image) ~= "table" or not image.segments then
-    error("flash.write(board, image, options): an image, from image.load", 2)
-  end
-  local fields = dfu.fields(board)
+  local usage = "flash.write(board, image, options)"
+  local fields = dfu.check(usage, board)
+  check_image(usage, image)
   fields.image = image
   images.check_ids(image, board, option(options, "force"))
   if not fields.dfuse then
@@ -278,20 +293,28 @@ end
 ---@param board table
 ---@param image table
 function M.verify(board, image)
+  local usage = "flash.verify(board, image)"
+  local fields = dfu.check(usage, board)
+  check_image(usage, image)
   local segments = image.segments
-  dfu.fields(board).image = image
-  if not dfu.fields(board).dfuse then -- its one memory starts at 0, wherever the image was for
+  fields.image = image
+  if not fields.dfuse then -- its one memory starts at 0, wherever the image was for
     segments = { { address = 0, bytes = segments[1].bytes } }
   end
   local result = verify.compare(board, segments)
   if result.first then verify.complain(board, result) end
-  dfu.fields(board).stats.verified = true
+  fields.stats.verified = true
 end
 
 ---Erases the sectors of the list.
 ---@param board table
 ---@param sectors table[] { { address= }, ... }
 function M.erase(board, sectors)
+  local usage = "flash.erase(board, sectors)"
+  dfu.check(usage, board)
+  if type(sectors) ~= "table" then
+    misuse("%s: sectors is a list, from flash.sectors", usage)
+  end
   erase_sectors(board, sectors)
 end
 
@@ -301,6 +324,10 @@ end
 ---@param last integer
 ---@return table[] sectors
 function M.sectors(board, first, last)
+  local usage = "flash.sectors(board, first, last)"
+  dfu.check(usage, board)
+  check_integer(usage, "first", first)
+  check_integer(usage, "last", last)
   local sectors = {}
   local alt = plans.memory_of(board, { name = "the range to erase" }, first, last)
   for sector in memory.sectors(alt.layout.segments, first, last) do
@@ -315,6 +342,10 @@ end
 ---@param length integer bytes
 ---@return string
 function M.read(board, address, length)
+  local usage = "flash.read(board, address, length)"
+  dfu.check(usage, board)
+  check_integer(usage, "address", address)
+  check_integer(usage, "length", length)
   if not dfu.fields(board).dfuse then -- only from 0, and whole
     return board:read(address, length)
   end
@@ -338,6 +369,7 @@ end
 ---@return integer first
 ---@return integer? last
 function M.main(board)
+  dfu.check("flash.main(board)", board)
   if not dfu.fields(board).dfuse then return 0 end
   plans.check_layout(board, board.alts[1])
   local segments = board.alts[1].layout.segments

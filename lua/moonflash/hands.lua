@@ -37,6 +37,7 @@ end
 ---@param board table
 ---@return table
 function M.status(board)
+  dfu.check("hands.status(board)", board)
   local state = board:get_state()
   if state == "dfuDNLOAD-SYNC" then return { state = state } end
   return board:get_status()
@@ -48,6 +49,7 @@ end
 ---@param length? integer 256
 ---@return table { address=, bytes= } that prints as a dump
 function M.dump(board, address, length)
+  dfu.check("hands.dump(board, address, length)", board)
   length = length or DUMPED
   check_range("hands.dump(board, address, length)", address, length)
   local bytes = length <= CHUNK and board:read(address, length) -- no bar for so little
@@ -105,6 +107,7 @@ end
 ---@param bytes string
 ---@return integer[] addresses, ascending in each memory
 function M.find(board, bytes)
+  dfu.check("hands.find(board, bytes)", board)
   if type(bytes) ~= "string" or bytes == "" then
     misuse("hands.find(board, bytes): bytes is a string, not empty")
   end
@@ -166,6 +169,7 @@ end
 ---@return table[] { { first=, last=, expected=, found= }, ... }
 function M.diff(board, file)
   local usage = "hands.diff(board, file)"
+  dfu.check(usage, board)
   if type(file) ~= "string" and not (type(file) == "table" and file.segments) then
     misuse("%s: file is a name, or an image", usage)
   end
@@ -186,6 +190,7 @@ end
 ---@param length? integer all from there to the end of that memory
 function M.save(board, file, address, length)
   local usage = "hands.save(board, file, address, length)"
+  dfu.check(usage, board)
   if type(file) ~= "string" or file == "" then misuse("%s: file is a name", usage) end
   local first, last = flash.main(board)
   address = address or first
@@ -206,6 +211,7 @@ end
 ---@param board table
 ---@return table[] board.alts, which prints as a line for each run of equal sectors
 function M.regions(board)
+  dfu.check("hands.regions(board)", board)
   return list.shown(table.move(board.alts, 1, #board.alts, 1, {}), list.memories)
 end
 
@@ -217,6 +223,7 @@ end
 ---@param byte? integer 0xFF, as erasing leaves flash
 function M.fill(board, address, length, byte)
   local usage = "hands.fill(board, address, length, byte)"
+  dfu.check(usage, board)
   byte = byte or 0xFF
   check_range(usage, address, length)
   check_integer(usage, "byte", byte, 0, 0xFF)

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- What was done to a board's memories since it was first opened: disjoint ranges, each erased,
--- written, verified, or in doubt (begun, and not known to have ended). What is in none is untouched.
+-- written, verified, or in doubt (begun, and not known to have ended). What is in none is
+-- untouched.
 local text = require "moonflash.text"
 
 local M = {}

@@ -21,6 +21,8 @@
 --   * only the first 4096 bytes are looked at, which bounds the work. A descriptor has 253;
 --   * `dropped` says why something was dropped: the first reason, in one line.
 
+local misuse = require "moonflash.misuse"
+
 local clean = require("moonflash.descriptor").clean
 
 local M = {}
@@ -190,7 +192,7 @@ end
 ---@return moonflash.Layout
 function M.parse(text)
   if type(text) ~= "string" then
-    error(("memory.parse takes a string, not a %s"):format(type(text)), 2)
+    misuse("memory.parse takes a string, not a %s", type(text))
   end
   local dropped
   if #text > MOST_BYTES then
@@ -211,7 +213,7 @@ end
 --- An address that a caller gave, as an integer: 1e3 will do, 1.5 is misuse.
 local function integer(value, what)
   local whole = math.type(value) and math.tointeger(value)
-  return whole or error(("%s must be a whole number"):format(what), 3)
+  return whole or misuse("%s must be a whole number", what)
 end
 
 --- The segments in ascending order: groups may come in any.

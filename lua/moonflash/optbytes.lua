@@ -5,6 +5,7 @@ local dfu = require "dfu"
 local errors = require "moonflash.errors"
 local families = require "moonflash.optbytes.families"
 local memory = require "moonflash.memory"
+local misuse = require "moonflash.misuse"
 local parts = require "moonflash.parts"
 local progress = require "moonflash.progress"
 local suggest = require "moonflash.suggest"
@@ -297,6 +298,7 @@ end
 ---@param board table
 ---@return table values { BOR_LEV = 3, ... }; prints with what they mean
 function M.read(board)
+  dfu.check("optbytes.read(board)", board)
   local family = need_family(board)
   return values_of(family, load_sound(board, family))
 end
@@ -308,8 +310,9 @@ end
 ---@param options? table irreversible (boolean), seconds (how long the board may be away)
 ---@return table? values as they are now; nil where they can't be read any more, or on a dry run
 function M.write(board, changes, options)
+  dfu.check("optbytes.write(board, changes, options)", board)
   if type(changes) ~= "table" then
-    error("optbytes.write(board, changes, options): changes, { BOR_LEV = 2 } say", 2)
+    misuse("optbytes.write(board, changes, options): changes, { BOR_LEV = 2 } say")
   end
   local family = need_family(board)
   local irreversible = options and rawget(options, "irreversible") or false

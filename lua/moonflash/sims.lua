@@ -2,6 +2,7 @@
 -- Simulated boards by name: "sim:f407,flash=board.img,serial=A1". C makes them (src/lsim.c); this
 -- reads what is wanted.
 local errors = require "moonflash.errors"
+local misuse = require "moonflash.misuse"
 local products = require "moonflash.product"
 local suggest = require "moonflash.suggest"
 local text = require "moonflash.text"
@@ -115,7 +116,7 @@ return function(sim)
   ---@param spec string
   ---@return table Sim
   function sim.new(spec)
-    if type(spec) ~= "string" then error("sim.new takes a string, like \"f407,rdp=1\"", 2) end
+    if type(spec) ~= "string" then misuse("sim.new takes a string, like \"f407,rdp=1\"") end
     local options = parse(spec)
     local kind, rest = spec:match("^([^,#]*)#?[^,]*(.*)$")
     local path
@@ -159,7 +160,7 @@ return function(sim)
   ---@param options? table anywhere: boolean
   ---@return table Server
   function sim.serve(address, port, boards, options)
-    if type(boards) ~= "table" then error("sim.serve takes a list of boards", 2) end
+    if type(boards) ~= "table" then misuse("sim.serve takes a list of boards") end
     local paths, seen = {}, {}
     for i, board in ipairs(boards) do
       local path = type(board) == "userdata" and board.path or board

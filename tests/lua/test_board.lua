@@ -2,7 +2,11 @@
 -- Tests class Board: the primitives, their misuse, and a board that is closed, busy, gone or
 -- collected.
 local dfu = require "dfu"
+local flash = require "moonflash.flash"
+local hands = require "moonflash.hands"
+local image = require "moonflash.image"
 local lu = require "luaunit"
+local memory = require "moonflash.memory"
 local sim = require "sim"
 local support = require "support"
 local task = require "task"
@@ -197,9 +201,9 @@ function TestFields.test_timeout_and_quirks()
   board.timeout = 0.5
   lu.assertEquals(board.timeout, 0.5)
   for _, bad in ipairs { 0, -1, 0 / 0, 1 / 0, "x", {}, true } do
-    assert_fails("bad argument", function() board.timeout = bad end)
+    assert_fails("board.timeout: seconds, more than 0", function() board.timeout = bad end)
   end
-  assert_fails("bad argument", function() board.timeout = nil end)
+  assert_fails("board.timeout: seconds, more than 0", function() board.timeout = nil end)
   lu.assertEquals(board.timeout, 0.5)
   lu.assertTrue(board.quirks.early)
   board.quirks = { early = false }
@@ -243,11 +247,11 @@ function TestMisuse.test_arguments()
       for _, value in ipairs(list) do
         local arguments = { table.unpack(good[name]) }
         arguments[i] = value
-        assert_fails(("bad argument #%d"):format(i + 1), board[name], board,
+        assert_fails(("bad argument #%d to '%s'"):format(i, name), board[name], board,
           table.unpack(arguments))
       end
       if name ~= "leave" then
-        assert_fails(("bad argument #%d"):format(i + 1), board[name], board,
+        assert_fails(("bad argument #%d to '%s'"):format(i, name), board[name], board,
           table.unpack(good[name], 1, i - 1))
       end
     end
@@ -255,6 +259,34 @@ function TestMisuse.test_arguments()
   assert_fails("65535 bytes", board.download_block, board, 2, ("x"):rep(65536))
   assert_fails("65535 bytes", board.control, board, 0x21, 1, 0, 0, ("x"):rep(65536))
   lu.assertEquals(place.requests, before, "nothing was sent")
+end
+
+-- By the method's name or not, behind a wrapper of the library's, or behind pcall: the position is
+-- that of whoever called the library.
+function TestMisuse.test_it_points_to_the_caller()
+  local board, _ <close> = open()
+  local here = "tests/lua/test_board.lua:%d: "
+  local function says(expected, f, ...)
+    local line = debug.getinfo(f, "S").linedefined
+    lu.assertEquals(support.message_of(f, ...), here:format(line) .. expected)
+  end
+  says("bad argument #1 to 'read' (number expected, got no value)", function() board:read() end)
+  says("bad argument #2 to 'read' (number expected, got nil)", function() board:read(0, nil) end)
+  says("bad argument #2 to 'read' (number expected, got no value)",
+    function() error(select(2, pcall(board.read, board, 0)), 0) end)
+  says("board.timeout: seconds, more than 0", function() board.timeout = 0 end)
+  says("flash.verify(board, image): a Board, from dfu.open, and not a nil",
+    function() flash.verify() error() end)
+  says("hands.dump(board, address, length): a Board, from dfu.open, and not a string",
+    function() hands.dump("x") error() end)
+  says("flash.verify(board, image): an image, from image.load",
+    function() flash.verify(board) error() end)
+  says("flash.write(board, image, options): an image, from image.load",
+    function() flash.write(board) error() end)
+  says("image.load takes the name of a file", function() image.load() error() end)
+  says("memory.parse takes a string, not a nil", function() memory.parse() error() end)
+  board:close()
+  says(board.path .. " is not open: board:open() opens it", function() hands.status(board) end)
 end
 
 function TestMisuse.test_what_is_no_board()

@@ -474,7 +474,9 @@ function TestCancel.test_the_journal_is_true_at_any_moment()
     local err = assert_raises("cancelled", job.join, job)
     local journal = dfu.fields(board).journal
     if place:peek(SECTOR + 0x4000, 3) == "abc" then
-      if err.flash and err.flash ~= journal:text() then untrue[#untrue + 1] = ms .. ": " .. err.message end
+      if err.flash and err.flash ~= journal:text() then
+        untrue[#untrue + 1] = ms .. ": " .. err.message
+      end
       lu.assertStrContains(journal:text(), "0x08004000..0x08004002 is ", ms .. " ms")
     end
     if place:peek(OPTION_BYTES, 16) ~= before

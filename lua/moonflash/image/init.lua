@@ -5,6 +5,7 @@ local bin = require "moonflash.image.bin"
 local dfu = require "moonflash.image.dfu"
 local errors = require "moonflash.errors"
 local files = require "moonflash.files"
+local misuse = require "moonflash.misuse"
 local segments = require "moonflash.image.segments"
 local sys = require "sys"
 local text = require "moonflash.text"
@@ -193,13 +194,13 @@ local function arguments(...)
     elseif type(v) == "table" and i == n then
       options = v
     elseif v ~= nil or i < n then
-      error("image.load takes the name of a file, or several, and options", 3)
+      misuse("image.load takes the name of a file, or several, and options")
     end
   end
   for _, spec in ipairs(specs) do
-    if type(spec) ~= "string" then error("image.load takes names of files", 3) end
+    if type(spec) ~= "string" then misuse("image.load takes names of files") end
   end
-  if #specs == 0 then error("image.load takes the name of a file", 3) end
+  if #specs == 0 then misuse("image.load takes the name of a file") end
   return specs, options
 end
 
@@ -211,7 +212,7 @@ function M.load(...)
   local specs, options = arguments(...)
   local address = rawget(options, "address")
   if address ~= nil and (math.type(address) ~= "integer" or address & ~0xFFFFFFFF ~= 0) then
-    error("image.load: an address has 32 bits", 2)
+    misuse("image.load: an address has 32 bits")
   end
   local images, raw = {}, false
   for i, spec in ipairs(specs) do
@@ -232,16 +233,16 @@ end
 function M.new(fields)
   local list = type(fields) == "table" and rawget(fields, "segments")
   if type(list) ~= "table" then
-    error("image.new takes { segments = { { address =, bytes = }, ... }, name = }", 2)
+    misuse("image.new takes { segments = { { address =, bytes = }, ... }, name = }")
   end
   local name = rawget(fields, "name") or "image"
   for i, segment in ipairs(list) do
     local address, bytes, alt = segment.address, segment.bytes, segment.alt
     if math.type(address) ~= "integer" or address < 0 or type(bytes) ~= "string"
       or address + #bytes > 1 << 32 then
-      error(("image.new: segment %d has no address of 32 bits, or no bytes"):format(i), 2)
+      misuse("image.new: segment %d has no address of 32 bits, or no bytes", i)
     elseif alt ~= nil and (math.type(alt) ~= "integer" or alt < 0 or alt > 0xFF) then
-      error(("image.new: segment %d has an alternate setting that is none"):format(i), 2)
+      misuse("image.new: segment %d has an alternate setting that is none", i)
     end
   end
   local merged, address = segments.merge(list, name)

@@ -4,6 +4,7 @@
 local crc = require "moonflash.image.crc"
 local errors = require "moonflash.errors"
 local files = require "moonflash.files"
+local misuse = require "moonflash.misuse"
 local segments = require "moonflash.image.segments"
 local suggest = require "moonflash.suggest"
 local text = require "moonflash.text"
@@ -53,14 +54,14 @@ end
 
 local function check_address(what, n, most)
   if math.type(n) ~= "integer" or n < 0 or n > most then
-    error(("%s: an integer from 0 to 0x%X"):format(what, most), 3)
+    misuse("%s: an integer from 0 to 0x%X", what, most)
   end
 end
 
 local function check_range(what, first, last)
   if math.type(first) ~= "integer" or math.type(last) ~= "integer" or first < 0 or last < first
     or last >= SPACE then
-    error(what .. " takes the first and the last address, of 32 bits", 3)
+    misuse("%s takes the first and the last address, of 32 bits", what)
   end
 end
 
@@ -101,10 +102,10 @@ function Image:crc(first, last, kind)
   kind = kind or "crc32"
   local f = crc.kinds[kind]
   if not f then
-    error(("image:crc: there is no kind '%s'%s"):format(tostring(kind),
-      suggest.hint(kind, suggest.keys(crc.kinds))), 2)
+    misuse("image:crc: there is no kind '%s'%s", tostring(kind),
+      suggest.hint(kind, suggest.keys(crc.kinds)))
   elseif kind == "stm32" and (last - first + 1) % 4 ~= 0 then
-    error("image:crc: the CRC unit takes whole words", 2)
+    misuse("image:crc: the CRC unit takes whole words")
   end
   return f(slice(self, first, last))
 end
@@ -144,7 +145,7 @@ end
 ---@return table image
 function Image:patch(where, bytes)
   if type(bytes) ~= "string" or type(where) == "string" and where == "" then
-    error("image:patch takes an address or a mark, and bytes", 2)
+    misuse("image:patch takes an address or a mark, and bytes")
   elseif type(where) == "string" then
     where = find_mark(self, where)
   else
@@ -166,7 +167,7 @@ end
 ---@return table image
 function Image:pad(first, last, byte)
   check_range("image:pad", first, last)
-  if last - first >= MOST then error("image:pad: 64 MB at the most", 2) end
+  if last - first >= MOST then misuse("image:pad: 64 MB at the most") end
   byte = byte or 0xFF
   check_address("image:pad, the byte", byte, 0xFF)
   local list = table.move(self.segments, 1, #self.segments, 1, {})
@@ -202,7 +203,7 @@ end
 ---@param name string
 ---@param format? string "bin", "hex", "srec", "dfu"; else by the ending of the name
 function Image:save(name, format)
-  if type(name) ~= "string" then error("image:save takes the name of a file", 2) end
+  if type(name) ~= "string" then misuse("image:save takes the name of a file") end
   local ending = name:match("%.(%w+)$")
   format = format or ending and M.endings[ending:lower()]
   local writer = writers[format]

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* A mistake in a script, for C: a plain Lua error with the position of whoever called the library,
+ * as lua/moonflash/misuse.lua raises it. */
+#ifndef LMISUSE_H
+#define LMISUSE_H
+
+#include <lua.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/* [-0, +0, v] */
+__attribute__((format(printf, 2, 3))) int misuse(lua_State *L, const char *format, ...);
+
+/* A bad argument of a method: counted without the object, which is at index 1. */
+int misuse_argument(lua_State *L, const char *method, int index, const char *what);
+
+/* luaL_checkinteger, luaL_checklstring and luaL_argcheck, of a method.  [-0, +0, e] */
+lua_Integer method_integer(lua_State *L, const char *method, int index);
+const char *method_string(lua_State *L, const char *method, int index, size_t *length);
+void method_check(lua_State *L, bool condition, const char *method, int index, const char *what);
+
+#endif
