@@ -418,6 +418,7 @@ return function(link)
         return
       end
       fields.journal:mark(what, first, last)
+      fields.erasing = nil -- it has answered since
       if what == "erased" then
         stats.sectors_erased = stats.sectors_erased + sectors_in(fields.alts, first, last)
       end

@@ -3,6 +3,7 @@
 -- what happened, to which board, where, in which state the flash is, and what to do next.
 local errors = require "moonflash.errors"
 local memory = require "moonflash.memory"
+local task = require "task"
 local text = require "moonflash.text"
 
 local M = {}
@@ -86,12 +87,43 @@ function words.gone(_, facts, _, where)
   return "usb.gone", ("the board went away while %s%s"):format(doing[facts.op], where), REPLUG
 end
 
-function words.timeout(_, facts, _, where)
-  local hint = "Reset the board (BOOT0 high), or plug it in again, and run the same command."
-  if facts.op == "get state" then -- ROMs hold this until they have done what they were told
-    hint = "It may still be erasing for another program, which takes up to half a minute: try "
-      .. "again, with --wait 60 say.\nIf that does not help: " .. hint:gsub("^R", "r")
+-- Seconds that an erase may take, as src/ldfu.c has it: twice the longest that data sheets have.
+local ERASE_LIMIT_PER_BYTE, MASS_ERASE_LIMIT = 8 / 131072, 64
+
+-- An erase that was begun and not waited for: the board goes on with it, and answers nobody.
+local function note_erase(fields, facts)
+  local limit
+  if not facts.in_doubt then return end
+  if facts.op == "mass erase" or facts.op == "read unprotect" then
+    limit = MASS_ERASE_LIMIT
+  elseif facts.op == "erase" then
+    for _, alt in ipairs(fields.alts) do
+      local segment = memory.find(alt.layout.segments, facts.address)
+      limit = limit or segment and segment.size * ERASE_LIMIT_PER_BYTE
+    end
   end
+  if limit then
+    fields.erasing = { what = doing[facts.op]
+      .. (facts.op == "erase" and " " .. text.hex(facts.address) or ""), by = task.now() + limit }
+  end
+end
+
+-- Our own erase, if that can be why the board does not answer.
+local function own_erase(fields)
+  local erasing = fields.erasing
+  local left = erasing and erasing.by - task.now() or 0
+  return left > 0 and ("It is still %s, as it was told; that takes %d s more at the most. Wait, and "
+    .. "try again.\nIf that does not help: "):format(erasing.what, math.ceil(left)) or nil
+end
+
+function words.timeout(board, facts, _, where)
+  local hint = "Reset the board (BOOT0 high), or plug it in again, and run the same command."
+  local reason = own_erase(board)
+  if not reason and facts.op == "get state" then -- ROMs hold this until they have done their work
+    reason = "It may still be erasing for another program, which takes up to half a minute: try "
+      .. "again, with --wait 60 say.\nIf that does not help: "
+  end
+  hint = reason and reason .. hint:gsub("^R", "r") or hint
   return "timeout", ("no answer while %s%s"):format(doing[facts.op], where), hint
 end
 
@@ -166,6 +198,7 @@ function M.explain(board, fields, facts)
       was_there = true,
     }
   end
+  note_erase(fields, facts)
   if fields.journal then
     err.flash, err.ranges = fields.journal:text(), fields.journal:claims()
   end

@@ -455,6 +455,25 @@ function TestCancel.test_in_every_operation()
   end
 end
 
+-- Who does not wait for an erase is told that it is what the board is busy with.
+function TestCancel.test_it_still_erases_what_it_was_told()
+  local place <close> = sim.new("f407,usb=ideal")
+  local board <close> = dfu.open(place.path)
+  cancelled(board.mass_erase, board)
+  cancelled(dfu.settle, board)
+  local err = assert_raises("timeout", board.get_state, board)
+  lu.assertEquals(err.hint, "It is still erasing everything, as it was told; that takes 58 s more "
+    .. "at the most. Wait, and try again.\nIf that does not help: reset the board (BOOT0 high), or "
+    .. "plug it in again, and run the same command.")
+  lu.assertStrContains(assert_raises("timeout", board.read, board, SECTOR, 4).hint, " 53 s more ")
+  task.sleep(10)
+  lu.assertEquals(board:read(SECTOR, 4), "\255\255\255\255")
+  board:erase_page(SECTOR)
+  place:fault("hang", place.requests + 1)
+  err = assert_raises("timeout", board.get_state, board)
+  lu.assertStrContains(err.hint, "It may still be erasing for another program")
+end
+
 -- Whatever it strikes, opening the board again too, what is said of the flash is true of it.
 function TestCancel.test_the_journal_is_true_at_any_moment()
   progress.mute(true)
