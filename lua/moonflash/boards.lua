@@ -83,7 +83,8 @@ return function(link)
       errors.raise { code = "usb.no-device", path = path, was_there = was_there,
         message = ("%sno board in DFU mode; %s (%s) runs its program"):format(where,
           runtime[1].path, runtime[1].product or "no name"),
-        hint = ("'moonflash -d %s detach' puts it into DFU mode."):format(runtime[1].path) }
+        hint = (explain.at_prompt() and "board = dfu.at(\"%s\"); board:detach()"
+          or "'moonflash -d %s detach'"):format(runtime[1].path) .. " puts it into DFU mode." }
     end
     local probe = bus.st_link()
     errors.raise { code = "usb.no-device", message = where .. "no board in DFU mode", path = path,

@@ -112,8 +112,8 @@ end
 local function own_erase(fields)
   local erasing = fields.erasing
   local left = erasing and erasing.by - task.now() or 0
-  return left > 0 and ("It is still %s, as it was told; that takes %d s more at the most. Wait, and "
-    .. "try again.\nIf that does not help: "):format(erasing.what, math.ceil(left)) or nil
+  return left > 0 and ("It is still %s, as it was told; that takes %d s more at the most. Wait, "
+    .. "and try again.\nIf that does not help: "):format(erasing.what, math.ceil(left)) or nil
 end
 
 function words.timeout(board, facts, _, where)
@@ -143,7 +143,7 @@ end
 
 function words.runtime(_, _, what)
   return "dfu.runtime", ("%s: the board runs its program, and is not in DFU mode"):format(what),
-    "'moonflash detach' puts it into DFU mode."
+    (M.at_prompt() and "board:detach()" or "'moonflash detach'") .. " puts it into DFU mode."
 end
 
 function words.reset(_, _, what)

@@ -9,6 +9,7 @@ local flash = require "moonflash.flash"
 local hexdump = require "moonflash.hexdump"
 local image = require "moonflash.image"
 local list = require "moonflash.list"
+local memory = require "moonflash.memory"
 local misuse = require "moonflash.misuse"
 local progress = require "moonflash.progress"
 local text = require "moonflash.text"
@@ -19,6 +20,7 @@ local DUMPED = 256          -- bytes, unless something else is said
 local CHUNK = 16 * 1024     -- bytes between two signs of life
 local SHOWN = 8             -- bytes of a difference, and
 local MOST_SHOWN = 32       -- differences, that text shows
+local MOST_FOUND = 64       -- addresses that text shows
 local JOINED = 4            -- equal bytes within what is still one difference
 
 local function check_integer(usage, name, value, least, most)
@@ -43,15 +45,26 @@ function M.status(board)
   return board:get_status()
 end
 
+-- How much there is from an address on, of what is dumped where nothing else is said.
+local function usual_length(board, address)
+  for _, alt in ipairs(dfu.fields(board).alts) do
+    local _, last = memory.span(alt.layout.segments, address)
+    if last then return math.min(DUMPED, last - address + 1) end
+  end
+  return DUMPED
+end
+
 ---Bytes from an address on, as lines of hexadecimal and text.
 ---@param board table
 ---@param address integer
----@param length? integer 256
+---@param length? integer 256, or as many as there are
 ---@return table { address=, bytes= } that prints as a dump
 function M.dump(board, address, length)
-  dfu.check("hands.dump(board, address, length)", board)
-  length = length or DUMPED
-  check_range("hands.dump(board, address, length)", address, length)
+  local usage = "hands.dump(board, address, length)"
+  dfu.check(usage, board)
+  check_integer(usage, "address", address, 0, 0xFFFFFFFF)
+  length = length or usual_length(board, address)
+  check_range(usage, address, length)
   local bytes = length <= CHUNK and board:read(address, length) -- no bar for so little
     or flash.read(board, address, length)
   return list.shown({ address = address, bytes = bytes },
@@ -98,7 +111,8 @@ end
 local function addresses(found)
   if #found == 0 then return "It is nowhere in the memories that can be read." end
   local lines = {}
-  for i, address in ipairs(found) do lines[i] = text.hex(address) end
+  for i = 1, math.min(#found, MOST_FOUND) do lines[i] = text.hex(found[i]) end
+  if #found > MOST_FOUND then lines[#lines + 1] = ("and %d more"):format(#found - MOST_FOUND) end
   return table.concat(lines, "\n")
 end
 

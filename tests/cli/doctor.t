@@ -39,7 +39,7 @@ ok  reading   not protected; it is blank: 'leave' has nothing to start
       'moonflash optbytes nWRP=0xFFF' ends the protection of all.
 ok  quirks    none known of STM32F2/F4; asked early, as its ROM allows
 
-Nothing is wrong.
+Nothing is wrong; 1 thing to know (--).
 $ moonflash --virtual-time -d sim:f407,state=dfuDNBUSY doctor
 ok  system    Linux ~, libusb ~, moonflash 0.1.0
 

@@ -196,7 +196,21 @@ function TestOpening.test_a_board_in_run_time_mode()
   local place <close> = sim.new("dfu11,usb=ideal")
   local err = assert_raises("usb.no-device", dfu.open, place.path)
   lu.assertStrContains(err.message, "runs its program")
-  lu.assertStrContains(err.hint, "detach")
+  lu.assertEquals(err.hint,
+    ("'moonflash -d %s detach' puts it into DFU mode."):format(place.path))
+  local there_is = package.loaded["moonflash.repl"]
+  package.loaded["moonflash.repl"] = there_is or {}
+  err = assert_raises("usb.no-device", dfu.open, place.path)
+  package.loaded["moonflash.repl"] = there_is
+  lu.assertEquals(err.hint,
+    ('board = dfu.at("%s"); board:detach() puts it into DFU mode.'):format(place.path))
+  -- just that
+  local there <close> = dfu.at(place.path)
+  there:detach()
+  lu.assertEquals(there.mode, "dfu")
+  there:close()
+  place:unplug()
+  place:plug()
   local board <close> = dfu.at(place.path)
   board:open(0, "mode=runtime")
   lu.assertEquals(board.mode, "runtime")

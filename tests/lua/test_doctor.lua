@@ -507,7 +507,10 @@ end
 function TestDoctorReport.test_marks()
   local text = tostring(report.new({ { check = "a", found = "1", good = "good" },
     { check = "b", found = "2", good = "note" } }, {}))
-  lu.assertEquals(text, "ok  a         1\n--  b         2\n\nNothing is wrong.")
+  lu.assertEquals(text,
+    "ok  a         1\n--  b         2\n\nNothing is wrong; 1 thing to know (--).")
+  text = tostring(report.new({ { check = "a", found = "1", good = "good" } }, {}))
+  lu.assertEquals(text, "ok  a         1\n\nNothing is wrong.")
 end
 
 return { TestMachine = TestMachine, TestComputer = TestComputer, TestPlace = TestPlace,

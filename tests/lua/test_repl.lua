@@ -472,6 +472,10 @@ function TestHands.test_dump()
     lu.assertStrContains(tostring(dumped), "08000010  68 65 6c 6c 6f")
     lu.assertEquals(#hands.dump(board, FLASH).bytes, 256)
     lu.assertEquals(#hands.dump(board, FLASH, 40000).bytes, 40000)
+    lu.assertEquals(#hands.dump(board, FLASH + 0xFFFF0).bytes, 16, "to the end of the memory")
+    lu.assertEquals(#hands.dump(board, 0x1FFFC000).bytes, 16)
+    support.assert_raises("dfu.outside", hands.dump, board, FLASH + 0xFFFF0, 17)
+    support.assert_raises("dfu.outside", hands.dump, board, 0x20000000)
     support.assert_fails("address is an integer", hands.dump, board, "x")
     support.assert_fails("length is an integer", hands.dump, board, FLASH, 0)
     support.assert_raises("dfu.outside", hands.dump, board, 0x20000000, 16)
@@ -498,6 +502,11 @@ function TestHands.test_find_of_one_byte_and_of_what_overlaps()
     simulated:poke(FLASH + 5, "aaaa")
     lu.assertEquals(table.move(hands.find(board, "aaa"), 1, 9, 1, {}), { FLASH + 5, FLASH + 6 })
     lu.assertEquals(#hands.find(board, "a"), 4)
+    local text = tostring(hands.find(board, "\255"))
+    local count = 0
+    for _ in text:gmatch("[^\n]+") do count = count + 1 end
+    lu.assertEquals(count, 65)
+    lu.assertStrMatches(text, "0x08000000\n.*\nand %d+ more")
   end)
 end
 

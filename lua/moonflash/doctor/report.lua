@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- What `doctor` found, as text: a line a check, what to do indented below it, in 80 columns.
+local text = require "moonflash.text"
 
 local M = {}
 
@@ -54,7 +55,7 @@ function M.new(checks, boards)
   local by_path = {}
   for _, info in ipairs(boards) do by_path[info.path] = info end
   return setmetatable({ checks = checks }, { __tostring = function()
-    local lines, path, all_good = {}, nil, true
+    local lines, path, bad, notes = {}, nil, false, 0
     for _, check in ipairs(checks) do
       if check.path ~= path then
         path = check.path
@@ -62,11 +63,13 @@ function M.new(checks, boards)
         wrap(heading(by_path[path]), 2, lines, "")
       end
       add_check(check, lines)
-      all_good = all_good and check.good ~= "bad"
+      bad = bad or check.good == "bad"
+      if check.good == "note" then notes = notes + 1 end
     end
-    if all_good then
+    if not bad then
       lines[#lines + 1] = ""
-      lines[#lines + 1] = "Nothing is wrong."
+      lines[#lines + 1] = notes == 0 and "Nothing is wrong."
+        or ("Nothing is wrong; %s to know (--)."):format(text.count(notes, "thing"))
     end
     return table.concat(lines, "\n")
   end })

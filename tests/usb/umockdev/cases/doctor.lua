@@ -22,7 +22,7 @@ local function doctor(status, ...)
     rig.check(utf8.len(line) <= 80 or line:find("^      %s"), "too wide: %s", line)
   end
   rig.equal(r.err == "", status == 0, "nothing on standard error: " .. r.err)
-  rig.equal(r.out:find("Nothing is wrong.", 1, true) ~= nil, status == 0, "Nothing is wrong.")
+  rig.equal(r.out:find("Nothing is wrong", 1, true) ~= nil, status == 0, "Nothing is wrong")
   return r, json
 end
 
