@@ -2,12 +2,15 @@
 -- help(): what docs/api.md says of a function, a module or a word, as text for a terminal.
 local suggest = require "moonflash.suggest"
 local sys = require "sys"
+local text = require "moonflash.text"
 
 local M = {}
 
-local WIDTH = 96 -- columns
+local WIDTH = 96      -- columns
+local LEAST = 40      -- that the last column of a table has; it begins below the others else
+local SUMMARY_AT = 41 -- where a chapter says what its functions do
 
--- { sections = { { title=, rank=, text=, name=, arguments= }, ... }, by_name = { name = section } }
+-- { sections = { { title=, rank=, lines=, name= }, ... }, by_name = { name = section } }
 local manual
 
 -- "### board:read(address, length)" is a section with a name.
@@ -30,8 +33,14 @@ end
 
 -- ---- Markdown, for a terminal ----
 
+-- A link within the page is its words; one to another page says where that is.
+local function link(words, target)
+  local page = target:match("^[^#]+")
+  return page and ("%s (docs/%s)"):format(words, page) or words
+end
+
 local function plain(s)
-  return (s:gsub("%[([^%]]*)%]%([^)]*%)", "%1"):gsub("%*%*", ""):gsub("`", ""))
+  return (s:gsub("%[([^%]]*)%]%(([^)]*)%)", link):gsub("%*%*", ""):gsub("`", ""))
 end
 
 local function cells_of(line)
@@ -43,50 +52,73 @@ local function cells_of(line)
   return cells
 end
 
-local function table_lines(rows)
-  local widths = {}
+-- Text from a column on, the first line behind what stands before it.
+local function hang(out, before, s)
+  local at = utf8.len(before) or #before
+  local lines = text.wrap(s, WIDTH - at)
+  out[#out + 1] = (before .. (lines[1] or "")):gsub(" +$", "")
+  for i = 2, #lines do out[#out + 1] = (" "):rep(at) .. lines[i] end
+end
+
+local function add_table(out, rows)
+  local widths, left = {}, 2
   for _, row in ipairs(rows) do
     for i = 1, #row - 1 do widths[i] = math.max(widths[i] or 0, utf8.len(row[i]) or #row[i]) end
   end
-  local lines = {}
+  for _, width in ipairs(widths) do left = left + width + 2 end
   for _, row in ipairs(rows) do
-    local cells = {}
-    for i, cell in ipairs(row) do
-      local pad = i < #row and (widths[i] or 0) - (utf8.len(cell) or #cell) or 0
-      cells[i] = cell .. (" "):rep(pad)
+    local before = "  "
+    for i = 1, #row - 1 do
+      before = before .. row[i] .. (" "):rep(widths[i] - (utf8.len(row[i]) or #row[i]) + 2)
     end
-    lines[#lines + 1] = "  " .. table.concat(cells, "  ")
+    if WIDTH - left >= LEAST then
+      hang(out, before, row[#row])
+    else
+      hang(out, "  ", before)
+      hang(out, "      ", row[#row])
+    end
   end
-  return lines
 end
 
+-- A table, code, an item of a list, or a paragraph at a time.
 local function render(lines)
-  local out, rows, code = {}, {}, false
-  local function end_table()
-    table.move(table_lines(rows), 1, #rows, #out + 1, out)
-    rows = {}
+  local out, rows, words, code = {}, {}, nil, false
+  local function finish()
+    if words then
+      local s = plain(words)
+      local mark = s:match("^%- ") or ""
+      hang(out, mark, s:sub(#mark + 1))
+    end
+    add_table(out, rows)
+    rows, words = {}, nil
   end
   for _, line in ipairs(lines) do
-    if not line:find("^|") and #rows > 0 then end_table() end
+    local is_row = line:find("^|") and not code
+    if not is_row and #rows > 0 or is_row and words then finish() end
     if line:find("^```") then
+      finish()
       code = not code
     elseif code then
       out[#out + 1] = "    " .. line
-    elseif line:find("^|[-|: ]+$") then -- the rule below a table's head
-      rows[#rows + 1] = nil
-    elseif line:find("^|") then
+    elseif line:find("^|[-|: ]+$") then
+      rows[#rows + 1] = nil -- the rule below a table's head
+    elseif is_row then
       rows[#rows + 1] = cells_of(line)
+    elseif line == "" then
+      finish()
+      out[#out + 1] = ""
     else
-      out[#out + 1] = plain(line)
+      if line:find("^%- ") then finish() end
+      words = words and words .. " " .. line or line
     end
   end
-  if #rows > 0 then end_table() end
+  finish()
   return (table.concat(out, "\n"):gsub("^\n+", ""):gsub("\n+$", ""))
 end
 
 local function first_sentence(section)
-  local text = render(section.lines):gsub("\n\n.*", ""):gsub("\n", " ")
-  return text:match("^(.-[.:])%s") or text
+  local s = render(section.lines):gsub("\n\n.*", ""):gsub("\n *", " ")
+  return s:match("^(.-[.:])%s") or s
 end
 
 -- ---- what is asked for ----
@@ -101,14 +133,19 @@ local function explain(section)
     elseif inside and other.rank <= section.rank then
       break
     elseif inside and other.name then
-      local line = ("  %-38s %s"):format(other.title, first_sentence(other))
-      lines[#lines + 1] = #line > WIDTH and line:sub(1, WIDTH - 3) .. "..." or line
+      local before = ("  %-" .. SUMMARY_AT - 3 .. "s "):format(other.title)
+      if #before > SUMMARY_AT then
+        lines[#lines + 1] = before
+        before = (" "):rep(SUMMARY_AT)
+      end
+      hang(lines, before, first_sentence(other))
     end
   end
   return section.title .. "\n\n" .. table.concat(lines, "\n"):gsub("\n+$", ""):gsub("^\n+", "")
 end
 
 local PREFIXES = { "", "hands.", "board:", "task:", "sim:", "server:", "task.", "dfu.", "flash." }
+local CHAPTERS = { repl = "the prompt", prompt = "the prompt", err = "errors", error = "errors" }
 
 -- "erase_page", "board.erase_page" and "board:erase_page" are the same.
 local function find(word)
@@ -118,23 +155,60 @@ local function find(word)
     local section = names[name] or names[name:gsub("%.", ":")]
     if section then return section end
   end
-  return names[word:lower()]
+  return names[word:lower()] or names[CHAPTERS[word:lower()]]
 end
 
--- The row of a table that begins with a word: an error code, a field, a variable.
-local function find_row(word)
+local function is_named(cell, word)
+  for name in cell:gmatch("[^, ]+") do
+    if name == word then return true end
+  end
+  return false
+end
+
+-- A row of a table, each cell behind what its column is called, if that is called anything.
+local function show_row(section, head, cells)
+  local parts = {}
+  for i = 2, #cells do
+    local title = head[i] or ""
+    local has_title = title ~= "" and title ~= "type" and cells[i] ~= ""
+    parts[#parts + 1] = cells[i] ~= "" and (has_title and title .. " " or "") .. cells[i] or nil
+  end
+  local out = { ("%s (%s)"):format(cells[1], plain(section.title)), "" }
+  hang(out, "  ", table.concat(parts, "; "))
+  return table.concat(out, "\n")
+end
+
+-- The rows of tables that begin with a word: error codes, fields, options, variables. Of a code,
+-- those of its children too.
+local function find_rows(word, chapter)
+  local found = {}
   for _, section in ipairs(read_manual().sections) do
-    for _, line in ipairs(section.lines) do
-      if line:find("|", 1, true) == 1 and line:find("`" .. word .. "`", 1, true) then
-        local cells = cells_of(line)
-        for name in cells[1]:gmatch("[^, ]+") do
-          if name == word then
-            return ("%s (%s)\n\n  %s"):format(word, section.title, table.concat(cells, "  ", 2))
-          end
-        end
+    local head
+    local is_wanted = not chapter or section.title:lower() == chapter
+    for _, line in ipairs(is_wanted and section.lines or {}) do
+      local cells = line:find("^|") and cells_of(line)
+      local is_child = cells and head and head[1] == "code"
+        and cells[1]:sub(1, #word + 1) == word .. "."
+      if not cells then
+        head = nil
+      elseif not head then
+        head = cells
+      elseif is_child or is_named(cells[1], word) then
+        found[#found + 1] = show_row(section, head, cells)
       end
     end
   end
+  return found
+end
+
+-- What a recipe says of itself.
+local function find_recipe(word)
+  if not word:find("^[%w_]+$") or not sys.builtin("scripts/" .. word .. ".lua") then return nil end
+  local fine, recipe = pcall(require("moonflash.recipe").load, word)
+  if not (fine and recipe) then return nil end
+  local more = recipe.table.description and "\n\n" .. recipe.table.description or ""
+  return ("moonflash %s\n\n%s.%s\n\n'moonflash help %s' has its arguments."):format(word,
+    recipe.summary, more, word)
 end
 
 ---What the manual says of a word; nil and a guess where it says nothing.
@@ -143,10 +217,19 @@ end
 ---@return string? why
 function M.word(word)
   word = word:gsub("%(.*$", "")
+  local owner, name = word:match("^(%a+)[.:](.+)$")
+  local said = {}
   local section = find(word)
-  if section then return explain(section) end
-  local row = find_row(word)
-  if row then return row end
+  if section then said[1] = explain(section) end
+  for _, row in ipairs(section and not section.name and {} or find_rows(word)) do
+    said[#said + 1] = row
+  end
+  if #said == 0 and owner then -- "board.timeout", "err.hint", "dfu.errTARGET"
+    local chapter = CHAPTERS[owner] or owner
+    said = find_rows(name, name:find("^err%u") and "errors" or chapter)
+  end
+  said[#said + 1] = find_recipe(word)
+  if #said > 0 then return table.concat(said, "\n\n") end
   return nil, ("nothing is written about '%s'%s"):format(word,
     suggest.hint(word, suggest.keys(manual.by_name)))
 end
@@ -163,7 +246,10 @@ function M.name_of(value, places)
       if rawequal(item, value) and type(key) == "string" then names[#names + 1] = prefix .. key end
     end
   end
-  table.sort(names)
+  table.sort(names, function(one, other) -- fail rather than errors.fail
+    if #one ~= #other then return #one < #other end
+    return one < other
+  end)
   for _, name in ipairs(names) do
     if find(name) then return name end
   end

@@ -126,4 +126,22 @@ function M.parse_integer(s, most)
   return n
 end
 
+---A paragraph as lines of at most so many columns; a word that is longer stays whole.
+---@param s string
+---@param width integer
+---@return string[]
+function M.wrap(s, width)
+  local lines, line = {}, nil
+  for word in s:gmatch("%S+") do
+    local longer = line and line .. " " .. word or word
+    if line and (utf8.len(longer) or #longer) > width then
+      lines[#lines + 1] = line
+      longer = word
+    end
+    line = longer
+  end
+  lines[#lines + 1] = line
+  return lines
+end
+
 return M

@@ -409,6 +409,44 @@ function TestHelp.test_rows_of_tables()
   lu.assertStrContains(help.word("transfer_size"), "wTransferSize")
 end
 
+-- What a word means here and there, and what belongs to something.
+function TestHelp.test_words_with_several_meanings()
+  local function has(word, ...)
+    local said, why = help.word(word)
+    lu.assertNotNil(said, why)
+    for _, part in ipairs { ... } do lu.assertStrContains(said, part) end
+  end
+  has("usb", "usb (Errors)\n\n  exit 74; outcome FAIL", "the board went away",
+    "what a transfer costs")
+  has("timeout", "timeout (Board)", "timeout (Errors)\n\n  exit 82; outcome TIMEOUT; no answer")
+  has("verify", "flash.verify(board, image)", "exit 79; outcome FAIL; what was read back differs")
+  has("dfu.errTARGET", "the address is none of this board's")
+  has("errVENDOR", "read protection is on")
+  has("board.timeout", "seconds that one request may take")
+  has("err.hint", "what to do")
+  has("doctor", "moonflash doctor", "Look for what is wrong")
+  has("repl", "The prompt", "A line is Lua")
+  has("trace", "what a line says (docs/trace.md).")
+end
+
+-- No line is longer than a terminal that is not small, and no word is cut.
+function TestHelp.test_it_fits_a_terminal()
+  local words = { "errors", "simulated boards", "environment variables" }
+  for title in sys.builtin("docs/api.md"):gmatch("\n##+ ([^\n]*)") do
+    words[#words + 1] = title:match("^[%w_.:]+%(") and title:match("^[%w_.:]+") or title
+  end
+  local examined = 0
+  for _, word in ipairs(words) do
+    for line in assert(help.word(word)):gmatch("[^\n]+") do
+      examined = examined + 1
+      local most = line:find("^    ") and 104 or 96 -- code stays as it is
+      lu.assertTrue((utf8.len(line) or #line) <= most, line)
+      lu.assertNil(line:find("%w%.%.%.$"), line)
+    end
+  end
+  lu.assertTrue(examined > 1000)
+end
+
 function TestHelp.test_unknown_words()
   local text, why = help.word("flash.wrte")
   lu.assertNil(text)
@@ -432,6 +470,8 @@ function TestHelp.test_names_of_values()
   lu.assertEquals(help.name_of(board.erase_page, places), "board:erase_page")
   lu.assertEquals(help.name_of(dfu.open, places), "dfu.open")
   lu.assertNil(help.name_of(function() end, places))
+  places[""] = { fail = errors.fail }
+  lu.assertEquals(help.name_of(errors.fail, places), "fail", "as it is written here")
 end
 
 function TestHelp.test_the_overview_fits_a_terminal()
