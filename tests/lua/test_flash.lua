@@ -4,6 +4,7 @@ local lu = require "luaunit"
 local dfu = require "dfu"
 local errors = require "moonflash.errors"
 local flash = require "moonflash.flash"
+local hands = require "moonflash.hands"
 local image = require "moonflash.image"
 local progress = require "moonflash.progress"
 local sim = require "sim"
@@ -145,6 +146,24 @@ function TestFlash.test_what_is_kept_survives_an_interruption_at_any_moment()
     lu.assertTrue(place:peek(BASE, #before) == wanted, ("after %d ms"):format(ms))
   end
   lu.assertTrue(told > 10 and untold > 0, told .. ", " .. untold)
+end
+
+-- At the prompt it is a line of Lua: that very line, and then the same again.
+function TestFlash:test_at_the_prompt_it_is_said_in_lua()
+  local there_is = package.loaded["moonflash.repl"]
+  package.loaded["moonflash.repl"] = there_is or {}
+  self.sim:poke(BASE + 0x4000, ("old!"):rep(0x1000))
+  local job = task.spawn(hands.fill, self.board, BASE + 0x5000, 4, 0x55)
+  task.sleep(0.5)
+  job:cancel()
+  local err = raises("cancelled", job.join, job)
+  package.loaded["moonflash.repl"] = there_is
+  local line = err.hint:match("\n  (flash%.write[^\n]*)")
+  assert(load(line, "=line", "t", { flash = flash, image = image, board = self.board }))()
+  hands.fill(self.board, BASE + 0x5000, 4, 0x55)
+  lu.assertEquals(self.sim:peek(BASE + 0x4000, 0x4000),
+    ("old!"):rep(0x400) .. "UUUU" .. ("old!"):rep(0xBFF))
+  os.remove(err.hint:match("moonflash%-kept%S-%.hex"))
 end
 
 function TestFlash:test_what_an_earlier_failure_saved_is_not_replaced()
