@@ -217,6 +217,7 @@ return function(link)
     local fields = link.fields(board)
     -- before the strings: a board that is busy holds all of these, and this one says so
     fields.found = info.mode == "dfu" and board:get_state() or nil
+    fields.erasing = nil
     bus.complete(info, board)
     fill(fields, info)
     configure(board, info)

@@ -27,6 +27,7 @@ local AGAIN = "The same command, run again, does it all."
 ---@return string?
 function M.without_again(hint)
   hint = hint and hint:gsub(",? and run the same command%.", ".")
+    :gsub("Run the same command again; if it stays, ", "If it stays so, ")
     :gsub("[^.?\n]*same command[^.]*%.", ""):gsub(" +%f[\n\0]", "")
   return hint ~= "" and hint or nil
 end
@@ -93,7 +94,7 @@ local ERASE_LIMIT_PER_BYTE, MASS_ERASE_LIMIT = 8 / 131072, 64
 -- An erase that was begun and not waited for: the board goes on with it, and answers nobody.
 local function note_erase(fields, facts)
   local limit
-  if not facts.in_doubt then return end
+  if not facts.in_doubt or facts.failure == "gone" then return end
   if facts.op == "mass erase" or facts.op == "read unprotect" then
     limit = MASS_ERASE_LIMIT
   elseif facts.op == "erase" then

@@ -148,6 +148,16 @@ function TestFlash.test_what_is_kept_survives_an_interruption_at_any_moment()
   lu.assertTrue(told > 10 and untold > 0, told .. ", " .. untold)
 end
 
+-- A sector that does not come out right: what else may be wrong is said all the same.
+function TestFlash:test_what_was_kept_where_verifying_fails()
+  self.sim:poke(BASE + 0x4000, "old!")
+  self.sim:fault("corrupt", "write 0x08004000")
+  local err = raises("verify", flash.write, self.board, raw(BASE + 0x5000, "new!"), { keep = true })
+  lu.assertStrMatches(err.hint, "1 of 1 sector differs%. If it stays so, the sector may be "
+    .. "write%-protected: 'moonflash optbytes' shows it%.\nWhat %-%-keep had read is in .*")
+  os.remove(err.hint:match("moonflash%-kept%S-%.hex"))
+end
+
 -- At the prompt it is a line of Lua: that very line, and then the same again.
 function TestFlash:test_at_the_prompt_it_is_said_in_lua()
   local there_is = package.loaded["moonflash.repl"]
