@@ -65,8 +65,12 @@ static int columns(void)
     return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
 }
 
-/* How many rows below the prompt's the line's character at `upto` stands. */
-static int row_of(struct edit *edit, const wchar_t *upto)
+struct place {
+    int row, column;
+};
+
+/* Where the line's character at `upto` stands: rows count from the prompt's. */
+static struct place place_of(struct edit *edit, const wchar_t *upto)
 {
     const LineInfoW *line = el_wline(edit->el);
     int width = columns(), row = 0, column = (int)strlen(edit->prompt);
@@ -80,7 +84,7 @@ static int row_of(struct edit *edit, const wchar_t *upto)
         }
         column += *c == L'\n' ? 0 : cells;
     }
-    return row + column / width;
+    return (struct place){ row + column / width, column % width };
 }
 
 /* Wipes the line and its prompt off the screen; the cursor is where the prompt began. */
@@ -90,7 +94,7 @@ static void hide(struct edit *edit)
         putchar('\n');
         return;
     }
-    int row = row_of(edit, el_wline(edit->el)->cursor);
+    int row = place_of(edit, el_wline(edit->el)->cursor).row;
     if (row > 0)
         printf("\033[%dA", row);
     fputs("\r\033[J", stdout);
@@ -99,9 +103,12 @@ static void hide(struct edit *edit)
 static void leave_line(struct edit *edit, const char *note)
 {
     const LineInfoW *line = el_wline(edit->el);
-    int below = row_of(edit, line->lastchar) - row_of(edit, line->cursor);
+    struct place end = place_of(edit, line->lastchar);
+    int below = end.row - place_of(edit, line->cursor).row;
     if (below > 0 && !edit->dumb)
         printf("\033[%dB", below);
+    if (!edit->dumb)
+        printf("\033[%dG", end.column + 1);
     printf("%s\n", note);
     fflush(stdout);
 }
@@ -139,6 +146,8 @@ static bool is_complete(const struct edit *edit)
         return n >= 2;
     if (key[0] == ESC) {
         if (n < 2 || (n == 2 && (key[1] == '[' || key[1] == 'O')))
+            return false;
+        if (n == 3 && key[1] == '[' && key[2] == '[') /* F1 to F5 of Linux's console */
             return false;
         return key[1] != '[' || (key[n - 1] >= 0x40 && key[n - 1] <= 0x7E);
     }
@@ -186,6 +195,42 @@ static bool is_empty(struct edit *edit)
     return line->lastchar == line->buffer;
 }
 
+/* What stands for a key, and what it does where libedit does not know. */
+static const char *const sequences[][2] = {
+    { "\033[A", NULL },
+    { "\033[B", NULL },
+    { "\033[C", NULL },
+    { "\033[D", NULL },
+    { "\033OA", NULL },
+    { "\033OB", NULL },
+    { "\033OC", NULL },
+    { "\033OD", NULL },
+    { "\033OH", "ed-move-to-beg" },
+    { "\033OF", "ed-move-to-end" },
+    { "\033[H", "ed-move-to-beg" },
+    { "\033[F", "ed-move-to-end" },
+    { "\033[1~", "ed-move-to-beg" },
+    { "\033[3~", "ed-delete-next-char" },
+    { "\033[4~", "ed-move-to-end" },
+    { "\033[1;5C", "em-next-word" },
+    { "\033[1;5D", "ed-prev-word" },
+};
+#define SEQUENCES (sizeof sequences / sizeof *sequences)
+
+/* What would only leave its last character in the line: other keys' sequences (F5, PgUp); and the
+ * NUL of Ctrl-Space, which is also what a Ctrl-D becomes that was pressed before the line began. */
+static bool means_nothing(const struct edit *edit)
+{
+    const unsigned char *key = edit->key;
+    size_t n = edit->length;
+    if (key[0] != ESC || n < 3 || (key[1] != '[' && key[1] != 'O'))
+        return key[0] == '\0';
+    for (size_t i = 0; i < SEQUENCES; i++)
+        if (strlen(sequences[i][0]) == n && memcmp(sequences[i][0], key, n) == 0)
+            return false;
+    return true;
+}
+
 /* These two are not bound as functions of libedit's, which does not free what it notes of them. */
 static bool is_ours(struct edit *edit)
 {
@@ -205,6 +250,10 @@ enum edit_key edit_next_key(struct edit *edit)
     if (key != EDIT_KEY)
         return key;
     edit->used = 0;
+    if (means_nothing(edit)) {
+        edit->length = 0;
+        return EDIT_KEY;
+    }
     if (is_ours(edit)) {
         edit->length = 0;
         if (edit->key[0] == CTRL_D)
@@ -238,14 +287,9 @@ static void bind_keys(EditLine *el)
     static const char *const waiting[] = { "\033x", "\033X" }; /* so would these */
     for (size_t i = 0; i < sizeof waiting / sizeof *waiting; i++)
         el_set(el, EL_BIND, "-r", waiting[i], NULL);
-    static const char *const keys[][2] = {
-        { "\033[3~", "ed-delete-next-char" }, { "\033[H", "ed-move-to-beg" },
-        { "\033[1~", "ed-move-to-beg" },      { "\033[F", "ed-move-to-end" },
-        { "\033[4~", "ed-move-to-end" },      { "\033[1;5C", "em-next-word" },
-        { "\033[1;5D", "ed-prev-word" },
-    };
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-        el_set(el, EL_BIND, keys[i][0], keys[i][1], NULL);
+    for (size_t i = 0; i < SEQUENCES; i++)
+        if (sequences[i][1])
+            el_set(el, EL_BIND, sequences[i][0], sequences[i][1], NULL);
 }
 
 static bool is_dumb(void)

@@ -385,6 +385,7 @@ return function(link)
         end
         link.early(board, on)
       end,
+      __tostring = function() return ("{ early = %s }"):format(link.early(board)) end,
     })
   end
 

@@ -231,7 +231,7 @@ local function describe_failure(err, traceback)
     io.stderr:write(traceback, "\n")
   end
   progress.event { event = "result", outcome = errors.outcome(err),
-                   code = errors.is(err) and err.code or nil, message = tostring(err),
+                   code = errors.is(err) and err.code or nil, message = errors.words(err),
                    path = errors.is(err) and err.path or nil, data = data }
   return errors.exit_status(err)
 end
@@ -293,10 +293,25 @@ local function run_chunk(found, chunk, env, before, after, options)
 end
 
 -- A prompt in the environment of a script that has run.
-local function stay_at_prompt(env)
-  local ok, err, traceback = library("run").shielded(library("repl").run, env)
+local function stay_at_prompt(env, failed_at)
+  local ok, err, traceback = library("run").shielded(library("repl").run, env, failed_at)
   if ok then return 0 end
   return nil, err, traceback
+end
+
+-- Runs a script, and stays at a prompt, also where it failed, or is no Lua.
+local function run_and_stay(found, before, after, options)
+  library("trace").start() -- so that trace() shows what the script did, too
+  local env
+  local ok, status, err, traceback = pcall(function()
+    local chunk
+    chunk, env = library("recipe").compile(found)
+    return run_chunk(found, chunk, env, before, after, options)
+  end)
+  if not ok then status, err = nil, status end
+  if errors.matches(err, "usage") and not ok then error(err, 0) end -- the command line is wrong
+  if not status then describe_failure(err, traceback) end
+  return stay_at_prompt(env, not status and (traceback or errors.text(err)) or nil)
 end
 
 -- A script is only known to be a recipe when it has run. stay: with a prompt behind it.
@@ -310,12 +325,9 @@ local function run_script(found, before, after, name, stay)
   local parser = args.parser("moonflash", "", {}, several_devices(global_args()))
   local values = args.parse(parser, before, "moonflash")
   local options = apply(values)
+  if stay then return run_and_stay(found, before, after, options) end
   local chunk, env = recipe.compile(found)
-  if not stay then return run_chunk(found, chunk, env, before, after, options) end
-  library("trace").start() -- so that trace() shows what the script did, too
-  local status, err, traceback = run_chunk(found, chunk, env, before, after, options)
-  if not status then describe_failure(err, traceback) end
-  return stay_at_prompt(env)
+  return run_chunk(found, chunk, env, before, after, options)
 end
 
 local function main(argv)

@@ -106,15 +106,23 @@ function M.fail(message, ...)
             path = board and board.path }
 end
 
+---What a value says of itself, whose __tostring may fail.
+---@param value any
+---@return string
+function M.words(value)
+  local ok, words = pcall(tostring, value)
+  return ok and words or ("<%s whose __tostring fails>"):format(type(value))
+end
+
 ---The lines that a person sees: the message, then the state of the flash and the hint.
 ---@param err any
 ---@return string
 function M.text(err)
-  if not M.is(err) then return tostring(err) end
+  if not M.is(err) then return M.words(err) end
   local lines = { err.message }
   for _, more in ipairs { err.flash or false, err.hint or false } do
     if more then
-      for line in tostring(more):gmatch("[^\n]+") do lines[#lines + 1] = "  " .. line end
+      for line in M.words(more):gmatch("[^\n]+") do lines[#lines + 1] = "  " .. line end
     end
   end
   return table.concat(lines, "\n")

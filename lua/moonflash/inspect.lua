@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- Lua values as text for people. Calls nothing but __tostring: looking changes nothing.
+local errors = require "moonflash.errors"
 local text = require "moonflash.text"
 local tokens = require "moonflash.repl.tokens"
 
@@ -42,31 +43,26 @@ local function number(n, key, options)
   return tostring(n)
 end
 
--- What a value says of itself: __tostring may fail.
-local function own_words(value)
-  local ok, words = pcall(tostring, value)
-  return ok and words or ("<%s whose __tostring fails>"):format(type(value))
-end
-
 local function key_text(key, options)
   local is_word = type(key) == "string" and key:find("^[%a_][%w_]*$")
   if is_word and not tokens.keywords[key] then return key end
   if type(key) == "string" then return "[" .. nested_string(key) .. "]" end
-  return "[" .. (math.type(key) and number(key, nil, options) or own_words(key)) .. "]"
+  return "[" .. (math.type(key) and number(key, nil, options) or errors.words(key)) .. "]"
 end
 
 local ORDER = { number = 1, string = 2 }
 
 -- The keys behind those of the list 1 to n: numbers, names, the rest.
 local function other_keys(t, n)
-  local keys = {}
+  local keys, words = {}, {}
   for key in next, t do
     if not (math.type(key) == "integer" and key >= 1 and key <= n) then keys[#keys + 1] = key end
+    if not ORDER[type(key)] then words[key] = errors.words(key) end -- asked once: it may vary
   end
   table.sort(keys, function(a, b)
     local kind_a, kind_b = ORDER[type(a)] or 3, ORDER[type(b)] or 3
     if kind_a ~= kind_b then return kind_a < kind_b end
-    if kind_a == 3 then return tostring(a) < tostring(b) end
+    if kind_a == 3 then return words[a] < words[b] end
     return a < b
   end)
   return keys
@@ -106,8 +102,8 @@ show = function(value, key, indent, options, seen)
   if kind == "string" then return nested_string(value) end
   local meta = debug.getmetatable(value)
   local speaks = type(meta) == "table" and rawget(meta, "__tostring") ~= nil
-  if kind ~= "table" then return own_words(value) end
-  if speaks then return (own_words(value):gsub("\n", "\n" .. indent)) end
+  if kind ~= "table" then return errors.words(value) end
+  if speaks then return (errors.words(value):gsub("\n", "\n" .. indent)) end
   return show_table(value, indent, options, seen)
 end
 

@@ -81,22 +81,31 @@ function M.meant()
   return boards, unmet
 end
 
+---A line for each board.
+---@param boards table[] as dfu.list() has them
+---@return string
+function M.lines(boards)
+  local rows = { { "PATH", "ID", "SERIAL", "BOARD" } }
+  for _, info in ipairs(boards) do
+    rows[#rows + 1] = { info.path, ("%04x:%04x"):format(info.vid, info.pid), info.serial or "-",
+                        describe(info) }
+  end
+  return columns(rows)
+end
+
 ---The boards that are there.
 ---@return table { { path=, vid=, pid=, ... }, ... } that prints as a table
 function M.boards()
   local boards = M.meant()
-  local rows = { { "PATH", "ID", "SERIAL", "BOARD" } }
   local data = {}
   for i, info in ipairs(boards) do
-    rows[#rows + 1] = { info.path, ("%04x:%04x"):format(info.vid, info.pid), info.serial or "-",
-                        describe(info) }
     data[i] = { path = info.path, vid = info.vid, pid = info.pid, serial = info.serial,
                 product = info.product, mode = info.mode, version = info.version,
                 alts = alts_of(info) }
   end
   return shown(data, function()
     if #boards == 0 then return "No board is there." end
-    return columns(rows)
+    return M.lines(boards)
       .. (share_a_serial(boards) and "\nTwo boards share a serial number: choose by path." or "")
   end)
 end

@@ -7,11 +7,13 @@ local misuse = require "moonflash.misuse"
 local progress = require "moonflash.progress"
 local prompt = require "prompt"
 local recipe = require "moonflash.recipe"
+local reads = require "moonflash.repl.reads"
 local scopes = require "moonflash.repl.scope"
 local screen = require "moonflash.repl.screen"
 local sys = require "sys"
 local task = require "task"
 local text = require "moonflash.text"
+local tokens = require "moonflash.repl.tokens"
 local values = require "moonflash.repl.values"
 
 local M = {}
@@ -19,12 +21,14 @@ local M = {}
 local LOOK = 0.25           -- seconds between two looks at the bus, and for tasks that failed
 local PATIENCE = 0.5        -- seconds that a board may take back to dfuIDLE without a word
 local MOST_LINES = 200      -- that one value may take
-local MOST_DUMPED = 1024    -- bytes
-local KEPT_READS = 8        -- strings of which it is known where they were read
 
 -- Loaded when they are needed: the prompt is there at once.
 local function library(name)
   return require("moonflash." .. name)
+end
+
+local function error_text(session, err)
+  return library("repl.show").error(session, err)
 end
 
 local function say(line)
@@ -72,8 +76,8 @@ end
 
 -- Says when the board goes and when it is back.
 local function look_for_board(session)
-  local board = rawget(session.env, "board")
-  if not values.is_board(board) or not board.found then
+  local board = values.board_of(session)
+  if not board or not board.found then
     session.seen = nil
     return
   end
@@ -93,7 +97,7 @@ local function tell_failures(session)
   local err, traceback = task.failure()
   while err ~= nil or traceback do
     session.traceback = traceback
-    say("a task failed: " .. errors.text(err))
+    say("a task failed: " .. error_text(session, err))
     err, traceback = task.failure()
   end
 end
@@ -108,136 +112,77 @@ end
 
 -- ---- showing values ----
 
-local function is_address(board, n)
-  for _, alt in ipairs(values.is_board(board) and board.alts or {}) do
-    if n ~= 0 and library("memory").find(alt.layout.segments, n) then return true end
-  end
-  return false
-end
-
-local function show_board(board)
-  if not board.vid then return tostring(board) end
-  return ("%s  %04x:%04x  serial %s  at %s%s\n%s"):format(board.product or "no name", board.vid,
-    board.pid, board.serial or "none", board.path,
-    board.is_open and ", found in " .. (board.found or "run-time mode") or ", not open",
-    library("list").memories(board.alts))
-end
-
-local function show_image(image)
-  local start = image.start and ", starts at " .. text.hex(image.start) or ""
-  local lines = { tostring(image) .. start }
-  for _, segment in ipairs(image.segments) do
-    lines[#lines + 1] = ("  %s  %s"):format(
-      text.range(segment.address, segment.address + #segment.bytes - 1), text.size(#segment.bytes))
-  end
-  return table.concat(lines, "\n")
-end
-
--- The first item of a list within a table, if it is a table: what kind of thing that is.
-local function first_of(t, key)
-  local items = key and rawget(t, key) or t
-  local first = type(items) == "table" and rawget(items, 1)
-  return type(first) == "table" and first or {}
-end
-
-local function show_string(session, s)
-  local at
-  for _, read in ipairs(session.reads) do
-    if read.bytes == s then at = read.address end
-  end
-  if not at and not library("inspect").is_binary(s) then return library("inspect").inspect(s) end
-  local shown = library("hexdump")(s:sub(1, MOST_DUMPED), at)
-  return #s <= MOST_DUMPED and shown
-    or ("%s\n... %d of %d bytes"):format(shown, MOST_DUMPED, #s)
-end
-
-local function show(session, value)
-  if type(value) == "string" then return show_string(session, value) end
-  if values.is_board(value) then return show_board(value) end
-  local meta = debug.getmetatable(value) or {}
-  if meta.__name == "image" then return show_image(value) end
-  if type(value) == "table" and not meta.__tostring then
-    if first_of(value, "segments").count then
-      return library("list").memories { { number = 0, layout = value } }
-    end
-    if first_of(value).layout then return library("list").memories(value) end
-  end
-  local board = rawget(session.env, "board")
-  return library("inspect").inspect(value, {
-    is_address = function(n) return is_address(board, n) end,
-  })
-end
-
-local function say_value(session, value)
-  local shown, lines = show(session, value), 0
-  for line in (shown .. "\n"):gmatch("([^\n]*)\n") do
-    lines = lines + 1
-    if lines > MOST_LINES then
-      say("...")
+local function say_value(session, value, typed)
+  local shown = library("repl.show").value(session, value, typed) .. "\n"
+  local _, lines = shown:gsub("\n", "")
+  local said = 0
+  for line in shown:gmatch("([^\n]*)\n") do
+    said = said + 1
+    say(line)
+    if said == MOST_LINES and lines > said then
+      say(("... and %s"):format(text.count(lines - said, "more line")))
       break
     end
-    say(line)
   end
-end
-
--- board:read() is watched, so that what it gave is shown with the addresses that it is from.
-local function watch_reads(session, board)
-  local methods = values.methods(board)
-  local read = methods.read
-  methods.read = function(self, address, length)
-    local ok, bytes = pcall(read, self, address, length)
-    if not ok then error(bytes, 2) end -- a mistake is the caller's
-    table.insert(session.reads, 1, { bytes = bytes, address = address })
-    session.reads[KEPT_READS + 1] = nil
-    return bytes
-  end
-  return setmetatable({}, { __close = function() methods.read = read end })
 end
 
 -- ---- running a line ----
 
+-- Runs f as a task that Ctrl-C ends.
+local function in_foreground(f, ...)
+  local job = task.spawn(f, ...)
+  task.foreground(job)
+  local ok, result = pcall(job.join, job)
+  return ok, result, job
+end
+
 local function flash_text(session)
-  local board = rawget(session.env, "board")
-  return values.is_board(board) and dfu.fields(board).journal:text()
+  local board = values.board_of(session)
+  return board and dfu.fields(board).journal:text()
 end
 
 -- After an operation was cancelled: the board finishes what it was told, and is in dfuIDLE again.
 local function settle(session)
-  local board = rawget(session.env, "board")
-  if not values.is_board(board) or not board.is_open then return end
-  local job = task.spawn(dfu.settle, board)
+  local board = values.board_of(session)
+  if not board or not board.is_open then return end
   local slow = task.spawn(function()
     task.sleep(PATIENCE)
     say("The board is still at it; Ctrl-C: don't wait.")
   end)
-  task.foreground(job)
-  local ok, err = pcall(job.join, job)
+  local ok, err = in_foreground(dfu.settle, board)
   slow:cancel()
-  if not ok and not errors.matches(err, "cancelled") then say(errors.text(err)) end
+  if ok then return end
+  -- the terminal has shown a ^C, and the prompt begins a line
+  say(errors.matches(err, "cancelled") and "" or errors.text(err))
+end
+
+-- An error that is no error of ours may say anything of itself, for as long as it likes.
+local function words_of(session, err)
+  if type(err) == "string" or errors.is(err) then return error_text(session, err) end
+  local ok, words = in_foreground(error_text, session, err)
+  return ok and words or ("<%s>"):format(type(err))
 end
 
 local function say_error(session, err, flash_before)
   progress.leave_bar()
-  say(errors.text(err))
+  say(words_of(session, err))
   if not errors.matches(err, "cancelled") then return end
   local flash = flash_text(session)
   if flash and flash ~= flash_before and not err.flash then say("  " .. flash) end
   settle(session)
 end
 
--- Runs what a line, or a script, came to as a task that Ctrl-C ends.
-local function run(session, f)
+-- Runs what a line came to, and shows what it gives, which may run code of the user's, too.
+local function run(session, f, typed)
   local flash = flash_text(session)
-  local job = task.spawn(function() return table.pack(f()) end)
-  task.foreground(job)
-  local ok, results = pcall(job.join, job)
-  if not ok then
-    session.traceback = job:traceback()
-    say_error(session, results, flash)
-    return
-  end
-  for i = 1, results.n do say_value(session, results[i]) end
-  if results.n > 0 then rawset(session.env, "_", results[1]) end
+  local ok, err, job = in_foreground(function()
+    local results = table.pack(f())
+    if results.n > 0 then rawset(session.env, "_", results[1]) end
+    for i = 1, results.n do say_value(session, results[i], typed) end
+  end)
+  if ok then return end
+  session.traceback = job:traceback()
+  say_error(session, err, flash)
 end
 
 -- A line that is an expression returns it. Nil and why, where it is not Lua.
@@ -245,6 +190,12 @@ local function compile(source)
   if load("return " .. source, "=stdin", "t", {}) then return "return " .. source end
   local chunk, why = load(source, "=stdin", "t", {})
   return chunk and source, why
+end
+
+-- Whether a line is a string, and nothing else.
+local function is_literal(source)
+  local list = tokens.of(source)
+  return #list == 1 and list[1].kind == "string"
 end
 
 local function evaluate(session, source)
@@ -255,16 +206,14 @@ local function evaluate(session, source)
     say(why)
     return
   end
-  run(session, line)
+  run(session, line, is_literal(source))
 end
 
 -- ---- reading lines ----
 
 -- A line in a task of its own, so that Ctrl-C ends that. False: it was pressed; nil: the end.
 local function read_line(text_before)
-  local job = task.spawn(screen.read, text_before)
-  task.foreground(job)
-  local ok, line = pcall(job.join, job)
+  local ok, line = in_foreground(screen.read, text_before)
   if ok then return line end
   if errors.matches(line, "cancelled") then return false end
   error(line, 0)
@@ -299,8 +248,8 @@ local function bind_hands(session)
     rawset(session.env, name, function(...)
       local board = ...
       if values.is_board(board) then return library("hands")[name](...) end
-      board = rawget(session.env, "board")
-      if not values.is_board(board) then
+      board = values.board_of(session)
+      if not board then
         misuse("%s: there is no board: board = dfu.open() opens one", USAGE[name])
       end
       return library("hands")[name](board, ...)
@@ -316,7 +265,8 @@ function M.commands.help(session, ...)
     say(library("help").overview { "The prompt", "hands", "Board", "dfu", "task", "sim", "flash",
       "image", "memory", "optbytes", "trace", "In every script" })
     say("help(board.read), help \"flash\" and help \"usb.gone\" explain. Ctrl-C cancels what runs,"
-      .. "\nCtrl-D leaves, Tab completes, the arrow keys bring back what was typed before.")
+      .. "\nCtrl-D leaves, Tab completes, the arrow keys bring back what was typed before; with a"
+      .. "\npart of it typed, Ctrl-R brings back the last statement that has that part, then older ones.")
     return
   end
   local what = ...
@@ -348,8 +298,7 @@ local function places_of(session)
     local places = { [""] = session.env, ["hands."] = library("hands"), ["errors."] = errors,
                      ["coroutine."] = coroutine, ["os."] = os }
     for name, module in pairs(recipe.library) do places[name .. "."] = require(module) end
-    local board = rawget(session.env, "board")
-    places["board:"] = values.is_board(board) and values.methods(board) or {}
+    places["board:"] = values.methods_of("dfu.Board")
     places["task:"] = values.methods(task.current())
     -- the library itself, for help(flash)
     places[" "] = {}
@@ -360,12 +309,14 @@ end
 
 -- ---- a session ----
 
-local function new_session(env)
+local function new_session(env, traceback)
   env = env or recipe.environment { name = "prompt", folder = "." }
   recipe.loosen(env)
-  local session = { env = env, scope = scopes.new(), library = recipe.library, reads = {} }
+  local session = { env = env, scope = scopes.new(), library = recipe.library,
+                    traceback = traceback }
   session.places = places_of(session)
   bind_commands(session)
+  if rawget(env, "_") == nil then env._ = nil end -- declared, so that nil can be its value
   return session
 end
 
@@ -388,7 +339,13 @@ local function run_input(session)
   chunk()
 end
 
--- What was spawned goes on when the prompt has gone.
+-- What was spawned goes on to its end, before anything is closed that it may need.
+local function wait_for_others()
+  task.foreground()
+  task.supervise() -- Ctrl-C ends the others
+  task.settle()
+end
+
 local function say_what_is_left()
   local n = task.others()
   if n > 0 then
@@ -399,15 +356,21 @@ end
 
 ---A session. It ends by Ctrl-D, or at the end of a script from standard input.
 ---@param env? table of a script that has run before
-function M.run(env)
-  local session = new_session(env)
+---@param traceback? string where that failed
+function M.run(env, traceback)
+  local session = new_session(env, traceback)
   local interactive = sys.is_terminal(0) and sys.is_terminal(1)
   require("moonflash.trace").start() -- trace() shows the last requests
   local board <close>, why = board_of(session)
   local _ <close> = setmetatable({}, { __close = function() session.scope:close() end })
   if not interactive then
     if why and not errors.matches(why, "usb.no-device") then error(why, 0) end
-    return run_input(session)
+    if sys.is_terminal(0) then
+      io.stderr:write("moonflash: standard output is no terminal, so there is no prompt: ",
+        "what is typed, up to Ctrl-D, is run as a script\n")
+    end
+    run_input(session)
+    return wait_for_others()
   end
   local _ <close> = screen.start()
   prompt.open(function(before) return library("repl.complete").complete(session, before) end)
@@ -420,12 +383,15 @@ function M.run(env)
   if why and not (errors.matches(why, "usb.no-device") and not dfu.defaults.selectors) then
     say(errors.text(why))
   end
-  local _ <close> = board and watch_reads(session, board)
+  local watched <close> = reads.watch()
+  session.reads = watched
   local watcher = task.spawn(keep_watch, session)
   converse(session)
   watcher:cancel()
   pcall(watcher.join, watcher)
+  tell_failures(session)
   say_what_is_left()
+  wait_for_others()
 end
 
 return M

@@ -13,8 +13,10 @@ local inspect = require "moonflash.inspect"
 local list = require "moonflash.list"
 local lu = require "luaunit"
 local progress = require "moonflash.progress"
+local reads = require "moonflash.repl.reads"
 local recipe = require "moonflash.recipe"
 local scopes = require "moonflash.repl.scope"
+local show = require "moonflash.repl.show"
 local sim = require "sim"
 local support = require "support"
 local sys = require "sys"
@@ -23,6 +25,12 @@ local tokens = require "moonflash.repl.tokens"
 local values = require "moonflash.repl.values"
 
 local FLASH = 0x08000000
+
+local function with_board(spec, f)
+  local simulated <close> = sim.new(spec)
+  local board <close> = dfu.open(simulated.path)
+  f(board, simulated)
+end
 
 -- ---- locals ----
 
@@ -243,6 +251,15 @@ function TestComplete.test_boards()
   lu.assertEquals(completes(session, 'dfu.open("alt=Opt'), "ion Bytes")
 end
 
+function TestComplete.test_a_local_board_comes_first()
+  local session = new_session()
+  local simulated <close> = sim.new("f407")
+  rawset(session.env, "simulated", simulated)
+  lines(session.scope, session.env, "local board = dfu.open(simulated.path)")
+  lu.assertEquals(completes(session, 'board:select("Opt'), "ion Bytes")
+  lines(session.scope, session.env, "board:close()")
+end
+
 function TestComplete.test_nothing_is_called()
   local session, called = new_session(), 0
   local function call() called = called + 1 end
@@ -360,6 +377,134 @@ function TestInspect.test_metatables()
   local function never() error("called") end
   is(setmetatable({ 1 }, { __index = never, __pairs = never, __len = never }), "{ 1 }")
   is(setmetatable({ 1 }, { __metatable = "hidden", __tostring = function() return "m" end }), "m")
+end
+
+function TestInspect.test_keys_may_say_anything_of_themselves()
+  local function key(f) return setmetatable({}, { __tostring = f }) end
+  local n = 0
+  local function another() n = n + 1 return tostring(n % 7) end
+  local t = { [key(function() error("x") end)] = 1 }
+  is(t, "{ [<table whose __tostring fails>] = 1 }")
+  for _ = 1, 50 do t[key(another)] = 1 end
+  lu.assertStrContains(inspect.inspect(t), "fails>] = 1")
+end
+
+-- ---- what is shown of a value ----
+
+local TestShow = {}
+
+-- A session in which f runs, with a board of its own.
+local function with_session(spec, f)
+  local simulated <close> = sim.new(spec)
+  local board <close> = dfu.open(simulated.path)
+  local watched <close> = reads.watch()
+  local session = new_session()
+  session.reads = watched
+  rawset(session.env, "board", board)
+  f(session, board, simulated)
+end
+
+function TestShow.test_bytes_stand_where_they_were_read_last()
+  with_session("f407", function(session, board)
+    show.value(session, board:read(FLASH, 16))
+    lu.assertStrContains(show.value(session, board:read(FLASH + 0x4000, 16)), "08004000  ff ff")
+    local first, second = board:read(FLASH, 64), board:read(FLASH + 0x4000, 64)
+    lu.assertStrContains(show.value(session, first), "08000000  ff ff")
+    lu.assertStrContains(show.value(session, second), "08004000  ff ff")
+    lu.assertStrContains(show.value(session, ("\255"):rep(64)), "00000000  ff ff")
+  end)
+end
+
+function TestShow.test_what_was_typed_was_read_nowhere()
+  with_session("f407", function(session, board, simulated)
+    simulated:poke(FLASH, "text")
+    lu.assertStrContains(show.value(session, board:read(FLASH, 4)), "08000000  74 65")
+    lu.assertEquals(show.value(session, "text", true), '"text"')
+  end)
+end
+
+function TestShow.test_reads_of_any_board()
+  with_session("f407", function(session)
+    with_board("l433", function(board)
+      lu.assertStrContains(show.value(session, board:read(FLASH + 64, 4)), "08000040  ff")
+    end)
+  end)
+  local simulated <close> = sim.new("f407")
+  local board <close> = dfu.open(simulated.path)
+  local session = new_session()
+  do
+    local watched <close> = reads.watch()
+    session.reads = watched
+  end
+  lu.assertStrContains(show.value(session, board:read(FLASH, 2)), "00000000  ff") -- no more
+end
+
+function TestShow.test_a_mistake_is_the_caller_s()
+  with_session("f407", function(_, board)
+    support.assert_fails("tests/lua/test_repl.lua:", function() board:read("x") end)
+  end)
+end
+
+function TestShow.test_what_only_looks_like_ours()
+  with_session("f407", function(session)
+    local function is_shown(value, expected)
+      lu.assertEquals(show.value(session, value), expected)
+    end
+    is_shown({ segments = { { count = 1 } } }, "{ segments = { { count = 1 } } }")
+    is_shown({ { layout = {} } }, "{ { layout = {} } }")
+    is_shown({ { layout = 3 } }, "{ { layout = 3 } }")
+    is_shown({ layout = { segments = 3 } }, "{ layout = { segments = 3 } }")
+    is_shown({ path = 1, functional = 2 }, "{ functional = 2, path = 1 }")
+    is_shown(setmetatable({}, { __name = "image" }), "{}")
+    is_shown(setmetatable({}, { __metatable = 1, __name = {} }), "{}")
+  end)
+end
+
+function TestShow.test_errors()
+  local session = new_session()
+  local function is_shown(err, expected) lu.assertEquals(show.error(session, err), expected) end
+  is_shown("two\nlines", "two\nlines")
+  is_shown(nil, "nil")
+  is_shown({ 1, 2 }, "{ 1, 2 }")
+  is_shown(errors.new { code = "x", message = "m", hint = "h" }, "m\n  h")
+  local bad = setmetatable({}, { __tostring = function() error("x") end })
+  is_shown(bad, "<table whose __tostring fails>")
+  is_shown({ code = "x", message = "m", hint = bad }, "m\n  <table whose __tostring fails>")
+  is_shown(setmetatable({ code = "x", message = "m" }, { __index = error }), "m")
+end
+
+function TestShow.test_boards_on_the_bus_and_memories()
+  with_session("f407", function(session, board)
+    local found = dfu.list(board.path)
+    local expected = list.lines(found)
+    lu.assertStrContains(expected, board.path .. "  0483:df11")
+    lu.assertEquals(show.value(session, found), expected)
+    lu.assertEquals(show.value(session, found[1]), expected)
+    lu.assertEquals(show.value(session, board.alts), list.memories(board.alts))
+    lu.assertEquals(show.value(session, board.alts[1]), list.memories { board.alts[1] })
+    lu.assertStrContains(show.value(session, board.alts[1].layout), "7 x 128 KB")
+  end)
+end
+
+function TestShow.test_quirks()
+  with_session("f407", function(session, board)
+    board.quirks.early = true
+    lu.assertEquals(show.value(session, board.quirks), "{ early = true }")
+    board.quirks = { early = false }
+    lu.assertEquals(show.value(session, board.quirks), "{ early = false }")
+  end)
+end
+
+function TestShow.test_addresses_are_those_of_the_local_board()
+  local session = new_session()
+  session.reads = { address = function() end }
+  local simulated <close> = sim.new("f407")
+  rawset(session.env, "simulated", simulated)
+  lu.assertEquals(show.value(session, FLASH), "134217728")
+  lines(session.scope, session.env, "local board = dfu.open(simulated.path)")
+  lu.assertEquals(show.value(session, FLASH), "0x08000000")
+  lines(session.scope, session.env, "board:close()", "local board = 5")
+  lu.assertNil(values.board_of(session))
 end
 
 -- ---- dumps ----
@@ -483,12 +628,6 @@ end
 -- ---- the short words ----
 
 local TestHands = {}
-
-local function with_board(spec, f)
-  local simulated <close> = sim.new(spec)
-  local board <close> = dfu.open(simulated.path)
-  f(board, simulated)
-end
 
 function TestHands.test_status_asks_for_nothing_that_acts()
   with_board("f407", function(board)
@@ -689,5 +828,5 @@ function TestUnderneath.test_settle_after_an_operation_was_cancelled()
 end
 
 return { TestScope = TestScope, TestTokens = TestTokens, TestComplete = TestComplete,
-         TestInspect = TestInspect, TestHexdump = TestHexdump, TestHelp = TestHelp,
-         TestHands = TestHands, TestUnderneath = TestUnderneath }
+         TestInspect = TestInspect, TestShow = TestShow, TestHexdump = TestHexdump,
+         TestHelp = TestHelp, TestHands = TestHands, TestUnderneath = TestUnderneath }

@@ -111,8 +111,8 @@ end
 
 -- The names of a board's alternate settings.
 local function alts_of(session)
-  local found, board = {}, rawget(session.env, "board")
-  for _, alt in ipairs(values.is_board(board) and board.alts or {}) do
+  local found, board = {}, values.board_of(session)
+  for _, alt in ipairs(board and board.alts or {}) do
     if alt.layout.name ~= "" then found[alt.layout.name] = true end
   end
   return found

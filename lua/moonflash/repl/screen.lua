@@ -2,11 +2,13 @@
 -- What is printed while somebody types: whole lines, above the line that is being typed. A bar
 -- (progress.lua), which is drawn again and again in one line, is seen when it is finished.
 local prompt = require "prompt"
+local sys = require "sys"
 
 local M = {}
 
 local typing = false
-local begun = {} -- by stream: what stands there without a newline so far
+local begun = {}     -- by stream: what was written without a newline so far, while somebody types
+local standing = nil -- what is on the screen's last line; all that counts is whether it is a bar
 
 -- What is seen of a line that is drawn anew behind each "\r": the last, which keeps its "\r" as the
 -- sign that it is a bar.
@@ -14,21 +16,34 @@ local function last_drawn(line)
   return line:match("\r[^\r]*$") or line
 end
 
+-- A complete line, as it stands when it has been drawn for the last time.
+local function drawn(line)
+  return (line:gsub("^.*\r(.)", "%1"))
+end
+
+-- Behind the last newline. Patterns are anchored here: others look again from each character on.
+local function behind_newline(s)
+  return s:match("^.*\n()") or 1
+end
+
 -- Writes the lines that are complete, and keeps the rest.
 local function write_above(file, s)
   local text = (begun[file] or "") .. s
-  local lines, rest = text:match("^(.*\n)([^\n]*)$")
-  begun[file] = last_drawn(rest or text)
-  if lines then prompt.write(lines:gsub("[^\n]*\r", ""), file == io.stderr) end
+  local at = behind_newline(text)
+  begun[file] = last_drawn(text:sub(at))
+  if at > 1 then prompt.write(text:sub(1, at - 1):gsub("[^\n]+", drawn), file == io.stderr) end
 end
 
 local methods = getmetatable(io.stdout).__index
 local write = methods.write
 
--- Notes what a stream's last line is, so that the prompt begins a new one.
+-- Notes what the screen's last line is, so that the prompt begins a new one. Both streams write
+-- there, unless standard error goes elsewhere.
 local function note(file, s)
-  local line = ((begun[file] or "") .. s):match("([^\n]*)$")
-  begun[file] = line ~= "" and last_drawn(line) or nil
+  if file == io.stderr and not sys.is_terminal(2) then return end
+  local at = behind_newline(s)
+  local line = (at == 1 and standing or "") .. s:sub(at)
+  standing = line ~= "" and last_drawn(line):sub(1, 1) or nil
 end
 
 local function write_one(file, ...)
@@ -63,18 +78,16 @@ function M.start()
   return setmetatable({}, { __close = function()
     methods.write, _G.print = write, old_print
     io.write = old_io_write -- luacheck: ignore 122
-    begun, typing = {}, false
+    begun, standing, typing = {}, nil, false
   end })
 end
 
 -- A line that something was left in, before the prompt: a bar is wiped away.
 local function clear()
-  for _, file in ipairs { io.stdout, io.stderr } do
-    local line = begun[file]
-    if line and line ~= "" then write(file, line:find("^\r") and "\r\27[K" or "\n") end
-    begun[file] = nil
-    file:flush()
-  end
+  io.stderr:flush()
+  if standing then write(io.stdout, standing == "\r" and "\r\27[K" or "\n") end
+  standing = nil
+  io.stdout:flush()
 end
 
 ---Reads a line.

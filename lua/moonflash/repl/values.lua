@@ -20,17 +20,36 @@ function M.is_board(value)
   return M.class(value) == "board"
 end
 
----The table of methods of a value that is no table; nil where it has none.
----@param value any
+---The Board that `board` means in a session, where a local comes first; nil where it is none.
+---@param session table env, scope
 ---@return table?
-function M.methods(value)
-  local meta = debug.getmetatable(value)
+function M.board_of(session)
+  local known, value = session.scope:value("board")
+  if not known then value = rawget(session.env, "board") end
+  return M.is_board(value) and value or nil
+end
+
+local function methods_in(meta)
   local index = type(meta) == "table" and rawget(meta, "__index") or nil
   if type(index) == "function" then -- C's: its first upvalue
     local _, methods = debug.getupvalue(index, 1)
     index = methods
   end
   return type(index) == "table" and index or nil
+end
+
+---The table of methods of a value that is no table; nil where it has none.
+---@param value any
+---@return table?
+function M.methods(value)
+  return methods_in(debug.getmetatable(value))
+end
+
+---The table of methods of a type of ours, "dfu.Board" say.
+---@param name string
+---@return table?
+function M.methods_of(name)
+  return methods_in(debug.getregistry()[name])
 end
 
 return M
