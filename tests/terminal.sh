@@ -53,3 +53,13 @@ last_line() {
 
 # ready: the cursor stands behind an empty prompt.
 ready() { last_line '>'; }
+
+# at_work: Enter has been taken: the cursor is at the left edge, which no prompt leaves it at.
+at_work() {
+  i=0
+  until [ "$(tmux -S "$socket" display-message -p -t "s$session" '#{cursor_x}')" = 0 ]; do
+    i=$((i + 1))
+    [ $i -lt $PATIENCE ] || return 1
+    sleep 0.02
+  done
+}

@@ -18,8 +18,10 @@ local SCREENFUL = 20    -- lines: what was said before these is out of sight
 local FULL, EMPTY = "█", "░"
 
 -- mode: "bars", "rows", "lines", "json" or "quiet"; said: lines; told: [board] = how many there
--- were when its failure was told; disturbed: something was said while a question was open
-local state = { mode = "lines", several = false, bar = nil, question = nil, said = 0, told = {} }
+-- were when its failure was told; disturbed: something was said while a question was open; worked:
+-- the first board that had a bar, and whether there was another
+local state = { mode = "lines", several = false, bar = nil, question = nil, said = 0, told = {},
+                worked = {} }
 
 local function stderr(s)
   io.stderr:write(s)
@@ -35,7 +37,7 @@ end
 function M.start(options)
   state.bar = nil
   state.several = false
-  state.said, state.told = 0, {}
+  state.said, state.told, state.worked = 0, {}, {}
   if options.json then
     state.mode = "json"
   elseif options.quiet then
@@ -102,7 +104,8 @@ end
 local function draw(bar, last)
   if state.question and not last then return end
   local share = share_of(bar)
-  local width = math.max(8, math.min(BAR, sys.columns() - 48))
+  local who = state.worked.several and bar.who .. "  " or ""
+  local width = math.max(8, math.min(BAR, sys.columns() - 48 - #who))
   local full = math.floor(share * width + 0.5)
   local spent = task.now() - bar.started
   local left = not last and share > 0 and spent * (1 - share) / share
@@ -113,7 +116,7 @@ local function draw(bar, last)
   else
     amount, rate = text.count(bar.done, bar.unit), ""
   end
-  local picture = ("\r  %-7s %s%s  %-10s %10s %8s\27[K%s"):format(bar.name, FULL:rep(full),
+  local picture = ("\r  %s%-7s %s%s  %-10s %10s %8s\27[K%s"):format(who, bar.name, FULL:rep(full),
     EMPTY:rep(width - full), amount, rate,
     left and text.seconds(left) .. " left" or text.seconds(spent), last and "\n" or "")
   if last then say(picture) else stderr(picture) end
@@ -247,8 +250,10 @@ end
 ---@param unit string "bytes", or the name of what is counted
 ---@return table phase :advance(n), :finish()
 function M.phase(board, name, total, unit)
-  local bar = { name = name, total = total, unit = unit, done = 0, started = task.now(),
-                drawn_at = -1 }
+  local bar = { who = M.who(board), name = name, total = total, unit = unit, done = 0,
+                started = task.now(), drawn_at = -1 }
+  state.worked.first = state.worked.first or bar.who
+  if bar.who ~= state.worked.first then state.worked.several = true end
   local function tell()
     M.event { event = "progress", path = board.path, phase = name, done = bar.done, total = total }
   end

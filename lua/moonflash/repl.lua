@@ -266,7 +266,7 @@ function M.commands.help(session, ...)
       "image", "memory", "optbytes", "trace", "In every script" })
     say("help(board.read), help \"flash\" and help \"usb.gone\" explain. Ctrl-C cancels what runs,"
       .. "\nCtrl-D leaves, Tab completes, the arrow keys bring back what was typed before; with a"
-      .. "\npart of it typed, Ctrl-R brings back the last statement that has that part, then older ones.")
+      .. "\npart of it typed, Ctrl-R brings back the last statement that has it, then older ones.")
     return
   end
   local what = ...

@@ -17,16 +17,6 @@ plain() {
   sed -E 's/[0-9.]+ (ms|s)( |$)/~ \1\2/g; s/[0-9.]+ [KM]?B\/s/~ rate/g; s/^ +[0-9]+\.[0-9]{4} /~ /; s/ +/ /g'
 }
 
-# Waits until Enter has been taken: the cursor is at the left edge, which no prompt leaves it at.
-at_work() {
-  i=0
-  until [ "$(tmux -S "$socket" display-message -p -t "s$session" '#{cursor_x}')" = 0 ]; do
-    i=$((i + 1))
-    [ $i -lt $PATIENCE ] || return 1
-    sleep 0.02
-  done
-}
-
 # Plays the block in $place/block; what the screen shows then is in $place/shown.
 play() {
   fresh

@@ -76,8 +76,11 @@ shows "it starts without a board" 'There is no board'
 gives 'dump(0x08000000)' 'there is no board: board = dfu.open() opens one'
 gives 'board = dfu.open("sim:f407")' '^>'
 gives 'board.is_open' '^true'
+gives 'board:read(0x08004000, 16)' '^08004000  ff ff'
 repl -d sim:f407 -d sim:l433
 shows "it starts with several" 'names several boards'
+gives 'board = dfu.open("sim:l433")' '^>'
+gives 'board:read(0x08000800, 16)' '^08000800  ff ff'
 repl -d 1-99.99
 shows "it starts where the board is not" 'moonflash 0'
 
@@ -93,6 +96,8 @@ gives 'function inc() x = x + 1 end' '^>'
 gives 'inc()' '^>'
 gives 'x' '^21$'
 gives 'y = 2' "attempt to assign to const variable 'y'"
+gives 'nil' '^nil$'
+gives '_' '^nil$'
 gives 'adress = 1' '^>'
 gives 'adres' "'adres' is not defined (did you mean 'adress'?)"
 gives 'x = = 1' 'stdin:1: unexpected symbol'
@@ -101,7 +106,9 @@ gives '0x08000010' '^0x08000010$'
 gives '134217728 - 1' '^134217727$'
 gives 'board' '0 Internal Flash  0x08000000\.\.0x0800FFFF'
 gives 'board:read(0x08000010, 16)' '^08000010  ff ff'
+gives 'board:read(0x08004000, 16)' '^08004000  ff ff'
 gives '"\0\1\2"' '^00000000  00 01 02'
+gives '"\255\255\255\255\255\255\255\255\255\255\255\255\255\255\255\255"' '^00000000  ff ff'
 gives 'board.alts[1].layout' '7 x 128 KB'
 enter 'for i = 1, 3 do'
 shows "a statement goes on" '^>>$'
@@ -117,13 +124,44 @@ gives '"after Ctrl-D"' '^"after Ctrl-D"$'
 gives 'board:erase_page(0x20000000)' 'Internal Flash is 0x08000000'
 gives 'error("oops")' 'stdin:1: oops'
 gives 'traceback()' 'stack traceback'
+gives 'error({ 1, { 2 } })' '^{ 1, { 2 } }$'
+gives '{ segments = { { count = 1 } } }' '^{ segments = { { count = 1 } } }$'
+gives 'error(setmetatable({}, { __tostring = function() error("x") end }))' '__tostring fails'
+gives 'local t = {} for i = 1, 300 do t[i] = i end' '^>'
+gives 'table.concat(t, "\n")' '^\.\.\. and 100 more lines$'
+gives 'dfu.list()' '^sim:f407  0483:df11  315A28A0B956  STM32  BOOTLOADER, 1 MB flash'
+gives 'local s = ("long "):rep(40000)' '^>'
+gives 's' 'long "$'
 gives 'help(board.erase_page)' 'Erases the sector that holds the address'
 gives 'help "flash"' 'flash.verify(board, image)'
 gives 'help()' 'erase_page'
 gives 'board.timeout = 2' '^>'
 gives 'board.timeout' '^2\.0$'
 gives 'board.quirks = { early = false }' '^>'
+gives 'board.quirks' '^{ early = false }$'
 gives 'do io.write("half a line") end' '^half a line$'
+ready
+tmux -S "$socket" send-keys -t "s$session" -R
+tmux -S "$socket" clear-history -t "s$session"
+enter 'do io.stderr:write("to standard error") end'
+ready
+enter 'io.stderr:write("x") and nil'
+ready
+enter 'answer = sys.ask("name?")'
+seen '^name?'
+enter 'moon'
+ready
+gives 'answer' '^"moon"$'
+if [ "$(on_screen | sed -n '/^> answer = sys/,/^> answer$/p' | grep -c '^$')" -ne 0 ]; then
+  verdict "an answered question" "leaves an empty line"
+else
+  verdict "an answered question leaves no empty line" ''
+fi
+if [ "$(on_screen | sed -n '/do io.stderr/,/^> answer = sys/p' | grep -c '^$')" -ne 0 ]; then
+  verdict "what is written to standard error" "leaves an empty line"
+else
+  verdict "what is written to standard error leaves no empty line" ''
+fi
 
 # ---- editing ----
 
@@ -133,7 +171,8 @@ text 't'
 key Enter
 shows "the cursor moves" '^x$'
 text 'nonsense'
-key C-c
+key Left Left Left C-c
+shows "Ctrl-C stands behind the line" '^> nonsense^C$'
 gives '"a dropped line"' '^"a dropped line"$'
 ready
 text '"grün"'
@@ -195,6 +234,37 @@ ready
 key C-d
 ends "Ctrl-C and Ctrl-D" 0
 
+# ---- which board ----
+
+repl -d sim:f407
+gives 'local board = dfu.open("sim:f407#2")' '^>'
+gives 'fill(0x08000000, 4, 0x11)' 'verify'
+gives 'dump(0x08000000, 4)' '^08000000  11 11 11 11'
+gives 'board:close()' '^>'
+gives 'status()' 'is not open'
+gives 'local board = 5' '^>'
+gives 'status()' 'there is no board'
+gives 'a, b = dfu.open("sim:f407#3"), dfu.open("sim:f407#4")' '^>'
+gives 'for _, x in ipairs { a, b } do task.spawn(hands.fill, x, 0x08000000, 4, 0x11) end' '^>'
+shows "bars say whose they are" '^  sim:f407#3  verify'
+shows "those of all boards" '^  sim:f407#4  verify'
+
+# ---- keys that mean nothing ----
+
+repl -d sim:f407
+text 'return #"'
+key PPage NPage IC F1 F5 F12 C-Space C-DC S-F3 C-Up
+text '"'
+key Enter
+shows "keys that mean nothing leave nothing" '^0$'
+ready
+enter 'do print("at work") task.sleep(0.3) end'
+seen '^at work$'
+key C-d
+gives '1 + 1' '^2$'
+key C-d
+ends "Ctrl-D while a line runs ends nothing" 0
+
 # ---- cancelling ----
 
 repl -d sim:f407,times=max
@@ -218,6 +288,23 @@ gives '"still here"' '^"still here"$'
 enter 'task.sleep(1000)'
 key C-c
 gives '"and here"' '^"and here"$'
+enter 'setmetatable({}, { __tostring = function() while true do end end })'
+key C-c
+gives '"after a value that is shown for ever"' '^"after a value'
+enter 'error(setmetatable({}, { __tostring = function() while true do end end }))'
+key C-c
+gives '"after such an error"' '^"after such an error"$'
+gives 'task.spawn(error, setmetatable({}, { __tostring = error })) and nil' 'a task failed: <table whose'
+gives 'task.spawn(error, "the watch goes on") and nil' 'a task failed: the watch goes on'
+ready
+tmux -S "$socket" clear-history -t "s$session"
+enter 'board:erase_page(0x08020000)'
+at_work
+key C-c
+seen "Ctrl-C: don't wait"
+key C-c
+ready || verdict "a second Ctrl-C" "no prompt"
+lacks "a second Ctrl-C ends the line that it stands on" '^^C>'
 gives 'local job = task.spawn(function() task.sleep(1) print("from behind") end)' '^>'
 text 'x = "half typed'
 shows "a task prints above the line" '^from behind$'
@@ -297,6 +384,21 @@ shows "what is declared <close> is closed at the end" '^closed$'
 shows "tasks are waited for" 'Waiting for 1 task; Ctrl-C ends it'
 shows "to their end" '^the last task$'
 ends "and the status is 0" 0
+verdict "and closing comes last" \
+  "$(on_screen | grep -x -e closed -e 'the last task' | tr '\n' , | grep -v '^the last task,closed,$')"
+repl -d sim:f407,times=max
+gives 'job = task.spawn(board.erase_page, board, 0x08020000)' '^>'
+key C-d
+seen 'Waiting for 1 task'
+ends "Ctrl-D lets an erase come to its end" 0
+lacks "and says nothing else" 'in doubt\|moonflash: '
+repl -d sim:f407,times=max
+gives 'job = task.spawn(board.erase_page, board, 0x08020000)' '^>'
+key C-d
+seen 'Waiting for 1 task'
+key C-c
+shows "Ctrl-C cuts it short" 'moonflash: .*interrupted while erasing'
+ends "and the status tells" 130
 
 # ---- not a terminal; -i ----
 
@@ -320,6 +422,14 @@ echo 'local x = 1
 print(board, x)' | piped "without a board" 0 '^nil' repl
 echo 'error("oops")' | piped "which fails" 1 'stdin:1: oops' repl
 printf 'x = = 1' | piped "which is no Lua" 1 'stdin:1: unexpected' repl
+echo 'task.spawn(function() board:erase_page(0x08020000) print("erased") end)' |
+  piped "which leaves a task behind" 0 '^erased$' -d sim:f407 repl
+fresh
+enter "'$MOONFLASH' -d sim:f407 repl | tee log"
+shows "a terminal to type at, and none to show it on" 'standard output is no terminal'
+enter 'print(board:get_state())'
+key C-d
+shows "is read as a script" '^dfuERROR$'
 
 cat >"$place/script.lua" <<'EOF'
 answer = 42
@@ -336,8 +446,27 @@ fresh
 enter "'$MOONFLASH' -i ./script.lua"
 shows "-i says how it failed" 'script.lua:1: it fails'
 gives 'answer' '^43$'
+gives 'traceback()' 'script.lua:1: in main chunk'
 key C-d
 ends "and stays" 0
+echo 'x = = 1' >"$place/script.lua"
+fresh
+enter "'$MOONFLASH' -i ./script.lua"
+shows "-i says why a script is no Lua" 'script.lua:1: unexpected symbol'
+gives 'traceback()' 'script.lua:1: unexpected symbol'
+key C-d
+ends "and stays" 0
+echo 'return { api = 2 }' >"$place/script.lua"
+fresh
+enter "'$MOONFLASH' -i ./script.lua"
+shows "-i says why it is no recipe" 'it is for api 2'
+gives '1 + 1' '^2$'
+key C-d
+ends "and stays" 0
+fresh
+enter "'$MOONFLASH' -i ./missing.lua"
+shows "-i needs a script that is there" 'missing.lua: '
+ends "and does not stay" 66
 
 echo "$passed passed, $failed failed, 0 skipped"
 [ "$failed" -eq 0 ]

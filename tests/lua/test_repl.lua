@@ -208,9 +208,9 @@ end
 
 -- The candidates that are shown, or inserted.
 local function shown(session, before)
-  local insert, show = complete.complete(session, before)
+  local insert, columns = complete.complete(session, before)
   local words = {}
-  for word in (show or insert or ""):gmatch("%S+") do words[#words + 1] = word end
+  for word in (columns or insert or ""):gmatch("%S+") do words[#words + 1] = word end
   return words
 end
 
