@@ -169,13 +169,19 @@ local function is_echoed()
     and sys.readlink("/proc/self/fd/0") == sys.readlink("/proc/self/fd/2")
 end
 
+---Who keeps count of where the cursor stands, hears of a line that was typed there.
+---@param f? function
+function M.on_typed(f) state.on_typed = f end
+
 ---It was answered, or given up.
 ---@param answer? string
 ---@param typed? boolean behind the question, with the new line that ends it
 function M.answered(answer, typed)
   local question = state.question
   state.question = nil
-  if sys.is_terminal(2) and not (typed and is_echoed()) then stderr("\n") end
+  local echoed = typed and is_echoed()
+  if echoed and state.on_typed then state.on_typed() end
+  if sys.is_terminal(2) and not echoed then stderr("\n") end
   if state.mode == "rows" then
     rows.resume(question .. " " .. (answer or ""), not state.disturbed)
   end

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- What is printed while somebody types: whole lines, above the line that is being typed. A bar
 -- (progress.lua), which is drawn again and again in one line, is seen when it is finished.
+local progress = require "moonflash.progress"
 local prompt = require "prompt"
 local sys = require "sys"
 
@@ -70,6 +71,7 @@ function M.start()
     return write(file, ...)
   end
   io.write = function(...) return io.output():write(...) end -- luacheck: ignore 122
+  progress.on_typed(function() standing = nil end)
   _G.print = function(...)
     local parts = table.pack(...)
     for i = 1, parts.n do parts[i] = tostring(parts[i]) end
@@ -77,6 +79,7 @@ function M.start()
   end
   return setmetatable({}, { __close = function()
     methods.write, _G.print = write, old_print
+    progress.on_typed(nil)
     io.write = old_io_write -- luacheck: ignore 122
     begun, standing, typing = {}, nil, false
   end })
