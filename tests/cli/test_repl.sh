@@ -313,6 +313,7 @@ enter '"'
 gives 'x' '^"half typed"$'
 gives 'job = task.spawn(function() task.sleep(0.2) error("on its own") end)' 'a task failed: .*on its own'
 gives 'job:join()' 'on its own'
+gives 'task.spawn(function() task.sleep(0.2) print(("y"):rep(40000) .. ".") end) and nil' 'yyy\.$'
 long=$(printf 'x%.0s' $(seq 120))
 ready
 enter "task.spawn(function() task.sleep(0.5) print('above two rows') end) and nil"
