@@ -14,7 +14,7 @@ function M.watch()
   local reads = setmetatable({ methods = methods, read = methods.read }, M)
   methods.read = function(board, address, length)
     local ok, bytes = pcall(reads.read, board, address, length)
-    if not ok then error(bytes, 2) end -- a mistake is the caller's
+    if not ok then error(bytes, 0) end
     table.insert(reads, 1, { bytes = bytes, address = address })
     reads[KEPT + 1] = nil
     return bytes
