@@ -32,10 +32,18 @@ function M.without_again(hint)
   return hint ~= "" and hint or nil
 end
 
----Whether there is a prompt: what to do next is said in Lua then.
+local prompts = 0
+
+---There is a prompt until what this returns is closed: what to do next is said in Lua then.
+---@return table
+function M.begin_prompt()
+  prompts = prompts + 1
+  return setmetatable({}, { __close = function() prompts = prompts - 1 end })
+end
+
 ---@return boolean
 function M.at_prompt()
-  return package.loaded["moonflash.repl"] ~= nil
+  return prompts > 0
 end
 
 -- What stands where: the first memory, which is the flash, and how to see the others.

@@ -2,6 +2,7 @@
 -- The prompt: reads Lua, runs each line as a task, and shows what comes of it.
 local dfu = require "dfu"
 local errors = require "moonflash.errors"
+local explain = require "moonflash.explain"
 local history = require "moonflash.repl.history"
 local misuse = require "moonflash.misuse"
 local progress = require "moonflash.progress"
@@ -361,6 +362,7 @@ function M.run(env, traceback)
   local session = new_session(env, traceback)
   local interactive = sys.is_terminal(0) and sys.is_terminal(1)
   require("moonflash.trace").start() -- trace() shows the last requests
+  local _ <close> = explain.begin_prompt()
   local board <close>, why = board_of(session)
   local _ <close> = setmetatable({}, { __close = function() session.scope:close() end })
   if not interactive then

@@ -2,6 +2,7 @@
 -- Tests how boards are found and opened: selectors, lists, places; and a place that a device
 -- leaves, and another comes to.
 local dfu = require "dfu"
+local explain = require "moonflash.explain"
 local selectors = require "moonflash.selector"
 local lu = require "luaunit"
 local sim = require "sim"
@@ -198,10 +199,10 @@ function TestOpening.test_a_board_in_run_time_mode()
   lu.assertStrContains(err.message, "runs its program")
   lu.assertEquals(err.hint,
     ("'moonflash -d %s detach' puts it into DFU mode."):format(place.path))
-  local there_is = package.loaded["moonflash.repl"]
-  package.loaded["moonflash.repl"] = there_is or {}
-  err = assert_raises("usb.no-device", dfu.open, place.path)
-  package.loaded["moonflash.repl"] = there_is
+  do
+    local _ <close> = explain.begin_prompt()
+    err = assert_raises("usb.no-device", dfu.open, place.path)
+  end
   lu.assertEquals(err.hint,
     ('board = dfu.at("%s"); board:detach() puts it into DFU mode.'):format(place.path))
   -- just that

@@ -2,6 +2,7 @@
 -- The flash library and images, on simulated boards.
 local lu = require "luaunit"
 local dfu = require "dfu"
+local explain = require "moonflash.explain"
 local errors = require "moonflash.errors"
 local flash = require "moonflash.flash"
 local hands = require "moonflash.hands"
@@ -160,14 +161,12 @@ end
 
 -- At the prompt it is a line of Lua: that very line, and then the same again.
 function TestFlash:test_at_the_prompt_it_is_said_in_lua()
-  local there_is = package.loaded["moonflash.repl"]
-  package.loaded["moonflash.repl"] = there_is or {}
+  local _ <close> = explain.begin_prompt()
   self.sim:poke(BASE + 0x4000, ("old!"):rep(0x1000))
   local job = task.spawn(hands.fill, self.board, BASE + 0x5000, 4, 0x55)
   task.sleep(0.5)
   job:cancel()
   local err = raises("cancelled", job.join, job)
-  package.loaded["moonflash.repl"] = there_is
   local line = err.hint:match("\n  (flash%.write[^\n]*)")
   assert(load(line, "=line", "t", { flash = flash, image = image, board = self.board }))()
   hands.fill(self.board, BASE + 0x5000, 4, 0x55)
