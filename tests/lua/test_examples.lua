@@ -262,26 +262,6 @@ function TestExamples:test_fixture()
   self:assert_all_off()
 end
 
--- And that is the gate's doing.
-function TestExamples:test_fixture_without_a_gate()
-  local recipe, opt = self:fixture()
-  local setup = recipe.table.setup
-  recipe.table.setup = function(options)
-    local shared = setup(options)
-    local inside, all_at = 0, nil
-    shared.gate = { enter = function() -- when all are there, it lets them in at once
-      inside = inside + 1
-      if inside == #SLOTS then all_at = task.now() + 1 end
-      while not all_at do task.sleep(0.1) end
-      task.sleep(all_at - task.now())
-    end }
-    return shared
-  end
-  local _, status = self:run_fixture(recipe, opt)
-  lu.assertNotEquals(status, 0)
-  self:assert_all_off()
-end
-
 -- Fault 35: one fails, one hangs, one is pulled out; the fourth does not notice.
 function TestExamples:test_fault_35_fixture()
   local volts = setmetatable({ front = 2.9 }, { __index = VOLTS })
