@@ -154,7 +154,7 @@ static int raise_failure(lua_State *L, const struct dfu_op *op, const char *fail
 {
     lop_push_field(L, "explain");
     lua_pushvalue(L, 1);
-    lua_createtable(L, 0, 8);
+    lua_createtable(L, 0, 9);
     error_set(L, "failure", failure);
     error_set(L, "op", operation);
     if (has_own_address(op)) {
@@ -169,6 +169,8 @@ static int raise_failure(lua_State *L, const struct dfu_op *op, const char *fail
     lua_setfield(L, -2, "in_doubt");
     lua_pushboolean(L, op->again);
     lua_setfield(L, -2, "again");
+    lua_pushnumber(L, op->limit);
+    lua_setfield(L, -2, "limit");
     if (cancellation) { /* the same error for all that the cancellation ends */
         lua_pushvalue(L, cancellation);
         lua_setfield(L, -2, "cancellation");

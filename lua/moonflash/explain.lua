@@ -96,25 +96,15 @@ function words.gone(_, facts, _, where)
   return "usb.gone", ("the board went away while %s%s"):format(doing[facts.op], where), REPLUG
 end
 
--- Seconds that an erase may take, as src/ldfu.c has it: twice the longest that data sheets have.
-local ERASE_LIMIT_PER_BYTE, MASS_ERASE_LIMIT = 8 / 131072, 64
+local ERASES = { ["erase"] = true, ["mass erase"] = true, ["read unprotect"] = true }
 
--- An erase that was begun and not waited for: the board goes on with it, and answers nobody.
-local function note_erase(fields, facts)
-  local limit
-  if not facts.in_doubt or facts.failure == "gone" then return end
-  if facts.op == "mass erase" or facts.op == "read unprotect" then
-    limit = MASS_ERASE_LIMIT
-  elseif facts.op == "erase" then
-    for _, alt in ipairs(fields.alts) do
-      local segment = memory.find(alt.layout.segments, facts.address)
-      limit = limit or segment and segment.size * ERASE_LIMIT_PER_BYTE
-    end
-  end
-  if limit then
-    fields.erasing = { what = doing[facts.op]
-      .. (facts.op == "erase" and " " .. text.hex(facts.address) or ""), by = task.now() + limit }
-  end
+-- An erase that was begun and not waited for: the board goes on with it, and answers nobody. Its
+-- limit begins with the time of a request, which is over.
+local function note_erase(board, fields, facts)
+  if not ERASES[facts.op] or not facts.in_doubt or facts.failure == "gone" then return end
+  fields.erasing = { what = doing[facts.op]
+    .. (facts.address and " " .. text.hex(facts.address) or ""),
+    by = task.now() + facts.limit - board.timeout }
 end
 
 -- Our own erase, if that can be why the board does not answer.
@@ -191,7 +181,7 @@ end
 
 ---@param board table the Board
 ---@param fields table its fields
----@param facts table failure, op, address?, status?, state?, in_doubt, again, cancellation?
+---@param facts table failure, op, address?, status?, state?, in_doubt, again, limit, cancellation?
 ---@return table error object
 function M.explain(board, fields, facts)
   local where = facts.address and " " .. text.hex(facts.address) or ""
@@ -207,7 +197,7 @@ function M.explain(board, fields, facts)
       was_there = true,
     }
   end
-  note_erase(fields, facts)
+  note_erase(board, fields, facts)
   if fields.journal then
     err.flash, err.ranges = fields.journal:text(), fields.journal:claims()
   end
