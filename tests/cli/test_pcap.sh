@@ -9,17 +9,7 @@ MOONFLASH=${MOONFLASH:-$here/../../build/moonflash}
 BUILD=${BUILD:-$here/../../build}
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
-passed=0 failed=0 skipped=0
-
-# verdict NAME WHY: it passes when there is no why.
-verdict() {
-  if [ -z "$2" ]; then
-    passed=$((passed + 1))
-  else
-    failed=$((failed + 1))
-    printf 'failed: %s: %s\n' "$1" "$2"
-  fi
-}
+. "$here/../verdict.sh"
 
 # The products are those of the simulated boards.  tshark warns when root runs it.
 decode() {

@@ -6,23 +6,6 @@
 set -u
 . "$(dirname "$0")/../terminal.sh"
 
-# verdict NAME WHAT-IS-WRONG
-verdict() {
-  if on_screen | grep -q -e Sanitizer -e 'runtime error'; then set -- "$1" "the sanitizer complains"; fi
-  if [ -z "$2" ]; then
-    passed=$((passed + 1))
-  else
-    failed=$((failed + 1))
-    printf 'failed: %s: %s\n' "$1" "$2"
-    on_screen | sed '/^$/d; s/^/  | /'
-  fi
-}
-
-# shows NAME PATTERN [TIMES]: this comes to the screen.
-shows() {
-  if seen "$2" "${3:-1}"; then verdict "$1" ''; else verdict "$1" "'$2' is not on the screen"; fi
-}
-
 # lacks NAME PATTERN: this is not there.
 lacks() {
   if on_screen | grep -q -e "$2"; then verdict "$1" "'$2' is there"; else verdict "$1" ''; fi

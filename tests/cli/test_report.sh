@@ -10,17 +10,7 @@ moonflash=$(realpath "${MOONFLASH:-$here/../../build/moonflash}")
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
 cd "$place" || exit 1
-passed=0 failed=0 skipped=0
-
-# verdict NAME COMPLAINT: an empty one is none.
-verdict() {
-  if [ -z "$2" ]; then
-    passed=$((passed + 1))
-  else
-    failed=$((failed + 1))
-    printf 'failed: %s: %s\n' "$1" "$2"
-  fi
-}
+. "$here/../verdict.sh"
 
 # runs NAME STATUS PATTERN OPTION...: PATTERN must be in report.html, where it is not empty.
 runs() {

@@ -6,22 +6,6 @@
 set -u
 . "$(dirname "$0")/../terminal.sh"
 
-# verdict NAME WHAT-IS-WRONG
-verdict() {
-  if [ -z "$2" ]; then
-    passed=$((passed + 1))
-  else
-    failed=$((failed + 1))
-    printf 'failed: %s: %s\n' "$1" "$2"
-    on_screen | sed '/^$/d; s/^/  | /'
-  fi
-}
-
-# shows NAME PATTERN [TIMES]: this comes to the screen.
-shows() {
-  if seen "$2" "${3:-1}"; then verdict "$1" ''; else verdict "$1" "'$2' is not on the screen"; fi
-}
-
 # leaves NAME WORDS...: a run with these words leaves what is on standard input, seconds as "~".
 leaves() {
   name=$1
