@@ -52,10 +52,7 @@ local function check_program(what, program, known)
   if program.input ~= nil and type(program.input) ~= "string" then
     misuse("%s: input is a string", what)
   end
-  local seconds = program.seconds
-  if seconds ~= nil and not (math.type(seconds) and seconds >= 0) then
-    misuse("%s: seconds, 0 or more", what)
-  end
+  library("check").seconds(what, program.seconds)
   return argv, settings_of(what, program.env)
 end
 

@@ -2,6 +2,7 @@
 -- Finds, lists and opens boards: the half of module `dfu` and of class Board that is Lua. The
 -- other half, the primitives, is src/ldfu.c.
 local bus_over = require "moonflash.bus"
+local check = require "moonflash.check"
 local errors = require "moonflash.errors"
 local explain = require "moonflash.explain"
 local journal = require "moonflash.journal"
@@ -16,14 +17,6 @@ local task = require "task"
 local RESCAN = 0.05 -- seconds between two looks for a board that is waited for
 local MOST_TRANSFER_SIZE = 4096 -- libusb carries no longer control transfer on Linux
 local DEFAULT_TRANSFER_SIZE = 64 -- where the functional descriptor has none: DFU 1.1's smallest
-
--- How long to wait: nil, or a number from 0 to math.huge.
-local function check_seconds(what, seconds)
-  if seconds ~= nil and not (math.type(seconds) and seconds >= 0) then
-    misuse("%s: seconds, 0 or more", what)
-  end
-  return seconds
-end
 
 ---@param link table what src/llink.c gives
 ---@return table dfu
@@ -281,7 +274,7 @@ return function(link)
   ---@param seconds? number
   ---@param selector? string|table what it must be, too; default: what its recipe is for
   link.extend("open", function(board, seconds, selector)
-    check_seconds("board:open(seconds, selector)", seconds)
+    check.seconds("board:open(seconds, selector)", seconds)
     local fields = link.fields(board)
     local wanted = selectors.parse(selector or fields.meant)
     if M.defaults.dry and board.is_open then return board end -- nothing has made it go away
@@ -293,7 +286,7 @@ return function(link)
   ---From run-time mode to DFU mode, and opens it again.
   ---@param seconds? number how long it may take to come back; default 10
   link.extend("detach", function(board, seconds)
-    seconds = check_seconds("board:detach(seconds)", seconds) or 10
+    seconds = check.seconds("board:detach(seconds)", seconds) or 10
     if not board.is_open then open_place(board, nil, { mode = "runtime" }) end
     local fields = link.fields(board)
     if fields.mode ~= "runtime" then
@@ -324,7 +317,7 @@ return function(link)
   ---@return table { vid=, pid=, serial=, product=, tty= }; empty on a dry run
   link.extend("wait_app", function(board, seconds)
     if seconds == nil then misuse("board:wait_app(seconds): seconds, 0 or more") end
-    check_seconds("board:wait_app(seconds)", seconds)
+    check.seconds("board:wait_app(seconds)", seconds)
     if M.defaults.dry then
       link.fields(board).would(board, "wait for its program")
       return {}
@@ -502,7 +495,7 @@ return function(link)
       selector = M.defaults.selectors[1]
     end
     if M.defaults.loading then misuse("a recipe can't open a board while it is loaded") end
-    check_seconds("dfu.open(selector, seconds)", seconds)
+    check.seconds("dfu.open(selector, seconds)", seconds)
     local wanted = selectors.parse(selector)
     local by = task.now() + (seconds or 0)
     local found = wait_for(wanted, seconds)

@@ -40,7 +40,7 @@ local function guarded(board, f)
 end
 
 local function at_the_end(err)
-  if not errors.is(err) then return "at the end: " .. tostring(err) end
+  if not errors.is(err) then return "at the end: " .. errors.words(err) end
   err.message = "at the end: " .. err.message
   return err
 end

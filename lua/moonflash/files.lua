@@ -56,14 +56,22 @@ local function cannot_write(name, why)
     tostring(why):gsub("^.*: ", "")) }
 end
 
--- What a file is called until all of it is there: nothing that is there already.
-local function part_of(name)
-  local part, n = name .. ".part", 1
-  while sys.stat(part) do
+---A name for a file that is not there yet: before .. after, or with "-2" between them, and so on.
+---@param before string
+---@param after string
+---@return string
+function M.unused(before, after)
+  local name, n = before .. after, 1
+  while sys.stat(name) do
     n = n + 1
-    part = ("%s.part%d"):format(name, n)
+    name = ("%s-%d%s"):format(before, n, after)
   end
-  return part
+  return name
+end
+
+-- What a file is called until all of it is there.
+local function part_of(name)
+  return M.unused(name, ".part")
 end
 
 local function try(name)

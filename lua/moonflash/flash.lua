@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- Flashing: from an image to a plan, and from the plan to a board that was read back and compared.
+local check = require "moonflash.check"
 local dfu = require "dfu"
 local images = require "moonflash.image"
 local kept = require "moonflash.flash.kept"
@@ -33,12 +34,6 @@ M.options = {
 local function check_image(usage, image)
   if type(image) ~= "table" or type(image.segments) ~= "table" then
     misuse("%s: an image, from image.load", usage)
-  end
-end
-
-local function check_integer(usage, name, value)
-  if math.type(value) ~= "integer" or value < 0 then
-    misuse("%s: %s is an integer, 0 or more", usage, name)
   end
 end
 
@@ -187,7 +182,7 @@ local function carry_out(board, plan)
   write_runs(board, plan.runs, told)
 end
 
-local function check(board, plan, written)
+local function read_back(board, plan, written)
   local told <close> = stopwatch(board, plan, "verify")
   return (verify.compare(board, written, told))
 end
@@ -196,14 +191,14 @@ local function check_and_mend(board, plan, retries)
   if #plan.written == 0 then -- all was the same
     return verify.check_counting(board, plan.image.segments)
   end
-  local result = check(board, plan, plan.written)
+  local result = read_back(board, plan, plan.written)
   for _ = 1, result.first and retries or 0 do
     progress.print(("%s: %s came out wrong: writing %s again"):format(board.path,
       text.count(result.bad_count, "sector"), result.bad_count == 1 and "it" or "them"))
     local part = again(plan, result.bad)
     for _, sector in ipairs(part.sectors) do sector.erase = true end
     carry_out(board, part)
-    result = check(board, plan, part.written)
+    result = read_back(board, plan, part.written)
     if not result.first then break end
   end
   if result.first then verify.complain(board, result) end
@@ -326,8 +321,8 @@ end
 function M.sectors(board, first, last)
   local usage = "flash.sectors(board, first, last)"
   dfu.check(usage, board)
-  check_integer(usage, "first", first)
-  check_integer(usage, "last", last)
+  check.integer(usage, "first", first)
+  check.integer(usage, "last", last)
   local sectors = {}
   local alt = plans.memory_of(board, { name = "the range to erase" }, first, last)
   for sector in memory.sectors(alt.layout.segments, first, last) do
@@ -344,8 +339,8 @@ end
 function M.read(board, address, length)
   local usage = "flash.read(board, address, length)"
   dfu.check(usage, board)
-  check_integer(usage, "address", address)
-  check_integer(usage, "length", length)
+  check.integer(usage, "address", address)
+  check.integer(usage, "length", length)
   if not dfu.fields(board).dfuse then -- only from 0, and whole
     return board:read(address, length)
   end

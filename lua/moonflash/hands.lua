@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Short words for what hands do at the prompt, and recipes that look into a board: its status,
 -- bytes in its memories, what differs from a file. All but fill() change nothing on it.
+local check = require "moonflash.check"
 local dfu = require "dfu"
 local difference = require "moonflash.difference"
 local errors = require "moonflash.errors"
@@ -23,15 +24,9 @@ local MOST_SHOWN = 32       -- differences, that text shows
 local MOST_FOUND = 64       -- addresses that text shows
 local JOINED = 4            -- equal bytes within what is still one difference
 
-local function check_integer(usage, name, value, least, most)
-  if math.type(value) ~= "integer" or value < least or value > most then
-    misuse("%s: %s is an integer, %s to %s", usage, name, text.hex(least), text.hex(most))
-  end
-end
-
 local function check_range(usage, address, length)
-  check_integer(usage, "address", address, 0, 0xFFFFFFFF)
-  check_integer(usage, "length", length, 1, 0x100000000 - address)
+  check.integer(usage, "address", address, 0, 0xFFFFFFFF)
+  check.integer(usage, "length", length, 1, 0x100000000 - address)
 end
 
 ---Its status and state: `{ status=, state=, poll= }`. In dfuDNLOAD-SYNC, where asking for the
@@ -62,7 +57,7 @@ end
 function M.dump(board, address, length)
   local usage = "hands.dump(board, address, length)"
   dfu.check(usage, board)
-  check_integer(usage, "address", address, 0, 0xFFFFFFFF)
+  check.integer(usage, "address", address, 0, 0xFFFFFFFF)
   length = length or usual_length(board, address)
   check_range(usage, address, length)
   local bytes = length <= CHUNK and board:read(address, length) -- no bar for so little
@@ -240,7 +235,7 @@ function M.fill(board, address, length, byte)
   dfu.check(usage, board)
   byte = byte or 0xFF
   check_range(usage, address, length)
-  check_integer(usage, "byte", byte, 0, 0xFF)
+  check.integer(usage, "byte", byte, 0, 0xFF)
   if not dfu.fields(board).dfuse then
     errors.raise { code = "dfu.not-dfuse", path = board.path,
       message = board.path .. ": plain DFU can't write a part of its memory; nothing was sent" }

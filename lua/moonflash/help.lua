@@ -54,7 +54,7 @@ end
 
 -- Text from a column on, the first line behind what stands before it.
 local function hang(out, before, s)
-  local at = utf8.len(before) or #before
+  local at = text.width(before)
   local lines = text.wrap(s, WIDTH - at)
   out[#out + 1] = (before .. (lines[1] or "")):gsub(" +$", "")
   for i = 2, #lines do out[#out + 1] = (" "):rep(at) .. lines[i] end
@@ -63,13 +63,13 @@ end
 local function add_table(out, rows)
   local widths, left = {}, 2
   for _, row in ipairs(rows) do
-    for i = 1, #row - 1 do widths[i] = math.max(widths[i] or 0, utf8.len(row[i]) or #row[i]) end
+    for i = 1, #row - 1 do widths[i] = math.max(widths[i] or 0, text.width(row[i])) end
   end
   for _, width in ipairs(widths) do left = left + width + 2 end
   for _, row in ipairs(rows) do
     local before = "  "
     for i = 1, #row - 1 do
-      before = before .. row[i] .. (" "):rep(widths[i] - (utf8.len(row[i]) or #row[i]) + 2)
+      before = before .. row[i] .. (" "):rep(widths[i] - text.width(row[i]) + 2)
     end
     if WIDTH - left >= LEAST then
       hang(out, before, row[#row])

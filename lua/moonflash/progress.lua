@@ -382,17 +382,11 @@ function M.returned(board, value)
   end
 end
 
--- What is said of a board does not begin with its path once more.
-local function without_path(message, board)
-  local path = board.path .. ": "
-  return message:sub(1, #path) == path and message:sub(#path + 1) or message
-end
-
 -- Whose failure it is, of several boards; most messages have the path.
 local function whose(message, board)
   if not state.several or not board then return "" end
   if board.slot then return board.slot .. ": " end
-  return without_path(message, board) == message and board.path .. ": " or ""
+  return text.without_path(message, board.path) == message and board.path .. ": " or ""
 end
 
 ---The last words about what failed.
@@ -406,13 +400,15 @@ function M.failed(message, board, outcome)
   print_above(("moonflash: %s%s"):format(whose(message, board), message))
   if not board or not outcome then return end
   state.told[board] = state.said
-  if state.mode == "rows" then rows.result(board, outcome, without_path(message, board)) end
+  if state.mode == "rows" then
+    rows.result(board, outcome, text.without_path(message, board.path))
+  end
 end
 
 -- The first line of why a board failed.
 local function reason(result)
   if errors.matches(result.err, "exit") then return "exit " .. errors.exit_status(result.err) end
-  local message = without_path(text.plain(tostring(result.err)), result.board)
+  local message = text.without_path(text.plain(errors.words(result.err)), result.board.path)
   return message:match("[^\n]*")
 end
 

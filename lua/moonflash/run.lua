@@ -106,12 +106,13 @@ local function report(result)
   local at_end = {}
   for i, err in ipairs(result.at_end) do
     progress.failed(errors.text(err), result.board)
-    at_end[i] = tostring(err)
+    at_end[i] = errors.words(err)
   end
   local err = errors.is(result.err) and result.err or {}
   progress.event {
     event = "result", path = result.path, outcome = result.outcome, code = err.code,
-    message = result.err and tostring(result.err) or nil, flash = err.flash, ranges = err.ranges,
+    message = result.err and errors.words(result.err) or nil, flash = err.flash,
+    ranges = err.ranges,
     verified = stats.verified or false, unverified = stats.unverified,
     board_seconds = result.seconds, sectors_erased = stats.sectors_erased,
     bytes_written = stats.bytes_written, bytes_skipped = stats.bytes_skipped,

@@ -158,7 +158,10 @@ function M.value_text(note)
   return note.value == nil and "nothing was measured" or text_of(note, note.value)
 end
 
-local function should_be(note)
+---"from 3.2 V to 3.4 V": what a note with limits should be.
+---@param note table
+---@return string
+function M.should_be(note)
   local low, high = note.min, note.max
   return low and high and ("from %s to %s"):format(text_of(note, low), text_of(note, high))
     or low and "at least " .. text_of(note, low) or "at most " .. text_of(note, high)
@@ -186,7 +189,7 @@ function M.note(board, fields, name, value, limits)
   local is = value == nil and ": nothing was measured; it"
     or (" is %s, and"):format(text_of(note, value))
   errors.raise { code = "fail", path = board.path,
-    message = ("%s: %s%s should be %s"):format(board.path, name, is, should_be(note)) }
+    message = ("%s: %s%s should be %s"):format(board.path, name, is, M.should_be(note)) }
 end
 
 return M

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Streams: a program or a serial port, to be written to and to be listened to. What comes is kept
 -- until it is read, 64 KB of it; more stays where it is until there is room.
+local check = require "moonflash.check"
 local descriptor = require "moonflash.descriptor"
 local errors = require "moonflash.errors"
 local misuse = require "moonflash.misuse"
@@ -73,7 +74,7 @@ local function raise_closed(self)
   errors.raise { code = "cancelled", message = self.name .. ": it was closed meanwhile" }
 end
 
-local function check(stream, what)
+local function usable(stream, what)
   local self = insides[stream]
   if not self then misuse("%s: call it with a colon", what) end
   if self.closing then misuse("%s: %s is closed", what, self.name) end
@@ -111,13 +112,6 @@ local function take(self)
   end
 end
 
-local function seconds_or(what, seconds, otherwise)
-  if seconds ~= nil and not (math.type(seconds) and seconds >= 0) then
-    misuse("%s: seconds, 0 or more", what)
-  end
-  return seconds or otherwise
-end
-
 -- Waits until it is ready for that, or until then; false: it is later than that.
 local function wait(self, what, deadline)
   local left = deadline - task.now()
@@ -147,9 +141,9 @@ end
 ---@return string ... its captures, or all that it matched
 function Stream:expect(pattern, seconds)
   local what = "stream:expect(pattern, seconds)"
-  local stream = check(self, what)
+  local stream = usable(self, what)
   if type(pattern) ~= "string" then misuse("%s: a pattern is a string", what) end
-  seconds = seconds_or(what, seconds, SECONDS)
+  seconds = check.seconds(what, seconds) or SECONDS
   local _ <close> = claim(stream, "listening to")
   local deadline = task.now() + seconds
   while true do
@@ -176,8 +170,8 @@ end
 ---@return string
 function Stream:read(seconds)
   local what = "stream:read(seconds)"
-  local stream = check(self, what)
-  seconds = seconds_or(what, seconds, 0)
+  local stream = usable(self, what)
+  seconds = check.seconds(what, seconds) or 0
   local _ <close> = claim(stream, "listening to")
   local deadline = task.now() + seconds
   take(stream)
@@ -195,7 +189,7 @@ end
 ---@param bytes string
 function Stream:write(bytes)
   local what = "stream:write(bytes)"
-  local stream = check(self, what)
+  local stream = usable(self, what)
   if type(bytes) ~= "string" then misuse("%s: bytes are a string", what) end
   local _ <close> = claim(stream, "writing to")
   local from, deadline = 1, task.now() + SECONDS

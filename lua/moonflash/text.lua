@@ -63,6 +63,15 @@ function M.plain(s)
   return (s:gsub("\xC2[\x80-\x9F]", "?"))
 end
 
+---A message without the board's path at its beginning, where that is said already.
+---@param message string
+---@param path? string
+---@return string
+function M.without_path(message, path)
+  local before = path and path .. ": "
+  return before and message:sub(1, #before) == before and message:sub(#before + 1) or message
+end
+
 -- What takes two cells of a terminal, and what none: it stands on the character before it.
 local WIDE = {
   { 0x1100, 0x115F }, { 0x2E80, 0x303E }, { 0x3041, 0xA4CF }, { 0xA960, 0xA97F },

@@ -1,5 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- What a check returns: what was found, whether that is good, and what to do.
+local text = require "moonflash.text"
+
 local M = {}
 
 ---@class moonflash.Finding
@@ -36,9 +38,7 @@ end
 ---@param path? string
 ---@return moonflash.Finding
 function M.from_error(err, path)
-  local message = err.message
-  if path and message:sub(1, #path + 2) == path .. ": " then message = message:sub(#path + 3) end
-  return M.bad(err.code, message, err.hint)
+  return M.bad(err.code, text.without_path(err.message, path), err.hint)
 end
 
 return M

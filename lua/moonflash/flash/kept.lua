@@ -4,8 +4,8 @@
 local dfu = require "dfu"
 local errors = require "moonflash.errors"
 local explain = require "moonflash.explain"
+local files = require "moonflash.files"
 local image = require "moonflash.image"
-local sys = require "sys"
 
 local M = {}
 
@@ -44,16 +44,6 @@ local function lost(board, plan)
   return pieces
 end
 
--- A file of an earlier failure may be all that is left of what it holds.
-local function new_name(address)
-  local name, n = ("moonflash-kept-%08X.hex"):format(address), 1
-  while sys.stat(name) do
-    n = n + 1
-    name = ("moonflash-kept-%08X-%d.hex"):format(address, n)
-  end
-  return name
-end
-
 local function how_to_restore(board, name)
   if explain.at_prompt() then
     return ("  flash.write(board, image.load(%q), { lose = true })"):format(name)
@@ -68,8 +58,9 @@ function M.guard(board, plan)
   local function save(_, err)
     local pieces = err ~= nil and lost(board, plan) or {}
     if #pieces == 0 then return end
-    -- with addresses, and so in no danger to be taken for something else than it is
-    local name = new_name(pieces[1].address)
+    -- with addresses, and so in no danger to be taken for something else than it is; and a file of
+    -- an earlier failure may be all that is left of what it holds
+    local name = files.unused(("moonflash-kept-%08X"):format(pieces[1].address), ".hex")
     local kept = image.new { segments = pieces, name = name }
     local ok, why = pcall(kept.save, kept, name)
     if not errors.is(err) then return end

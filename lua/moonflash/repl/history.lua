@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- What was typed at the prompt, kept between sessions: a file with a line for each statement, in
 -- which "\n" is a new line and "\\" a backslash.
+local files = require "moonflash.files"
 local prompt = require "prompt"
 local sys = require "sys"
 
@@ -9,9 +10,8 @@ local M = {}
 local MOST = 1000 -- statements; when there are twice as many, the older ones go
 
 local function place()
-  local base = os.getenv("XDG_STATE_HOME")
-  if not base or base == "" then base = (os.getenv("HOME") or "") .. "/.local/state" end
-  return base .. "/moonflash"
+  return files.setting("XDG_STATE_HOME", (os.getenv("HOME") or "") .. "/.local/state")
+    .. "/moonflash"
 end
 
 local function encode(source)

@@ -27,14 +27,7 @@ local function step_table(result)
 end
 
 local function limits_of(note)
-  -- told with as many digits as set it apart from the value
-  local function bound(value)
-    return steps.value_text { value = value, unit = note.unit, min = note.value }
-  end
-  if note.min and note.max then
-    return ("from %s to %s"):format(bound(note.min), bound(note.max))
-  end
-  return note.min and "at least " .. bound(note.min) or note.max and "at most " .. bound(note.max)
+  return (note.min or note.max) and steps.should_be(note)
 end
 
 local function note_table(result)

@@ -1,0 +1,33 @@
+-- SPDX-License-Identifier: MIT
+-- Arguments of the library's functions that are not what they should be: misuse, in the same words.
+local misuse = require "moonflash.misuse"
+local text = require "moonflash.text"
+
+local M = {}
+
+---@param usage string "flash.read(board, address, length)"
+---@param name string of the argument
+---@param value any
+---@param least? integer 0
+---@param most? integer no limit
+function M.integer(usage, name, value, least, most)
+  if math.type(value) == "integer" and value >= (least or 0) and value <= (most or value) then
+    return
+  elseif most then
+    misuse("%s: %s is an integer, %s to %s", usage, name, text.hex(least), text.hex(most))
+  end
+  misuse("%s: %s is an integer, 0 or more", usage, name)
+end
+
+---How long to wait: nil, or a number from 0 to math.huge.
+---@param usage string
+---@param seconds any
+---@return number? seconds
+function M.seconds(usage, seconds)
+  if seconds ~= nil and not (math.type(seconds) and seconds >= 0) then
+    misuse("%s: seconds, 0 or more", usage)
+  end
+  return seconds
+end
+
+return M
