@@ -4,15 +4,35 @@ local errors = require "moonflash.errors"
 local files = require "moonflash.files"
 local text = require "moonflash.text"
 
+-- An archive or a text is converted only if that is meant.
+local function check_kind(firmware)
+  errors.raise { code = "image.not-firmware", remedy = { "force" },
+    message = ("%s is no firmware: it is %s"):format(firmware.doubt.name, firmware.doubt.what),
+    hint = "--force converts it all the same." }
+end
+
+local function span(firmware)
+  local first, last = math.huge, 0
+  for _, segment in ipairs(firmware.segments) do
+    first = math.min(first, segment.address)
+    last = math.max(last, segment.address + #segment.bytes - 1)
+  end
+  return first, last
+end
+
 return {
   api     = 1,
   summary = "Convert firmware to bin, hex, srec or dfu",
   args    = {
-    { "files", "the firmware, as for flash, and last the file to write", type = "words" },
+    { "files", "the firmware (FILE@ADDRESS moves it), and last the file to write",
+      type = "words" },
     { "--format", "bin, hex, srec or dfu (default: by the ending of the last file)",
       type = "string" },
     { "--address", "where raw binaries go", default = 0x08000000, type = "address" },
-    { "--force", "even if it was linked elsewhere; and replace the last file", default = false },
+    { "--pad", "fill the gaps", default = false },
+    { "--pad-byte", "what to fill them with (default: 0xFF)", type = "address" },
+    { "--force", "even if it was linked elsewhere, or is no firmware; and replace the last file",
+      default = false },
   },
 
   setup = function(opt)
@@ -22,14 +42,15 @@ return {
       errors.raise { code = "usage", message = "convert takes what to read, and what to write",
                      hint = "moonflash convert app.elf app.hex" }
     end
-    if not opt.force then files.check_writable(out) end
-    local firmware = image.load(names, { address = opt.address, force = opt.force })
-    firmware:save(out, opt.format)
-    local first, last = math.huge, 0
-    for _, segment in ipairs(firmware.segments) do
-      first = math.min(first, segment.address)
-      last = math.max(last, segment.address + #segment.bytes - 1)
+    if opt.pad_byte and opt.pad_byte > 0xFF then
+      errors.raise { code = "usage", message = "--pad-byte is a byte: at most 0xFF" }
     end
+    if not opt.force then files.check_writable(out) end
+    local firmware = image.load(names, { address = opt.address, force = opt.force, move = true })
+    if firmware.doubt and firmware.doubt.kind then check_kind(firmware) end
+    local first, last = span(firmware)
+    if opt.pad or opt.pad_byte then firmware = firmware:pad(first, last, opt.pad_byte or 0xFF) end
+    firmware:save(out, opt.format)
     return ("%s: %s in %s, %s"):format(out, text.size(firmware.size),
       text.count(#firmware.segments, "piece"), text.range(first, last))
   end,

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- erase.lua: erases a range of sectors, or everything.
+-- erase.lua: erases a range of sectors, or everything, and reads it back.
 local errors = require "moonflash.errors"
 
 return {
@@ -9,6 +9,7 @@ return {
     { "--address", "the first sector is the one that holds this", type = "address" },
     { "--length", "so many bytes from there, in whole sectors", default = 1 },
     { "--all", "the whole chip (mass erase)", default = false },
+    { "--trust-erase", "don't look whether erasing changed anything else", default = false },
   },
 
   setup = function(opt)
@@ -23,9 +24,9 @@ return {
 
   run = function(board, opt)
     if opt.all then
-      board:mass_erase()
+      flash.erase_all(board)
     else
-      flash.erase(board, flash.sectors(board, opt.address, opt.address + opt.length - 1))
+      flash.erase(board, flash.sectors(board, opt.address, opt.address + opt.length - 1), opt)
     end
   end,
 }

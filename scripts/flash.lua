@@ -6,8 +6,6 @@ return {
   args    = {
     { "file", "the firmware; FILE@ADDRESS says where a raw binary goes", type = "words" },
     { "--address", "where raw binaries go", default = 0x08000000, type = "address" },
-    { "--force", "also if it was linked for another address, or is for another board",
-      default = false },
     table.unpack(flash.options),
   },
 

@@ -6,14 +6,18 @@ return {
   args    = {
     { "file", "the firmware; FILE@ADDRESS says where a raw binary goes", type = "words" },
     { "--address", "where raw binaries go", default = 0x08000000, type = "address" },
-    { "--force", "also if it was linked for another address", default = false },
+    { "--force", "also if it is no firmware, or linked for another address", default = false },
+    { "--only", "a part of the image: FIRST..LAST, or a memory by number or name",
+      type = "string" },
+    { "--skip-outside", "leave out pieces where the board has no memory to write",
+      default = false },
   },
 
   setup = function(opt)
     return image.load(opt.file, { address = opt.address, force = opt.force })
   end,
 
-  run = function(board, _, firmware)
-    flash.verify(board, firmware)
+  run = function(board, opt, firmware)
+    flash.verify(board, firmware, opt)
   end,
 }

@@ -209,6 +209,8 @@ void board_start_raw(struct board *board, const struct port_setup *setup,
         board->touched = true;
         board->dfu.state = DFU_UNKNOWN;
         board->dfu.has_base = false;
+        if (setup->type == 0x21 && setup->request == 1 && setup->value == 0) /* DNLOAD, block 0 */
+            dfu_note_command(&board->dfu, board->dfu.buffer, setup->length);
     }
     board->transfer = (struct port_transfer){ .setup = *setup,
                                               .data = board->dfu.buffer,

@@ -6,9 +6,6 @@
 
 #include <string.h>
 
-/* DfuSe commands: the first byte of block 0 */
-enum { SET_ADDRESS = 0x21, ERASE = 0x41, READ_UNPROTECT = 0x92 };
-
 #define MAX_CLEARS 3      /* tries to get out of dfuERROR, and so on */
 #define LAST_BLOCK 65534u /* the address is set anew before block 65535 */
 #define ENTRY_POLL 0.1    /* between two GETSTATUS of a board that refuses the first */
@@ -125,7 +122,7 @@ static struct dfu_act on_entry(struct dfu_op *op, int result)
 
 static struct dfu_act set_address(struct dfu_op *op, uint32_t address)
 {
-    return dfuexchange_command(op, STAGE_ADDRESS, SET_ADDRESS, address, 5);
+    return dfuexchange_command(op, STAGE_ADDRESS, DFUSE_SET_ADDRESS, address, 5);
 }
 
 static struct dfu_act download(struct dfu_op *op)
@@ -139,11 +136,11 @@ static struct dfu_act download(struct dfu_op *op)
     case DFU_SET_ADDRESS:
         return set_address(op, op->address);
     case DFU_ERASE:
-        return dfuexchange_command(op, STAGE_COMMAND, ERASE, op->address, 5);
+        return dfuexchange_command(op, STAGE_COMMAND, DFUSE_ERASE, op->address, 5);
     case DFU_MASS_ERASE:
-        return dfuexchange_command(op, STAGE_COMMAND, ERASE, 0, 1);
+        return dfuexchange_command(op, STAGE_COMMAND, DFUSE_ERASE, 0, 1);
     case DFU_READ_UNPROTECT:
-        return dfuexchange_command(op, STAGE_COMMAND, READ_UNPROTECT, 0, 1);
+        return dfuexchange_command(op, STAGE_COMMAND, DFUSE_READ_UNPROTECT, 0, 1);
     case DFU_LEAVE:
         if (op->has_address && !op->addressed)
             return set_address(op, op->address);

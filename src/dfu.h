@@ -58,6 +58,8 @@ struct dfu_board {
     bool has_base;  /* the address pointer is known, and set for this direction */
     bool base_writes;
     uint32_t base;    /* what block 2 stands for */
+    bool has_pointer; /* the board's address pointer is known, whoever set it */
+    uint32_t pointer;
     double busy;      /* seconds that a full block keeps it busy: a moving average */
     unsigned retries; /* requests sent again, ever */
     uint8_t *buffer;  /* DFU_BUFFER bytes: what is on the wire */
@@ -157,6 +159,9 @@ struct dfu_act dfu_start(struct dfu_op *op);
 /* The next action.  result: bytes moved, 0 for a wait or a selection, or a port_result;
  * elapsed: the seconds that the last action took. */
 struct dfu_act dfu_step(struct dfu_op *op, int result, double elapsed);
+
+/* What a command of the caller's own does to the board's address pointer. */
+void dfu_note_command(struct dfu_board *board, const uint8_t *data, size_t length);
 
 /* Gives the operation up: the next step is DFU_FAIL, and the board's state is known well enough
  * for the next operation to find its way. */

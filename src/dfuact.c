@@ -50,7 +50,7 @@ struct dfu_act dfuact_done(struct dfu_op *op)
 struct dfu_act dfuact_fail(struct dfu_op *op, enum dfu_failure failure)
 {
     op->failure = failure;
-    op->board->has_base = false;
+    op->board->has_base = op->board->has_pointer = false;
     return (struct dfu_act){ .what = DFU_FAIL };
 }
 
@@ -71,6 +71,16 @@ struct dfu_act dfuact_fail_transfer(struct dfu_op *op, int result)
     default:
         return dfuact_fail(op, result >= 0 ? DFU_FAIL_SHORT : DFU_FAIL_IO);
     }
+}
+
+/* ---- the address pointer ---- */
+
+void dfu_note_command(struct dfu_board *board, const uint8_t *data, size_t length)
+{
+    board->has_pointer = board->dfuse && length == 5 && data[0] == DFUSE_SET_ADDRESS;
+    if (board->has_pointer)
+        board->pointer = (uint32_t)data[1] | (uint32_t)data[2] << 8 | (uint32_t)data[3] << 16 |
+                         (uint32_t)data[4] << 24;
 }
 
 /* ---- requests that were lost ---- */

@@ -108,8 +108,12 @@ static struct dfu_act finish_exchange(struct dfu_op *op)
                           ? op->address + (uint32_t)op->done
                           : op->address;
         board->base_writes = op->kind == DFU_WRITE;
+        board->has_pointer = true;
+        board->pointer = board->base;
         break;
     case STAGE_BLOCK:
+        if (op->kind == DFU_DOWNLOAD_BLOCK && op->block == 0)
+            dfu_note_command(board, op->data, op->length);
         op->done += op->block_length;
         op->in_doubt = false;
         if (op->block_length < board->transfer_size)
@@ -119,6 +123,9 @@ static struct dfu_act finish_exchange(struct dfu_op *op)
         op->done += op->block_length;
         break;
     case STAGE_COMMAND:
+        board->has_pointer = false; /* an erase moves it on some boards */
+        op->in_doubt = false;
+        break;
     case STAGE_MANIFEST:
         op->in_doubt = false;
         break;
@@ -161,6 +168,8 @@ static struct dfu_act on_busy_status(struct dfu_op *op, int result, double elaps
     }
     if (!dfuact_read_status(op, result))
         return dfuact_fail_transfer(op, result);
+    if (op->status != DFU_OK) /* whatever bState says: some never go to dfuERROR */
+        return fail_status(op);
 
     switch (op->state) {
     case DFU_DNBUSY:
@@ -266,7 +275,7 @@ static struct dfu_act on_manifest(struct dfu_op *op, int result)
     if (result == PORT_CANCELLED)
         return dfuact_fail_transfer(op, result);
     if (dfuact_read_status(op, result))
-        return on_manifest_state(op);
+        return op->status == DFU_OK ? on_manifest_state(op) : fail_status(op);
     if (op->again)
         return went_away(op, true);
     op->again = true;
@@ -290,6 +299,8 @@ static struct dfu_act on_why(struct dfu_op *op, int result)
 {
     if (!dfuact_read_status(op, result))
         return dfuact_fail_transfer(op, result);
+    if (op->status != DFU_OK)
+        return fail_status(op);
     switch (op->state) {
     case DFU_ERROR:
         return fail_status(op);

@@ -110,31 +110,61 @@ static int board_read(lua_State *L)
     return lop_run(L, board, &op);
 }
 
-/* Lets the library refuse option bytes that close the chip for ever. */
-static void check_option_bytes(lua_State *L)
+/* Lets the library refuse what closes the chip for ever: `field` is called with the board, the
+ * string at the index, and the value on the top of the stack, which it takes. [-1, +0, e] */
+static void guard(lua_State *L, const char *field, int index, bool irreversible)
 {
-    lop_push_field(L, "check_option_bytes");
+    lop_push_field(L, field);
+    lua_insert(L, -2);
     lua_pushvalue(L, 1);
-    lua_pushvalue(L, 2);
-    lua_pushvalue(L, 3);
-    lua_call(L, 3, 0);
+    lua_insert(L, -2);
+    lua_pushvalue(L, index);
+    lua_pushboolean(L, irreversible);
+    lua_call(L, 4, 0);
 }
 
-/*** board:write(address, data): never erases, never pads. */
+/* The same for a block that the caller numbers. */
+static void guard_block(lua_State *L, const struct board *board, uint16_t block, int index,
+                        bool irreversible)
+{
+    lua_createtable(L, 0, 2);
+    lua_pushinteger(L, block);
+    lua_setfield(L, -2, "block");
+    if (board->dfu.has_pointer) {
+        lua_pushinteger(L, board->dfu.pointer);
+        lua_setfield(L, -2, "pointer");
+    }
+    guard(L, "guard_block", index, irreversible);
+}
+
+/* Such a block is about to be sent: the journal has in doubt what it may change.  block: -1 where
+ * that is not known either. */
+static void begin_block(lua_State *L, const struct board *board, lua_Integer block, int index)
+{
+    lop_push_field(L, "begin_block");
+    lua_pushvalue(L, 1);
+    lua_pushinteger(L, block);
+    lua_pushvalue(L, index);
+    lua_pushinteger(L, board->dfu.alt);
+    lua_call(L, 4, 0);
+}
+
+/*** board:write(address, data, options?): never erases, never pads. */
 static int board_write(lua_State *L)
 {
     struct board *board = lop_ready(L);
     uint32_t address = check_address(L, "write", 2);
     struct dfu_op op = { .kind = DFU_WRITE, .address = address };
     op.data = (const uint8_t *)method_string(L, "write", 3, &op.length);
+    bool irreversible = lop_irreversible(L, "write", 4);
     if (op.length == 0)
         return 0;
     if (board->dfu.dfuse) {
         const struct region *region = check_inside(L, board, ACCESS_WRITE, address, op.length);
         op.alt = region->alt;
         op.may_reset = region->resets;
-        if (region->resets)
-            check_option_bytes(L);
+        lua_pushinteger(L, address);
+        guard(L, "guard", 3, irreversible);
     } else {
         method_check(L, address == 0, "write", 2, "plain DFU writes its memory from 0");
         op.any_alt = board->selected < 0;
@@ -142,6 +172,7 @@ static int board_write(lua_State *L)
     }
     if (lop_only_says(L, board, "write", address, op.length))
         return 0;
+    lop_begin(L, address, address + (uint64_t)op.length - 1, op.any_alt ? board->dfu.alt : op.alt);
     return lop_run(L, board, &op);
 }
 
@@ -156,7 +187,19 @@ static int board_erase_page(lua_State *L)
     op.limit = board->dfu.timeout + ERASE_LIMIT_PER_BYTE * region->size;
     if (lop_only_says(L, board, "erase", address, region->size))
         return 0;
+    uint64_t first = address - (address - region->address) % region->size;
+    lop_begin(L, first, first + region->size - 1, region->alt);
     return lop_run(L, board, &op);
+}
+
+/* The whole of the main flash is about to change. */
+static void begin_all(lua_State *L, const struct board *board)
+{
+    for (size_t i = 0; i < board->region_count; i++) {
+        const struct region *region = &board->regions[i];
+        if (region->erasable && region->alt == board->regions[0].alt)
+            lop_begin(L, region->address, region->end - 1, region->alt);
+    }
 }
 
 /*** board:mass_erase() */
@@ -170,6 +213,7 @@ static int board_mass_erase(lua_State *L)
                          .limit = board->dfu.timeout + MASS_ERASE_LIMIT };
     if (lop_only_says(L, board, "mass erase", 0, 0))
         return 0;
+    begin_all(L, board);
     return lop_run(L, board, &op);
 }
 
@@ -183,6 +227,7 @@ static int board_read_unprotect(lua_State *L)
                          .limit = board->dfu.timeout + MASS_ERASE_LIMIT };
     if (lop_only_says(L, board, "read unprotect", 0, 0))
         return 0;
+    begin_all(L, board);
     return lop_run(L, board, &op);
 }
 
@@ -201,7 +246,7 @@ static int board_set_address(lua_State *L)
     return lop_run(L, board, &op);
 }
 
-/*** board:download_block(number, data): one DFU_DNLOAD, and its polls. */
+/*** board:download_block(number, data, options?): one DFU_DNLOAD, and its polls. */
 static int board_download_block(lua_State *L)
 {
     struct board *board = lop_ready(L);
@@ -210,6 +255,7 @@ static int board_download_block(lua_State *L)
                          .block = check_word(L, "download_block", 2) };
     op.data = (const uint8_t *)method_string(L, "download_block", 3, &op.length);
     method_check(L, op.length <= 0xFFFF, "download_block", 3, "a block has at most 65535 bytes");
+    guard_block(L, board, op.block, 3, lop_irreversible(L, "download_block", 4));
     /* a command may be a mass erase, or take as long */
     op.limit = board->dfu.timeout + (op.block == 0 && board->dfu.dfuse ? MASS_ERASE_LIMIT : 0);
     if (board->dfu.has_base && op.block >= 2) {
@@ -218,6 +264,8 @@ static int board_download_block(lua_State *L)
     }
     if (lop_only_says(L, board, "download block", op.block, op.length))
         return 0;
+    if (!op.has_address)
+        begin_block(L, board, op.block, 3);
     return lop_run(L, board, &op);
 }
 
@@ -250,7 +298,7 @@ static int board_leave(lua_State *L)
         return 0;
     if (!board->dfu.dfuse) { /* a USB reset is how plain DFU goes back to its program */
         board_reset(board);
-        lop_mark(L, "left", 0, 0);
+        lop_mark(L, "left", 0, 0, board->dfu.alt);
         lua_pushliteral(L, "assumed");
         return 1;
     }
@@ -291,7 +339,19 @@ static int board_commands(lua_State *L)
     return lop_run(L, board, &op);
 }
 
-/*** board:control(request_type, request, value, index, data_or_length) --> string, when it reads */
+/* A request of the class, to the interface, that may change the flash: DNLOAD; or what DFU 1.1 does
+ * not know.  The block that DNLOAD has, or -1. */
+static bool may_change_flash(const struct port_setup *setup, lua_Integer *block)
+{
+    bool is_dnload = setup->request == 1;
+    *block = is_dnload ? setup->value : -1;
+    return (setup->type & 0xE0) == 0x20 &&
+           (is_dnload || setup->request == 2 || setup->request == 3 || setup->request == 5 ||
+            setup->request > 6);
+}
+
+/*** board:control(request_type, request, value, index, data_or_length, options?) --> string, when
+ * it reads */
 static int board_control(lua_State *L)
 {
     struct board *board = lop_ready(L);
@@ -309,8 +369,17 @@ static int board_control(lua_State *L)
         data = lua_isnoneornil(L, 6) ? "" : method_string(L, "control", 6, &length);
         method_check(L, length <= 0xFFFF, "control", 6, "a transfer has at most 65535 bytes");
         setup.length = (uint16_t)length;
+        bool irreversible = lop_irreversible(L, "control", 7);
+        lua_Integer block;
+        bool changes = may_change_flash(&setup, &block);
+        lua_pushlstring(L, data, length);
+        int bytes = lua_gettop(L);
+        if (changes && block >= 0)
+            guard_block(L, board, setup.value, bytes, irreversible);
         if (lop_only_says(L, board, "control", setup.request, length))
             return 0;
+        if (changes)
+            begin_block(L, board, block, bytes);
     }
     return lop_control(L, board, &setup, data);
 }

@@ -201,6 +201,16 @@ static int link_configure(lua_State *L)
     return 0;
 }
 
+/*** link.selected(board) --> the alternate setting that board:select chose, or nil */
+static int link_selected(lua_State *L)
+{
+    struct board *board = lop_board(L);
+    if (board->selected < 0)
+        return 0;
+    lua_pushinteger(L, board->selected);
+    return 1;
+}
+
 /*** link.stale(board) --> the generation of the device that has left this place, if one has */
 static int link_stale(lua_State *L)
 {
@@ -255,16 +265,18 @@ static int link_settle(lua_State *L)
     return lop_run(L, board, &op);
 }
 
-/*** link.extend(name, function): a method of Board that is written in Lua */
+/*** link.extend(name, function) --> the method that had this name: a method of Board that is
+ * written in Lua */
 static int link_extend(lua_State *L)
 {
     luaL_checkstring(L, 1);
     luaL_checktype(L, 2, LUA_TFUNCTION);
     lua_settop(L, 2);
-    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_pushvalue(L, 1);
+    lua_gettable(L, lua_upvalueindex(1));
     lua_insert(L, 1);
-    lua_settable(L, 1);
-    return 0;
+    lua_settable(L, lua_upvalueindex(1));
+    return 1;
 }
 
 static const luaL_Reg link_lib[] = {
@@ -276,6 +288,7 @@ static const luaL_Reg link_lib[] = {
     { "attach", link_attach },
     { "configure", link_configure },
     { "stale", link_stale },
+    { "selected", link_selected },
     { "early", link_early },
     { "is_closing", link_is_closing },
     { "detach", link_detach },

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #define TICK_US       500000 /* processor time between two watchdog ticks */
+#define LAST_WORDS    4096u  /* bytes: a pipe takes these at once */
 #define LONGEST_SLEEP 3600   /* seconds */
 
 struct loop {
@@ -42,6 +43,9 @@ static struct {
     volatile sig_atomic_t spare;       /* but for SIGINT */
     void (*tick)(void);
     void (*last_act)(void);
+    char words[2][LAST_WORDS]; /* one is told, the other is written */
+    volatile size_t lengths[2];
+    volatile sig_atomic_t told;
 } signals = { .pipe = -1 };
 
 static const int caught[] = { SIGINT, SIGTERM, SIGHUP, SIGCHLD };
@@ -81,6 +85,7 @@ static void release_signals(void)
     signals.pipe = -1;
     signals.tick = NULL;
     signals.last_act = NULL;
+    loop_last_words("", 0);
     signals.interrupted = 0;
     signals.spare = 0;
     signals.caught = 0;
@@ -215,6 +220,10 @@ static void count_signal(int signal_number)
         if (signals.interrupted) {
             if (signals.last_act)
                 signals.last_act();
+            if (write(STDERR_FILENO, signals.words[signals.told], signals.lengths[signals.told]) <
+                0) {
+                /* it can't be told, and the process ends anyway */
+            }
             signal(signal_number, SIG_DFL);
             raise(signal_number);
         }
@@ -286,6 +295,16 @@ void loop_spare_interrupts(struct loop *loop, bool spare)
 void loop_last_act(void (*act)(void))
 {
     signals.last_act = act;
+}
+
+void loop_last_words(const char *words, size_t length)
+{
+    sig_atomic_t next = !signals.told;
+    if (length > LAST_WORDS)
+        length = LAST_WORDS;
+    memcpy(signals.words[next], words, length);
+    signals.lengths[next] = length;
+    signals.told = next;
 }
 
 void loop_hear(struct loop *loop, struct loop_signal *heard)

@@ -100,6 +100,9 @@ void loop_spare_interrupts(struct loop *loop, bool spare);
 /* What is done in signal context before a signal kills the process; NULL: nothing. */
 void loop_last_act(void (*act)(void));
 
+/* What goes to standard error behind that, if it comes to it: one line, copied; "" is none. */
+void loop_last_words(const char *words, size_t length);
+
 /* True when a signal was caught that `heard` has not yet been told of. */
 bool loop_signalled(const struct loop *loop);
 

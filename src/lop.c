@@ -51,9 +51,12 @@ void lop_push_field(lua_State *L, const char *name)
     lua_remove(L, -2);
 }
 
-void lop_mark(lua_State *L, const char *what, uint64_t first, uint64_t last)
+/* Calls a field of the table with the board, a word, and a range; a handle that only reads strings
+ * has none. */
+static void tell_of_range(lua_State *L, const char *field, const char *what, uint64_t first,
+                          uint64_t last, int alt)
 {
-    lop_push_field(L, "mark");
+    lop_push_field(L, field);
     if (lua_isnil(L, -1)) {
         lua_pop(L, 1);
         return;
@@ -62,7 +65,29 @@ void lop_mark(lua_State *L, const char *what, uint64_t first, uint64_t last)
     lua_pushstring(L, what);
     lua_pushinteger(L, (lua_Integer)first);
     lua_pushinteger(L, (lua_Integer)last);
-    lua_call(L, 4, 0);
+    lua_pushinteger(L, alt);
+    lua_call(L, 5, 0);
+}
+
+void lop_mark(lua_State *L, const char *what, uint64_t first, uint64_t last, int alt)
+{
+    tell_of_range(L, "mark", what, first, last, alt);
+}
+
+void lop_begin(lua_State *L, uint64_t first, uint64_t last, int alt)
+{
+    tell_of_range(L, "begin", "doubt", first, last, alt);
+}
+
+bool lop_irreversible(lua_State *L, const char *method, int index)
+{
+    if (lua_isnoneornil(L, index))
+        return false;
+    method_check(L, lua_istable(L, index), method, index, "options, { irreversible = true }");
+    lua_getfield(L, index, "irreversible");
+    bool is_meant = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    return is_meant;
 }
 
 bool lop_only_says(lua_State *L, struct board *board, const char *what, lua_Integer address,
@@ -208,12 +233,13 @@ static void keep_journal(lua_State *L, const struct pending *pending)
     const struct board *board = pending->board;
     const char *erased = op->in_doubt ? "doubt" : pending->ok ? "erased" : NULL;
     uint64_t at = (uint64_t)op->address + op->done;
+    int alt = op->any_alt ? board->dfu.alt : op->alt;
     switch (op->kind) {
     case DFU_ERASE: {
         const struct region *region = board_region(board, op->address, NULL);
         if (erased && region) {
             uint64_t first = at - (at - region->address) % region->size;
-            lop_mark(L, erased, first, first + region->size - 1);
+            lop_mark(L, erased, first, first + region->size - 1, alt);
         }
         break;
     }
@@ -221,20 +247,21 @@ static void keep_journal(lua_State *L, const struct pending *pending)
     case DFU_READ_UNPROTECT:
         for (size_t i = 0; erased && i < board->region_count; i++)
             if (board->regions[i].erasable && board->regions[i].alt == board->regions[0].alt)
-                lop_mark(L, erased, board->regions[i].address, board->regions[i].end - 1);
+                lop_mark(L, erased, board->regions[i].address, board->regions[i].end - 1,
+                         board->regions[i].alt);
         break;
     case DFU_WRITE:
     case DFU_DOWNLOAD_BLOCK:
         if (op->kind == DFU_DOWNLOAD_BLOCK && (op->block < 2 || !op->has_address))
             break;
         if (op->done > 0)
-            lop_mark(L, "written", op->address, at - 1);
+            lop_mark(L, "written", op->address, at - 1, alt);
         if (op->in_doubt)
-            lop_mark(L, "doubt", at, at + op->block_length - 1);
+            lop_mark(L, "doubt", at, at + op->block_length - 1, alt);
         break;
     case DFU_LEAVE:
         if (pending->ok)
-            lop_mark(L, "left", op->address, op->address);
+            lop_mark(L, "left", op->address, op->address, alt);
         break;
     default:
         break;

@@ -26,8 +26,16 @@ struct board *lop_ready(lua_State *L); /* one that an operation can be started o
 /* Pushes field `name` of the board's table of fields: a function. [-0, +1, e] */
 void lop_push_field(lua_State *L, const char *name);
 
-/* Tells the journal of the flash: [first, last] is now erased, written, or in doubt. */
-void lop_mark(lua_State *L, const char *what, uint64_t first, uint64_t last);
+/* Tells the journal of the flash: [first, last] of that alternate setting is now erased, written,
+ * or in doubt. */
+void lop_mark(lua_State *L, const char *what, uint64_t first, uint64_t last, int alt);
+
+/* Tells the library that an operation is about to change [first, last], so that the last words of a
+ * process that is killed meanwhile are true. */
+void lop_begin(lua_State *L, uint64_t first, uint64_t last, int alt);
+
+/* Whether the options at the index say { irreversible = true }; nil is no options. */
+bool lop_irreversible(lua_State *L, const char *method, int index);
 
 /* With --dry-run: says what would be done.  True: and nothing is. */
 bool lop_only_says(lua_State *L, struct board *board, const char *what, lua_Integer address,

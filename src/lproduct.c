@@ -2,6 +2,7 @@
 #include "lproduct.h"
 
 #include <lauxlib.h>
+#include <string.h>
 
 #include "simproduct.h"
 
@@ -133,6 +134,26 @@ static void read_application(lua_State *L, struct sim_application *app)
     lua_pop(L, 1);
 }
 
+/* The names of habits, a list, as bits. */
+static unsigned read_habits(lua_State *L)
+{
+    unsigned habits = 0;
+    if (lua_getfield(L, -1, "habits") != LUA_TNIL) {
+        luaL_checktype(L, -1, LUA_TTABLE);
+        lua_Integer count = luaL_len(L, -1);
+        for (lua_Integer i = 1; i <= count; i++) {
+            lua_geti(L, -1, i);
+            const char *name = luaL_checkstring(L, -1);
+            for (unsigned bit = 0; bit < SIM_HABITS; bit++)
+                if (strcmp(name, sim_habit_names[bit]) == 0)
+                    habits |= 1U << bit;
+            lua_pop(L, 1);
+        }
+    }
+    lua_pop(L, 1);
+    return habits;
+}
+
 struct simproduct *lproduct_new(lua_State *L, int index)
 {
     struct sim_product said = { .settings = NULL };
@@ -148,6 +169,7 @@ struct simproduct *lproduct_new(lua_State *L, int index)
     said.serial = text_field(L, "serial");
     said.transfer_size = (uint16_t)integer_field(L, "transfer_size", 0, SIM_TRANSFER_MAX);
     said.ram = (uint32_t)integer_field(L, "ram", 0, SIM_PRODUCT_MOST);
+    said.habits = read_habits(L);
     read_application(L, &said.application);
     said.setting_count = push_list(L, "settings");
     if (said.setting_count > SIM_SETTINGS_MAX)

@@ -272,6 +272,17 @@ static int sim_l_kinds(lua_State *L)
     return 1;
 }
 
+/*** sim.habits() --> names */
+static int sim_l_habits(lua_State *L)
+{
+    lua_newtable(L);
+    for (size_t i = 0; i < SIM_HABITS; i++) {
+        lua_pushstring(L, sim_habit_names[i]);
+        lua_seti(L, -2, (lua_Integer)i + 1);
+    }
+    return 1;
+}
+
 /*** sim.ram(kind) --> address, size, and how much of it the boot loader keeps to itself */
 static int sim_l_ram(lua_State *L)
 {
@@ -285,8 +296,8 @@ static int sim_l_ram(lua_State *L)
 }
 
 static const luaL_Reg sim_lib[] = {
-    { "make", sim_l_make },   { "ram", sim_l_ram }, { "exists", sim_l_exists },
-    { "kinds", sim_l_kinds }, { NULL, NULL },
+    { "make", sim_l_make },   { "ram", sim_l_ram },       { "exists", sim_l_exists },
+    { "kinds", sim_l_kinds }, { "habits", sim_l_habits }, { NULL, NULL },
 };
 
 static const luaL_Reg sim_meth[] = {

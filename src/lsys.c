@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <lauxlib.h>
 #include <limits.h>
 #include <sha2.h>
@@ -228,6 +229,31 @@ static int sys_sync(lua_State *L)
     return 1;
 }
 
+/*** sys.sync_folder(path) --> true, once the names in it are on the disk; or nil and why */
+static int sys_sync_folder(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return luaL_fileresult(L, 0, path);
+    int result = fsync(fd), cause = errno;
+    close(fd);
+    errno = cause;
+    if (result != 0 && cause != EINVAL) /* a file system that has no disk behind it */
+        return luaL_fileresult(L, 0, path);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/*** sys.last_words(line): what a second signal that ends the process writes to standard error */
+static int sys_last_words(lua_State *L)
+{
+    size_t length;
+    const char *words = luaL_checklstring(L, 1, &length);
+    loop_last_words(words, length);
+    return 0;
+}
+
 /*** sys.builtin(name) --> text, where it is from: a file of lua/ or scripts/; nil if there is none
  */
 static int sys_builtin(lua_State *L)
@@ -263,6 +289,8 @@ static const luaL_Reg sys_lib[] = {
     { "sha256", sys_sha256 },
     { "unhex", sys_unhex },
     { "sync", sys_sync },
+    { "sync_folder", sys_sync_folder },
+    { "last_words", sys_last_words },
     { "versions", sys_versions },
     { "time", sys_time },
     { "builtin", sys_builtin },

@@ -88,7 +88,7 @@ static void arrive(struct sim *sim, enum sim_life life, enum sim_state state)
     sim->state = (uint8_t)state;
     sim->status = state == SIM_ERROR ? SIM_ERR_FIRMWARE : SIM_OK;
     sim->stored = false;
-    sim->alt = 0;
+    sim->alt = sim->mem.alt = 0;
     sim->configuration = 0;
     sim->pointer = sim->kind->pointer;
 }
@@ -484,6 +484,7 @@ void sim_plug(struct sim *sim, double now)
     settle(sim, now);
     if (!sim->plugged) {
         sim->plugged = true;
+        simmem_power(&sim->mem);
         start(sim);
     }
 }

@@ -43,6 +43,7 @@ enum sim_status {
 enum sim_work_kind {
     SIM_WORK_NONE,
     SIM_WORK_REFUSE,    /* ends in dfuERROR with .status */
+    SIM_WORK_NOTHING,   /* a command that is taken for done */
     SIM_WORK_ADDRESS,   /* set the address pointer */
     SIM_WORK_WRITE,     /* the stored block, to .address */
     SIM_WORK_ERASE,     /* .length bytes of a flash from the sector that has .address */

@@ -24,6 +24,7 @@ bool simdfu_busy(const struct sim *sim)
 {
     switch (sim->work.kind) {
     case SIM_WORK_REFUSE:
+    case SIM_WORK_NOTHING:
     case SIM_WORK_ADDRESS:
     case SIM_WORK_WRITE:
     case SIM_WORK_ERASE:
@@ -31,6 +32,11 @@ bool simdfu_busy(const struct sim *sim)
     default:
         return false;
     }
+}
+
+static bool has_habit(const struct sim *sim, enum sim_habit habit)
+{
+    return (sim->kind->habits & (unsigned)habit) != 0;
 }
 
 static uint32_t le32(const uint8_t *bytes)
@@ -44,6 +50,9 @@ static uint64_t block_address(const struct sim *sim, uint16_t block)
 {
     uint64_t size = sim->kind->transfer_size;
 
+    if (sim->kind->habits & SIM_HABIT_HALF_BLOCKS) {
+        size /= 2;
+    }
     return sim->kind->plain ? block * size : sim->pointer + (block - UINT64_C(2)) * size;
 }
 
@@ -193,7 +202,11 @@ static uint32_t plan_command(const struct sim *sim, struct sim_work *work)
 
     if (data[0] == COMMAND_UNPROTECT && sim->length == 1) {
         plan_mass_erase(sim, work);
-        work->kind = SIM_WORK_UNPROTECT;
+        if (has_habit(sim, SIM_HABIT_IGNORES_UNPROTECT)) {
+            *work = (struct sim_work){ .kind = SIM_WORK_NOTHING };
+        } else {
+            work->kind = SIM_WORK_UNPROTECT;
+        }
         return poll->erase;
     }
     if (!erase && !address) {
@@ -204,6 +217,8 @@ static uint32_t plan_command(const struct sim *sim, struct sim_work *work)
         plan_address(sim, le32(data + 1), work);
     } else if (sim->length == 5) {
         plan_erase(sim, le32(data + 1), work);
+    } else if (has_habit(sim, SIM_HABIT_IGNORES_MASS_ERASE)) {
+        *work = (struct sim_work){ .kind = SIM_WORK_NOTHING };
     } else {
         plan_mass_erase(sim, work);
     }
@@ -224,6 +239,23 @@ static uint32_t plan(const struct sim *sim, struct sim_work *work)
     return sim->kind->poll.write;
 }
 
+/* What some erase beside the sector that they were told. */
+static void erase_too_much(struct sim *sim, const struct sim_memory *flash,
+                           const struct sim_sector *told, double fraction)
+{
+    struct sim_sector sector = *told;
+    bool far = has_habit(sim, SIM_HABIT_ERASES_FOUR_ON) && told->offset >= flash->size / 2;
+
+    for (uint32_t n = 1; has_habit(sim, SIM_HABIT_ERASES_TO_END) || (far && n <= 4); n++) {
+        if (!simkind_sector(flash, (uint64_t)sector.offset + sector.size, &sector)) {
+            return;
+        }
+        if (!far || n == 4) {
+            simmem_erase(&sim->mem, flash, sector.offset, sector.size, fraction);
+        }
+    }
+}
+
 static void land_erase(struct sim *sim, double fraction)
 {
     const struct sim_work *work = &sim->work;
@@ -232,6 +264,7 @@ static void land_erase(struct sim *sim, double fraction)
 
     if (flash != NULL) { /* a mass erase begins with the first sector */
         simmem_erase(&sim->mem, flash, sector.offset, work->length, fraction);
+        erase_too_much(sim, flash, &sector, fraction);
     }
     if (fraction >= 1) {
         sim->pointer = work->address; /* ST's library keeps both in one variable */
@@ -256,7 +289,11 @@ void simdfu_land(struct sim *sim, double fraction)
         land_erase(sim, fraction);
         break;
     case SIM_WORK_UNPROTECT:
-        simmem_unprotect(&sim->mem, fraction);
+        if (has_habit(sim, SIM_HABIT_UNPROTECTS_AT_POWER)) {
+            sim->mem.wants_power = fraction >= 1;
+        } else {
+            simmem_unprotect(&sim->mem, fraction);
+        }
         break;
     default:
         break;
@@ -264,8 +301,13 @@ void simdfu_land(struct sim *sim, double fraction)
     if (fraction < 1) {
         return;
     }
-    if (work->kind == SIM_WORK_REFUSE) {
+    if (work->kind == SIM_WORK_REFUSE && has_habit(sim, SIM_HABIT_ERROR_WITHOUT_STATE)) {
+        sim->status = (uint8_t)work->status;
+        sim->state = SIM_DNLOAD_SYNC;
+    } else if (work->kind == SIM_WORK_REFUSE) {
         simdfu_error(sim, work->status);
+    } else if (work->kind == SIM_WORK_MANIFEST && has_habit(sim, SIM_HABIT_TOLERANT)) {
+        sim->state = SIM_IDLE;
     } else if (work->kind == SIM_WORK_MANIFEST) {
         sim->has_program = true;
         sim->state = SIM_MANIFEST_WAIT_RESET;
@@ -341,6 +383,9 @@ static int get_status(struct sim *sim, const struct sim_setup *setup, uint8_t *d
         sim->status, (uint8_t)poll, (uint8_t)(poll >> 8), (uint8_t)(poll >> 16), sim->state, 0,
     };
 
+    if (sim->state != SIM_ERROR) {
+        sim->status = SIM_OK; /* an error that left the state alone is said once */
+    }
     return give(setup, data, bytes, sizeof bytes);
 }
 
@@ -375,6 +420,19 @@ static int abort_request(struct sim *sim)
     }
 }
 
+/* What plain boot loaders make of a block before it is stored. */
+static void spoil_block(struct sim *sim)
+{
+    if (has_habit(sim, SIM_HABIT_CORRUPTS_BLOCKS)) {
+        for (size_t i = 0; i < 6 && i < sim->length; i++) {
+            sim->buffer[i] = (uint8_t)i;
+        }
+    }
+    if (has_habit(sim, SIM_HABIT_DROPS_ODD_BYTE) && sim->length % 2 != 0) {
+        sim->buffer[--sim->length] = 0xFF;
+    }
+}
+
 static int download(struct sim *sim, const struct sim_setup *setup, const uint8_t *data)
 {
     bool plain = sim->kind->plain;
@@ -397,6 +455,7 @@ static int download(struct sim *sim, const struct sim_setup *setup, const uint8_
     memcpy(sim->buffer, data, setup->length);
     sim->block = setup->value;
     sim->length = setup->length;
+    spoil_block(sim);
     sim->stored = true;
     sim->state = SIM_DNLOAD_SYNC;
     return setup->length;
@@ -446,7 +505,7 @@ static int upload(struct sim *sim, const struct sim_setup *setup, uint8_t *data)
                                         COMMAND_UNPROTECT };
 
     if ((sim->state != SIM_IDLE && sim->state != SIM_UPLOAD_IDLE) ||
-        setup->length > sim->kind->transfer_size) {
+        setup->length > sim->kind->transfer_size || has_habit(sim, SIM_HABIT_NO_UPLOAD)) {
         return stall(sim);
     }
     if (sim->kind->plain) {

@@ -80,6 +80,14 @@ static const struct sim_run g474_runs[] = { { 256, 2048, SAME(37, 40) } };
 /* as an STM32F103 */
 static const struct sim_run dfu11_runs[] = { { 64, 1024, SAME(20, 40) } };
 
+const char *const sim_habit_names[SIM_HABITS] = {
+    "erases-to-end",     "erases-four-on",      "ignores-mass-erase",
+    "ignores-unprotect", "unprotects-at-power", "error-without-state",
+    "half-blocks",       "by-setting",          "tolerant",
+    "corrupts-blocks",   "drops-odd-byte",      "erases-to-zero",
+    "no-upload",
+};
+
 const struct sim_kind sim_kinds[] = {
     {
         .name = "f407",

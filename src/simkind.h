@@ -47,6 +47,7 @@ struct sim_run {
 
 struct sim_memory {
     enum sim_role role;
+    uint8_t alt; /* with SIM_HABIT_BY_SETTING: whose it is */
     uint32_t address;
     uint32_t size;
     uint32_t reserved;      /* bytes at its start that belong to the boot loader */
@@ -76,6 +77,27 @@ struct sim_face {
     bool no_dfu; /* its interface is none of DFU */
 };
 
+/* What boot loaders of other people do otherwise than ST's ROM, or DFU 1.1 (docs/protocol.md); a
+ * bit each. */
+enum sim_habit {
+    SIM_HABIT_ERASES_TO_END = 1 << 0,       /* an erase takes all sectors behind its own, too */
+    SIM_HABIT_ERASES_FOUR_ON = 1 << 1,      /* in the second half, the fourth sector behind it */
+    SIM_HABIT_IGNORES_MASS_ERASE = 1 << 2,  /* the command is taken for done */
+    SIM_HABIT_IGNORES_UNPROTECT = 1 << 3,   /* the same */
+    SIM_HABIT_UNPROTECTS_AT_POWER = 1 << 4, /* protection is off when power comes back */
+    SIM_HABIT_ERROR_WITHOUT_STATE = 1 << 5, /* a refusal has its bStatus, and dfuDNLOAD-IDLE */
+    SIM_HABIT_HALF_BLOCKS = 1 << 6,         /* counts blocks in half of wTransferSize */
+    SIM_HABIT_BY_SETTING = 1 << 7,          /* settings share addresses */
+    SIM_HABIT_TOLERANT = 1 << 8,            /* plain DFU: manifestation ends in dfuIDLE */
+    SIM_HABIT_CORRUPTS_BLOCKS = 1 << 9,     /* plain DFU: six bytes of each block are wrong */
+    SIM_HABIT_DROPS_ODD_BYTE = 1 << 10,     /* plain DFU: the last byte of an odd length */
+    SIM_HABIT_ERASES_TO_ZERO = 1 << 11,     /* erased flash is 0x00 */
+    SIM_HABIT_NO_UPLOAD = 1 << 12,          /* bitCanUpload is 0, and UPLOAD is refused */
+};
+#define SIM_HABITS 13
+/* Their names, in this order: "erases-to-end", ... */
+extern const char *const sim_habit_names[SIM_HABITS];
+
 struct sim_kind {
     const char *name;
     struct sim_face dfu;
@@ -102,6 +124,7 @@ struct sim_kind {
     uint32_t stack;   /* further RAM in which a stack may lie, and its size (0: none) */
     uint32_t stack_size;
     double manifest_seconds;
+    unsigned habits; /* of enum sim_habit */
 };
 
 extern const struct sim_kind sim_kinds[];

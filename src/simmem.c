@@ -33,6 +33,11 @@ static uint32_t sector_bits(const struct sim_kind *kind)
     return count >= 32 ? UINT32_MAX : (UINT32_C(1) << count) - 1;
 }
 
+static uint8_t erased_byte(const struct simmem *mem)
+{
+    return mem->kind->habits & SIM_HABIT_ERASES_TO_ZERO ? 0 : 0xFF;
+}
+
 static void init_protection(struct simmem *mem, const struct sim_options *options)
 {
     static const uint8_t level[] = { RDP_LEVEL_0, RDP_LEVEL_1, RDP_LEVEL_2 };
@@ -66,7 +71,7 @@ bool simmem_init(struct simmem *mem, const struct sim_kind *kind, const struct s
         simmem_free(mem);
         return false;
     }
-    memset(mem->bytes[0], 0xFF, kind->memories[0].size);
+    memset(mem->bytes[0], erased_byte(mem), kind->memories[0].size);
     next = mem->small;
     for (size_t i = 1; i < kind->memory_count; i++) {
         const struct sim_memory *memory = &kind->memories[i];
@@ -74,7 +79,8 @@ bool simmem_init(struct simmem *mem, const struct sim_kind *kind, const struct s
         mem->bytes[i] = next;
         next += memory->size;
         if (memory->role != SIM_ROLE_RAM && memory->role != SIM_ROLE_FEATURE) {
-            memset(mem->bytes[i], 0xFF, memory->size);
+            memset(mem->bytes[i], memory->role == SIM_ROLE_FLASH ? erased_byte(mem) : 0xFF,
+                   memory->size);
         }
         if (memory->initial != NULL) {
             memcpy(mem->bytes[i], memory->initial, memory->initial_length);
@@ -121,6 +127,13 @@ void simmem_start(struct simmem *mem)
     }
 }
 
+/* Whether the host can mean this memory: where settings share addresses, that of its own. */
+static bool is_meant(const struct simmem *mem, const struct sim_memory *memory)
+{
+    return (mem->kind->habits & SIM_HABIT_BY_SETTING) == 0 || memory->role == SIM_ROLE_RAM ||
+           memory->alt == mem->alt;
+}
+
 const struct sim_memory *simmem_find(const struct simmem *mem, uint64_t address, uint64_t length,
                                      uint8_t **bytes)
 {
@@ -128,7 +141,7 @@ const struct sim_memory *simmem_find(const struct simmem *mem, uint64_t address,
         const struct sim_memory *memory = &mem->kind->memories[i];
         uint64_t offset = address - memory->address;
 
-        if (address >= memory->address && offset < memory->size &&
+        if (is_meant(mem, memory) && address >= memory->address && offset < memory->size &&
             length <= memory->size - offset) {
             *bytes = mem->bytes[i] + offset;
             return memory;
@@ -282,7 +295,7 @@ static void erase_raw(struct simmem *mem, const struct sim_memory *memory, uint3
     if (fraction <= 0) {
         return;
     }
-    memset(flash + offset, 0xFF, done);
+    memset(flash + offset, erased_byte(mem), done);
     for (uint32_t i = done; i < length && i < done + 4; i++) {
         flash[offset + i] |= (uint8_t)(0x5A + 37 * (i & 3));
     }
@@ -312,7 +325,12 @@ static void program_flash(struct simmem *mem, const struct sim_memory *memory, u
 
     for (uint32_t i = 0; i < length; i++) {
         if (!is_protected(mem, memory, offset + i)) {
-            flash[offset + i] &= data[i];
+            /* bits only change away from what erasing leaves */
+            if (erased_byte(mem) == 0xFF) {
+                flash[offset + i] &= data[i];
+            } else {
+                flash[offset + i] |= data[i];
+            }
             if (is_main(mem, memory)) {
                 simmem_mark(mem, offset + i, 1);
             }
@@ -365,6 +383,14 @@ void simmem_write(struct simmem *mem, uint32_t address, const uint8_t *data, uin
     case SIM_ROLE_FEATURE:
         memcpy(bytes, data, length);
         break;
+    }
+}
+
+void simmem_power(struct simmem *mem)
+{
+    if (mem->wants_power) {
+        mem->wants_power = false;
+        simmem_unprotect(mem, 1);
     }
 }
 

@@ -10,6 +10,7 @@
 
 struct simmem {
     const struct sim_kind *kind;
+    uint8_t alt; /* the alternate setting in force */
     enum sim_times times;
     uint8_t *bytes[SIM_MEMORIES_MAX]; /* of each memory of the kind */
     uint8_t *small;                   /* all but the main flash, in one piece */
@@ -18,6 +19,7 @@ struct simmem {
     size_t changed;                   /* the main flash changed from this offset ... */
     size_t changed_end;               /* ... to this one; nothing, if they are equal */
     struct sim_flashed flashed;       /* not told yet */
+    bool wants_power;                 /* protection goes when power comes back */
 };
 
 /* Erased memories, protected as the options say.  False: no memory. */
@@ -49,6 +51,9 @@ void simmem_erase(struct simmem *mem, const struct sim_memory *memory, uint32_t 
 
 /* Takes read protection off: erases flash (all of it, protected or not) and RAM first. */
 void simmem_unprotect(struct simmem *mem, double fraction);
+
+/* Power comes back: a protection that was to be removed then is. */
+void simmem_power(struct simmem *mem);
 
 /* Adds what was done to the main flash to what is known. */
 void simmem_add_flashed(struct sim_flashed *sum, const struct sim_flashed *more);

@@ -13,6 +13,7 @@ enum {
     DEVICE_STRINGS = 14, /* manufacturer, product, serial number */
     CONFIG = 9,          /* length of its head, of an interface, of a functional descriptor */
     CONFIG_LENGTH = 2,
+    FUNCTIONAL_ATTRIBUTES = 2,
     FUNCTIONAL_TIMEOUT = 3,
     FUNCTIONAL_TRANSFER = 5,
 };
@@ -120,10 +121,17 @@ static size_t put_interface(uint8_t *p, size_t alt, uint8_t class, uint8_t proto
 }
 
 /* What ends a DFU interface, which is the last of a base. */
-static size_t put_functional(uint8_t *p, const struct sim_face *like, uint16_t transfer_size)
+static size_t put_functional(uint8_t *p, const struct sim_face *like, uint16_t transfer_size,
+                             unsigned habits)
 {
     memcpy(p, like->config + like->config_length - CONFIG, CONFIG);
     put16(p + FUNCTIONAL_TRANSFER, transfer_size);
+    if (habits & SIM_HABIT_TOLERANT) {
+        p[FUNCTIONAL_ATTRIBUTES] |= 0x04; /* bitManifestationTolerant */
+    }
+    if (habits & SIM_HABIT_NO_UPLOAD) {
+        p[FUNCTIONAL_ATTRIBUTES] &= (uint8_t)~0x02; /* bitCanUpload */
+    }
     return CONFIG;
 }
 
@@ -140,7 +148,8 @@ static bool set_face(struct simproduct *product, const struct sim_product *said,
     for (size_t i = 0; i < face->alts; i++) {
         length += put_interface(config + length, i, 0xFE, 2, 4 + i);
     }
-    length += put_functional(config + length, &base->dfu, product->kind.transfer_size);
+    length +=
+        put_functional(config + length, &base->dfu, product->kind.transfer_size, said->habits);
     put16(config + CONFIG_LENGTH, (int)length);
     memcpy(product->device, face->device, sizeof product->device);
     face->device = product->device;
@@ -172,7 +181,7 @@ static bool set_application(struct simproduct *product, const struct sim_applica
     }
     length += put_interface(config + length, 0, app->dfu ? 0xFE : 0xFF, app->dfu, name);
     if (app->dfu) {
-        put_functional(config + length, &kind->dfu, kind->transfer_size);
+        put_functional(config + length, &kind->dfu, kind->transfer_size, 0);
         put16(config + length + FUNCTIONAL_TIMEOUT, 1000);
         length += CONFIG;
     }
@@ -215,7 +224,7 @@ static struct sim_ms erase_ms(const struct sim_kind *base, const struct sim_sett
 /* Adds a segment to the memory that ends where it begins, else a memory of its own. */
 static bool add_segment(struct simproduct *product, const struct sim_kind *base,
                         const struct sim_setting *setting, const struct sim_segment *segment,
-                        bool first)
+                        size_t alt, bool first)
 {
     struct sim_kind *kind = &product->kind;
     struct sim_memory *memory = &kind->memories[kind->memory_count];
@@ -231,6 +240,7 @@ static bool add_segment(struct simproduct *product, const struct sim_kind *base,
     } else {
         *memory = (struct sim_memory){
             .role = setting->role,
+            .alt = (uint8_t)alt,
             .address = segment->address,
             .unit = setting->unit,
             .unit_us_typ = setting->write * 1e6,
@@ -285,7 +295,7 @@ static bool set_memories(struct simproduct *product, const struct sim_product *s
             return false;
         }
         for (size_t j = 0; j < setting->segment_count; j++) {
-            if (!add_segment(product, base, setting, &setting->segments[j], j == 0)) {
+            if (!add_segment(product, base, setting, &setting->segments[j], i, j == 0)) {
                 return false;
             }
         }
@@ -336,7 +346,10 @@ static bool check_memories(const struct sim_kind *kind)
             return false;
         }
         for (size_t j = 0; j < i; j++) {
-            if (!are_apart(memory, &kind->memories[j])) {
+            bool shared = (kind->habits & SIM_HABIT_BY_SETTING) != 0 &&
+                          memory->role != SIM_ROLE_RAM && memory->alt != kind->memories[j].alt;
+
+            if (!shared && !are_apart(memory, &kind->memories[j])) {
                 return false;
             }
         }
@@ -366,6 +379,7 @@ static bool fill(struct simproduct *product, const struct sim_product *said,
     if (base->plain && (said->setting_count > 0 || said->transfer_size != 0)) {
         return false;
     }
+    kind->habits = said->habits;
     if (said->transfer_size != 0) {
         kind->transfer_size = said->transfer_size;
     }

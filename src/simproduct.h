@@ -50,6 +50,7 @@ struct sim_product {
     const struct sim_setting *settings;          /* the first is the main flash */
     size_t setting_count;                        /* 0 */
     struct sim_application application;
+    unsigned habits; /* of enum sim_habit */
 };
 
 struct simproduct;

@@ -114,7 +114,7 @@ static int set_interface(struct sim *sim, const struct sim_setup *setup)
     if (setup->index != 0 || setup->value >= simstd_face(sim)->alts) {
         return SIM_STALL;
     }
-    sim->alt = (uint8_t)setup->value;
+    sim->alt = sim->mem.alt = (uint8_t)setup->value;
     return 0;
 }
 
@@ -124,7 +124,7 @@ static int set_configuration(struct sim *sim, const struct sim_setup *setup)
         return SIM_STALL;
     }
     sim->configuration = (uint8_t)setup->value;
-    sim->alt = 0;
+    sim->alt = sim->mem.alt = 0;
     return 0;
 }
 

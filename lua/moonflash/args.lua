@@ -146,6 +146,24 @@ function M.complete(values, args)
   return options_table(values, args)
 end
 
+-- Addresses that a person typed as an argument: a default does not say that anyone means it.
+local typed = {}
+
+---Keeps which addresses were typed.
+---@param values table
+---@param args table[] checked
+function M.note_typed(values, args)
+  for _, arg in ipairs(args) do
+    local value = rawget(values, arg.field)
+    if arg.type == "address" and value ~= nil then typed[value] = true end
+  end
+end
+
+---Whether a person typed this address as an argument.
+---@param address integer
+---@return boolean
+function M.was_typed(address) return typed[address] or false end
+
 ---Parses; raises `usage`, in the words of the parser.
 ---@param parser table
 ---@param argv string[]
@@ -174,6 +192,7 @@ function M.given(given, args, name)
     end
     values[key] = value
   end
+  M.note_typed(values, args)
   for _, arg in ipairs(args) do
     if values[arg.field] == nil and arg.default == nil and not arg.dashed then
       error(("recipe '%s' needs '%s'"):format(name, arg.field), 3)

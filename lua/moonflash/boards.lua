@@ -5,7 +5,10 @@ local bus_over = require "moonflash.bus"
 local check = require "moonflash.check"
 local errors = require "moonflash.errors"
 local explain = require "moonflash.explain"
+local guard = require "moonflash.guard"
 local journal = require "moonflash.journal"
+local last_words = require "moonflash.last_words"
+local memory = require "moonflash.memory"
 local misuse = require "moonflash.misuse"
 local parts = require "moonflash.parts"
 local selectors = require "moonflash.selector"
@@ -13,6 +16,7 @@ local slots = require "moonflash.slots"
 local steps = require "moonflash.steps"
 local suggest = require "moonflash.suggest"
 local task = require "task"
+local text = require "moonflash.text"
 
 local RESCAN = 0.05 -- seconds between two looks for a board that is waited for
 local MOST_TRANSFER_SIZE = 4096 -- libusb carries no longer control transfer on Linux
@@ -106,24 +110,64 @@ return function(link)
       hint = table.concat(lines, "\n") }
   end
 
+  -- The memories of a device: as it tells them, but for the first where --layout says otherwise.
+  local function memories_of(info)
+    local alts = {}
+    for i, alt in ipairs(info.alts) do
+      local layout = i == 1 and M.defaults.layout or alt.layout
+      alts[i] = { number = alt.number, name = alt.name, layout = layout }
+    end
+    return alts
+  end
+
+  -- Whether two alternate settings have an address in common.
+  local function share_addresses(alts)
+    for i, one in ipairs(alts) do
+      for j = i + 1, #alts do
+        for _, s in ipairs(one.layout.segments) do
+          for _, o in ipairs(alts[j].layout.segments) do
+            if s.address < o.address + o.count * o.size and o.address < s.address + s.count * s.size
+            then
+              return true
+            end
+          end
+        end
+      end
+    end
+    return false
+  end
+
   -- The fields that a Board has for a device, and the functions that C calls.
   local function fill(fields, info)
-    for _, key in ipairs { "vid", "pid", "serial", "product", "manufacturer", "version", "mode",
-                           "alts" } do
+    for _, key in ipairs { "vid", "pid", "serial", "product", "manufacturer", "version", "mode" } do
       fields[key] = info[key]
     end
     fields.info = info
+    fields.alts = memories_of(info)
+    fields.shared = share_addresses(fields.alts)
     fields.part = parts.of(info)
   end
 
   -- Where the version does not tell (Particle: 7 bytes of descriptor), a layout does. Without
-  -- either, a program's first bytes sent as plain DFU could be a DfuSe command, 'erase' say.
+  -- either, a program's first bytes sent as plain DFU could be a DfuSe command, 'erase' say; and
+  -- what is a DfuSe command, sent to a board that speaks plain DFU, would be its new program.
   local function is_dfuse(info)
-    if info.functional.dfuse or M.defaults.layout then return true end
-    local unread
+    if info.functional.dfuse then return true end
+    local unread, named
     for _, alt in ipairs(info.alts) do
       if alt.name:find("^@") and #alt.layout.segments > 0 then return true end
+      named = named or alt.name:find("^@") ~= nil
       unread = unread or alt.index ~= 0 and alt.unread
+    end
+    if M.defaults.layout then
+      local version = info.functional.dfu_version
+      if version and not named and info.mode == "dfu" then
+        errors.raise { code = "usage", path = info.path, remedy = {},
+          message = ("%s: the board speaks plain DFU %x.%x, which has no addresses: --layout does "
+            .. "not fit it; nothing was sent"):format(info.path, version >> 8, version >> 4 & 0xF),
+          hint = "Leave --layout out: plain DFU writes its one memory from the start." }
+      end
+      return true
     end
     if unread and info.functional.dfu_version == 0x0100 and info.mode == "dfu" then
       errors.raise { code = "usb.io", path = info.path,
@@ -134,7 +178,6 @@ return function(link)
   end
 
   local function configure(board, info)
-    if M.defaults.layout then info.alts[1].layout = M.defaults.layout end
     local dfuse = is_dfuse(info)
     local fields = link.fields(board)
     fields.dfuse, fields.dry = dfuse, M.defaults.dry
@@ -142,6 +185,7 @@ return function(link)
       MOST_TRANSFER_SIZE)
     local device = bus.device(info.path, info.generation)
     device.dfuse, device.transfer_size = dfuse, transfer_size
+    fields.transfer_size = transfer_size
     link.configure(board, {
       dfuse = dfuse,
       several_alts = #info.alts > 1,
@@ -150,7 +194,7 @@ return function(link)
       dry = M.defaults.dry,
       uncounted = (info.functional.transfer_size or math.huge) > MOST_TRANSFER_SIZE,
       transfer_size = transfer_size,
-      regions = dfuse and parts.regions(info.alts) or {},
+      regions = dfuse and parts.regions(fields.alts) or {},
     })
   end
 
@@ -188,10 +232,19 @@ return function(link)
     return nil, other
   end
 
-  -- A Board's journal goes on with each device that comes to its place; and what was done to a
-  -- device by another Board, before, is in it too.
+  -- Another board than the one that was here before: the claims about that one say nothing of it.
+  local function is_another(fields, info)
+    local before = fields.last_dfu
+    return before and info.mode == "dfu" and (before.vid ~= info.vid or before.pid ~= info.pid
+      or before.serial ~= info.serial) or false
+  end
+
+  -- A Board's journal goes on with each device that comes to its place, while it is the same board;
+  -- and what was done to a device by another Board, before, is in it too.
   local function share_journal(board, info)
     local fields, device = link.fields(board), bus.device(info.path, info.generation)
+    if is_another(fields, info) then fields.journal = journal.new() end
+    if info.mode == "dfu" then fields.last_dfu = info end
     if device.journal and device.journal ~= fields.journal then
       fields.journal:append(device.journal)
       device.journal.ranges = fields.journal.ranges
@@ -201,9 +254,9 @@ return function(link)
   end
 
   local function attach(board, info)
+    if bus.is_known(info) then is_dfuse(info) end -- raises where --layout does not fit
     local ok, why = link.attach(board, info.generation, info.interface)
     if not ok then return nil, why end
-    share_journal(board, info)
     local _ <close> = setmetatable({}, { __close = function(_, err)
       if err then board:close() end
     end })
@@ -212,9 +265,11 @@ return function(link)
     fields.found = info.mode == "dfu" and board:get_state() or nil
     fields.erasing = nil
     bus.complete(info, board)
+    share_journal(board, info)
     fill(fields, info)
     configure(board, info)
     if fields.wanted_alt then board:select(fields.wanted_alt) end
+    if info.mode == "dfu" then fields.keep_last_words(board) end
     return true
   end
 
@@ -312,6 +367,25 @@ return function(link)
     return open_place(board, seconds, {})
   end)
 
+  local leave
+
+  ---Leaves DFU mode and starts the program: without an address, at a place where a vector table
+  ---stands.
+  ---@param address? integer
+  ---@return string "confirmed" or "assumed"
+  leave = link.extend("leave", function(board, address)
+    local fields = link.fields(board)
+    if address == nil and board.is_open and fields.dfuse then
+      local unread
+      address, unread = require("moonflash.flash.start").find(board)
+      if unread and address then
+        require("moonflash.progress").print(("%s: whether a program stands at %s is not known: the "
+          .. "board can't be read"):format(board.path, text.hex(address)))
+      end
+    end
+    return leave(board, address)
+  end)
+
   ---Waits for the application that runs at this place after leave.
   ---@param seconds number
   ---@return table { vid=, pid=, serial=, product=, tty= }; empty on a dry run
@@ -405,7 +479,33 @@ return function(link)
       return explain.explain(board, fields, facts)
     end
 
-    function fields.mark(board, what, first, last)
+    -- The alternate setting that the journal names: none, where addresses tell by themselves.
+    local function alt_of(first, alt)
+      if not fields.shared then return nil end
+      if alt then return alt end
+      for _, a in ipairs(fields.alts) do
+        if memory.find(a.layout.segments, first) then return a.number end
+      end
+    end
+
+    -- What a second signal would say now: an operation under way leaves its range in doubt.
+    local function keep_last_words(board, first, last, alt)
+      local now = fields.journal
+      if first then
+        now = journal.new()
+        now.ranges = fields.journal:claims()
+        now:mark("doubt", first, last, alt)
+      end
+      last_words.set(board.path, now:text() .. (fields.kept_in
+        and (" What --keep had read is in %s."):format(fields.kept_in) or ""))
+    end
+    fields.keep_last_words = keep_last_words
+
+    function fields.begin(board, _, first, last, alt)
+      keep_last_words(board, first, last, alt_of(first, alt))
+    end
+
+    function fields.mark(board, what, first, last, alt)
       local stats = fields.stats
       if what == "left" then
         stats.left = fields.dfuse and first or true
@@ -413,7 +513,8 @@ return function(link)
                                               address = fields.dfuse and first or nil }
         return
       end
-      fields.journal:mark(what, first, last)
+      fields.journal:mark(what, first, last, alt_of(first, alt))
+      keep_last_words(board)
       fields.erasing = nil -- it has answered since
       if what == "erased" then
         stats.sectors_erased = stats.sectors_erased + sectors_in(fields.alts, first, last)
@@ -422,16 +523,29 @@ return function(link)
       if what == "verified" then stats.bytes_verified = stats.bytes_verified + last - first + 1 end
     end
 
-    function fields.check_option_bytes(board, address, bytes)
-      local at = fields.part.irreversible
-      if at and not fields.confirmed
-        and bytes:byte(at - address + 1) == parts.CLOSED_FOR_EVER then
-        errors.raise { code = "dfu.irreversible", path = board.path, address = at,
-          message = ("%s: write 0x%08X: 0xCC at 0x%08X is read protection level 2, which closes "
-            .. "the chip for ever; nothing was sent"):format(board.path, address, at),
-          hint = "On purpose, it is optbytes.write() with irreversible = true, or, where that does "
-            .. "not know the part, board:download_block()." }
-      end
+    -- What is thought to be erased is in doubt: something else was found in that sector.
+    function fields.doubt_erased(first, last, alt)
+      fields.journal:doubt_erased(first, last, alt_of(first, alt))
+    end
+
+    -- The bytes of a range are to be on the board at the end of the run.
+    function fields.want(first, last, alt)
+      fields.journal:want(first, last, alt_of(first, alt))
+    end
+
+    function fields.guard(board, address, bytes, irreversible)
+      if not irreversible then guard.write(fields, board, address, bytes) end
+    end
+
+    function fields.guard_block(board, where, bytes, irreversible)
+      if not irreversible then guard.block(fields, board, where, bytes) end
+    end
+
+    -- A block that a script numbers itself is about to be sent: what it may change is in doubt.
+    function fields.begin_block(board, block, bytes)
+      guard.each_changed(fields, block, bytes, function(first, last, alt)
+        fields.mark(board, "doubt", first, last, alt)
+      end)
     end
 
     function fields.would(board, what, address, length)
@@ -564,6 +678,8 @@ return function(link)
     end
     return link.fields(board)
   end
+  ---The alternate setting that board:select chose, if it did.
+  M.selected = link.selected
   M.others = bus.others
   M.observe, M.is_closing, M.device = link.observe, link.is_closing, bus.device
   M.states, M.statuses = link.states, link.statuses

@@ -121,6 +121,11 @@ return function(link)
     return info
   end
 
+  ---Whether the strings of a device have been read.
+  ---@param info table
+  ---@return boolean
+  function M.is_known(info) return known[M.key_of(info)] ~= nil end
+
   ---Reads the strings that could not be read before, from the board that is open now. Raises what
   ---goes wrong.
   ---@param info table

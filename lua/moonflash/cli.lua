@@ -259,6 +259,7 @@ local function run_recipe(loaded, before, after)
   local command = "moonflash " .. loaded.name
   local parser = args.parser(command, loaded.summary, loaded.args, globals)
   local values = args.parse(parser, words, command)
+  args.note_typed(values, loaded.args)
   values.virtual_time = values.virtual_time or loaded.table.virtual
   local options = apply(values)
   local own = {}

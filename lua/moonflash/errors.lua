@@ -21,6 +21,7 @@ M.codes = {
   ["dfu"]             = { 76, "FAIL" },
   ["verify"]          = { 79, "FAIL" },
   ["board.protected"] = { 80, "FAIL" },
+  ["board.power-cycle"] = { 80, "FAIL" },
   ["sys"]             = { 71, "ERROR" },
   ["sys.busy"]        = { 75, "ERROR" },
   ["sys.permission"]  = { 77, "ERROR" },

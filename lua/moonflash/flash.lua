@@ -1,17 +1,23 @@
 -- SPDX-License-Identifier: MIT
 -- Flashing: from an image to a plan, and from the plan to a board that was read back and compared.
+local blank = require "moonflash.flash.blank"
+local bystanders = require "moonflash.flash.bystanders"
 local check = require "moonflash.check"
 local dfu = require "dfu"
 local images = require "moonflash.image"
 local kept = require "moonflash.flash.kept"
+local lay = require "moonflash.flash.lay"
 local memory = require "moonflash.memory"
 local misuse = require "moonflash.misuse"
+local perform = require "moonflash.flash.perform"
 local plans = require "moonflash.flash.plan"
 local progress = require "moonflash.progress"
+local scope = require "moonflash.flash.scope"
 local sectors_of = require "moonflash.flash.sectors"
 local show = require "moonflash.flash.show"
-local task = require "task"
+local start = require "moonflash.flash.start"
 local text = require "moonflash.text"
+local unprotect = require "moonflash.flash.unprotect"
 local verify = require "moonflash.flash.verify"
 
 local M = {}
@@ -22,12 +28,21 @@ local option = plans.option
 M.options = {
   { "--full", "erase and write all of it, without comparing first", default = false },
   { "--keep", "write back what else is in the sectors that are erased", default = false },
-  { "--lose", "let go what stands before the image in its first sector", default = false },
-  { "--erase-all", "one mass erase, also of what the image spares", default = false },
+  { "--lose", "discard what stands in front of the image in its first sector", default = false },
+  { "--erase-all", "erase the whole chip first, also what the image does not cover",
+    default = false },
   { "--start-last", "write the vector table last: half a program never starts", default = false },
   { "--no-verify", "don't read back what was written", default = false },
-  { "--retry", "write sectors that differ afterwards so often again", default = 0,
+  { "--trust-erase", "don't look whether erasing changed anything else", default = false },
+  { "--retry", "rewrite sectors that fail verification, up to so many times", default = 0,
     type = "integer" },
+  { "--only", "a part of the image: FIRST..LAST, or a memory by number or name", type = "string" },
+  { "--skip-outside", "leave out pieces where the board has no memory to write",
+    default = false },
+  { "--force", "also if it is no firmware, linked for another address, or for another board",
+    default = false },
+  { "--unprotect", "remove read protection first: ERASES THE WHOLE CHIP", default = false },
+  { "--yes", "confirm --unprotect where no terminal can ask", default = false },
   { "--leave", "start it afterwards", default = false },
 }
 
@@ -37,11 +52,19 @@ local function check_image(usage, image)
   end
 end
 
+-- Whether an image is one for this board at all.
+local function check_fits(board, image, options)
+  local force = option(options, "force")
+  images.check_ids(image, board, force)
+  images.check_firmware(image, board, force)
+  images.check_machine(image, board, force)
+end
+
 ---The plan: what is the same, erased, written, kept and lost, sector by sector. Reads the board,
 ---and changes nothing.
 ---@param board table
 ---@param image table
----@param options? table full, keep, lose, erase_all, start_last: booleans
+---@param options? table full, keep, lose, erase_all, start_last, skip_outside; only
 ---@return table plan
 function M.plan(board, image, options)
   local usage = "flash.plan(board, image, options)"
@@ -55,209 +78,46 @@ end
 ---@return string
 M.describe = show.plan
 
--- ---- carrying it out ----
-
--- Takes the time of each sector, and tells of it when the next one's turn has come, or at the end:
--- it is called with an address and seconds, and closed, also where it all goes wrong.
-local function stopwatch(board, plan, name)
-  local by_address, current, seconds = {}, nil, 0
-  for _, sector in ipairs(plan.sectors) do by_address[sector.address] = sector end
-  local function flush()
-    if current then
-      current.seconds = current.seconds or {}
-      current.seconds[name] = (current.seconds[name] or 0) + seconds
-      progress.event { event = "sector", path = board.path, phase = name,
-        address = current.address, size = current.size, seconds = seconds }
-    end
-    current, seconds = nil, 0
-  end
-  local function add(_, address, spent)
-    local sector = by_address[verify.sector_at(board, address)]
-    if sector ~= current then
-      flush()
-      current = sector
-    end
-    seconds = seconds + spent
-  end
-  return setmetatable({}, { __call = add, __close = flush })
-end
-
-local function erase_sectors(board, sectors, told)
-  local phase = progress.phase(board, "erase", #sectors, "sector")
-  for _, sector in ipairs(sectors) do
-    local began = task.now()
-    sector.begun = true
-    board:erase_page(sector.address)
-    if told then told(sector.address, task.now() - began) end
-    phase:advance(1)
-  end
-  phase:finish()
-end
-
-local function erase_all(board, plan)
-  local phase = progress.phase(board, "erase", 1, "whole chip")
-  local began = task.now()
-  board:mass_erase()
-  plan.seconds_mass = task.now() - began
-  progress.event { event = "mass_erase", path = board.path, seconds = plan.seconds_mass }
-  phase:advance(1)
-  phase:finish()
-end
-
--- Boards that begin together go on in step, and those behind one hub then all want the bus at the
--- same moment, at every block. So they begin the time of a transfer apart, 5 ms for 2048 bytes and
--- GETSTATUS; and eight of them, after which a block of 33 ms is written (docs/protocol.md).
-local APART, ABREAST = 0.005, 8
-local writing = 0 -- boards
-
-local function out_of_step()
-  local before = writing % ABREAST
-  writing = writing + 1
-  if before > 0 then task.sleep(before * APART) end
-end
-
--- Behind a gap the address is set anew, but for ROMs that are known to count: others might take a
--- block for the one that follows the last (docs/protocol.md).
-local function write_runs(board, runs, told)
-  if #runs == 0 then return end
-  local _ <close> = setmetatable({}, { __close = function() writing = writing - 1 end })
-  out_of_step()
-  local phase = progress.phase(board, "write", sectors_of.bytes_in(runs), "bytes")
-  local size = sectors_of.CHUNK * board.transfer_size
-  for i, run in ipairs(runs) do
-    if i > 1 and not dfu.fields(board).part.early then board:abort() end
-    for at = 1, #run.bytes, size do
-      local chunk = run.bytes:sub(at, at + size - 1)
-      local began = task.now()
-      board:write(run.address + at - 1, chunk)
-      told(run.address + at - 1, task.now() - began)
-      phase:advance(#chunk)
-    end
-  end
-  phase:finish()
-end
-
--- The part of a plan that has to be done again for sectors that came out wrong.
-local function again(plan, bad)
-  local sectors, runs, written = {}, {}, {}
-  for _, sector in ipairs(plan.sectors) do
-    if bad[sector.address] then
-      sectors[#sectors + 1] = sector
-      for _, span in ipairs(sector.spans) do
-        runs[#runs + 1], written[#written + 1] = span, span
-      end
-    end
-  end
-  return { sectors = sectors, runs = runs, written = written }
-end
-
-local function to_erase(plan)
-  local list = {}
-  for _, sector in ipairs(plan.sectors) do
-    if sector.erase then list[#list + 1] = sector end
-  end
-  return list
-end
-
--- The sectors that a mass erase leaves alone: those of other memories than the first.
-local function elsewhere(board, sectors)
-  local list = {}
-  for _, sector in ipairs(sectors) do
-    if sector.alt ~= board.alts[1].number then list[#list + 1] = sector end
-  end
-  return list
-end
-
-local function carry_out(board, plan)
-  local list = to_erase(plan)
-  if plan.mass then
-    erase_all(board, plan)
-    list = elsewhere(board, list)
-  end
-  if #list > 0 then
-    local told <close> = stopwatch(board, plan, "erase")
-    erase_sectors(board, list, told)
-  end
-  local told <close> = stopwatch(board, plan, "write")
-  write_runs(board, plan.runs, told)
-end
-
-local function read_back(board, plan, written)
-  local told <close> = stopwatch(board, plan, "verify")
-  return (verify.compare(board, written, told))
-end
-
-local function check_and_mend(board, plan, retries)
-  if #plan.written == 0 then -- all was the same
-    return verify.check_counting(board, plan.image.segments)
-  end
-  local result = read_back(board, plan, plan.written)
-  for _ = 1, result.first and retries or 0 do
-    progress.print(("%s: %s came out wrong: writing %s again"):format(board.path,
-      text.count(result.bad_count, "sector"), result.bad_count == 1 and "it" or "them"))
-    local part = again(plan, result.bad)
-    for _, sector in ipairs(part.sectors) do sector.erase = true end
-    carry_out(board, part)
-    result = read_back(board, plan, part.written)
-    if not result.first then break end
-  end
-  if result.first then verify.complain(board, result) end
-end
-
--- What was the same already is as good as written and verified: it was read and compared.
-local function count_same(board, plan)
-  local fields = dfu.fields(board)
-  local stats = fields.stats
-  for _, sector in ipairs(plan.sectors) do
-    if sector.state == "same" then
-      stats.sectors_same = (stats.sectors_same or 0) + 1
-      for _, piece in ipairs(sector.pieces) do
-        stats.bytes_skipped = stats.bytes_skipped + #piece.bytes
-        fields.mark(board, "verified", piece.address, piece.address + #piece.bytes - 1)
-      end
-    end
-  end
-  stats.bytes_skipped = stats.bytes_skipped + plan.bytes_blank
-  if stats.sectors_same then stats.seconds_saved = plan.seconds_full - plan.seconds end
-end
+-- ---- writing ----
 
 local function tell(board, plan)
-  local sectors = {}
+  local sectors, erased = {}, 0
   for i, sector in ipairs(plan.sectors) do
     sectors[i] = { address = sector.address, size = sector.size, state = sector.state,
                    erase = sector.erase }
+    if sector.erase then erased = erased + 1 end
   end
   progress.event { event = "plan", path = board.path, image = plan.image.name, bytes = plan.bytes,
-    sectors_erase = #to_erase(plan), bytes_write = plan.bytes_write, mass_erase = plan.mass,
+    sectors_erase = erased, bytes_write = plan.bytes_write, mass_erase = plan.mass,
     seconds = plan.seconds, seconds_full = plan.seconds_full, sectors = sectors }
 end
 
--- Plain DFU has one memory, from 0, and starts what it got.
-local function write_plain(board, image)
-  if #image.segments ~= 1 then
-    plans.misfit(board, image, "has gaps, and plain DFU has no addresses")
+-- The sectors that a plan erases or writes.
+local function changed_by(plan)
+  local list = {}
+  for _, sector in ipairs(plan.sectors) do
+    if sector.state ~= "same" then list[#list + 1] = sector end
   end
-  local bytes = image.segments[1].bytes
-  local phase = progress.phase(board, "write", #bytes, "bytes")
-  board:write(0, bytes)
-  phase:advance(#bytes)
-  phase:finish()
-  dfu.fields(board).stats.unverified = "plain DFU starts the program at once"
+  return list
 end
 
-local function perform(board, plan, options)
+local function write_dfuse(board, image, options)
   local fields = dfu.fields(board)
-  local _ <close> = kept.guard(board, plan)
-  carry_out(board, plan)
-  if #plan.written > 0 and option(options, "no_verify") then
-    fields.stats.unverified = "--no-verify"
-  elseif not fields.info.functional.attributes.can_upload then
-    fields.stats.unverified = "the board can't be read"
-  else
-    check_and_mend(board, plan, option(options, "retry") or 0)
-    fields.stats.verified = true
+  if option(options, "unprotect") and unprotect.state(board) ~= false then
+    if unprotect.run(board, options) and fields.dry then
+      return progress.print("After that the whole image would be written. Nothing was written.")
+    end
   end
-  count_same(board, plan)
+  local plan = plans.make(board, image, options)
+  fields.plan, fields.image = plan, plan.image
+  plan.restored = kept.check(board, plan.image, changed_by(plan), plan.kept_file)
+  if option(options, "leave") then start.find(board, plan) end
+  tell(board, plan)
+  if fields.dry then
+    progress.print(show.plan(plan) .. " Nothing was written.")
+  else
+    perform.plan(board, plan, options)
+  end
 end
 
 ---Plans, erases, writes and verifies. All that can be refused is refused before the first erase.
@@ -269,28 +129,23 @@ function M.write(board, image, options)
   local fields = dfu.check(usage, board)
   check_image(usage, image)
   fields.image = image
-  images.check_ids(image, board, option(options, "force"))
+  check_fits(board, image, options)
   if not fields.dfuse then
-    return write_plain(board, image)
+    return perform.plain(board, scope.apply(board, image, options or {}), options)
   end
-  local plan = plans.make(board, image, options)
-  fields.plan = plan
-  tell(board, plan)
-  if fields.dry then
-    progress.print(show.plan(plan) .. " Nothing was written.")
-  else
-    perform(board, plan, options)
-  end
-  if option(options, "leave") then board:leave(image.start) end
+  write_dfuse(board, image, options)
+  if option(options, "leave") then board:leave(fields.image.start) end
 end
 
 ---Reads back what the image has, and compares. Raises `verify` where it differs.
 ---@param board table
 ---@param image table
-function M.verify(board, image)
-  local usage = "flash.verify(board, image)"
+---@param options? table only, skip_outside
+function M.verify(board, image, options)
+  local usage = "flash.verify(board, image, options)"
   local fields = dfu.check(usage, board)
   check_image(usage, image)
+  image = scope.apply(board, image, options or {})
   local segments = image.segments
   fields.image = image
   if not fields.dfuse then -- its one memory starts at 0, wherever the image was for
@@ -301,16 +156,79 @@ function M.verify(board, image)
   fields.stats.verified = true
 end
 
----Erases the sectors of the list.
+-- ---- erasing ----
+
+---Erases the sectors of the list, and looks whether they are blank and their neighbours unchanged.
 ---@param board table
 ---@param sectors table[] { { address= }, ... }
-function M.erase(board, sectors)
-  local usage = "flash.erase(board, sectors)"
-  dfu.check(usage, board)
+---@param options? table trust_erase
+function M.erase(board, sectors, options)
+  local usage = "flash.erase(board, sectors, options)"
+  local fields = dfu.check(usage, board)
   if type(sectors) ~= "table" then
     misuse("%s: sectors is a list, from flash.sectors", usage)
   end
-  erase_sectors(board, sectors)
+  local erased = {}
+  for i, sector in ipairs(sectors) do
+    local address, size = verify.sector_at(board, sector.address, sector.alt)
+    erased[i] = { address = address, size = size, alt = sector.alt or M.memory_at(board, address),
+                  state = "differs", pieces = {}, last = address + size - 1 }
+  end
+  local plan = { sectors = erased }
+  local can_read = fields.info.functional.attributes.can_upload
+  local places = can_read and not option(options, "trust_erase")
+    and bystanders.choose(board, plan, erased) or {}
+  if not fields.dry then bystanders.look(board, plan, places) end
+  perform.erase_sectors(board, erased)
+  if fields.dry then
+    local words = bystanders.describe(places)
+    if words and #erased > 0 then progress.print(words) end
+    return
+  end
+  if can_read then
+    blank.check(board, erased)
+    bystanders.check(board, places)
+  else
+    fields.stats.unverified = "the board can't be read"
+  end
+end
+
+---The number of the alternate setting whose memory has an address.
+---@param board table
+---@param address integer
+---@return integer?
+function M.memory_at(board, address)
+  for _, alt in ipairs(board.alts) do
+    if memory.find(alt.layout.segments, address) then return alt.number end
+  end
+end
+
+---Erases everything at once, and reads the first memory to see that it is blank, up to the first
+---address that the board refuses.
+---@param board table
+function M.erase_all(board)
+  local fields = dfu.check("flash.erase_all(board)", board)
+  if fields.dry then return board:mass_erase() end
+  perform.erase_all(board)
+  if not fields.info.functional.attributes.can_upload then
+    fields.stats.unverified = "the board can't be read"
+    return
+  end
+  local refused = blank.check_memory(board, board.alts[1])
+  if refused then
+    progress.print(("The board refuses to be read from %s on; up to there all is blank."):format(
+      text.hex(refused)))
+  end
+end
+
+---Removes the read protection, which erases the whole chip, and looks at what came of it. A board
+---that is not protected is left alone.
+---@param board table
+---@param options? table yes: confirmed; seconds: how long it may take to come back
+---@return boolean removed
+function M.unprotect(board, options)
+  dfu.check("flash.unprotect(board, options)", board)
+  return unprotect.run(board, options)
 end
 
 ---The erasable sectors that touch [first, last].
@@ -323,12 +241,8 @@ function M.sectors(board, first, last)
   dfu.check(usage, board)
   check.integer(usage, "first", first)
   check.integer(usage, "last", last)
-  local sectors = {}
-  local alt = plans.memory_of(board, { name = "the range to erase" }, first, last)
-  for sector in memory.sectors(alt.layout.segments, first, last) do
-    sectors[#sectors + 1] = sector
-  end
-  return sectors
+  local alt = lay.memory_of(board, { name = "the range to erase" }, first, last)
+  return perform.sectors(alt, first, last)
 end
 
 ---Reads memory, with a bar.
@@ -366,7 +280,7 @@ end
 function M.main(board)
   dfu.check("flash.main(board)", board)
   if not dfu.fields(board).dfuse then return 0 end
-  plans.check_layout(board, board.alts[1])
+  lay.check_layout(board, board.alts[1])
   local segments = board.alts[1].layout.segments
   return memory.span(segments, segments[1].address)
 end

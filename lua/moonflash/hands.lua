@@ -192,7 +192,8 @@ function M.diff(board, file)
   return list.shown(ranges, differences)
 end
 
----Reads memory into a file, which must not be there yet.
+---Reads memory into a file, which must not be there yet: in the format of its ending, raw without
+---one.
 ---@param board table
 ---@param file string
 ---@param address? integer the start of the flash
@@ -212,7 +213,14 @@ function M.save(board, file, address, length)
   check_range(usage, address, length)
   files.check_writable(file)
   local bytes = flash.read(board, address, length)
-  files.write(file, bytes)
+  local format = image.format_of(file)
+  if format == "bin" then
+    files.write(file, bytes)
+  else -- a board's memory is data, whatever stands in it
+    local ids = { vid = board.vid, pid = board.pid, version = board.version }
+    image.new({ name = file:match("[^/]+$"), ids = format == "dfu" and ids or nil,
+      segments = { { address = address, bytes = bytes } } }):save(file, format)
+  end
   progress.print(("%s: %d bytes from %s"):format(file, #bytes, text.hex(address)))
 end
 

@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: MIT
--- What was done to a board's memories since it was first opened: disjoint ranges, each erased,
--- written, verified, or in doubt (begun, and not known to have ended). What is in none is
--- untouched.
+-- What was done to a device's memories since it was first opened: disjoint ranges, each erased (by
+-- the board's word), blank (erased, and read back), written, verified, or in doubt (begun, and not
+-- known to have ended). What is in none is untouched. Beside it, what was to be written at all: a
+-- run is verified only if all of that is.
 local text = require "moonflash.text"
 
 local M = {}
@@ -9,69 +10,127 @@ M.__index = M
 
 ---An empty journal.
 function M.new()
-  return setmetatable({ ranges = {} }, M)
+  return setmetatable({ ranges = {}, wanted = {} }, M)
 end
 
----From now on [first, last] is in that state, whatever it was before.
----@param state string "erased", "written", "verified" or "doubt"
----@param first integer
----@param last integer
-function M:mark(state, first, last)
+local function by_place(a, b)
+  if a.alt ~= b.alt then return (a.alt or -1) < (b.alt or -1) end
+  return a.first < b.first
+end
+
+-- The ranges, with [first, last] of an alternate setting in a state, whatever it was before.
+local function with(ranges, state, first, last, alt)
   local kept = {}
-  for _, r in ipairs(self.ranges) do
-    if r.last < first or r.first > last then
+  for _, r in ipairs(ranges) do
+    if r.alt ~= alt or r.last < first or r.first > last then
       kept[#kept + 1] = r
     else
       if r.first < first then
-        kept[#kept + 1] = { state = r.state, first = r.first, last = first - 1 }
+        kept[#kept + 1] = { state = r.state, first = r.first, last = first - 1, alt = alt }
       end
       if r.last > last then
-        kept[#kept + 1] = { state = r.state, first = last + 1, last = r.last }
+        kept[#kept + 1] = { state = r.state, first = last + 1, last = r.last, alt = alt }
       end
     end
   end
-  kept[#kept + 1] = { state = state, first = first, last = last }
-  table.sort(kept, function(a, b) return a.first < b.first end)
+  kept[#kept + 1] = { state = state, first = first, last = last, alt = alt }
+  table.sort(kept, by_place)
   local merged = {}
   for _, r in ipairs(kept) do
     local before = merged[#merged]
-    if before and before.state == r.state and before.last + 1 == r.first then
+    if before and before.state == r.state and before.alt == r.alt
+      and before.last + 1 == r.first then
       before.last = r.last
     else
       merged[#merged + 1] = r
     end
   end
-  self.ranges = merged
+  return merged
+end
+
+---From now on [first, last] is in that state, whatever it was before.
+---@param state string "erased", "blank", "written", "verified" or "doubt"
+---@param first integer
+---@param last integer
+---@param alt? integer the alternate setting, where two of them share addresses
+function M:mark(state, first, last, alt)
+  self.ranges = with(self.ranges, state, first, last, alt)
+  if state == "written" then self:want(first, last, alt) end
+end
+
+---The bytes of [first, last] are to be on the board at the end.
+---@param first integer
+---@param last integer
+---@param alt? integer
+function M:want(first, last, alt)
+  self.wanted = with(self.wanted, "wanted", first, last, alt)
+end
+
+---How many bytes of what was wanted are not verified.
+---@return integer bytes
+---@return integer wanted bytes in all
+function M:unverified()
+  local missing, total = 0, 0
+  for _, w in ipairs(self.wanted) do
+    total, missing = total + w.last - w.first + 1, missing + w.last - w.first + 1
+    for _, r in ipairs(self.ranges) do
+      local from, to = math.max(w.first, r.first), math.min(w.last, r.last)
+      if r.alt == w.alt and r.state == "verified" and from <= to then
+        missing = missing - (to - from + 1)
+      end
+    end
+  end
+  return missing, total
 end
 
 ---What another journal has, which was begun later, becomes a part of this one.
 ---@param later table
 function M:append(later)
-  for _, r in ipairs(later.ranges) do self:mark(r.state, r.first, r.last) end
+  for _, r in ipairs(later.ranges) do self:mark(r.state, r.first, r.last, r.alt) end
+  for _, w in ipairs(later.wanted) do self:want(w.first, w.last, w.alt) end
 end
 
 ---What is thought to be erased in [first, last] is in doubt from now on.
 ---@param first integer
 ---@param last integer
-function M:doubt_erased(first, last)
+---@param alt? integer
+function M:doubt_erased(first, last, alt)
   for _, r in ipairs(self:claims()) do
     local from, to = math.max(r.first, first), math.min(r.last, last)
-    if r.state == "erased" and from <= to then self:mark("doubt", from, to) end
+    if (r.state == "erased" or r.state == "blank") and r.alt == alt and from <= to then
+      self:mark("doubt", from, to, alt)
+    end
   end
 end
 
+---Whether all of [first, last] is verified.
+---@param first integer
+---@param last integer
+---@param alt? integer
+---@return boolean
+function M:is_verified(first, last, alt)
+  local at = first
+  for _, r in ipairs(self.ranges) do
+    if r.alt == alt and r.state == "verified" and r.first <= at and r.last >= at then
+      at = r.last + 1
+    end
+  end
+  return at > last
+end
+
 ---A copy of the ranges, for an error object.
----@return table[] { { state=, first=, last= }, ... } in ascending order
+---@return table[] { { state=, first=, last=, alt= }, ... } by alternate setting and address
 function M:claims()
   local copy = {}
   for i, r in ipairs(self.ranges) do
-    copy[i] = { state = r.state, first = r.first, last = r.last }
+    copy[i] = { state = r.state, first = r.first, last = r.last, alt = r.alt }
   end
   return copy
 end
 
 local words = {
-  erased = "erased",
+  erased = "erased, as the board says",
+  blank = "erased",
   written = "written but not verified",
   verified = "verified",
   doubt = "in doubt",
@@ -88,7 +147,8 @@ function M:text()
       parts[#parts + 1] = ("and %d more ranges"):format(#self.ranges - MOST)
       break
     end
-    parts[#parts + 1] = text.range(r.first, r.last) .. " is " .. words[r.state]
+    parts[#parts + 1] = ("%s%s is %s"):format(text.range(r.first, r.last),
+      r.alt and (" of alternate setting %d"):format(r.alt) or "", words[r.state])
   end
   return table.concat(parts, "; ") .. "; the rest is untouched."
 end

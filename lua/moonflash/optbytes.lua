@@ -18,8 +18,9 @@ local BACK = 10     -- seconds until a board is back from the reset
 
 -- ---- which ----
 
+-- As the board itself tells them, whatever --layout says.
 local function segments_of(board)
-  for _, alt in ipairs(board.alts) do
+  for _, alt in ipairs(dfu.fields(board).info.alts) do
     if parts.is_option_bytes(alt.layout) and alt.layout.segments[1] then
       return alt.layout.segments
     end
@@ -37,7 +38,8 @@ function M.raw(board)
 end
 
 local function has_flash(board, runs)
-  local segments = board.alts[1] and board.alts[1].layout.segments or {}
+  local main = dfu.fields(board).info.alts[1]
+  local segments = main and main.layout.segments or {}
   if #segments ~= #runs then return false end
   for i, run in ipairs(runs) do
     if segments[i].count ~= run[1] or segments[i].size ~= run[2] then return false end
@@ -205,9 +207,10 @@ local function check(board, family, changes, irreversible)
     end
     if value == field.irreversible and not irreversible then
       errors.raise { code = "dfu.irreversible", path = board.path,
-        message = ("%s: %s %s is %s; nothing was sent"):format(board.path, name,
-          shown(field, value), field.values[value]),
-        hint = "--irreversible, or irreversible = true, says that it is meant." }
+        message = ("%s: %s %s is %s, which is irreversible; nothing was sent"):format(board.path,
+          name, shown(field, value), field.values[value]),
+        remedy = { "irreversible" },
+        hint = "If you mean it, add --irreversible (in Lua: irreversible = true)." }
     end
   end
 end
@@ -228,14 +231,6 @@ local function merge(family, before, changes)
 end
 
 -- ---- writing ----
-
--- What can't be undone is refused by board:write, but for this once, where it was confirmed.
-local function write(board, family, bytes, irreversible)
-  local fields = dfu.fields(board)
-  fields.confirmed = irreversible
-  local _ <close> = setmetatable({}, { __close = function() fields.confirmed = false end })
-  board:write(family.address, bytes)
-end
 
 local function complain(board, family, wanted, found)
   local fields = dfu.fields(board)
@@ -324,7 +319,7 @@ function M.write(board, changes, options)
     return values_of(family, before)
   end
   for _, line in ipairs(lines) do progress.print(line) end
-  write(board, family, after, irreversible)
+  board:write(family.address, after, { irreversible = irreversible })
   if dfu.fields(board).dry then return nil end
   return verify(board, family, after, options and rawget(options, "seconds") or BACK)
 end

@@ -1,22 +1,21 @@
 -- SPDX-License-Identifier: MIT
 -- What is special about parts: families and quirks, as data. Each row says why.
+local guard = require "moonflash.guard"
 local memory = require "moonflash.memory"
+local roms = require "moonflash.roms"
 
 local M = {}
 
--- The read-protection byte of level 2 (RM0090 3.7).
-M.CLOSED_FOR_EVER = 0xCC
-
 -- How a family is told from its main flash (the first run of sectors), in the order of asking.
 -- unit: the bytes of the smallest write. early: the ROM holds a GETSTATUS that comes before it is
--- done, so the announced time need not pass. irreversible: where the read-protection byte stands in
--- the option bytes. erased: what erasing leaves. times: what a plan expects, in board seconds.
+-- done, so the announced time need not pass. erased: what erasing leaves. times: what a plan
+-- expects, in board seconds.
 local KB = 1024
 local families = {
   {
     -- F2/F4: four sectors of 16 KB. Early GETSTATUS: fwupd 2696, 6048, 6249; ST's own programmer
     -- asks at once (community.st.com 826688).
-    name = "STM32F2/F4", size = 16 * 1024, count = 4, unit = 1, irreversible = 0x1FFFC001,
+    name = "STM32F2/F4", size = 16 * 1024, count = 4, unit = 1,
     early = { vid = 0x0483, pid = 0xDF11, version = { [0x2100] = true, [0x2200] = true } },
     -- byte by byte, as the ROM does (DS8626 table 40; docs/protocol.md has the model): erasing by
     -- the size of the sector, reading and writing a byte with its share of the requests
@@ -100,20 +99,38 @@ local function family_of(segments)
   end
 end
 
----What is known of a board beyond what it says of itself.
+-- Ids that RISC-V chips have (GD32VF103); Arm chips of the maker share them.
+local function may_be_riscv(info)
+  return info.vid == 0x28E9 and info.pid == 0x0189
+end
+
+-- Families of known ROMs whose erased flash is 0x00 (RM0367, RM0038).
+local ERASED_TO_ZERO = { ["STM32L0"] = true, ["STM32L1"] = true }
+
+---What is known of a board beyond what it says of itself, by its own strings: what --layout says
+---changes nothing of it. rom: the row of the ROM that it is known to be; protection: the rows of
+---optbytes/protection.lua that hold for it; blank: what erasing leaves, nil where that is not
+---known.
 ---@param info table as dfu.list() has it
----@return table { family=string?, unit=integer, erased=string, early=boolean,
----  irreversible=integer?, times=table }
+---@return table { family=string?, unit=integer, erased=string, blank=string?, early=boolean,
+---  times=table, rom=table?, protection=table[], erase_fault=table?, riscv=boolean }
 function M.of(info)
   local main = info.alts[1] and info.alts[1].layout or { segments = {} }
   local family = family_of(main.segments)
   local early = family and family.early
+  local rom = roms.of(info)
+  local erased = rom and (ERASED_TO_ZERO[rom.family] and "\0" or "\255")
+    or family and (family.erased or "\255") or nil
   return {
+    rom = rom,
+    protection = guard.rows(rom and rom.family),
+    erase_fault = roms.erase_fault(info),
+    riscv = may_be_riscv(info),
     family = family and family.name,
     -- L4, G0, G4, WB program 8 bytes at a time; more bytes than needed do no harm elsewhere
     unit = family and family.unit or 8,
-    irreversible = family and family.irreversible,
-    erased = family and family.erased or "\255",
+    erased = erased or "\255",
+    blank = erased,
     times = family and family.times or USUAL_TIMES,
     early = early and info.vid == early.vid and info.pid == early.pid
       and early.version[info.version] and info.product == ROM_PRODUCT or false,
@@ -127,6 +144,13 @@ end
 local NO_SERIALS = { ["FFFFFFFEFFFF"] = true, ["STM32"] = true, ["STM32FxSTM32"] = true,
                      ["200364500000"] = true, ["200000500000"] = true, ["3CBJ"] = true,
                      ["AT32"] = true }
+
+---Whether many boards have this serial number.
+---@param serial string
+---@return boolean
+function M.is_shared_serial(serial)
+  return NO_SERIALS[serial] or false
+end
 
 local function main_segment(info)
   local main = info.alts[1] and info.alts[1].layout
@@ -208,12 +232,23 @@ function M.erase_seconds(part, size)
   return part.times.erase[size] or size * USUAL_ERASE
 end
 
----Whether a memory is the option bytes: writing them makes the chip load them, by a reset of its
----own (AN3156).
+---Whether bytes are as erasing leaves them: as the family says; of an unknown one all 0xFF or all
+---0x00.
+---@param part table from parts.of
+---@param bytes string
+---@return boolean
+function M.is_blank(part, bytes)
+  if part.blank then return bytes == part.blank:rep(#bytes) end
+  return bytes == ("\255"):rep(#bytes) or bytes == ("\0"):rep(#bytes)
+end
+
+---Whether a memory is the option bytes: writing them makes the chip load them, on many by a reset
+---of its own (AN3156). The U0 calls them "OB Bytes".
 ---@param layout table
 ---@return boolean
 function M.is_option_bytes(layout)
-  return layout.name:lower():find("^option byte") ~= nil
+  local name = layout.name:lower()
+  return name:find("^option byte") ~= nil or name:find("^ob bytes") ~= nil
 end
 
 ---Corrects what a layout says of itself and is known to be wrong.

@@ -98,7 +98,7 @@ local function product_fields(kinds)
     base = one_of(kinds), vid = id, pid = id, version = id,
     manufacturer = is_text, product = is_text, serial = is_text,
     transfer_size = integer(64, 4096), ram = integer(1, MOST_BYTES),
-    memories = is_table, application = is_table,
+    memories = is_table, application = is_table, habits = is_table,
   }
 end
 
@@ -163,7 +163,8 @@ local function pieces_of(segments)
 end
 
 -- What is wrong with all of them together. pieces: with what each belongs to; the first is the RAM.
-local function check_pieces(file, pieces)
+-- shared: settings may have the same addresses.
+local function check_pieces(file, pieces, shared)
   if #pieces - 1 > MOST_PIECES then
     bad(file, "memories have %d pieces: %d at most", #pieces - 1, MOST_PIECES)
   end
@@ -172,7 +173,8 @@ local function check_pieces(file, pieces)
     total = total + a.last - a.first + 1
     for j = 1, i - 1 do
       local b = pieces[j]
-      if a.first <= b.last and b.first <= a.last then
+      local may_be = shared and j > 1 and a.of ~= b.of
+      if not may_be and a.first <= b.last and b.first <= a.last then
         bad(file, "%s (%s) and %s (%s) overlap", b.of, text.range(b.first, b.last), a.of,
           text.range(a.first, a.last))
       end
@@ -195,7 +197,7 @@ local function check_memory(file, at, value)
 end
 
 -- The alternate settings, as C takes them.
-local function check_memories(file, list, ram)
+local function check_memories(file, list, ram, shared)
   local settings, pieces = {}, { ram }
   for key in pairs(list) do
     if math.type(key) ~= "integer" or key < 1 or key > #list then
@@ -213,7 +215,7 @@ local function check_memories(file, list, ram)
       piece.of = ("memories[%d]"):format(i)
       pieces[#pieces + 1] = piece
     end
-    check_pieces(file, pieces) -- at once: what comes next may have thousands more
+    check_pieces(file, pieces, shared) -- at once: what comes next may have thousands more
   end
   return settings
 end
@@ -232,6 +234,17 @@ local function check_application(file, value, plain)
   return app
 end
 
+-- What a boot loader does otherwise than its base: a list of names.
+local function check_habits(file, list, known)
+  local choose, habits = one_of(known), {}
+  for i, name in ipairs(list) do
+    local habit, why = choose(name)
+    if not habit then bad(file, "habits[%d] %s, not %s", i, why, show(name)) end
+    habits[habit] = true
+  end
+  return habits
+end
+
 local function check(file, value, sim)
   if type(value) ~= "table" then bad(file, "it returns %s, not a table", show(value)) end
   local product = check_fields(file, "", value, product_fields(sim.kinds()), { "base" })
@@ -245,7 +258,9 @@ local function check(file, value, sim)
     bad(file, "ram is more than %d: so much of it is the boot loader's", reserved)
   end
   local ram = { first = address, last = address + size - 1, of = "the RAM" }
-  product.settings = product.memories and check_memories(file, product.memories, ram) or {}
+  local habits = check_habits(file, product.habits or {}, sim.habits())
+  product.settings = product.memories
+    and check_memories(file, product.memories, ram, habits["by-setting"]) or {}
   if product.application then
     product.application = check_application(file, product.application, plain)
   end

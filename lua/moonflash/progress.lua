@@ -294,6 +294,11 @@ function M.leave_bar()
   state.bar = nil
 end
 
+-- Whether a part of what was written is verified, and a part is not.
+local function is_partly_verified(stats)
+  return (stats.bytes_unverified or 0) > 0 and stats.bytes_unverified < stats.bytes_written
+end
+
 local function done_text(stats)
   local parts = {}
   if stats.sectors_erased > 0 then
@@ -305,7 +310,12 @@ local function done_text(stats)
       and (" (%s the same)"):format(text.count(stats.sectors_same, "sector")) or "")
   end
   if stats.verified then parts[#parts + 1] = "verified" end
-  if stats.unverified then parts[#parts + 1] = "NOT VERIFIED (" .. stats.unverified .. ")" end
+  if is_partly_verified(stats) then
+    parts[#parts] = ("%s; %s of it NOT VERIFIED"):format(parts[#parts] or "wrote nothing",
+      text.size(stats.bytes_unverified))
+  elseif stats.unverified then
+    parts[#parts + 1] = "NOT VERIFIED (" .. stats.unverified .. ")"
+  end
   if stats.left == true then
     parts[#parts + 1] = "left"
   elseif stats.left then
@@ -322,6 +332,8 @@ end
 
 local function last_sentence(stats)
   local checked = stats.verified and "Verified. "
+    or is_partly_verified(stats) and ("%s of what was written is NOT VERIFIED. "):format(
+      text.size(stats.bytes_unverified))
     or stats.unverified and "NOT VERIFIED: " .. stats.unverified .. ". " or ""
   if stats.left == true then
     return checked .. "The board left DFU mode, to run its program."

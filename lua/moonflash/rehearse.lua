@@ -9,6 +9,7 @@ local dfu = require "dfu"
 local difference = require "moonflash.difference"
 local errors = require "moonflash.errors"
 local files = require "moonflash.files"
+local kept = require "moonflash.flash.kept"
 local memory = require "moonflash.memory"
 local progress = require "moonflash.progress"
 local run = require "moonflash.run"
@@ -78,6 +79,7 @@ end
 
 local truths = {
   erased = function(found) return found == ("\255"):rep(#found) end,
+  blank = function(found) return found == ("\255"):rep(#found) end,
   written = function(found, _, clean) return found == clean end,
   verified = function(found, _, clean) return found == clean end,
   untouched = function(found, before) return found == before end,
@@ -141,7 +143,7 @@ local function broken(stage, result, clean)
   if foreign then return foreign end
   if result.outcome == "PASS" then
     local where = differs(stage, result, clean)
-    if where and not result.stats.unverified then
+    if where and (not result.stats.unverified or result.stats.uncompared) then
       return "it passed, but the flash is wrong at " .. where
     end
     return nil
@@ -169,6 +171,7 @@ end
 
 local function clean_run(recipe, opt, value, scene)
   local stage = new_board(scene)
+  local _ <close> = kept.in_memory()
   local result = perform(recipe, opt, value, stage)
   result.requests = stage.sim.requests
   stage.sim:close()
@@ -203,6 +206,7 @@ function M.recipe(recipe, opt, spec, most)
   for _, fault in ipairs(M.FAULTS) do
     for _, request in ipairs(strikes(clean.requests, most)) do
       local stage = new_board(scene)
+      local _ <close> = kept.in_memory()
       stage.sim:fault(fault, request)
       local result = perform(recipe, opt, value, stage)
       local why = broken(stage, result, clean) or rerun_fails(recipe, opt, value, stage, clean)

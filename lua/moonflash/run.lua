@@ -3,9 +3,11 @@
 local cleanup = require "moonflash.cleanup"
 local dfu = require "dfu"
 local errors = require "moonflash.errors"
+local last_words = require "moonflash.last_words"
 local places = require "moonflash.places"
 local progress = require "moonflash.progress"
 local recipe_library = require "moonflash.recipe"
+local remedies = require "moonflash.remedies"
 local steps = require "moonflash.steps"
 local streams = require "moonflash.stream"
 local task = require "task"
@@ -55,6 +57,16 @@ local function work(recipe, board, opt, value, result)
   return recipe.table.run(board, opt, value)
 end
 
+-- A run says "verified" only if everything that it wrote is, by the journal.
+local function count_unverified(fields)
+  local stats, missing = fields.stats, fields.journal:unverified()
+  if missing == 0 then return end
+  stats.verified = false
+  stats.bytes_unverified = missing
+  stats.uncompared = not stats.unverified -- and nothing said that this was meant
+  stats.unverified = stats.unverified or "it was not read back"
+end
+
 ---Runs a recipe on one board. Never raises.
 ---@param recipe table
 ---@param board table not open
@@ -73,6 +85,8 @@ function M.on_board(recipe, board, opt, value)
   end
   result.outcome = errors.outcome(result.err)
   result.stats = dfu.fields(board).stats
+  count_unverified(dfu.fields(board))
+  last_words.set(board.path)
   result.ranges = dfu.fields(board).journal:claims()
   local err = errors.is(result.err) and result.err or nil
   local last = result.stats.steps[#result.stats.steps]
@@ -114,6 +128,7 @@ local function report(result)
     message = result.err and errors.words(result.err) or nil, flash = err.flash,
     ranges = err.ranges,
     verified = stats.verified or false, unverified = stats.unverified,
+    bytes_unverified = stats.bytes_unverified,
     board_seconds = result.seconds, sectors_erased = stats.sectors_erased,
     bytes_written = stats.bytes_written, bytes_skipped = stats.bytes_skipped,
     bytes_verified = stats.bytes_verified, left = stats.left, data = result.data,
@@ -271,6 +286,7 @@ end
 ---@return integer? status
 function M.recipe(recipe, opt, options)
   recipe.wait = options.wait
+  remedies.begin(recipe.args)
   local about = M.beginning(recipe.name, options)
   about.summary, about.args, about.opt = recipe.summary, recipe.args, opt
   return M.ended(about, options, attempt(recipe, opt, options, about))

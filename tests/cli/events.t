@@ -24,7 +24,7 @@ $ moonflash --virtual-time --json -d sim:f407 again.lua | grep -c '"event":"boar
 1
 $ moonflash --virtual-time --dry-run -d sim:f407 again.lua
 sim:f407: would read unprotect
-$ printf 'return { api = 1, run = function(board)\n  board:leave()\n  return board.dry and next(board:wait_app(5)) == nil and "nothing known"\nend }' >app.lua
+$ printf 'return { api = 1, run = function(board)\n  board:leave(0x08000000)\n  return board.dry and next(board:wait_app(5)) == nil and "nothing known"\nend }' >app.lua
 $ moonflash --virtual-time --dry-run -d sim:f407 app.lua
 sim:f407: would leave 0x08000000
 sim:f407: would wait for its program

@@ -23,7 +23,8 @@ $ moonflash --virtual-time -d sim:f407,flash=board.img verify both.hex
 verified: 0.2 s
 $ moonflash convert both.hex both.bin
 moonflash: both.hex has gaps, behind 0x0800E5D3 first: a raw binary has no addresses
-  Write it as hex, srec or dfu; or image:pad(first, last) fills gaps.
+  Write it as hex, srec or dfu; or fill the gaps:
+  'moonflash convert --pad', in Lua image:pad(first, last).
 [status 65]
 $ moonflash convert ch.bin ch.hex
 moonflash: ch.hex is there already

@@ -9,15 +9,21 @@ $ moonflash --virtual-time --slots slots.lua --every-slot --json erase --address
 rear (1-99.1): no board for this recipe
 {"event":"empty","path":"1-99.1","slot":"rear"}
 {"event":"board","path":"sim:f407#1","slot":"left","mode":"dfu","pid":57105,"product":"STM32  BOOTLOADER","serial":"315A28A0B956","vid":1155}
-{"event":"progress","path":"sim:f407#1","slot":"left","phase":"erase","done":0,"total":1}
 {"event":"board","path":"sim:f407#2","slot":"right","mode":"dfu","pid":57105,"product":"STM32  BOOTLOADER","serial":"315A28A0B956","vid":1155}
+{"event":"progress","path":"sim:f407#1","slot":"left","phase":"erase","done":0,"total":1}
 {"event":"progress","path":"sim:f407#2","slot":"right","phase":"erase","done":0,"total":1}
 {"event":"progress","path":"sim:f407#1","slot":"left","phase":"erase","done":1,"total":1}
 {"event":"progress","path":"sim:f407#1","slot":"left","phase":"erase","done":1,"total":1}
+{"event":"progress","path":"sim:f407#1","slot":"left","phase":"look","done":0,"total":16384}
 {"event":"progress","path":"sim:f407#2","slot":"right","phase":"erase","done":1,"total":1}
 {"event":"progress","path":"sim:f407#2","slot":"right","phase":"erase","done":1,"total":1}
-{"event":"result","path":"sim:f407#1","slot":"left","outcome":"PASS","board_seconds":0.4024,"bytes_skipped":0,"bytes_verified":0,"bytes_written":0,"sectors_erased":1,"verified":false}
-{"event":"result","path":"sim:f407#2","slot":"right","outcome":"PASS","board_seconds":0.4024,"bytes_skipped":0,"bytes_verified":0,"bytes_written":0,"sectors_erased":1,"verified":false}
+{"event":"progress","path":"sim:f407#2","slot":"right","phase":"look","done":0,"total":16384}
+{"event":"progress","path":"sim:f407#1","slot":"left","phase":"look","done":16384,"total":16384}
+{"event":"progress","path":"sim:f407#1","slot":"left","phase":"look","done":16384,"total":16384}
+{"event":"progress","path":"sim:f407#2","slot":"right","phase":"look","done":16384,"total":16384}
+{"event":"progress","path":"sim:f407#2","slot":"right","phase":"look","done":16384,"total":16384}
+{"event":"result","path":"sim:f407#1","slot":"left","outcome":"PASS","board_seconds":0.44,"bytes_skipped":0,"bytes_verified":0,"bytes_written":0,"sectors_erased":1,"verified":false}
+{"event":"result","path":"sim:f407#2","slot":"right","outcome":"PASS","board_seconds":0.44,"bytes_skipped":0,"bytes_verified":0,"bytes_written":0,"sectors_erased":1,"verified":false}
 $ echo 'return { left = "sim:f407#1", rear = "sim:dfu11", right = "sim:f407#2" }' >wrong.lua; moonflash --virtual-time --slots wrong.lua --every-slot flash ch.bin
 moonflash: rear: sim:dfu11: no board in DFU mode; sim:dfu11 (Simulated DFU 1.1 board) runs its program
   'moonflash -d sim:dfu11 detach' puts it into DFU mode.
@@ -35,15 +41,21 @@ moonflash: rear: sim:dfu11: no board in DFU mode; sim:dfu11 (Simulated DFU 1.1 b
   'moonflash -d sim:dfu11 detach' puts it into DFU mode.
 {"event":"result","path":"sim:dfu11","slot":"rear","outcome":"ERROR","code":"usb.no-device","board_seconds":0,"bytes_skipped":0,"bytes_verified":0,"bytes_written":0,"message":"sim:dfu11: no board in DFU mode; sim:dfu11 (Simulated DFU 1.1 board) runs its program","sectors_erased":0,"verified":false}
 {"event":"board","path":"sim:f407#1","slot":"left","mode":"dfu","pid":57105,"product":"STM32  BOOTLOADER","serial":"315A28A0B956","vid":1155}
-{"event":"progress","path":"sim:f407#1","slot":"left","phase":"erase","done":0,"total":1}
 {"event":"board","path":"sim:f407#2","slot":"right","mode":"dfu","pid":57105,"product":"STM32  BOOTLOADER","serial":"315A28A0B956","vid":1155}
+{"event":"progress","path":"sim:f407#1","slot":"left","phase":"erase","done":0,"total":1}
 {"event":"progress","path":"sim:f407#2","slot":"right","phase":"erase","done":0,"total":1}
 {"event":"progress","path":"sim:f407#1","slot":"left","phase":"erase","done":1,"total":1}
 {"event":"progress","path":"sim:f407#1","slot":"left","phase":"erase","done":1,"total":1}
+{"event":"progress","path":"sim:f407#1","slot":"left","phase":"look","done":0,"total":16384}
 {"event":"progress","path":"sim:f407#2","slot":"right","phase":"erase","done":1,"total":1}
 {"event":"progress","path":"sim:f407#2","slot":"right","phase":"erase","done":1,"total":1}
-{"event":"result","path":"sim:f407#1","slot":"left","outcome":"PASS","board_seconds":0.4024,"bytes_skipped":0,"bytes_verified":0,"bytes_written":0,"sectors_erased":1,"verified":false}
-{"event":"result","path":"sim:f407#2","slot":"right","outcome":"PASS","board_seconds":0.4024,"bytes_skipped":0,"bytes_verified":0,"bytes_written":0,"sectors_erased":1,"verified":false}
+{"event":"progress","path":"sim:f407#2","slot":"right","phase":"look","done":0,"total":16384}
+{"event":"progress","path":"sim:f407#1","slot":"left","phase":"look","done":16384,"total":16384}
+{"event":"progress","path":"sim:f407#1","slot":"left","phase":"look","done":16384,"total":16384}
+{"event":"progress","path":"sim:f407#2","slot":"right","phase":"look","done":16384,"total":16384}
+{"event":"progress","path":"sim:f407#2","slot":"right","phase":"look","done":16384,"total":16384}
+{"event":"result","path":"sim:f407#1","slot":"left","outcome":"PASS","board_seconds":0.44,"bytes_skipped":0,"bytes_verified":0,"bytes_written":0,"sectors_erased":1,"verified":false}
+{"event":"result","path":"sim:f407#2","slot":"right","outcome":"PASS","board_seconds":0.44,"bytes_skipped":0,"bytes_verified":0,"bytes_written":0,"sectors_erased":1,"verified":false}
 [status 69]
 $ moonflash --virtual-time --slots wrong.lua --every-slot --wait 60 --json erase --address 0x08000000 2>/dev/null | grep rear
 {"event":"result","path":"sim:dfu11","slot":"rear","outcome":"ERROR","code":"usb.no-device","board_seconds":0,"bytes_skipped":0,"bytes_verified":0,"bytes_written":0,"message":"sim:dfu11: no board in DFU mode; sim:dfu11 (Simulated DFU 1.1 board) runs its program","sectors_erased":0,"verified":false}

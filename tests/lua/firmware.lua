@@ -32,6 +32,15 @@ function M.load(bytes, options, ending, behind)
   end)
 end
 
+---A program: a vector table, linked for an address, and as many bytes as are wanted.
+---@param address integer
+---@param length? integer 64
+---@return string
+function M.program(address, length)
+  local bytes = ("<I4I4"):pack(0x20010000, address + 0x21) .. ("\0"):rep(24) .. "\xFE\xE7"
+  return bytes .. ("x"):rep(math.max((length or 64) - #bytes, 0))
+end
+
 local function sum(bytes)
   local total = 0
   for i = 1, #bytes do total = total + bytes:byte(i) end

@@ -275,11 +275,11 @@ function TestMisuse.test_it_points_to_the_caller()
   says("bad argument #2 to 'read' (number expected, got no value)",
     function() error(select(2, pcall(board.read, board, 0)), 0) end)
   says("board.timeout: seconds, more than 0", function() board.timeout = 0 end)
-  says("flash.verify(board, image): a Board, from dfu.open, and not a nil",
+  says("flash.verify(board, image, options): a Board, from dfu.open, and not a nil",
     function() flash.verify() error() end)
   says("hands.dump(board, address, length): a Board, from dfu.open, and not a string",
     function() hands.dump("x") error() end)
-  says("flash.verify(board, image): an image, from image.load",
+  says("flash.verify(board, image, options): an image, from image.load",
     function() flash.verify(board) error() end)
   says("flash.write(board, image, options): an image, from image.load",
     function() flash.write(board) error() end)

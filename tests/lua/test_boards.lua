@@ -315,7 +315,7 @@ end
 
 function TestAgain.test_after_leave()
   local board, _ <close>, place = open("f407,usb=ideal")
-  board:leave()
+  board:leave(FLASH)
   assert_raises("usb.no-device", board.open, board)
   task.spawn(function()
     task.sleep(2)

@@ -3,6 +3,7 @@
 -- it breaks (faults 22 to 25 of the field).
 local lu = require "luaunit"
 local fw = require "firmware"
+local image = require "moonflash.image"
 local support = require "support"
 
 local TestHex, TestSrec, TestElf, TestDfu, TestRaw = {}, {}, {}, {}, {}
@@ -41,14 +42,46 @@ function TestHex.test_what_the_records_mean()
     { { address = 0x10000, bytes = "x" } })
 end
 
-function TestHex.test_the_start_is_the_segment_of_the_entry_point()
-  local data = HIGH .. hex(0, 0, "program") .. hex(4, 0, "\x08\4") .. hex(0, 0, "other")
-  lu.assertEquals(fw.load(data .. hex(5, 0, "\x08\4\0\1") .. END).start, 0x08040000)
-  lu.assertNil(fw.load(data .. hex(5, 0, "\x20\0\0\1") .. END).start)
-  lu.assertNil(fw.load(data .. END).start)
-  local segment = hex(2, 0, "\x10\0") .. hex(0, 0, "program")
-  lu.assertEquals(fw.load(segment .. hex(3, 0, "\x10\0\0\5") .. END).start, 0x10000)
-  lu.assertNil(fw.load(segment .. hex(3, 0, "\x10\0\0\7") .. END).start)
+-- The vector table that belongs to the entry point, else the lowest one; not what merely begins.
+function TestHex.test_the_start_is_a_vector_table()
+  local low, high = fw.program(BASE), fw.program(0x08040000)
+  local data = HIGH .. hex(0, 0, low) .. hex(4, 0, "\x08\4") .. hex(0, 0, high)
+  lu.assertEquals(fw.load(data .. hex(5, 0, "\x08\4\0\x21") .. END).start, 0x08040000)
+  lu.assertEquals(fw.load(data .. hex(5, 0, "\x08\4\0\x20") .. END).start, 0x08040000)
+  lu.assertEquals(fw.load(data .. hex(5, 0, "\x08\4\0\0") .. END).start, 0x08040000)
+  lu.assertEquals(fw.load(data .. hex(5, 0, "\x20\0\0\1") .. END).start, BASE)
+  lu.assertEquals(fw.load(data .. END).start, BASE)
+  lu.assertNil(fw.load(HIGH .. hex(0, 0, "program") .. hex(5, 0, "\x08\0\0\1") .. END).start)
+end
+
+-- Settings below the program, a header in front of it (MCUboot has 0x200 bytes), and a table whose
+-- code lies elsewhere are no start.
+function TestHex.test_what_is_no_start()
+  local app = fw.program(0x08000400)
+  lu.assertEquals(fw.load(HIGH .. hex(0, 0, "settings") .. hex(0, 0x400, app) .. END).start,
+    0x08000400)
+  local header = ("<I4I4"):pack(0x96F3B83D, 0) .. ("\0"):rep(56)
+  lu.assertEquals(fw.load(HIGH .. hex(0, 0x200, header) .. hex(0, 0x400, app) .. END).start,
+    0x08000400)
+  lu.assertNil(fw.load(HIGH .. hex(0, 0, fw.program(0x08010000)) .. END).start)
+  for _, words in ipairs { { 0, BASE + 0x21 }, { 0x20010001, BASE + 0x21 },
+                           { 0x20010000, BASE + 0x20 }, { 0x40000000, BASE + 0x21 } } do
+    local bytes = ("<I4I4"):pack(table.unpack(words)) .. ("x"):rep(56)
+    lu.assertNil(fw.load(HIGH .. hex(0, 0, bytes) .. END).start)
+  end
+end
+
+function TestHex.test_a_mark_and_an_end_of_other_systems()
+  local plain = HIGH .. hex(0, 0, "ab\xEF") .. END
+  for _, text in ipairs { "\xEF\xBB\xBF" .. plain, plain .. "\26", plain .. "\26\r\n\26\26",
+                          "; a comment\n;\n" .. plain, "\xEF\xBB\xBF\r\n;x\r\n" .. plain } do
+    lu.assertEquals(segments(text), { { address = BASE, bytes = "ab\xEF" } })
+  end
+  refused {
+    { "; one\n\n; two\n" .. HIGH .. "hello\n" .. END, ":5: 'h' belongs to no record" },
+    { HIGH .. "; late\n" .. END, ":2: ';' belongs to no record" },
+    { HIGH .. "\26" .. END, ":2: byte 0x1A belongs to no record" },
+  }
 end
 
 function TestHex.test_how_lines_may_look()
@@ -76,7 +109,6 @@ function TestHex.test_what_is_refused()
     { HIGH .. one:gsub("\n", " x\n") .. END, ":2: 'x' belongs to no record" },
     { HIGH .. " " .. one .. END, ":2: ':' belongs to no record" },
     { HIGH .. one .. "\0" .. END, ":3: byte 0x00 belongs to no record" },
-    { HIGH .. one .. END .. "\26", ":4: byte 0x1A belongs to no record" },
     { HIGH .. one:gsub("6", "g", 1) .. END, ":2: " },
     { HIGH .. hex(6, 0, "") .. END, ":2: there is no record type 06" },
     { HIGH .. hex(4, 0, "\8") .. END, ":2: a record of type 04 has 2 bytes of data, not 1" },
@@ -117,7 +149,13 @@ function TestSrec.test_what_the_records_mean()
     { { address = 0xFFFFFFFE, bytes = "ab" } })
   lu.assertEquals(segments(srec(3, BASE, "ab") .. srec(3, BASE + 2, "c") .. srec(6, 2, "") .. S7),
     { { address = BASE, bytes = "abc" } })
-  lu.assertEquals(fw.load(srec(3, BASE, "abcd") .. srec(7, BASE + 1, "")).start, BASE)
+  local program = fw.program(BASE)
+  lu.assertEquals(fw.load(srec(3, BASE, program) .. srec(7, BASE + 0x21, "")).start, BASE)
+  -- what srec_cat leaves out behind a count that is right
+  for kind = 5, 6 do
+    lu.assertEquals(segments(srec(3, BASE, "ab") .. srec(kind, 1, "")),
+      { { address = BASE, bytes = "ab" } })
+  end
   lu.assertNil(fw.load(srec(3, BASE, "abcd") .. S7).start)
 end
 
@@ -148,10 +186,12 @@ end
 local elf = fw.elf
 
 function TestElf.test_load_addresses_count()
-  local it = fw.load(elf({ { BASE, "program!" }, { BASE + 8, "data", virtual = 0x20000000 },
-    { 0x20001000, "", memory = 0x7FFFFFFF } }, { entry = BASE + 1 }))
+  local program = fw.program(BASE)
+  local it = fw.load(elf({ { BASE, program }, { BASE + 64, "data", virtual = 0x20000000 },
+    { 0x20001000, "", memory = 0x7FFFFFFF } }, { entry = BASE + 0x21 }))
   lu.assertEquals(it.format, "elf")
-  lu.assertEquals(it.segments, { { address = BASE, bytes = "program!data" } })
+  lu.assertEquals(it.machine, "Arm")
+  lu.assertEquals(it.segments, { { address = BASE, bytes = program .. "data" } })
   lu.assertEquals(it.start, BASE)
 end
 
@@ -162,19 +202,38 @@ function TestElf.test_only_what_is_loaded_and_has_bytes()
 end
 
 -- A linker that has room for them puts the file's headers into the first segment, in front of the
--- program: at the address where a boot loader stands. objcopy goes by sections.
+-- program: at the address where a boot loader stands.
 function TestElf.test_the_headers_of_the_file_are_not_loaded()
   local sections = { { 0, 0, 0, 0 }, { 6, 1, 84, 7 }, { 3, 8, 91, 1000 }, { 0, 1, 0, 84 } }
   local it = fw.load(elf({ { BASE, "program", offset = 0, size = 91, memory = 2000 } },
     { sections = sections, entry = BASE + 85 }))
   lu.assertEquals(it.segments, { { address = BASE + 84, bytes = "program" } })
-  lu.assertEquals(it.start, BASE + 84)
+  -- and with padding in front of the first section
+  sections[2] = { 6, 1, 88, 3 }
+  it = fw.load(elf({ { BASE, "program", offset = 0, size = 91, memory = 2000 } },
+    { sections = sections, entry = BASE + 85 }))
+  lu.assertEquals(it.segments, { { address = BASE + 88, bytes = "ram" } })
+  -- without sections only the headers are known
+  it = fw.load(elf({ { BASE, "program", offset = 0, size = 91, memory = 2000 } }))
+  lu.assertEquals(it.segments, { { address = BASE + 84, bytes = "program" } })
+end
+
+-- Bytes of a PT_LOAD that no section covers are loaded too: before, between and behind sections.
+function TestElf.test_bytes_without_a_section()
+  local sections = { { 0, 0, 0, 0 }, { 6, 1, 0x58, 2 }, { 6, 1, 0x5C, 1 } }
+  local it = fw.load(elf({ { BASE, "abcdefghijkl", offset = 84, size = 12 } },
+    { sections = sections }))
+  lu.assertEquals(it.segments, { { address = BASE, bytes = "abcdefghijkl" } })
+end
+
+function TestElf.test_risc_v()
+  lu.assertEquals(fw.load(elf({ { BASE, "program" } }, { machine = 243 })).machine, "RISC-V")
 end
 
 function TestElf.test_the_entry_point_is_looked_for_where_it_was_loaded()
-  local it = fw.load(elf({ { 0x08010000, "in RAM", virtual = 0x20000000 } },
-    { entry = 0x20000003 }))
-  lu.assertEquals(it.start, 0x08010000)
+  local two = fw.program(BASE) .. ("\0"):rep(64) .. fw.program(BASE + 0x80)
+  local it = fw.load(elf({ { BASE, two, virtual = 0x20000000 } }, { entry = 0x200000A0 | 1 }))
+  lu.assertEquals(it.start, BASE + 0x80)
   lu.assertNil(fw.load(elf({ { BASE, "x" } }, { entry = 0 })).start)
 end
 
@@ -210,7 +269,7 @@ function TestElf.test_what_is_refused()
     { elf { { BASE, "x", type = 2 } }, "there are no data in it" },
     { elf(one, { sections = { { 2, 1, 84, 0xFFFFFFFF } } }), ": offset 0x6B: section 0: " },
     { elf(one, { sections = { { 2, 1, 0, 7 } } }), "section 0 is to be loaded, and no" },
-    { elf({ { BASE, ("x"):rep(200) } }, { sections = { { 2, 1, 84, 200 }, { 2, 1, 84, 200 } } }),
+    { elf { { BASE, ("x"):rep(400) }, { BASE + 400, "", offset = 116, size = 400, memory = 400 } },
       "stands in the file several times over" },
   }
 end
@@ -250,7 +309,7 @@ function TestDfu.test_what_is_refused()
     { suffixed("DfuSe", { format = 0x011A }), ": offset 0x5: the file is cut off within" },
     { lie { version = 2 }, ": offset 0x5: version 2 of DfuSe files" },
     { lie { size = 299 }, ": offset 0x6: the prefix says 299 bytes, without the suffix it is 300" },
-    { lie { size = 0xFFFFFFFF }, ": offset 0x6: " },
+    { lie { size = 0xFFFFFFFF }, ": offset 0x6: " }, { lie { size = 1 }, ": offset 0x6: " },
     { lie { targets = 0 }, ": offset 0xB: 289 bytes belong to none of the 0 targets" },
     { lie { targets = 2 }, ": offset 0x12C: target 2 of 2 begins past the end" },
     { lie { targets = 255 }, ": offset 0x12C: target 2 of 255 begins past the end" },
@@ -316,13 +375,51 @@ function TestRaw.test_what_is_called_otherwise_is_never_written_raw()
     { "S3150800", ":1: the record says that 21 bytes follow" },
     { "\127ELF", "the file is cut off within its header" },
     { "DfuSe", "the file is cut off within the DfuSe prefix" },
-    { "UF2\n\87\81\93\158", "it is a UF2 file: that is no" },
-    { "PK\3\4", "a zip archive" }, { "\31\139\8\0", "a gzip archive" },
-    { "!<arch>\nx", "an archive of object files" },
-    { "\xFF\xFE:\0001\000", "text in UTF-16", ".hex" },
   }
   lu.assertEquals(segments(":-)")[1].bytes, ":-)")
   lu.assertEquals(segments("S is for something")[1].bytes, "S is for something")
+end
+
+-- What is no firmware is known by its kind, or by having no vector table; nothing is refused yet,
+-- because a plain DFU device may want it.
+function TestRaw.test_what_is_no_firmware()
+  for what, bytes in pairs {
+    ["a UF2 file"] = "UF2\n\87\81\93\158", ["a zip archive"] = "PK\3\4\20\0",
+    ["a gzip archive"] = "\31\139\8\0", ["an xz archive"] = "\xFD7zXZ\0\0\4",
+    ["a zstd archive"] = "\x28\xB5\x2F\xFD\4", ["a 7z archive"] = "7z\xBC\xAF\x27\x1C\0\4",
+    ["a rar archive"] = "Rar!\26\7\1\0", ["a bzip2 archive"] = "BZh91AY&SY\1",
+    ["a PNG picture"] = "\137PNG\r\n\26\n\0", ["a PDF document"] = "%PDF-1.7\n\xE2\0",
+    ["an archive of object files"] = "!<arch>\nx", ["text in UTF-16"] = "\xFF\xFE:\0001\0",
+    ["JSON"] = '{ "version": 1 }\n', ["source in C"] = "#include <stdio.h>\nint main;\n",
+    ["Markdown"] = "# Firmware\n\nFlash it.\n", ["a script"] = "#!/bin/sh\necho hello\n",
+    ["TI-TXT"] = "@F000\n31 40 00 03 B2 40\nq\n", ["Tektronix hex"] = "/000008080102030405060708\n",
+    ["text"] = "nothing in particular, Gr\xC3\xB6\xC3\x9Fe\n",
+    ["data without a vector table for 0x08000000"] = "\0\1\2\3\4\5\6\7\8",
+  } do
+    local it = fw.load(bytes)
+    lu.assertEquals({ it.format, (it.doubt or {}).what }, { "bin", what })
+    lu.assertNil(fw.load(bytes, nil, "", "@0x08000000").doubt)
+    lu.assertNil(fw.load(bytes, { force = true }).doubt)
+    lu.assertNil(fw.load(bytes, { data = true }).doubt)
+    -- an address that a script or a default gives is no one's word that it is meant
+    lu.assertNotNil(fw.load(bytes, { address = BASE }).doubt)
+  end
+  lu.assertNil(fw.load(fw.program(BASE)).doubt)
+  lu.assertNil(fw.load(("\0"):rep(0x200) .. fw.program(BASE + 0x200)).doubt)
+  lu.assertNil(image.new({ segments = { { address = BASE, bytes = "text" } } }).doubt)
+end
+
+-- No board wants these: what a download that went wrong leaves behind.
+function TestRaw.test_pages_and_pointers()
+  for what, bytes in pairs {
+    ["an HTML page"] = "<!DOCTYPE html>\n<html>",
+    ["a Git LFS pointer"] = "version https://git-lfs.github.com/spec/v1\n",
+  } do
+    local err = support.assert_raises("image.not-firmware", fw.load, bytes)
+    lu.assertStrContains(err.message, " is no firmware: it is " .. what)
+    lu.assertEquals(err.remedy, { "address", "force" })
+    lu.assertEquals(fw.load(bytes, { data = true }).segments[1].bytes, bytes)
+  end
 end
 
 return { TestHex = TestHex, TestSrec = TestSrec, TestElf = TestElf, TestDfu = TestDfu,

@@ -244,7 +244,7 @@ end
 function TestApplication.test_only_if_a_program_starts()
   local place <close> = board_of(WIDGET, ",usb=ideal,times=zero")
   local board <close> = dfu.open(place.path)
-  board:leave()
+  board:leave(FLASH)
   assert_raises("timeout", board.wait_app, board, 30)
   lu.assertFalse(place.started.works)
 end

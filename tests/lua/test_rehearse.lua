@@ -61,9 +61,9 @@ function TestRehearse.test_the_other_recipes()
   local name = file_with(program(3000))
   run("erase", { address = 0x08008000, length = 40000 }, "f407")
   run("erase", { all = true }, "f407")
-  run("leave", {}, "f407")
+  run("leave", {}, "f407,flash=" .. name)
   run("info", {}, "f407")
-  run("unprotect", {}, "f407,rdp=1", math.maxinteger)
+  run("unprotect", { yes = true }, "f407,rdp=1", math.maxinteger)
   os.remove(name)
 end
 
@@ -79,10 +79,10 @@ end
 
 local DATA = ("data"):rep(2000)
 
--- Each way to flash, but for --keep: what that had read can only be saved to a file.
+-- Each way to flash.
 function TestRehearse.test_the_options_of_flash()
   local name = file_with(program(20000))
-  for _, options in ipairs { { full = true }, { start_last = true, retry = 1 },
+  for _, options in ipairs { { full = true }, { start_last = true, retry = 1 }, { keep = true },
                              { erase_all = true }, { lose = true } } do
     options.file = name
     run("flash", options, "f407")

@@ -1,47 +1,178 @@
 -- SPDX-License-Identifier: MIT
--- What --keep has read of sectors that are erased stands nowhere else until it is written again. If
--- that goes wrong, it goes to a file, and the error says how it comes back.
+-- What --keep reads of sectors that are going to be erased stands nowhere else until it is written
+-- again. So it goes to a file in the working directory before the first erase, and the file is
+-- removed after verification: neither a signal nor a power cut loses these bytes.
+--
+-- The file is Intel HEX with lines of comment in front: the board, the range and the image. The
+-- same command takes the bytes from the file of its board; any other write over that range is
+-- refused until the file has been written back, or was removed.
 local dfu = require "dfu"
 local errors = require "moonflash.errors"
 local explain = require "moonflash.explain"
 local files = require "moonflash.files"
-local image = require "moonflash.image"
+local images = require "moonflash.image"
+local parts = require "moonflash.parts"
+local progress = require "moonflash.progress"
+local sys = require "sys"
+local text = require "moonflash.text"
 
 local M = {}
 
--- What is verified in [first, last], as the journal has it: all of it?
-local function is_verified(claims, first, last)
-  local at = first
-  for _, claim in ipairs(claims) do
-    if claim.state == "verified" and claim.first <= at and claim.last >= at then
-      at = claim.last + 1
+local PREFIX, SUFFIX = "moonflash-kept-", ".hex"
+local MOST = 64 << 20 -- bytes of such a file
+local HEAD = 4096     -- bytes in which its first lines stand
+
+-- ---- where the files are ----
+
+-- The working directory.
+local folder = {
+  names = function() return sys.names(".") end,
+  read = function(name) return files.read(name, MOST) end,
+  head = function(name)
+    local file = io.open(name, "rb")
+    local head = file and file:read(HEAD) or ""
+    if file then file:close() end
+    return head
+  end,
+  write = function(name, bytes)
+    files.write(name, bytes)
+    local ok, why = sys.sync_folder(".")
+    if not ok then
+      os.remove(name)
+      errors.raise { code = "file.write",
+        message = ("%s can't be kept on the disk: %s"):format(name, tostring(why)) }
     end
-  end
-  return at > last
+  end,
+  remove = function(name) os.remove(name) end,
+  exists = function(name) return sys.stat(name) ~= nil end,
+}
+
+local store = folder
+
+---Until what this returns is closed, such files are kept in memory: a rehearsal's.
+---@return table
+function M.in_memory()
+  local before, contents = store, {}
+  store = {
+    names = function()
+      local names = {}
+      for name in pairs(contents) do names[#names + 1] = name end
+      return names
+    end,
+    read = function(name) return contents[name] end,
+    head = function(name) return contents[name]:sub(1, HEAD) end,
+    write = function(name, bytes) contents[name] = bytes end,
+    remove = function(name) contents[name] = nil end,
+    exists = function(name) return contents[name] ~= nil end,
+  }
+  return setmetatable({}, { __close = function() store = before end })
 end
 
--- Whether the journal has something of [first, last].
-local function is_touched(claims, first, last)
-  for _, claim in ipairs(claims) do
-    if claim.first <= last and claim.last >= first then return true end
+-- ---- one file ----
+
+-- What tells an image from others, whatever its files are called.
+local function hash_of(image)
+  local pieces = {}
+  for i, segment in ipairs(image.segments) do
+    pieces[i] = ("<I4I4"):pack(segment.address, #segment.bytes) .. segment.bytes
+  end
+  return sys.sha256(table.concat(pieces))
+end
+
+local function ids_of(board)
+  return ("%04x:%04x"):format(board.vid, board.pid)
+end
+
+-- A line of the file's head has one word a value; strings from devices may have anything.
+local function one_word(s)
+  return (s:gsub("[^%g]", "_"))
+end
+
+local function head_of(board, pieces, image)
+  local last = pieces[#pieces]
+  return table.concat({
+    "; kept by moonflash: bytes that stood beside an image, in sectors that it erases",
+    ("; board: %s serial %s at %s"):format(ids_of(board), one_word(board.serial or "-"),
+      one_word(board.path)),
+    ("; range: %s"):format(text.range(pieces[1].address, last.address + #last.bytes - 1)),
+    ("; image: %s %s"):format(hash_of(image), image.name:gsub("%c", "?")),
+    "" }, "\n")
+end
+
+local function read_head(name)
+  local head = store.head(name)
+  local ids, serial, path = head:match("\n; board: (%x+:%x+) serial (%g+) at (%g+)\n")
+  local first, last = head:match("\n; range: (0x%x+)%.%.(0x%x+)\n")
+  local image = head:match("\n; image: (%x+) ")
+  if not (ids and first and image) then return nil end
+  return { name = name, ids = ids, serial = serial, path = path, image = image,
+           first = tonumber(first), last = tonumber(last) }
+end
+
+-- Whether a serial number does not tell a board from others: many have it, or two that are here.
+local function is_shared(board, serial)
+  if serial == "-" or parts.is_shared_serial(serial) then return true end
+  return #dfu.list { vid = board.vid, pid = board.pid, serial = serial, mode = "dfu" } > 1
+end
+
+local function is_of(board, file)
+  local serial = board.serial or "-"
+  if file.ids ~= ids_of(board) or file.serial ~= one_word(serial) then return false end
+  return file.path == one_word(board.path) or not is_shared(board, serial)
+end
+
+-- The files that are a board's, by name.
+local function files_of(board)
+  local list = {}
+  local names = store.names()
+  table.sort(names)
+  for _, name in ipairs(names) do
+    if name:sub(1, #PREFIX) == PREFIX and name:sub(-#SUFFIX) == SUFFIX then
+      local file = read_head(name)
+      if file and is_of(board, file) then list[#list + 1] = file end
+    end
+  end
+  return list
+end
+
+local function unused(board, address)
+  local serial = (board.serial or board.path):gsub("[^%w-]", "_")
+  local stem = ("%s%s-%08X"):format(PREFIX, serial, address)
+  local name, n = stem .. SUFFIX, 1
+  while store.exists(name) do
+    n = n + 1
+    name = ("%s-%d%s"):format(stem, n, SUFFIX)
+  end
+  return name
+end
+
+-- ---- for a plan ----
+
+---The pieces of a file that the same command left behind; it goes on where that stopped.
+---@param board table
+---@param image table
+---@return table[] pieces
+---@return table? file
+function M.find(board, image)
+  local hash = hash_of(image)
+  for _, file in ipairs(files_of(board)) do
+    if file.image == hash then
+      progress.print(("What --keep had read is taken from %s: %s"):format(file.name,
+        text.range(file.first, file.last)))
+      return images.parse_hex(file.name, store.read(file.name)), file
+    end
+  end
+  return {}, nil
+end
+
+-- Whether an image is that very file.
+local function is_image(file, image)
+  for _, part in ipairs(image.files or {}) do
+    if part.name == file.name and part.sha256 == sys.sha256(store.read(file.name)) then
+      return true
+    end
   end
   return false
-end
-
--- The pieces that may not be on the board any more: of sectors that were to be erased, and were
--- not left alone, and that have not been read back since.
-local function lost(board, plan)
-  local claims, pieces = dfu.fields(board).journal:claims(), {}
-  for _, sector in ipairs(plan.sectors) do
-    for _, piece in ipairs(sector.begun and sector.kept or {}) do
-      local last = piece.address + #piece.bytes - 1
-      if is_touched(claims, piece.address, last)
-        and not is_verified(claims, piece.address, last) then
-        pieces[#pieces + 1] = piece
-      end
-    end
-  end
-  return pieces
 end
 
 local function how_to_restore(board, name)
@@ -51,27 +182,96 @@ local function how_to_restore(board, name)
   return ("  moonflash -d '%s' flash %s --lose"):format(board.path, name)
 end
 
----To be closed when a plan was carried out, or failed.
+---Raises `image.kept` where a plan would write over a range of which a file has the bytes. Returns
+---the file that the image is, where it is one: it is being written back.
 ---@param board table
----@param plan table its sectors with `begun` where they may have been erased
-function M.guard(board, plan)
-  local function save(_, err)
-    local pieces = err ~= nil and lost(board, plan) or {}
-    if #pieces == 0 then return end
-    -- with addresses, and so in no danger to be taken for something else than it is; and a file of
-    -- an earlier failure may be all that is left of what it holds
-    local name = files.unused(("moonflash-kept-%08X"):format(pieces[1].address), ".hex")
-    local kept = image.new { segments = pieces, name = name }
-    local ok, why = pcall(kept.save, kept, name)
-    if not errors.is(err) then return end
-    local hint = explain.without_again(err.hint)
-    err.hint = (hint and hint .. "\n" or "") .. (ok
-      and ("What --keep had read is in %s, and not all on the board. First write it back:\n%s\n"
-        .. "After that, the same command, run again, does it all."):format(name,
-        how_to_restore(board, name))
-      or "What --keep had read is lost: " .. tostring(why))
+---@param image table
+---@param sectors table[] that are erased or written
+---@param taken? table the file whose bytes the plan has
+---@return table? file
+function M.check(board, image, sectors, taken)
+  for _, file in ipairs(files_of(board)) do
+    local over = false
+    for _, sector in ipairs(sectors) do
+      over = over or sector.address <= file.last and sector.address + sector.size - 1 >= file.first
+    end
+    if over and is_image(file, image) then return file end
+    if over and not (taken and taken.name == file.name) then
+      errors.raise { code = "image.kept", path = board.path, address = file.first,
+        remedy = { "restore" },
+        message = ("%s: %s has bytes of %s that an interrupted --keep had read, and that may stand "
+          .. "nowhere else"):format(board.path, file.name, text.range(file.first, file.last)),
+        hint = ("First write them back:\n%s\nOr run the command again that was interrupted; or "
+          .. "remove the file, if they are not needed."):format(how_to_restore(board, file.name)) }
+    end
   end
-  return setmetatable({}, { __close = save })
+end
+
+-- The pieces that are kept, of all sectors.
+local function pieces_of(plan)
+  local pieces = {}
+  for _, sector in ipairs(plan.sectors) do
+    for _, piece in ipairs(sector.erase and sector.kept or {}) do pieces[#pieces + 1] = piece end
+  end
+  return pieces
+end
+
+-- Whether any of the pieces may not be on the board any more.
+local function is_touched(board, pieces)
+  for _, claim in ipairs(dfu.fields(board).journal:claims()) do
+    for _, piece in ipairs(pieces) do
+      if claim.first <= piece.address + #piece.bytes - 1 and claim.last >= piece.address then
+        return true
+      end
+    end
+  end
+  return false
+end
+
+local function add_hint(err, file)
+  if not errors.is(err) then return end
+  local hint = explain.without_again(err.hint)
+  err.remedy = { "again" }
+  err.hint = (hint and hint .. "\n" or "") .. ("What --keep had read is in %s. Run the same "
+    .. "command again in this folder: it takes the bytes from there."):format(file.name)
+end
+
+---Writes what a plan keeps to its file, before anything is erased. Raises `file.write`. To be
+---closed when the plan was carried out, or failed; verified() says that all of it stands on the
+---board.
+---@param board table
+---@param plan table
+---@return table
+function M.guard(board, plan)
+  local pieces, file = pieces_of(plan), plan.kept_file
+  if #pieces > 0 and not file then
+    local bytes = head_of(board, pieces, plan.image)
+      .. images.new({ segments = pieces, name = "kept" }):encode("hex")
+    file = { name = unused(board, pieces[1].address) }
+    store.write(file.name, bytes)
+  end
+  local fields = dfu.fields(board)
+  fields.kept_in = file and file.name
+  local guard = { restored = plan.restored }
+
+  function guard.verified()
+    for _, done in ipairs { file or false, guard.restored or false } do
+      if done then store.remove(done.name) end
+    end
+    file, fields.kept_in = nil, nil
+  end
+
+  return setmetatable(guard, { __close = function(_, err)
+    fields.kept_in = nil
+    if not file then return end
+    if err == nil then
+      progress.print(("What --keep has read stays in %s: it was not verified."):format(file.name))
+    elseif not plan.kept_file and not is_touched(board, pieces) then
+      store.remove(file.name)
+    else
+      add_hint(err, file)
+    end
+  end })
 end
 
 return M

@@ -2,12 +2,17 @@
 -- The plan: for each sector that an image touches whether it is the same, blank or different, and
 -- so whether it is erased, what is written, kept and lost, and how long that should take. Making
 -- one reads the board, and changes nothing.
+local bystanders = require "moonflash.flash.bystanders"
 local dfu = require "dfu"
 local errors = require "moonflash.errors"
+local kept = require "moonflash.flash.kept"
+local lay = require "moonflash.flash.lay"
 local memory = require "moonflash.memory"
 local parts = require "moonflash.parts"
 local progress = require "moonflash.progress"
+local scope = require "moonflash.flash.scope"
 local sectors_of = require "moonflash.flash.sectors"
+local setting = require "moonflash.flash.setting"
 local task = require "task"
 local text = require "moonflash.text"
 
@@ -17,77 +22,12 @@ local bytes_in = sectors_of.bytes_in
 
 ---@param options? table
 ---@param name string
+---@return any false where it was not given
 function M.option(options, name)
   return options and rawget(options, name) or false
 end
 
 local option = M.option
-
-function M.misfit(board, image, what, hint)
-  errors.raise { code = "image", path = board.path,
-    message = ("%s: %s %s"):format(board.path, image.name, what),
-    hint = hint or dfu.describe_memories(board)  }
-end
-
--- ---- where it goes ----
-
--- A board that refuses the string with its layout can have any memory anywhere.
-function M.check_layout(board, alt)
-  if alt and #alt.layout.segments > 0 then return end
-  errors.raise { code = "dfu.outside", path = board.path,
-    message = ("%s: the board does not tell the layout of its memory%s; nothing was sent"):format(
-      board.path, alt and (" (alternate setting %d, '%s')"):format(alt.number, alt.layout.name)
-      or ""),
-    hint = dfu.describe_memories(board) }
-end
-
----The memory that holds all of [first, last].
----@param board table
----@param image table whose it is, for the message
----@param first integer
----@param last integer
----@param number? integer the alternate setting that it must be
----@return table alt
-function M.memory_of(board, image, first, last, number)
-  for _, alt in ipairs(board.alts) do
-    local from, to = memory.span(alt.layout.segments, first)
-    if from and (not number or number == alt.number) then
-      if to < last then
-        M.misfit(board, image, ("does not fit: it needs %s, and %s ends at %s"):format(
-          text.range(first, last), alt.layout.name, text.hex(to)))
-      end
-      return alt
-    end
-  end
-  M.check_layout(board, board.alts[1])
-  M.misfit(board, image, ("would go to %s, where %s"):format(text.hex(first), number
-    and ("alternate setting %d of this board has no memory"):format(number)
-    or "this board has no memory"))
-end
-
-local function lay(board, image)
-  local sectors, total = {}, 0
-  for _, segment in ipairs(image.segments) do
-    local last = segment.address + #segment.bytes - 1
-    local alt = M.memory_of(board, image, segment.address, last, segment.alt)
-    if parts.is_option_bytes(alt.layout) then
-      M.misfit(board, image, ("would go to %s, which is option bytes"):format(
-        text.hex(segment.address)), "'moonflash optbytes' shows them, and sets them by name.")
-    end
-    local before = #sectors
-    sectors_of.add(sectors, alt.layout.segments, segment)
-    for i = before + 1, #sectors do
-      local sector = sectors[i]
-      sector.alt = alt.number
-      if not (sector.erasable and sector.writable) then
-        M.misfit(board, image, ("would go to %s, which can't be erased and written"):format(
-          text.hex(sector.address)))
-      end
-    end
-    total = memory.number_of_sectors(alt.layout.segments)
-  end
-  return sectors, total
-end
 
 -- ---- what is there ----
 
@@ -97,12 +37,12 @@ end
 
 -- Reads one span of a sector, for as long as it could be the same or blank. The first requests are
 -- short: sectors differ early, or not at all.
-local function look_at_span(board, span, erased, seen)
+local function look_at_span(board, alt, span, erased, seen)
   local size = board.transfer_size
   local at, blocks = 0, 1
   while at < #span.bytes and (seen.same or seen.blank) do
     local n = math.min(blocks * size, #span.bytes - at)
-    local found = board:read(span.address + at, n)
+    local found = setting.read(board, alt, span.address + at, n)
     seen.same = seen.same and sectors_of.is_same(span, at, found)
     seen.blank = seen.blank and is_blank(found, erased)
     at = at + n
@@ -117,7 +57,7 @@ local function is_rest_blank(board, sector, erased)
   for _, range in ipairs(sectors_of.free(sector, sector.spans)) do
     for at = range.first, range.last, sectors_of.CHUNK * board.transfer_size do
       local n = math.min(sectors_of.CHUNK * board.transfer_size, range.last - at + 1)
-      if not is_blank(board:read(at, n), erased) then return false end
+      if not is_blank(setting.read(board, sector.alt, at, n), erased) then return false end
     end
   end
   return true
@@ -136,7 +76,9 @@ local function look(board, sectors, grain)
       read = read + n
       phase:advance(n)
     end }
-    for _, span in ipairs(sector.spans) do look_at_span(board, span, grain.erased, seen) end
+    for _, span in ipairs(sector.spans) do
+      look_at_span(board, sector.alt, span, grain.erased, seen)
+    end
     phase:advance(bytes_in(sector.spans) - read)
     sector.state = seen.same and "same"
       or seen.blank and is_rest_blank(board, sector, grain.erased) and "blank" or "differs"
@@ -156,24 +98,37 @@ local function check_before(board, image, sector, grain)
   if first == sector.address then return end
   local before = text.range(sector.address, first - 1)
   if not dfu.fields(board).info.functional.attributes.can_upload then
-    M.misfit(board, image, ("starts at %s, inside a sector: %s would be erased, and can't be read")
-      :format(text.hex(first), before), "--lose lets them go.")
+    lay.misfit(board, image, ("starts at %s, inside a sector: %s would be erased, and can't be "
+      .. "read"):format(text.hex(first), before), { "lose" }, "")
   end
-  local found = board:read(sector.address, first - sector.address)
+  local found = setting.read(board, sector.alt, sector.address, first - sector.address)
   if is_blank(found, grain.erased) then return end
-  M.misfit(board, image, ("starts at %s, inside a sector: %s stand before it, are not blank, and"
-    .. " would be erased"):format(text.hex(first), before),
-    "--keep writes them back, --lose lets them go.")
+  lay.misfit(board, image, ("starts at %s, inside a sector: %s stand before it, are not blank, and"
+    .. " would be erased"):format(text.hex(first), before), { "keep", "lose" }, "")
 end
 
 local function by_address(a, b) return a.address < b.address end
 
+-- What is kept is read twice: what is read wrong would be written back.
+local function read_twice(board, alt, range)
+  local length = range.last - range.first + 1
+  local bytes = setting.read(board, alt, range.first, length)
+  if setting.read(board, alt, range.first, length) ~= bytes then
+    errors.raise { code = "usb.io", path = board.path, op = "read", address = range.first,
+      remedy = { "again" },
+      message = ("%s: %s, which is to be kept, was read twice, and differs; nothing was erased")
+        :format(board.path, text.range(range.first, range.last)),
+      hint = "Is the cable good? Run the same command again." }
+  end
+  return bytes
+end
+
 -- What --keep reads of a sector that is to be erased, and has written back. Blank bytes need not.
 local function keep_rest(board, sector, grain)
   local pieces = table.move(sector.pieces, 1, #sector.pieces, 1, {})
-  sector.kept = {}
+  sector.kept = sector.kept or {}
   for _, range in ipairs(sectors_of.free(sector, sector.pieces)) do
-    local bytes = board:read(range.first, range.last - range.first + 1)
+    local bytes = read_twice(board, sector.alt, range)
     if not is_blank(bytes, grain.erased) then
       local piece = { address = range.first, bytes = bytes }
       table.insert(sector.kept, piece)
@@ -190,16 +145,32 @@ local function joined(sectors)
   for _, sector in ipairs(sectors) do
     for _, span in ipairs(sector.state ~= "same" and sector.spans or {}) do
       local last = list[#list]
-      if last and last.address + last.length == span.address then
+      if last and last.alt == sector.alt and last.address + last.length == span.address then
         table.insert(last, span.bytes)
         last.length = last.length + #span.bytes
       else
-        list[#list + 1] = { span.bytes, address = span.address, length = #span.bytes }
+        list[#list + 1] = { span.bytes, address = span.address, length = #span.bytes,
+                            alt = sector.alt }
       end
     end
   end
   for i, parts_of in ipairs(list) do
-    list[i] = { address = parts_of.address, bytes = table.concat(parts_of) }
+    list[i] = { address = parts_of.address, bytes = table.concat(parts_of), alt = parts_of.alt }
+  end
+  return list
+end
+
+-- What is read back at the end. What compared the same needs no second look on a ROM whose sectors
+-- are known; on any other board an erase may have taken more than its sector.
+local function to_check(sectors, written, trusted)
+  local erases = false
+  for _, sector in ipairs(sectors) do erases = erases or sector.erase end
+  if trusted or not erases then return written end
+  local list = {}
+  for _, sector in ipairs(sectors) do
+    for _, part in ipairs(sector.state == "same" and sector.pieces or sector.spans) do
+      list[#list + 1] = { address = part.address, bytes = part.bytes, alt = sector.alt }
+    end
   end
   return list
 end
@@ -211,7 +182,8 @@ local function append_runs(runs, span, size, erased)
     local block = span.bytes:sub(at + 1, at + size)
     if is_blank(block, erased) then -- also the empty one at the end
       if from then
-        runs[#runs + 1] = { address = span.address + from, bytes = span.bytes:sub(from + 1, at) }
+        runs[#runs + 1] = { address = span.address + from, bytes = span.bytes:sub(from + 1, at),
+                            alt = span.alt }
       end
       from = nil
     else
@@ -219,24 +191,31 @@ local function append_runs(runs, span, size, erased)
     end
   end
   if from then
-    runs[#runs + 1] = { address = span.address + from, bytes = span.bytes:sub(from + 1) }
+    runs[#runs + 1] = { address = span.address + from, bytes = span.bytes:sub(from + 1),
+                        alt = span.alt }
   end
 end
 
--- The block with the vector table goes to the end: until it is written nothing starts.
-local function start_last(runs, start, size)
+---The block with the vector table goes to the end: until it is written nothing starts.
+---@param runs table[]
+---@param start integer
+---@param size integer bytes of a block
+---@return table[]
+function M.start_last(runs, start, size)
   local ordered, last = {}, nil
   for _, run in ipairs(runs) do
     local at = start - run.address
     if at < 0 or at >= #run.bytes then
       ordered[#ordered + 1] = run
     else
-      last = { address = start, bytes = run.bytes:sub(at + 1, at + size) }
+      last = { address = start, bytes = run.bytes:sub(at + 1, at + size), alt = run.alt }
       if at > 0 then
-        ordered[#ordered + 1] = { address = run.address, bytes = run.bytes:sub(1, at) }
+        ordered[#ordered + 1] = { address = run.address, bytes = run.bytes:sub(1, at),
+                                  alt = run.alt }
       end
       if at + size < #run.bytes then
-        ordered[#ordered + 1] = { address = start + size, bytes = run.bytes:sub(at + size + 1) }
+        ordered[#ordered + 1] = { address = start + size, bytes = run.bytes:sub(at + size + 1),
+                                  alt = run.alt }
       end
     end
   end
@@ -244,10 +223,11 @@ local function start_last(runs, start, size)
   return ordered
 end
 
--- Whether all that a mass erase would erase is to be erased anyway, and it is faster.
-local function mass_erase_pays(board, sectors, part, kept)
+-- Whether all that a mass erase would erase is to be erased anyway, and it is faster. Boot loaders
+-- that are no ROM take the command for done, and do nothing.
+local function mass_erase_pays(board, sectors, part, any_kept)
   local main = board.alts[1]
-  if not part.times.mass or kept then return false end
+  if not part.times.mass or not part.rom or any_kept then return false end
   local count, seconds = 0, 0
   for _, sector in ipairs(sectors) do
     if sector.erase and sector.alt == main.number then
@@ -278,59 +258,91 @@ local function expected_seconds(part, plan, size, full)
   return seconds
 end
 
----The plan for an image. Reads the board, unless options.full; raises `image` for what can't be.
----@param board table
----@param image table
----@param options? table full, keep, lose, erase_all, start_last: booleans
----@return table plan
-function M.make(board, image, options)
-  local part = dfu.fields(board).part
-  local size = board.transfer_size
-  local grain = { unit = part.unit, reach = size, erased = part.erased }
-  local keep, erase_all = option(options, "keep"), option(options, "erase_all")
-  if keep and erase_all then
-    errors.raise { code = "usage", message = "--keep and --erase-all contradict each other" }
-  end
-  local sectors, total = lay(board, image)
-  progress.note(("%s  %s at %s, %d of %s"):format(image.name, text.size(bytes_in(image.segments)),
-    text.hex(image.segments[1].address), #sectors, text.count(total, "sector")))
-  local can_read = dfu.fields(board).info.functional.attributes.can_upload
-  local compares = can_read and not option(options, "full") and not erase_all
+-- The sectors that are to be erased one by one.
+local function erased_in(sectors, mass, main)
+  local list = {}
   for _, sector in ipairs(sectors) do
-    sector.state, sector.spans = "unread", sectors_of.spans(sector.pieces, grain)
+    if sector.erase and not (mass and sector.alt == main) then list[#list + 1] = sector end
   end
-  if compares then look(board, sectors, grain) end
+  return list
+end
 
-  local differs = false
+-- What is done with each sector, from what was found in it.
+local function decide(board, sectors, image, options, grain)
+  local start = option(options, "start_last") and image.start or -1
+  local differs, any_kept = false, false
   for _, sector in ipairs(sectors) do differs = differs or sector.state ~= "same" end
   for _, sector in ipairs(sectors) do
-    local start = image.start or -1
-    if differs and option(options, "start_last") and start >= sector.address
-      and start <= sector.last and sector.state ~= "blank" then
+    if differs and start >= sector.address and start <= sector.last and sector.state ~= "blank" then
       sector.state = "differs" -- as long as the rest is half done it must not start
     end
     sector.erase = sector.state == "differs" or sector.state == "unread"
-  end
-  local any_kept = false
-  for _, sector in ipairs(sectors) do
-    if sector.erase and keep then
+    if sector.erase and option(options, "keep") then
       keep_rest(board, sector, grain)
       any_kept = any_kept or #sector.kept > 0
-    elseif sector.erase and not erase_all and not option(options, "lose") then
+    elseif sector.erase and not option(options, "erase_all") and not option(options, "lose") then
       check_before(board, image, sector, grain)
     end
   end
+  return any_kept
+end
 
+local function check_options(board, image, options)
+  if option(options, "keep") and option(options, "erase_all") then
+    errors.raise { code = "usage", message = "--keep and --erase-all contradict each other" }
+  end
+  if option(options, "start_last") and not image.start then
+    lay.misfit(board, image, "has no vector table, so nothing of it can be written last", {}, "")
+  end
+end
+
+---The plan for an image. Reads the board, unless options.full; raises `image` for what can't be.
+---@param board table
+---@param image table
+---@param options? table full, keep, lose, erase_all, start_last, skip_outside; only
+---@return table plan
+function M.make(board, image, options)
+  local fields = dfu.fields(board)
+  local part, size = fields.part, board.transfer_size
+  local grain = { unit = part.unit, reach = size, erased = part.erased }
+  local keep, erase_all = option(options, "keep"), option(options, "erase_all")
+  image = scope.apply(board, image, options or {})
+  check_options(board, image, options)
+  local sectors, total = lay.out(board, image)
+  progress.note(("%s  %s at %s, %d of %s"):format(image.name, text.size(bytes_in(image.segments)),
+    text.hex(image.segments[1].address), #sectors, text.count(total, "sector")))
+  local kept_file
+  if keep then
+    local pieces
+    pieces, kept_file = kept.find(board, image)
+    lay.add(sectors, pieces)
+  end
+  local can_read = fields.info.functional.attributes.can_upload
+  for _, sector in ipairs(sectors) do
+    sector.state, sector.spans = "unread", sectors_of.spans(sector.pieces, grain)
+  end
+  if can_read and not option(options, "full") and not erase_all then look(board, sectors, grain) end
+
+  local any_kept = decide(board, sectors, image, options, grain)
   local written, runs = joined(sectors), {}
   for _, span in ipairs(written) do append_runs(runs, span, size, grain.erased) end
-  if option(options, "start_last") and image.start then
-    runs = start_last(runs, image.start, size)
-  end
+  if option(options, "start_last") then runs = M.start_last(runs, image.start, size) end
   local plan = {
-    image = image, sectors = sectors, runs = runs, written = written,
+    image = image, sectors = sectors, runs = runs, written = written, kept_file = kept_file,
+    start_last = option(options, "start_last"), erase_all = erase_all,
     bytes = bytes_in(image.segments), bytes_write = bytes_in(runs),
     mass = erase_all or mass_erase_pays(board, sectors, part, any_kept),
   }
+  plan.trusted = part.rom ~= nil and not dfu.defaults.layout
+  plan.check = to_check(sectors, written, plan.trusted)
+  plan.erased = erased_in(sectors, plan.mass, board.alts[1].number)
+  plan.bystanders = can_read and not option(options, "trust_erase")
+    and bystanders.choose(board, plan, plan.erased) or {}
+  if not fields.shared then -- addresses tell by themselves
+    for _, list in ipairs { plan.runs, plan.written, plan.check } do
+      for _, run in ipairs(list) do run.alt = nil end
+    end
+  end
   plan.bytes_blank = bytes_in(written) - plan.bytes_write
   plan.seconds = expected_seconds(part, plan, size, false)
   plan.seconds_full = expected_seconds(part, plan, size, true)

@@ -85,12 +85,14 @@ end
 ---@param list table[] ascending
 ---@param segments table[] of the memory that holds it
 ---@param piece moonflash.Piece
-function M.add(list, segments, piece)
+---@param alt integer the alternate setting of that memory
+function M.add(list, segments, piece, alt)
   local stop = piece.address + #piece.bytes
   for sector in memory.sectors(segments, piece.address, stop - 1) do
     local known = list[#list]
-    if not known or known.address ~= sector.address then
+    if not known or known.address ~= sector.address or known.alt ~= alt then
       known = sector
+      known.alt = alt
       known.last, known.pieces = sector.address + sector.size - 1, {}
       list[#list + 1] = known
     end

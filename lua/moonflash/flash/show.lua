@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- A plan as a person reads it: a line a sector.
+local bystanders = require "moonflash.flash.bystanders"
 local sectors_of = require "moonflash.flash.sectors"
 local text = require "moonflash.text"
 
@@ -99,6 +100,7 @@ function M.plan(plan)
   local lines = sector_lines(plan)
   table.insert(lines, 1, M.title(plan.image))
   if plan.mass then lines[#lines + 1] = "One mass erase takes the place of erasing sectors." end
+  lines[#lines + 1] = bystanders.describe(plan.bystanders)
   local differs = plan.seconds_full - plan.seconds >= 0.1
   lines[#lines + 1] = ("About %s%s."):format(text.seconds(plan.seconds), differs
     and (", instead of %s for everything"):format(text.seconds(plan.seconds_full)) or "")

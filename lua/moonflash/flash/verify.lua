@@ -7,6 +7,7 @@ local memory = require "moonflash.memory"
 local optbytes = require "moonflash.optbytes"
 local progress = require "moonflash.progress"
 local sectors_of = require "moonflash.flash.sectors"
+local setting = require "moonflash.flash.setting"
 local task = require "task"
 local text = require "moonflash.text"
 
@@ -17,20 +18,23 @@ local SHOWN = 4 -- bytes of a difference that a message shows
 ---Where the sector that holds an address starts, and how long it is.
 ---@param board table
 ---@param address integer
+---@param number? integer the alternate setting
 ---@return integer
 ---@return integer bytes
-function M.sector_at(board, address)
+function M.sector_at(board, address, number)
   for _, alt in ipairs(board.alts) do
     local segment, start = memory.find(alt.layout.segments, address)
-    if segment then return start, segment.size end
+    if segment and (not number or alt.number == number) then return start, segment.size end
   end
   return address, 1
 end
 
+-- ---- a board that counts in another size ----
+
 local function miscounted(board, segments, address)
   local fields = dfu.fields(board)
   for _, s in ipairs(segments) do
-    fields.mark(board, "doubt", s.address, s.address + #s.bytes - 1)
+    fields.mark(board, "doubt", s.address, s.address + #s.bytes - 1, s.alt)
   end
   errors.raise { code = "verify", path = board.path, op = "verify", address = address,
     message = ("%s: %s holds something else when it is read alone: the board does not count in the "
@@ -40,65 +44,141 @@ local function miscounted(board, segments, address)
       .. "it may stand elsewhere, and what was read come from elsewhere." }
 end
 
----Raises `verify` where a board does not count in the size of blocks that it announces. It is wrong
----about reading then as it was about writing, and reading back shows nothing: so one block, the
----last that is not blank, is read by its own address too.
----@param board table
----@param segments table[] { { address=, bytes= }, ... } as they were read
-function M.check_counting(board, segments)
-  local size = board.transfer_size
+-- Calls f(segment, offset, block) for each block of the segments, the last one first; until f
+-- returns true.
+local function each_block(segments, size, f)
   for i = #segments, 1, -1 do
-    local address, bytes = segments[i].address, segments[i].bytes
-    for at = (#bytes - 1) // size * size, 1, -size do
-      local block = bytes:sub(at + 1, at + size)
-      if block ~= ("\255"):rep(#block) then
-        board:set_address(address + at)
-        if board:read(address + at, #block) ~= block then
-          miscounted(board, segments, address + at)
-        end
-        return
-      end
+    local segment = segments[i]
+    for at = (#segment.bytes - 1) // size * size, 0, -size do
+      if f(segment, at, segment.bytes:sub(at + 1, at + size)) then return end
     end
   end
 end
 
+local function is_even(block)
+  return block == block:sub(1, 1):rep(#block)
+end
+
+-- A block that no other block of the segments equals, or begins with; that is not as erasing may
+-- leave it; and not the first of its segment, which is read by its own address anyway.
+local function unlike_all_others(segments, size)
+  local counts, whole = {}, {}
+  each_block(segments, size, function(_, _, block)
+    counts[block] = (counts[block] or 0) + 1
+    if #block == size then whole[#whole + 1] = block end
+  end)
+  local function is_alone(block)
+    if counts[block] > 1 or is_even(block) then return false end
+    for _, other in ipairs(#block < size and whole or {}) do
+      if other:sub(1, #block) == block then return false end
+    end
+    return true
+  end
+  local found, where, bytes
+  each_block(segments, size, function(segment, at, block)
+    if at > 0 and is_alone(block) then found, where, bytes = segment, at, block end
+    return found ~= nil
+  end)
+  return found, where, bytes
+end
+
+---Raises `verify` where a board does not count in the size of blocks that it announces. It is wrong
+---about reading then as it was about writing, and reading back shows nothing: so one block is read
+---by its own address too, one that no other equals.
+---@param board table
+---@param segments table[] { { address=, bytes=, alt= }, ... } as they were read
+function M.check_counting(board, segments)
+  local segment, at, block = unlike_all_others(segments, board.transfer_size)
+  if not segment then return end
+  local address = segment.address + at
+  board:set_address(address)
+  if setting.read(board, segment.alt, address, #block) ~= block then
+    miscounted(board, segments, address)
+  end
+end
+
+-- ---- comparing ----
+
+-- The parts of a chunk that was read, a sector each: f(first, last, start and length of the sector)
+-- gets offsets into it.
+local function each_sector(board, item, address, length, f)
+  local dfuse = dfu.fields(board).dfuse
+  local at = 0
+  while at < length do
+    local start, size = address, length
+    if dfuse then start, size = M.sector_at(board, address + at, item.alt) end
+    local stop = math.min(length, start + size - address)
+    f(at, stop - 1, start, size)
+    at = stop
+  end
+end
+
+-- Something else than expected was found in a sector.
+local function note_bad(board, item, result, sector, expected, found)
+  local fields = dfu.fields(board)
+  local key = ("%d/%d"):format(item.alt or -1, sector.start)
+  if not result.bad[key] then result.bad[key], result.bad_count = true, result.bad_count + 1 end
+  if fields.stats.bytes_written > 0 then -- else it was so before
+    fields.mark(board, "doubt", sector.address, sector.address + #expected - 1, item.alt)
+    -- a protected sector says that it was erased, and was not
+    fields.doubt_erased(sector.start, sector.start + sector.size - 1, item.alt)
+  end
+  if not result.first then
+    local i = #found < #expected and found == expected:sub(1, #found) and #found + 1
+      or difference(expected:sub(1, #found), found)
+    result.first = { address = sector.address + i - 1, expected = expected:sub(i, i + SHOWN - 1),
+                     found = found:sub(i, i + SHOWN - 1) }
+  end
+end
+
+local function judge(board, item, result, seen, address, expected, found)
+  local fields = dfu.fields(board)
+  each_sector(board, item, address, #expected, function(first, last, start, size)
+    local key = ("%d/%d"):format(item.alt or -1, start)
+    if not seen[key] then seen[key], result.sectors = true, result.sectors + 1 end
+    local want, got = expected:sub(first + 1, last + 1), found:sub(first + 1, last + 1)
+    if want ~= got then
+      note_bad(board, item, result, { start = start, size = size, address = address + first },
+        want, got)
+    elseif expected ~= found then
+      fields.mark(board, "verified", address + first, address + last, item.alt)
+    end
+  end)
+  if expected == found then
+    fields.mark(board, "verified", address, address + #expected - 1, item.alt)
+  end
+end
+
+---Whether a comparison has found a sector to differ.
+---@param result table
+---@param sector table address=, alt=
+---@return boolean
+function M.is_bad(result, sector)
+  return result.bad[("%d/%d"):format(sector.alt or -1, sector.address)]
+    or result.bad[("-1/%d"):format(sector.address)] or false
+end
+
 ---Reads segments back and compares them. Marks in the journal what it saw.
 ---@param board table
----@param segments table[] { { address=, bytes= }, ... }
+---@param segments table[] { { address=, bytes=, alt= }, ... }; found: what was read already, in
+---plain DFU
 ---@param told? fun(address: integer, seconds: number) hears of each piece that was read
----@return table found bad={ sector start = true, ... }, bad_count=, sectors=, first={ address=,
+---@return table found bad= which sectors, for is_bad; bad_count=, sectors=; first={ address=,
 ---  expected=, found= } or nil
 function M.compare(board, segments, told)
   local phase = progress.phase(board, "verify", sectors_of.bytes_in(segments), "bytes")
   local fields = dfu.fields(board)
   -- plain DFU reads from the start, so all at once
   local size = fields.dfuse and sectors_of.CHUNK * board.transfer_size or math.maxinteger
-  local result = { bad = {}, bad_count = 0, sectors = 0 }
-  local seen = {}
+  local result, seen = { bad = {}, bad_count = 0, sectors = 0 }, {}
   for _, segment in ipairs(segments) do
     for at = 1, #segment.bytes, size do
       local address = segment.address + at - 1
       local expected = segment.bytes:sub(at, at + size - 1)
-      local start, length = M.sector_at(board, address)
-      if not seen[start] then seen[start], result.sectors = true, result.sectors + 1 end
       local began = task.now()
-      local found = board:read(address, #expected)
+      local found = segment.found or setting.read(board, segment.alt, address, #expected)
       if told then told(address, task.now() - began) end
-      if found == expected then
-        fields.mark(board, "verified", address, address + #expected - 1)
-      else
-        if not result.bad[start] then
-          result.bad[start], result.bad_count = true, result.bad_count + 1
-        end
-        local i = difference(expected, found)
-        if fields.stats.bytes_written > 0 then -- else it was so before
-          fields.mark(board, "doubt", address, address + #expected - 1)
-          -- a protected sector says that it was erased, and was not
-          fields.journal:doubt_erased(start, start + length - 1)
-        end
-        result.first = result.first or { address = address + i - 1,
-          expected = expected:sub(i, i + SHOWN - 1), found = found:sub(i, i + SHOWN - 1) }
-      end
+      judge(board, segment, result, seen, address, expected, found)
       phase:advance(#expected)
     end
   end
@@ -114,7 +194,8 @@ function M.complain(board, result)
   local fields, first = dfu.fields(board), result.first
   errors.raise { code = "verify", path = board.path, op = "verify", address = first.address,
     message = ("%s: verify failed at %s: expected %s, found %s"):format(board.path,
-      text.hex(first.address), text.bytes(first.expected), text.bytes(first.found)),
+      text.hex(first.address), text.bytes(first.expected),
+      first.found == "" and "nothing" or text.bytes(first.found)),
     flash = fields.journal:text(), ranges = fields.journal:claims(),
     hint = ("%d of %s %s."):format(result.bad_count, text.count(result.sectors, "sector"),
       result.bad_count == 1 and "differs" or "differ") .. (fields.stats.bytes_written > 0 and

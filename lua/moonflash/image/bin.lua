@@ -1,49 +1,33 @@
 -- SPDX-License-Identifier: MIT
--- Raw binaries: bytes, which say nothing of themselves, but by their vector table.
+-- Raw binaries: bytes, which say nothing of themselves but by their vector table.
 local errors = require "moonflash.errors"
+local remedies = require "moonflash.remedies"
 local segments = require "moonflash.image.segments"
 local text = require "moonflash.text"
+local vectors = require "moonflash.image.vectors"
 local wrong = require "moonflash.image.wrong"
 
 local M = { title = "a raw binary" }
 
--- A Cortex-M vector table: the stack pointer in some RAM, and handlers that are odd (Thumb) and in
--- the flash (ARMv7-M reference manual B1.5.3; addresses are ST's).
-local VECTORS = 16
-
-local function is_ram(sp)
-  return sp % 4 == 0 and (sp > 0x20000000 and sp <= 0x20100000 or sp > 0x10000000
-    and sp <= 0x10010000 or sp > 0x24000000 and sp <= 0x24100000)
-end
-
-local function is_code(handler)
-  return handler % 2 == 1 and handler > 0x08000000 and handler < 0x08200000
-end
-
--- Where the program was linked for: the lowest of its first handlers, which stand close behind
--- the table, rounded down.
-local function linked_for(bytes)
-  local lowest = 0xFFFFFFFF
-  for i = 1, math.min(VECTORS, #bytes // 4) - 1 do
-    local handler = ("<I4"):unpack(bytes, i * 4 + 1)
-    if is_code(handler) and handler < lowest then lowest = handler end
-  end
-  return lowest & ~0xFFF
-end
-
 -- Refuses a program that was clearly linked for elsewhere.
-local function check_vectors(name, bytes, address)
-  if #bytes < 8 then return end
-  local sp, reset = ("<I4I4"):unpack(bytes)
-  if not is_ram(sp) or not is_code(reset) then return end -- data, without a vector table
+local function check_address(name, bytes, address)
+  local elsewhere, reset, base = vectors.linked(bytes, address)
+  if not elsewhere then return end
   local last = address + #bytes - 1
-  if reset >= address and reset <= last then return end
-  local there = linked_for(bytes)
-  errors.raise { code = "image",
-    message = ("%s: its reset vector is %s, outside %s, where it would go"):format(name,
-      text.hex(reset), text.range(address, last)),
-    hint = ("moonflash flash %s@%s    puts it where it was linked for\n"):format(name,
-        text.hex(there)) .. "--force writes it all the same." }
+  local why
+  if reset < address or reset > last then
+    why = ("its reset vector is %s, outside %s, where it would go"):format(text.hex(reset),
+      text.range(address, last))
+  else
+    why = ("it is linked for another address%s than %s, where it would go"):format(
+      base and (", %s,"):format(text.hex(base)) or "", text.hex(address))
+  end
+  errors.raise { code = "image.address", message = ("%s: %s"):format(name, why),
+    address = base, remedy = { base and "address" or nil, "force" },
+    hint = remedies.lines {
+      base and ("%s@%s puts it where it was linked for."):format(name, text.hex(base)) or false,
+      remedies.hint { "force" } or false,
+    } }
 end
 
 ---@param name string of the file
@@ -51,13 +35,12 @@ end
 ---@param address integer
 ---@param force? boolean also if it was linked for elsewhere
 ---@return table[] segments
----@return integer entry
 function M.parse(name, bytes, address, force)
   if address + #bytes > 1 << 32 then
     wrong.file(name, "does not fit behind %s: data past 4 GiB", text.hex(address))
   end
-  if not force then check_vectors(name, bytes, address) end
-  return { { address = address, bytes = bytes } }, address
+  if not force then check_address(name, bytes, address) end
+  return { { address = address, bytes = bytes } }
 end
 
 ---@param image table
@@ -68,7 +51,9 @@ function M.write(image)
     errors.raise { code = "image",
       message = ("%s has gaps, behind %s first: a raw binary has no addresses"):format(image.name,
         text.hex(list[1].address + #list[1].bytes - 1)),
-      hint = "Write it as hex, srec or dfu; or image:pad(first, last) fills gaps." }
+      remedy = { "pad" },
+      hint = "Write it as hex, srec or dfu; or fill the gaps:\n"
+        .. "'moonflash convert --pad', in Lua image:pad(first, last)." }
   end
   return list[1].bytes
 end

@@ -13,12 +13,13 @@ local SUFFIX = "<I2I2I2I2c3BI4" -- bcdDevice, idProduct, idVendor, bcdDFU, "UFD"
 local SUFFIX_SIZE = SUFFIX:packsize()
 local VERSION = 0x011A -- bcdDFU of DfuSe
 M.ANY = 0xFFFF         -- an id that stands for all
+M.ANY_PRODUCT = 0x0000 -- and a product id: ST's own files in CubeF4 and CubeWB have it
 
 ---Takes the suffix off, if there is one, and checks it.
 ---@param name string of the file
 ---@param bytes string
 ---@return string content
----@return table? suffix { vid=, pid=, version=, format= }
+---@return table? suffix { vid=, pid=, version=, format=, size= bytes }
 function M.strip(name, bytes)
   local at = #bytes - SUFFIX_SIZE
   if at < 0 or bytes:sub(-8, -6) ~= "UFD" then return bytes end
@@ -32,7 +33,8 @@ function M.strip(name, bytes)
     wrong.offset(name, at + 12, "the CRC in the DFU suffix is %08X, the file adds up to %08X", sum,
       right)
   end
-  return bytes:sub(1, -length - 1), { vid = vid, pid = pid, version = version, format = format }
+  return bytes:sub(1, -length - 1), { vid = vid, pid = pid, version = version, format = format,
+                                    size = length }
 end
 
 local function with_suffix(content, ids)
@@ -89,12 +91,13 @@ local function elements(name, content, at, stop, number, alt, f)
   end
 end
 
--- Goes through the elements; f(address, bytes, alt, offset) gets them.
-local function each(name, content, f)
+-- Goes through the elements; f(address, bytes, alt, offset) gets them. There are tools whose
+-- DFUImageSize counts the suffix too, and some that leave it 0.
+local function each(name, content, suffix_size, f)
   local _, version, size, number = PREFIX:unpack(content)
   if version ~= 1 then
     wrong.offset(name, 5, "version %d of DfuSe files; there is only 1", version)
-  elseif size ~= #content then
+  elseif size ~= #content and size ~= #content + suffix_size and size ~= 0 then
     wrong.offset(name, 6, "the prefix says %d bytes, without the suffix it is %d", size, #content)
   end
   local at = PREFIX_SIZE
@@ -132,11 +135,11 @@ function M.parse(name, content, suffix)
       suffix.format, VERSION)
   end
   local merger = segments.merger(name)
-  each(name, content, function(...) merger:add(...) end)
+  each(name, content, suffix.size, function(...) merger:add(...) end)
   local list, address = merger:finish()
   if not list then -- once more, to say where
     local before = {}
-    each(name, content, function(first, bytes, alt, offset)
+    each(name, content, suffix.size, function(first, bytes, alt, offset)
       if address < first or address >= first + #bytes then return end
       local value, earlier = bytes:byte(address - first + 1), before[alt]
       if earlier and value ~= earlier.value then

@@ -2,9 +2,10 @@
 -- Programs in ELF, as Arm's linkers write them: what is loaded, by load address (System V ABI, ELF
 -- header, program and section headers).
 --
--- What counts are the sections, as for objcopy: a segment may begin with the headers of the file
--- itself, at an address in front of the program, where a boot loader may stand. A file without
--- section headers is taken by its program headers.
+-- What counts are the program headers: every byte of a PT_LOAD is loaded, whether a section covers
+-- it or not (armlink leaves bytes without one). Left out are the headers of the file itself, where
+-- a PT_LOAD begins with them, and the padding between them and the first section: they stand in
+-- front of the program, where a boot loader may be.
 local segments = require "moonflash.image.segments"
 local wrong = require "moonflash.image.wrong"
 
@@ -17,6 +18,7 @@ local NULL, NO_BITS = 0, 8 -- SHT_NULL, SHT_NOBITS
 local ALLOC = 2           -- SHF_ALLOC
 local SPACE = 1 << 32
 local MOST = 256          -- program headers
+local MACHINES = { [40] = "Arm", [243] = "RISC-V" }
 
 ---Whether the bytes begin so.
 ---@param bytes string
@@ -46,8 +48,9 @@ local function header(name, bytes)
   if version ~= 1 or version_again ~= 1 then
     wrong.offset(name, version ~= 1 and 6 or 0x14, "ELF version %d, not 1",
       version ~= 1 and version or version_again)
-  elseif h.machine ~= 40 then
-    wrong.offset(name, 0x12, "a program for machine %d, not for Arm (40)", h.machine)
+  elseif not MACHINES[h.machine] then
+    wrong.offset(name, 0x12, "a program for machine %d, not for Arm (40) or RISC-V (243)",
+      h.machine)
   elseif h.type ~= 2 then
     wrong.offset(name, 0x10, "%s", TYPES[h.type] or ("ELF type %d, not a program"):format(h.type))
   elseif h.program_count == 0 or h.program_count > MOST then
@@ -87,21 +90,9 @@ local function loads(name, bytes, h)
   return list
 end
 
--- Collects what is loaded: never more than the file has, whatever the headers say.
-local function collector(name, bytes)
-  local pieces, total = {}, 0
-  return pieces, function(offset, size, load)
-    total = total + size
-    if total > #bytes then
-      wrong.offset(name, offset, "what is to be loaded stands in the file several times over")
-    end
-    pieces[#pieces + 1] = { address = load.address + offset - load.offset, offset = offset,
-                            bytes = bytes:sub(offset + 1, offset + size) }
-  end
-end
-
+-- The sections with bytes that are loaded; each lies in one PT_LOAD.
 local function loaded_sections(name, bytes, h, list)
-  local pieces, add = collector(name, bytes)
+  local sections = {}
   for i = 0, h.section_count - 1 do
     local at = h.sections + i * SECTION:packsize()
     local _, kind, flags, _, offset, size = SECTION:unpack(bytes, at + 1)
@@ -110,15 +101,48 @@ local function loaded_sections(name, bytes, h, list)
         wrong.offset(name, at + 16, "section %d: %d bytes at offset 0x%X are past the end", i, size,
           offset)
       end
-      local holder
+      local held = false
       for _, load in ipairs(list) do
-        if offset >= load.offset and offset + size <= load.offset + load.size then holder = load end
+        held = held or offset >= load.offset and offset + size <= load.offset + load.size
       end
-      if not holder then
+      if not held then
         wrong.offset(name, at, "section %d is to be loaded, and no program header holds it", i)
       end
-      add(offset, size, holder)
+      sections[#sections + 1] = offset
     end
+  end
+  return sections
+end
+
+-- How many bytes a PT_LOAD begins with that are no program: the ELF header and the program headers,
+-- where it begins with these, and what lies between them and the first section.
+local function headers_in(h, load, sections)
+  local stop = HEADER:packsize()
+  if h.programs <= stop then
+    stop = math.max(stop, h.programs + h.program_count * PROGRAM:packsize())
+  end
+  if load.offset >= stop then return 0 end
+  local first = load.offset + load.size -- a PT_LOAD of headers alone
+  for _, offset in ipairs(sections) do
+    if offset >= stop and offset >= load.offset then first = math.min(first, offset) end
+  end
+  if #sections == 0 then first = stop end
+  return math.min(first - load.offset, load.size)
+end
+
+-- The bytes of all PT_LOADs: never more than the file has, whatever the headers say.
+local function pieces_of(name, bytes, h, list)
+  local pieces, total = {}, 0
+  local sections = loaded_sections(name, bytes, h, list)
+  for _, load in ipairs(list) do
+    local skipped = headers_in(h, load, sections)
+    local offset, size = load.offset + skipped, load.size - skipped
+    total = total + size
+    if total > #bytes then
+      wrong.offset(name, offset, "what is to be loaded stands in the file several times over")
+    end
+    pieces[#pieces + 1] = { address = load.address + skipped, offset = offset,
+                            bytes = bytes:sub(offset + 1, offset + size) }
   end
   return pieces
 end
@@ -136,22 +160,18 @@ end
 ---@param bytes string
 ---@return table[] segments
 ---@return integer? entry point, as a load address
+---@return string machine "Arm" or "RISC-V"
 function M.parse(name, bytes)
   local h = header(name, bytes)
   local list = loads(name, bytes, h)
-  local pieces = loaded_sections(name, bytes, h, list)
-  if #pieces == 0 then
-    local add
-    pieces, add = collector(name, bytes)
-    for _, load in ipairs(list) do add(load.offset, load.size, load) end
-  end
+  local pieces = pieces_of(name, bytes, h, list)
   local merged, address = segments.merge(pieces, name)
   if not merged then
     local first, second = table.unpack(segments.holding(pieces, address))
     wrong.offset(name, second.offset, "what is loaded from here, and from offset 0x%X, differs at "
       .. "0x%08X", first.offset, address)
   end
-  return merged, load_address(h.entry, list)
+  return merged, load_address(h.entry, list), MACHINES[h.machine]
 end
 
 return M

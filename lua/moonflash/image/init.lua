@@ -1,20 +1,26 @@
 -- SPDX-License-Identifier: MIT
 -- Images: files -> values. What a format is like stands in a file of its own beside this one, what
 -- an image can do in value.lua, and how pieces become segments in segments.lua.
+local args = require "moonflash.args"
 local bin = require "moonflash.image.bin"
 local dfu = require "moonflash.image.dfu"
 local errors = require "moonflash.errors"
 local files = require "moonflash.files"
 local misuse = require "moonflash.misuse"
+local records = require "moonflash.image.records"
+local remedies = require "moonflash.remedies"
 local segments = require "moonflash.image.segments"
+local strangers = require "moonflash.image.strangers"
 local sys = require "sys"
 local text = require "moonflash.text"
 local value = require "moonflash.image.value"
+local vectors = require "moonflash.image.vectors"
 local wrong = require "moonflash.image.wrong"
 
 local M = {}
 
 local MOST = 64 * 1024 * 1024 -- bytes of a file: no chip of ours has as much flash
+local MOST_ELF = 1 << 30      -- debug information can be a thousand times the program
 local DEFAULT_ADDRESS = 0x08000000
 
 -- ---- which format ----
@@ -25,20 +31,11 @@ local formats = {
 }
 local ORDER = { "elf", "dfu", "hex", "srec" } -- all but bin, which anything could be
 
--- What is never meant to be written as it is, and not read either.
-local strangers = {
-  { "a UF2 file", "^UF2\n" }, { "a zip archive", "^PK\3\4" }, { "a gzip archive", "^\31\139\8" },
-  { "an archive of object files", "^!<arch>\n" }, { "text in UTF-16", "^\255\254[:S]\0" },
-}
-
 -- The format, and what it is called; nil for anything that may be a raw binary.
 local function recognise(bytes)
-  local _, blank = bytes:find("^[ \t\r\n]*")
+  local first = records.head(bytes)
   for _, format in ipairs(ORDER) do
-    if formats[format].recognise(bytes, blank + 1) then return format, formats[format].title end
-  end
-  for _, stranger in ipairs(strangers) do
-    if bytes:find(stranger[2]) then return nil, stranger[1] end
+    if formats[format].recognise(bytes, first) then return format, formats[format].title end
   end
 end
 
@@ -47,20 +44,51 @@ end
 ---@return string?
 function M.recognise(bytes)
   local _, title = recognise(bytes)
-  return title
+  return title or strangers.binary(bytes)
 end
 
 -- A raw binary is what has no other format; but not when it is something else that was damaged.
-local function check_raw(name, content, title, suffix)
+local function check_raw(name, content, suffix)
   local ending = (name:match("%.(%w+)$") or ""):lower()
   local called = value.endings[ending]
-  if title then
-    wrong.offset(name, 0, "it is %s: that is no format of firmware here", title)
-  elseif called and called ~= "bin" and not (called == "dfu" and suffix) then
+  if called and called ~= "bin" and not (called == "dfu" and suffix) then
     wrong.offset(name, 0, "its name says .%s, and it does not begin like %s", ending,
       formats[called].title)
   elseif content == "" then
     wrong.offset(name, 0, "nothing stands before its DFU suffix")
+  end
+end
+
+-- ---- what is no firmware ----
+
+local function refuse(prefix, name, what)
+  local remedy = { "address", "force" }
+  errors.raise { code = "image.not-firmware", remedy = remedy,
+    message = ("%s%s is no firmware: it is %s"):format(prefix, name, what),
+    hint = remedies.hint(remedy, name) }
+end
+
+-- Why a raw binary is no firmware; nil where it has a vector table.
+local function doubt_of(what, list, start)
+  if what then return { what = what, kind = true } end
+  if not start then
+    return { what = ("data without a vector table for %s"):format(text.hex(list[1].address)) }
+  end
+end
+
+---Raises `image` where an image is no firmware for a board, and no person gave its address. A plain
+---DFU device takes anything; of a RISC-V board nothing is known but kinds of files.
+---@param image table
+---@param board table
+---@param force? boolean let it be
+function M.check_firmware(image, board, force)
+  local fields = require("dfu").fields(board)
+  local doubt = image.doubt
+  if force or not doubt or not fields.dfuse or fields.part.riscv and not doubt.kind then return end
+  local ok, err = pcall(refuse, board.path .. ": ", doubt.name, doubt.what)
+  if not ok then
+    err.path = board.path
+    error(err, 0)
   end
 end
 
@@ -78,45 +106,90 @@ local function split(spec)
   return name, address
 end
 
--- The start of the segment that holds the address: of its vector table, if that is where it begins.
-local function start_of(list, entry)
-  local segment = entry and segments.holding(list, entry)[1]
-  return segment and segment.address
+-- The address of a raw binary; and whether a person gave it, who then means it.
+local function address_of(address, options)
+  if address then return address, true end
+  address = rawget(options, "address")
+  return address or DEFAULT_ADDRESS, address ~= nil and args.was_typed(address)
+end
+
+-- The segments of a file that has addresses of its own, moved to begin at another. A program would
+-- not run there.
+local function moved(spec, path, title, list, start, address, any)
+  if start and not any then
+    wrong.file(spec, "%s is %s, and has addresses of its own", path, title)
+  end
+  local by = -math.huge
+  for _, segment in ipairs(list) do by = math.max(by, address - segment.address) end
+  local new = {}
+  for i, segment in ipairs(list) do
+    local first = segment.address + by
+    if first + #segment.bytes > 1 << 32 then
+      wrong.file(spec, "does not fit there: data past 4 GiB")
+    end
+    new[i] = { address = first, bytes = segment.bytes, alt = segment.alt }
+  end
+  return new, start and start + by
+end
+
+-- ELF may be larger than any flash: what is loaded of it is not.
+local function read(path)
+  local file = io.open(path, "rb")
+  local head = file and file:read(4)
+  if file then file:close() end
+  return files.read(path, head and formats.elf.recognise(head) and MOST_ELF or MOST)
 end
 
 local function load_one(spec, options)
   local path, address = split(spec)
-  local bytes = files.read(path, MOST)
+  local bytes = read(path)
   local content, suffix = dfu.strip(path, bytes)
   local format, title = recognise(content)
-  local list, entry
+  local force = rawget(options, "force")
+  local list, entry, machine, start, doubt
   if format then
+    list, entry, machine = formats[format].parse(path, content, suffix)
+    start = vectors.find(list, entry)
     if address then
-      wrong.file(spec, "%s is %s, and has addresses of its own", path, title)
+      list, start = moved(spec, path, title, list, start, address, rawget(options, "move"))
     end
-    list, entry = formats[format].parse(path, content, suffix)
   else
-    check_raw(path, content, title, suffix)
+    local where, given = address_of(address, options)
+    local meant = given or force or rawget(options, "data")
+    local what, page = strangers.recognise(content)
+    if page and not meant then refuse("", path, what) end -- no board takes these
+    check_raw(path, content, suffix)
     format = "bin"
-    list, entry = bin.parse(path, content, address or rawget(options, "address")
-      or DEFAULT_ADDRESS, rawget(options, "force"))
+    list = bin.parse(path, content, where, force)
+    start = vectors.find(list)
+    doubt = not meant and doubt_of(what, list, start) or nil
   end
   if suffix and format ~= "dfu" then dfu.check_plain(path, suffix) end
   local name = path:match("[^/]+$") or path
-  return value.make { name = name, format = format, start = start_of(list, entry), segments = list,
+  if doubt then doubt.name = name end
+  return value.make { name = name, format = format, start = start, segments = list, doubt = doubt,
+    machine = machine,
     ids = suffix and { vid = suffix.vid, pid = suffix.pid, version = suffix.version },
     files = { { name = name, sha256 = sys.sha256(bytes), size = #bytes, format = format } } }
 end
 
 -- ---- ids ----
 
-local function same(a, b)
-  return a == b or a == dfu.ANY or b == dfu.ANY
+local function is_any(id, is_product)
+  return id == dfu.ANY or is_product and id == dfu.ANY_PRODUCT
+end
+
+local function same(a, b, is_product)
+  return a == b or is_any(a, is_product) or is_any(b, is_product)
+end
+
+local function same_ids(a, b)
+  return same(a.vid, b.vid) and same(a.pid, b.pid, true)
 end
 
 local function shown(ids)
-  local function id(n) return n == dfu.ANY and "any" or ("%04x"):format(n) end
-  return id(ids.vid) .. ":" .. id(ids.pid)
+  local function id(n, is_product) return is_any(n, is_product) and "any" or ("%04x"):format(n) end
+  return id(ids.vid) .. ":" .. id(ids.pid, true)
 end
 
 ---Raises `image` if a file says that it is for another board. bcdDevice is not compared: files have
@@ -126,25 +199,38 @@ end
 ---@param force? boolean let it be
 function M.check_ids(image, board, force)
   local ids = image.ids
-  if force or not ids or same(ids.vid, board.vid) and same(ids.pid, board.pid) then return end
-  errors.raise { code = "image", path = board.path,
+  if force or not ids or same_ids(ids, board) then return end
+  errors.raise { code = "image", path = board.path, remedy = { "force" },
     message = ("%s: %s is for %s, and this board is %04x:%04x"):format(board.path, image.name,
       shown(ids), board.vid, board.pid),
-    hint = "--force writes it all the same." }
+    hint = remedies.hint { "force" } }
+end
+
+---Raises `image` for a RISC-V program on a board that is not known to be one.
+---@param image table
+---@param board table
+---@param force? boolean let it be
+function M.check_machine(image, board, force)
+  if force or image.machine ~= "RISC-V" then return end
+  if require("dfu").fields(board).part.riscv then return end
+  errors.raise { code = "image", path = board.path, remedy = { "force" },
+    message = ("%s: %s is a program for RISC-V, and this board is not known to be one"):format(
+      board.path, image.name),
+    hint = remedies.hint { "force" } }
 end
 
 -- What two files say together.
 local function common_ids(one, other, force)
   local a, b = one.ids, other.ids
   if not (a and b) then return a or b end
-  if not force and not (same(a.vid, b.vid) and same(a.pid, b.pid)) then
-    errors.raise { code = "image",
+  if not force and not same_ids(a, b) then
+    errors.raise { code = "image", remedy = { "force" },
       message = ("%s is for %s, and %s for %s"):format(one.name, shown(a), other.name, shown(b)),
-      hint = "--force takes them together all the same." }
+      hint = remedies.hint { "force" } }
   end
   local ids = {}
   for _, key in ipairs { "vid", "pid", "version" } do
-    ids[key] = a[key] ~= dfu.ANY and a[key] or b[key]
+    ids[key] = is_any(a[key], key == "pid") and b[key] or a[key]
   end
   return ids
 end
@@ -167,6 +253,8 @@ local function merge(images, options)
     end
     all.ids = all.ids and common_ids(all, image, rawget(options, "force")) or image.ids
     all.start = lowest(all.start, image.start) -- that is where the chip begins
+    all.doubt = all.doubt or image.doubt
+    all.machine = all.machine or image.machine
     of[#of + 1] = image.files[1]
   end
   local address
@@ -206,7 +294,8 @@ end
 
 ---Loads firmware: a file or several, which become one image.
 ---@param ... string|string[]|table FILE, FILE@ADDRESS, or lists of these; last, options: address,
----where raw binaries go; force: even if they are linked for elsewhere
+---where raw binaries go; force: even if they are linked for elsewhere, or are no firmware; data:
+---they may be no firmware; move: FILE@ADDRESS moves what has addresses of its own, programs too
 ---@return table image
 function M.load(...)
   local specs, options = arguments(...)
@@ -223,6 +312,23 @@ function M.load(...)
     wrong.file(specs[1], "it has addresses of its own; --address says where a raw binary goes")
   end
   return merge(images, options)
+end
+
+---The format that a file's name stands for: "hex", "srec", "dfu"; "bin" for any other.
+---@param name string
+---@return string
+function M.format_of(name)
+  local ending = (name:match("%.(%w+)$") or ""):lower()
+  local format = value.endings[ending]
+  return format ~= "elf" and format or "bin"
+end
+
+---The segments of a text in Intel HEX.
+---@param name string of the file
+---@param content string
+---@return table[] segments
+function M.parse_hex(name, content)
+  return (formats.hex.parse(name, content))
 end
 
 -- ---- made by a recipe ----
@@ -251,7 +357,8 @@ function M.new(fields)
       name, text.hex(address)) }
   end
   return value.make { name = name, format = "new", segments = merged, files = {},
-                      start = rawget(fields, "start"), ids = rawget(fields, "ids") }
+                      start = rawget(fields, "start") or vectors.find(merged),
+                      ids = rawget(fields, "ids") }
 end
 
 return M

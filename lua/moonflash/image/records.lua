@@ -9,8 +9,36 @@ local M = {}
 local byte, find, unhex = string.byte, string.find, sys.unhex
 
 local MOST = 255 + 5 -- bytes of a record
+local CTRL_Z, SEMICOLON = 0x1A, (";"):byte()
 
 -- ---- reading ----
+
+---Where the first record should begin: behind a UTF-8 mark, blanks, and lines of comment (";"),
+---which our own files of kept bytes have.
+---@param bytes string
+---@return integer position
+---@return integer lines that end before it
+function M.head(bytes)
+  local at, lines = 1, 0
+  if bytes:sub(1, 3) == "\xEF\xBB\xBF" then at = 4 end
+  while true do
+    local _, blank = find(bytes, "^[ \t\r\n]*", at)
+    lines = lines + select(2, bytes:sub(at, blank):gsub("\n", ""))
+    at = blank + 1
+    if byte(bytes, at) ~= SEMICOLON then return at, lines end
+    at = find(bytes, "\n", at, true) or #bytes + 1
+  end
+end
+
+-- The position behind the text: CP/M and DOS mark the end with Ctrl-Z, one or more.
+local function stop_of(text)
+  local last, stop = #text, #text + 1
+  while last > 0 and byte(text, last) <= 32 do
+    if byte(text, last) == CTRL_Z then stop = last end
+    last = last - 1
+  end
+  return stop
+end
 
 ---Whether a text begins with a record, or with one that is cut off: then digits are all that there
 ---is on its line.
@@ -47,10 +75,11 @@ end
 ---@param width integer characters in front of the digits
 ---@return function
 function M.each(name, text, mark, width)
-  local at, line, past = 1, 0, #text + 1
+  local at, line = M.head(text)
+  local past = stop_of(text)
   mark = mark:byte()
   return function()
-    while at < past do
+    while at < past do -- unhex stops at Ctrl-Z: it is no digit
       line = line + 1
       local bytes, sum, kind
       local after = at
@@ -60,8 +89,8 @@ function M.each(name, text, mark, width)
       end
       local c = byte(text, after)
       if c ~= 10 then
-        after = find(text, "[^ \t\r]", after) or past
-        c = byte(text, after)
+        after = math.min(find(text, "[^ \t\r]", after) or past, past)
+        c = after < past and byte(text, after) or nil
         if c and c ~= 10 then refuse(name, line, bytes, c) end
       end
       at = after + 1

@@ -26,7 +26,7 @@ local FORMATS = { [2] = ">I2", [3] = ">I3", [4] = ">I4" }
 
 -- Goes through the records; f(line, address, data) gets those with data. Returns the entry point.
 local function each(name, text, f)
-  local entry, ended
+  local entry, ended, counted -- counted: the line of a right count that ends the data
   local last, count = 0, 0
   for line, bytes, sum, kind in records.each(name, text, "S", 2) do
     last, kind = line, kind - ZERO
@@ -49,18 +49,19 @@ local function each(name, text, f)
       local data = sub(bytes, width + 2, -2)
       if value + #data > SPACE then wrong.line(name, line, "data past 4 GiB") end
       f(line, value, data)
-      count = count + 1
+      count, counted = count + 1, nil
     elseif kind ~= 0 and length ~= width + 1 then
       wrong.line(name, line, "a record S%d has no data", kind)
     elseif kind == 5 or kind == 6 then
       if value ~= count then
         wrong.line(name, line, "it counts %d records with data, and there are %d", value, count)
       end
+      counted = line
     elseif kind ~= 0 then
       entry, ended = value, line
     end
   end
-  if not ended then
+  if not ended and not counted then -- srec_cat can leave the end record out behind a count
     wrong.line(name, last, "no end record (S7, S8, S9) follows: the file is cut off")
   end
   return entry

@@ -43,7 +43,8 @@ end
 
 local function changed(image, list)
   return M.make { name = image.name, format = image.format, start = image.start, segments = list,
-                  ids = image.ids, files = image.files }
+                  ids = image.ids, files = image.files, doubt = image.doubt,
+                  machine = image.machine }
 end
 
 function meta:__tostring()
@@ -197,6 +198,14 @@ function Image:pad(first, last, byte)
 end
 
 -- ---- files ----
+
+---The bytes of a file in a format. Raises `image` where the format can't hold the image.
+---@param format string "bin", "hex", "srec", "dfu"
+---@return string
+function Image:encode(format)
+  if not writers[format] then misuse("image:encode takes a format: bin, hex, srec or dfu") end
+  return writers[format].write(self)
+end
 
 ---Writes a file, all of it or nothing. Raises `image` where the format can't hold the image,
 ---`usage` where the name does not say which format, `file.write`.

@@ -1,0 +1,94 @@
+-- SPDX-License-Identifier: MIT
+-- Looks whether what was erased is blank: a write-protected sector says that it was erased, and was
+-- not (RM0090); boot loaders that are no ROM take commands that they do not know for done.
+local dfu = require "dfu"
+local errors = require "moonflash.errors"
+local optbytes = require "moonflash.optbytes"
+local parts = require "moonflash.parts"
+local progress = require "moonflash.progress"
+local sectors_of = require "moonflash.flash.sectors"
+local setting = require "moonflash.flash.setting"
+local text = require "moonflash.text"
+
+local M = {}
+
+local SHOWN = 4 -- bytes of what is not blank that a message shows
+
+-- The position of the first byte that is not as erasing leaves it.
+local function first_of(part, bytes)
+  local blank = part.blank and part.blank:byte() or bytes:byte()
+  if not part.blank and blank ~= 0 and blank ~= 0xFF then return 1 end
+  return bytes:find(("[^%%%s]"):format(string.char(blank))) or 1
+end
+
+-- Raises what is wrong with bytes that should be blank: of so many sectors, `count` are like that.
+local function complain(board, address, bytes, sectors, count)
+  local fields = dfu.fields(board)
+  local at = first_of(fields.part, bytes)
+  errors.raise { code = "verify.not-blank", path = board.path, op = "erase",
+    address = address + at - 1, remedy = { "again" },
+    message = ("%s: %s is not blank after erasing: %s stand there"):format(board.path,
+      text.hex(address + at - 1), text.bytes(bytes:sub(at, at + SHOWN - 1))),
+    flash = fields.journal:text(), ranges = fields.journal:claims(),
+    hint = (count and ("%d of %s %s not erased. "):format(count, text.count(sectors, "sector"),
+      count == 1 and "was" or "were") or "") .. "Write protection does that"
+      .. (optbytes.family(board) and ": 'moonflash optbytes' shows it." or ".") }
+end
+
+---Reads erased sectors back, and raises `verify.not-blank` where one is not blank. Marks in the
+---journal what it saw.
+---@param board table
+---@param sectors table[] { address=, size=, alt= }
+function M.check(board, sectors)
+  local fields, total = dfu.fields(board), 0
+  for _, sector in ipairs(sectors) do total = total + sector.size end
+  local phase = progress.phase(board, "look", total, "bytes")
+  local count, first = 0, nil
+  for _, sector in ipairs(sectors) do
+    local last, bad = sector.address + sector.size - 1, nil
+    for at = sector.address, last, sectors_of.CHUNK * board.transfer_size do
+      local n = math.min(sectors_of.CHUNK * board.transfer_size, last - at + 1)
+      local bytes = setting.read(board, sector.alt, at, n)
+      phase:advance(n)
+      if not bad and not parts.is_blank(fields.part, bytes) then
+        bad = { address = at, bytes = bytes }
+      end
+    end
+    fields.mark(board, bad and "doubt" or "blank", sector.address, last, sector.alt)
+    if bad then count, first = count + 1, first or bad end
+  end
+  phase:finish()
+  if first then complain(board, first.address, first.bytes, #sectors, count) end
+end
+
+---Reads a memory from its start up to the first address that the board refuses, and raises
+---`verify.not-blank` where it is not blank.
+---@param board table
+---@param alt table of board.alts
+---@return integer? refused the first address that was refused; nil: all could be read
+function M.check_memory(board, alt)
+  local fields = dfu.fields(board)
+  local size = sectors_of.CHUNK * board.transfer_size
+  local phase = progress.phase(board, "look", require("moonflash.memory").size(alt.layout.segments),
+    "bytes")
+  for _, s in ipairs(alt.layout.segments) do
+    local last = s.address + s.count * s.size - 1
+    for at = s.address, s.readable and s.erasable and last or s.address - 1, size do
+      local n = math.min(size, last - at + 1)
+      local bytes, err = errors.catch("dfu", setting.read, board, alt.number, at, n)
+      if err then return at end
+      if not parts.is_blank(fields.part, bytes) then
+        for _, other in ipairs(alt.layout.segments) do
+          fields.doubt_erased(other.address, other.address + other.count * other.size - 1,
+            alt.number)
+        end
+        complain(board, at, bytes)
+      end
+      fields.mark(board, "blank", at, at + n - 1, alt.number)
+      phase:advance(n)
+    end
+  end
+  phase:finish()
+end
+
+return M

@@ -1,0 +1,210 @@
+-- SPDX-License-Identifier: MIT
+-- Bystanders: places beside what a plan erases. They must not change, and that is looked at: a
+-- layout can be wrong, and there are boot loaders and ROMs that erase more than they were told.
+--
+-- A place is read before the first erase and again at the end, so only memory counts that surely
+-- exists: strings often announce more than a chip has, and ROMs die of a read past their flash.
+local dfu = require "dfu"
+local errors = require "moonflash.errors"
+local memory = require "moonflash.memory"
+local progress = require "moonflash.progress"
+local setting = require "moonflash.flash.setting"
+local text = require "moonflash.text"
+
+local M = {}
+
+local MOST = 4 -- places
+
+-- ---- which ----
+
+-- The runs of sectors side by side that are erased, of each alternate setting.
+local function runs_of(erased)
+  local runs = {}
+  for _, sector in ipairs(erased) do
+    local run = runs[#runs]
+    local stop = sector.address + sector.size
+    if run and run.alt == sector.alt and run.stop == sector.address then
+      run.stop, run.last_size = stop, sector.size
+    else
+      runs[#runs + 1] = { alt = sector.alt, address = sector.address, stop = stop }
+    end
+  end
+  return runs
+end
+
+local function layout_of(board, number)
+  for _, alt in ipairs(board.alts) do
+    if alt.number == number then return alt.layout.segments end
+  end
+  return {}
+end
+
+-- Whether an address lies in a sector that the plan erases or writes: that one may change.
+local function is_touched(plan, alt, first, last)
+  for _, sector in ipairs(plan.sectors) do
+    if sector.alt == alt and sector.state ~= "same" and sector.address <= last
+      and sector.address + sector.size - 1 >= first then
+      return true
+    end
+  end
+  return false
+end
+
+-- The last address of a memory that the run reads or writes, and so exists.
+local function reach_of(plan, alt, segments, address)
+  local first, last = memory.span(segments, address)
+  local reach = -1
+  for _, sector in ipairs(plan.sectors) do
+    if first and sector.alt == alt and sector.address >= first and sector.address <= last then
+      reach = math.max(reach, sector.address + sector.size - 1)
+    end
+  end
+  return reach
+end
+
+-- Where a known fault of the ROM would erase for each sector that is erased.
+local function suspects(part, erased)
+  local fault, list = part.erase_fault, {}
+  if not fault then return list end
+  local sectors, at = {}, fault.from
+  for _, run in ipairs(fault.bank or {}) do
+    for _ = 1, run[1] do
+      sectors[#sectors + 1] = at
+      at = at + run[2]
+    end
+  end
+  for _, sector in ipairs(erased) do
+    if sector.address >= fault.from and fault.other_bank then
+      list[#list + 1] = { alt = sector.alt, address = sector.address - fault.other_bank }
+    elseif sector.address >= fault.from then
+      for i, start in ipairs(sectors) do
+        local next_one = sectors[i + 1] or at
+        if sector.address >= start and sector.address < next_one and sectors[i + fault.shift] then
+          list[#list + 1] = { alt = sector.alt, address = sectors[i + fault.shift] }
+        end
+      end
+    end
+  end
+  return list
+end
+
+---The places to look at for a plan that erases sectors: at most four, each the smaller of a sector
+---and a block.
+---@param board table
+---@param plan table from plan.make
+---@param erased table[] sectors, sorted by setting and address
+---@return table[] { { address=, length=, alt=, sector=, size= }, ... }
+function M.choose(board, plan, erased)
+  local list, runs = {}, runs_of(erased)
+
+  local function add(alt, address, adjoins, at_end)
+    local segments = layout_of(board, alt)
+    local segment, start = memory.find(segments, address)
+    if #list >= MOST or not segment or not segment.readable then return end
+    local exists = adjoins or address <= reach_of(plan, alt, segments, address)
+    if not exists or is_touched(plan, alt, start, start + segment.size - 1) then return end
+    for _, known in ipairs(list) do
+      if known.sector == start and known.alt == alt then return end
+    end
+    local length = math.min(segment.size, board.transfer_size)
+    list[#list + 1] = { alt = alt, sector = start, size = segment.size, length = length,
+                        address = at_end and start + segment.size - length or start }
+  end
+
+  local first, last = runs[1], runs[#runs]
+  if not first then return list end
+  add(last.alt, last.stop, true)
+  if first.address > 0 then add(first.alt, first.address - 1, true, true) end
+  local segments = layout_of(board, first.alt)
+  add(first.alt, memory.span(segments, first.address) or first.address)
+  for _, suspect in ipairs(suspects(dfu.fields(board).part, erased)) do
+    add(suspect.alt, suspect.address)
+  end
+  for _, run in ipairs(runs) do
+    add(run.alt, run.stop, true)
+    if run.address > 0 then add(run.alt, run.address - 1, true, true) end
+  end
+  return list
+end
+
+-- ---- before, and after ----
+
+-- What a plan's pieces have at a place, if they have all of it: it was compared already.
+local function known_of(plan, place)
+  for _, sector in ipairs(plan.sectors) do
+    if sector.alt == place.alt and sector.address == place.sector and sector.state == "same" then
+      for _, piece in ipairs(sector.pieces) do
+        local at = place.address - piece.address
+        if at >= 0 and at + place.length <= #piece.bytes then
+          return piece.bytes:sub(at + 1, at + place.length)
+        end
+      end
+    end
+  end
+end
+
+local PASSES = { "dfu", "timeout", "board.protected", "usb.io", "verify" }
+
+local function read(board, place)
+  local ok, found = pcall(setting.read, board, place.alt, place.address, place.length)
+  if ok then return found end
+  for _, code in ipairs(PASSES) do
+    if errors.matches(found, code) then return nil end
+  end
+  error(found, 0)
+end
+
+---Reads the places before the first erase. One that the board refuses, or does not answer, is named
+---and left out; the board is in dfuIDLE again afterwards, or this raises.
+---@param board table
+---@param plan table
+---@param places table[] from choose; those that were read get `before`
+function M.look(board, plan, places)
+  for _, place in ipairs(places) do
+    place.before = known_of(plan, place) or read(board, place)
+    if not place.before then
+      progress.print(("%s: not looked at, the board refuses it or does not answer"):format(
+        text.range(place.address, place.address + place.length - 1)))
+      board:clear_status()
+      board:abort()
+    end
+  end
+end
+
+---Compares the places with what stood there. Raises `verify.bystander` where one has changed.
+---@param board table
+---@param places table[] after look
+function M.check(board, places)
+  local fields, hurt = dfu.fields(board), {}
+  for _, place in ipairs(places) do
+    if place.before and setting.read(board, place.alt, place.address, place.length) ~= place.before
+      and setting.read(board, place.alt, place.address, place.length) ~= place.before then
+      hurt[#hurt + 1] = place.sector
+      fields.mark(board, "doubt", place.sector, place.sector + place.size - 1, place.alt)
+    end
+  end
+  if #hurt == 0 then return end
+  local names = {}
+  for i, address in ipairs(hurt) do names[i] = text.hex(address) end
+  errors.raise { code = "verify.bystander", path = board.path, op = "erase", address = hurt[1],
+    sectors = hurt, remedy = { "layout" },
+    message = ("%s: erasing has changed %s, outside of what was to be erased"):format(board.path,
+      table.concat(names, " and ")),
+    flash = fields.journal:text(), ranges = fields.journal:claims(),
+    hint = "The sectors of this board are not as its layout says, or its boot loader erases too "
+      .. "much. What stood there is lost: write it again, and all else that this board needs." }
+end
+
+---The places in words, for a plan; nil where there are none.
+---@param places table[]
+---@return string?
+function M.describe(places)
+  local names = {}
+  for i, place in ipairs(places) do
+    names[i] = text.range(place.address, place.address + place.length - 1)
+  end
+  return #names > 0 and ("Looks whether these stay as they are: %s."):format(
+    table.concat(names, ", ")) or nil
+end
+
+return M

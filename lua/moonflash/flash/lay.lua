@@ -1,0 +1,130 @@
+-- SPDX-License-Identifier: MIT
+-- Where an image goes: its pieces laid over the sectors of a board's memories, or what does not
+-- fit.
+local dfu = require "dfu"
+local errors = require "moonflash.errors"
+local memory = require "moonflash.memory"
+local parts = require "moonflash.parts"
+local remedies = require "moonflash.remedies"
+local scope = require "moonflash.flash.scope"
+local sectors_of = require "moonflash.flash.sectors"
+local text = require "moonflash.text"
+
+local M = {}
+
+---Raises `image`: what does not fit.
+---@param board table
+---@param image table its name says whose it is
+---@param what string
+---@param remedy? string[] what can be done
+---@param hint? string what else there is to say; else where the memories are
+function M.misfit(board, image, what, remedy, hint)
+  local ways = remedies.hint(remedy or {})
+  hint = hint or dfu.describe_memories(board)
+  errors.raise { code = "image", path = board.path, remedy = remedy,
+    message = ("%s: %s %s"):format(board.path, image.name, what),
+    hint = ways and hint ~= "" and ways .. "\n" .. hint or ways or hint }
+end
+
+---A board that refuses the string with its layout can have any memory anywhere.
+function M.check_layout(board, alt)
+  if alt and #alt.layout.segments > 0 then return end
+  errors.raise { code = "dfu.outside", path = board.path,
+    message = ("%s: the board does not tell the layout of its memory%s; nothing was sent"):format(
+      board.path, alt and (" (alternate setting %d, '%s')"):format(alt.number, alt.layout.name)
+      or ""),
+    hint = dfu.describe_memories(board) }
+end
+
+local OUTSIDE = { "skip-outside", "only" } -- what can be done about pieces without a memory
+
+---The memory that holds all of [first, last].
+---@param board table
+---@param image table whose it is, for the message
+---@param first integer
+---@param last integer
+---@param number? integer the alternate setting that it must be; else the one that was selected
+---@return table alt
+function M.memory_of(board, image, first, last, number)
+  number = number or dfu.selected(board)
+  for _, alt in ipairs(board.alts) do
+    local from, to = memory.span(alt.layout.segments, first)
+    if from and (not number or number == alt.number) then
+      if to < last then
+        M.misfit(board, image, ("does not fit: it needs %s, and %s ends at %s"):format(
+          text.range(first, last), alt.layout.name, text.hex(to)), OUTSIDE)
+      end
+      return alt
+    end
+  end
+  M.check_layout(board, board.alts[1])
+  M.misfit(board, image, ("would go to %s, where %s"):format(
+    image.segments and scope.outside(board, image) or text.hex(first), number
+    and ("alternate setting %d of this board has no memory"):format(number)
+    or "this board has no memory"), OUTSIDE)
+end
+
+-- A sector of an image can't be erased and written: says from where on that is so.
+local function read_only(board, image, alt, sector)
+  local from
+  for _, s in ipairs(alt.layout.segments) do
+    if s.erasable and s.writable and s.address > sector.address then
+      from = math.min(from or s.address, s.address)
+    end
+  end
+  M.misfit(board, image, ("would go to %s, which can't be erased and written%s"):format(
+    text.hex(sector.address), from and ("; from %s on it can"):format(text.hex(from)) or ""),
+    OUTSIDE)
+end
+
+---The sectors that an image touches, with what it has in each; and how many the memory of its last
+---piece has.
+---@param board table
+---@param image table
+---@return table[] sectors
+---@return integer total
+function M.out(board, image)
+  local sectors, total = {}, 0
+  for _, segment in ipairs(image.segments) do
+    local last = segment.address + #segment.bytes - 1
+    local alt = M.memory_of(board, image, segment.address, last, segment.alt)
+    if parts.is_option_bytes(alt.layout) then
+      M.misfit(board, image, ("would go to %s (%s), which is option bytes"):format(
+        text.hex(segment.address), text.size(#segment.bytes)), OUTSIDE,
+        "'moonflash optbytes' shows them, and sets them by name.")
+    end
+    local before = #sectors
+    sectors_of.add(sectors, alt.layout.segments, segment, alt.number)
+    for i = before + 1, #sectors do
+      if not (sectors[i].erasable and sectors[i].writable) then
+        read_only(board, image, alt, sectors[i])
+      end
+    end
+    total = memory.number_of_sectors(alt.layout.segments)
+  end
+  return sectors, total
+end
+
+local function by_address(a, b) return a.address < b.address end
+
+---Adds pieces that --keep had read to the sectors of an image: they belong to it as its own do.
+---@param sectors table[]
+---@param pieces table[]
+function M.add(sectors, pieces)
+  for _, sector in ipairs(sectors) do
+    for _, piece in ipairs(pieces) do
+      local from = math.max(piece.address, sector.address)
+      local to = math.min(piece.address + #piece.bytes - 1, sector.last)
+      if from <= to then
+        local part = { address = from,
+                       bytes = piece.bytes:sub(from - piece.address + 1, to - piece.address + 1) }
+        sector.kept = sector.kept or {}
+        table.insert(sector.kept, part)
+        table.insert(sector.pieces, part)
+      end
+    end
+    table.sort(sector.pieces, by_address)
+  end
+end
+
+return M

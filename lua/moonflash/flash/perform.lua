@@ -1,0 +1,323 @@
+-- SPDX-License-Identifier: MIT
+-- Carries out a plan: erases, writes, reads back, writes again what came out wrong, and looks at
+-- the bystanders.
+local blank = require "moonflash.flash.blank"
+local bystanders = require "moonflash.flash.bystanders"
+local dfu = require "dfu"
+local errors = require "moonflash.errors"
+local kept = require "moonflash.flash.kept"
+local lay = require "moonflash.flash.lay"
+local memory = require "moonflash.memory"
+local plans = require "moonflash.flash.plan"
+local progress = require "moonflash.progress"
+local sectors_of = require "moonflash.flash.sectors"
+local setting = require "moonflash.flash.setting"
+local task = require "task"
+local text = require "moonflash.text"
+local verify = require "moonflash.flash.verify"
+
+local M = {}
+
+local option = plans.option
+
+-- ---- time ----
+
+-- Takes the time of each sector, and tells of it when the next one's turn has come, or at the end:
+-- it is called with an address and seconds, and closed, also where it all goes wrong.
+local function stopwatch(board, plan, name)
+  local by_address, current, seconds = {}, nil, 0
+  for _, sector in ipairs(plan.sectors) do by_address[sector.address] = sector end
+  local function flush()
+    if current then
+      current.seconds = current.seconds or {}
+      current.seconds[name] = (current.seconds[name] or 0) + seconds
+      progress.event { event = "sector", path = board.path, phase = name,
+        address = current.address, size = current.size, seconds = seconds }
+    end
+    current, seconds = nil, 0
+  end
+  local function add(_, address, spent)
+    local sector = by_address[verify.sector_at(board, address)]
+    if sector ~= current then
+      flush()
+      current = sector
+    end
+    seconds = seconds + spent
+  end
+  return setmetatable({}, { __call = add, __close = flush })
+end
+
+-- ---- erasing ----
+
+---Erases sectors one by one, with a bar.
+---@param board table
+---@param sectors table[]
+---@param told? fun(address: integer, seconds: number)
+function M.erase_sectors(board, sectors, told)
+  local phase = progress.phase(board, "erase", #sectors, "sector")
+  for _, sector in ipairs(sectors) do
+    local began = task.now()
+    setting.erase(board, sector.alt, sector.address)
+    if told then told(sector.address, task.now() - began) end
+    phase:advance(1)
+  end
+  phase:finish()
+end
+
+-- Whether the first memory of a board can be read now.
+local function can_read(board)
+  local alt = board.alts[1]
+  for _, s in ipairs(alt and alt.layout.segments or {}) do
+    if s.readable then
+      local n = math.min(s.size, board.transfer_size)
+      return (pcall(setting.read, board, alt.number, s.address, n))
+    end
+  end
+  return false
+end
+
+---Erases everything at once, with a bar. Refused for a board that can't be read and is no known
+---ROM: there are boot loaders that take the command for done and do nothing.
+---@param board table
+---@return number seconds that it took
+function M.erase_all(board)
+  local fields = dfu.fields(board)
+  if not fields.part.rom and not can_read(board) then
+    errors.raise { code = "dfu.mass-erase", path = board.path, op = "mass erase", remedy = {},
+      message = board.path .. ": a mass erase can't be believed of this board: it is no known ROM, "
+        .. "and can't be read; nothing was erased",
+      hint = "Erase by sectors: 'moonflash erase --address'." }
+  end
+  local phase = progress.phase(board, "erase", 1, "whole chip")
+  local began = task.now()
+  board:mass_erase()
+  local seconds = task.now() - began
+  progress.event { event = "mass_erase", path = board.path, seconds = seconds }
+  phase:advance(1)
+  phase:finish()
+  return seconds
+end
+
+-- The first sector of a memory and those of a plan, which a mass erase should have erased.
+local function sectors_to_look_at(board, plan)
+  local main, list = board.alts[1], {}
+  local segment = main.layout.segments[1]
+  local first = plan.sectors[1]
+  if not (first and first.address == segment.address) then
+    list[1] = { address = segment.address, size = segment.size, alt = main.number }
+  end
+  for _, sector in ipairs(plan.sectors) do
+    if sector.alt == main.number then list[#list + 1] = sector end
+  end
+  return list
+end
+
+-- ---- writing ----
+
+-- Boards that begin together go on in step, and those behind one hub then all want the bus at the
+-- same moment, at every block. So they begin the time of a transfer apart, 5 ms for 2048 bytes and
+-- GETSTATUS; and eight of them, after which a block of 33 ms is written (docs/protocol.md).
+local APART, ABREAST = 0.005, 8
+local writing = 0 -- boards
+
+local function out_of_step()
+  local before = writing % ABREAST
+  writing = writing + 1
+  if before > 0 then task.sleep(before * APART) end
+end
+
+-- Behind a gap the address is set anew, but for ROMs that are known to count: others might take a
+-- block for the one that follows the last (docs/protocol.md).
+local function write_runs(board, runs, told)
+  if #runs == 0 then return end
+  local _ <close> = setmetatable({}, { __close = function() writing = writing - 1 end })
+  out_of_step()
+  local phase = progress.phase(board, "write", sectors_of.bytes_in(runs), "bytes")
+  local size = sectors_of.CHUNK * board.transfer_size
+  for i, run in ipairs(runs) do
+    if i > 1 and not dfu.fields(board).part.early then board:abort() end
+    for at = 1, #run.bytes, size do
+      local chunk = run.bytes:sub(at, at + size - 1)
+      local began = task.now()
+      setting.write(board, run.alt, run.address + at - 1, chunk)
+      told(run.address + at - 1, task.now() - began)
+      phase:advance(#chunk)
+    end
+  end
+  phase:finish()
+end
+
+-- With --start-last the sector of the vector table is erased first: while another is half done,
+-- nothing starts.
+local function start_first(plan, sectors)
+  local start = plan.start_last and plan.image.start
+  if not start then return sectors end
+  local ordered = {}
+  for _, sector in ipairs(sectors) do
+    local holds = start >= sector.address and start < sector.address + sector.size
+    table.insert(ordered, holds and 1 or #ordered + 1, sector)
+  end
+  return ordered
+end
+
+local function carry_out(board, plan)
+  if plan.mass then
+    plan.seconds_mass = M.erase_all(board)
+    if dfu.fields(board).info.functional.attributes.can_upload and plan.erase_all then
+      blank.check(board, sectors_to_look_at(board, plan))
+    end
+  end
+  if #plan.erased > 0 then
+    local told <close> = stopwatch(board, plan, "erase")
+    M.erase_sectors(board, start_first(plan, plan.erased), told)
+  end
+  local told <close> = stopwatch(board, plan, "write")
+  write_runs(board, plan.runs, told)
+end
+
+-- ---- reading back ----
+
+-- The part of a plan that has to be done again for sectors that came out wrong. With --start-last
+-- that of the vector table is among them.
+local function again(board, plan, result)
+  local start = plan.start_last and plan.image.start
+  local part = { sectors = {}, erased = {}, runs = {}, start_last = plan.start_last,
+                 image = plan.image }
+  for _, sector in ipairs(plan.sectors) do
+    local holds = start and start >= sector.address and start < sector.address + sector.size
+    if holds or verify.is_bad(result, sector) then
+      table.insert(part.sectors, sector)
+      table.insert(part.erased, sector)
+      for _, span in ipairs(sector.spans) do
+        table.insert(part.runs, { address = span.address, bytes = span.bytes, alt = sector.alt })
+      end
+    end
+  end
+  if start then part.runs = plans.start_last(part.runs, start, board.transfer_size) end
+  return part
+end
+
+local function read_back(board, plan)
+  local told <close> = stopwatch(board, plan, "verify")
+  return verify.compare(board, plan.check, told)
+end
+
+-- After a retry everything is compared again: an erase may have taken more than its sector.
+local function check_and_mend(board, plan, retries)
+  if #plan.check == 0 then -- all was the same
+    return verify.check_counting(board, plan.image.segments)
+  end
+  local result = read_back(board, plan)
+  for _ = 1, result.first and retries or 0 do
+    progress.print(("%s: %s came out wrong: writing %s again"):format(board.path,
+      text.count(result.bad_count, "sector"), result.bad_count == 1 and "it" or "them"))
+    carry_out(board, again(board, plan, result))
+    result = read_back(board, plan)
+    if not result.first then break end
+  end
+  if result.first then verify.complain(board, result) end
+end
+
+-- What was the same already is as good as written and verified: it was read and compared.
+local function count_same(board, plan)
+  local fields = dfu.fields(board)
+  local stats = fields.stats
+  for _, sector in ipairs(plan.sectors) do
+    if sector.state == "same" then
+      stats.sectors_same = (stats.sectors_same or 0) + 1
+      for _, piece in ipairs(sector.pieces) do
+        stats.bytes_skipped = stats.bytes_skipped + #piece.bytes
+        fields.mark(board, "verified", piece.address, piece.address + #piece.bytes - 1, sector.alt)
+      end
+    end
+  end
+  stats.bytes_skipped = stats.bytes_skipped + plan.bytes_blank
+  if stats.sectors_same then stats.seconds_saved = plan.seconds_full - plan.seconds end
+end
+
+---Carries out a plan on its board.
+---@param board table
+---@param plan table
+---@param options? table no_verify, retry
+function M.plan(board, plan, options)
+  local fields = dfu.fields(board)
+  local guard <close> = kept.guard(board, plan)
+  bystanders.look(board, plan, plan.bystanders)
+  for _, sector in ipairs(plan.sectors) do
+    for _, piece in ipairs(sector.pieces) do
+      fields.want(piece.address, piece.address + #piece.bytes - 1, sector.alt)
+    end
+  end
+  carry_out(board, plan)
+  if #plan.written > 0 and option(options, "no_verify") then
+    fields.stats.unverified = "--no-verify"
+  elseif not fields.info.functional.attributes.can_upload then
+    fields.stats.unverified = "the board can't be read"
+  else
+    check_and_mend(board, plan, option(options, "retry") or 0)
+    fields.stats.verified = true
+    guard.verified()
+  end
+  count_same(board, plan)
+  bystanders.check(board, plan.bystanders)
+end
+
+-- ---- plain DFU ----
+
+-- Why a board can't be read back at once; nil where it goes back to dfuIDLE, and has UPLOAD.
+local function why_unread(board)
+  local attributes = dfu.fields(board).info.functional.attributes
+  if not attributes.tolerant or not board.is_open then
+    return "plain DFU starts the program at once"
+  end
+  return not attributes.can_upload and "the board can't be read" or nil
+end
+
+---Plain DFU has one memory, from 0. A board that is manifestation tolerant is read back; any other
+---starts what it got.
+---@param board table
+---@param image table
+---@param options? table no_verify
+function M.plain(board, image, options)
+  if #image.segments ~= 1 then
+    lay.misfit(board, image, "has gaps, and plain DFU has no addresses", { "only" })
+  end
+  local stats = dfu.fields(board).stats
+  local bytes = image.segments[1].bytes
+  local phase = progress.phase(board, "write", #bytes, "bytes")
+  dfu.fields(board).want(0, #bytes - 1)
+  board:write(0, bytes)
+  phase:advance(#bytes)
+  phase:finish()
+  if dfu.fields(board).dry then return end
+  if option(options, "no_verify") then
+    stats.unverified = "--no-verify"
+  elseif why_unread(board) then
+    stats.unverified = why_unread(board)
+  else
+    local found, err = errors.catch("dfu", board.read, board, 0, #bytes)
+    if err or #found < #bytes then
+      stats.unverified = err and "the board can't be read" or "the board reads back fewer bytes"
+      return
+    end
+    local result = verify.compare(board, { { address = 0, bytes = bytes, found = found } })
+    if result.first then verify.complain(board, result) end
+    stats.verified = true
+  end
+end
+
+---The sectors of a memory, for flash.erase and flash.sectors.
+---@param alt table of board.alts
+---@param first integer
+---@param last integer
+---@return table[]
+function M.sectors(alt, first, last)
+  local sectors = {}
+  for sector in memory.sectors(alt.layout.segments, first, last) do
+    sector.alt = alt.number
+    sectors[#sectors + 1] = sector
+  end
+  return sectors
+end
+
+return M

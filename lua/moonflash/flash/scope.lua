@@ -1,0 +1,160 @@
+-- SPDX-License-Identifier: MIT
+-- Which part of an image is meant for a board: --only and --skip-outside.
+local errors = require "moonflash.errors"
+local parts = require "moonflash.parts"
+local progress = require "moonflash.progress"
+local selectors = require "moonflash.selector"
+local text = require "moonflash.text"
+
+local M = {}
+
+local MOST_NAMED = 4 -- pieces that a message names
+
+-- The part of a segment within [first, last], or nil.
+local function cut(segment, first, last)
+  local from = math.max(segment.address, first)
+  local to = math.min(segment.address + #segment.bytes - 1, last)
+  if from > to then return nil end
+  return { address = from, alt = segment.alt,
+           bytes = segment.bytes:sub(from - segment.address + 1, to - segment.address + 1) }
+end
+
+-- The runs of memory without gaps that can be erased and written: { first=, last=, alt= }.
+local function writable(alts)
+  local runs = {}
+  for _, alt in ipairs(alts) do
+    for _, s in ipairs(parts.is_option_bytes(alt.layout) and {} or alt.layout.segments) do
+      local last = runs[#runs]
+      local follows = last and last.alt == alt.number and last.last + 1 == s.address
+      if s.erasable and s.writable and follows then
+        last.last = s.address + s.count * s.size - 1
+      elseif s.erasable and s.writable then
+        runs[#runs + 1] = { first = s.address, last = s.address + s.count * s.size - 1,
+                            alt = alt.number }
+      end
+    end
+  end
+  return runs
+end
+
+-- What of the segments lies in the runs; and what does not.
+local function split(segments, runs)
+  local inside, outside = {}, {}
+  for _, segment in ipairs(segments) do
+    local at, stop = segment.address, segment.address + #segment.bytes
+    while at < stop do
+      local found, next_start
+      for _, run in ipairs(runs) do
+        local fits = not segment.alt or segment.alt == run.alt
+        if fits and at >= run.first and at <= run.last then found = found or run end
+        if fits and run.first > at then next_start = math.min(next_start or stop, run.first) end
+      end
+      local last = found and math.min(found.last, stop - 1)
+        or math.min((next_start or stop) - 1, stop - 1)
+      table.insert(found and inside or outside, cut(segment, at, last))
+      at = last + 1
+    end
+  end
+  return inside, outside
+end
+
+---The pieces of an image for which a board has no memory to write, in words: "0x20000000 (1 KB)".
+---@param board table
+---@param image table
+---@return string
+function M.outside(board, image)
+  local _, outside = split(image.segments, writable(board.alts))
+  local names = {}
+  for i, piece in ipairs(outside) do
+    names[i] = i <= MOST_NAMED and ("%s (%s)"):format(text.hex(piece.address),
+      text.size(#piece.bytes)) or nil
+  end
+  if #outside > MOST_NAMED then names[#names + 1] = ("%d more"):format(#outside - MOST_NAMED) end
+  local last = #names > 1 and table.remove(names)
+  return table.concat(names, ", ") .. (last and " and " .. last or "")
+end
+
+local function usage(board, format, ...)
+  errors.raise { code = "usage", path = board.path,
+    message = board.path .. ": " .. format:format(...),
+    hint = "FIRST..LAST are addresses; MEMORY is an alternate setting, by its number or the "
+      .. "beginning of its name: 'moonflash info' shows them." }
+end
+
+-- What --only says: a range, or the alternate setting.
+local function parse_only(board, only)
+  if math.type(only) == "integer" then only = tostring(only) end
+  local from, to = tostring(only):match("^(.-)%.%.(.*)$")
+  if from then
+    local first, why = text.parse_integer(from, 0xFFFFFFFF)
+    local last, why_last = text.parse_integer(to, 0xFFFFFFFF)
+    if not first or not last then usage(board, "--only %s: %s", only, why or why_last) end
+    if last < first then usage(board, "--only %s: the last address is below the first", only) end
+    return first, last
+  end
+  local alt = only ~= "" and selectors.find_alt(board.alts, only)
+  if not alt then usage(board, "--only %s: the board has no such memory", only) end
+  return nil, nil, alt
+end
+
+local function take_only(board, segments, only)
+  local first, last, alt = parse_only(board, only)
+  if alt then
+    local runs = {}
+    for _, s in ipairs(alt.layout.segments) do
+      runs[#runs + 1] = { first = s.address, last = s.address + s.count * s.size - 1,
+                          alt = alt.number }
+    end
+    return (split(segments, runs))
+  end
+  local list = {}
+  for _, segment in ipairs(segments) do list[#list + 1] = cut(segment, first, last) end
+  return list
+end
+
+local function say_skipped(image, outside)
+  for _, piece in ipairs(outside) do
+    progress.print(("%s: left out %s (%s), where this board has no memory to write"):format(
+      image.name, text.range(piece.address, piece.address + #piece.bytes - 1),
+      text.size(#piece.bytes)))
+  end
+end
+
+local function start_in(image, segments)
+  for _, segment in ipairs(segments) do
+    local start = image.start
+    if start and start >= segment.address and start < segment.address + #segment.bytes then
+      return start
+    end
+  end
+end
+
+---The part of an image that the options mean. Raises `usage` for a memory that the board does not
+---have, `image` where nothing is left.
+---@param board table
+---@param image table
+---@param options table only=, skip_outside=
+---@return table image
+function M.apply(board, image, options)
+  local only, skip = rawget(options, "only"), rawget(options, "skip_outside")
+  if (only == nil or only == false) and not skip then return image end
+  local segments = image.segments
+  if only then segments = take_only(board, segments, only) end
+  if skip then
+    local outside
+    segments, outside = split(segments, writable(board.alts))
+    say_skipped(image, outside)
+  end
+  if #segments == 0 then
+    errors.raise { code = "image", path = board.path,
+      message = ("%s: nothing of %s is left to write"):format(board.path, image.name),
+      hint = require("dfu").describe_memories(board) }
+  end
+  local part = setmetatable({}, getmetatable(image))
+  for key, value in pairs(image) do part[key] = value end
+  part.segments, part.size, part.start = segments, 0, start_in(image, segments)
+  for _, segment in ipairs(segments) do part.size = part.size + #segment.bytes end
+  return part
+end
+
+return M

@@ -1,0 +1,46 @@
+-- SPDX-License-Identifier: MIT
+-- Reading, writing and erasing in a given alternate setting. Where two settings of a board have the
+-- same addresses, the address alone does not say which is meant.
+local dfu = require "dfu"
+
+local M = {}
+
+-- Chooses a setting until what this returns is closed; nothing is sent for that.
+local function choose(board, alt)
+  local fields = dfu.fields(board)
+  if not fields.shared or not alt then return nil end
+  local before = dfu.selected(board)
+  board:select(alt)
+  return setmetatable({}, { __close = function()
+    if board.is_open then board:select(before) end
+  end })
+end
+
+---@param board table
+---@param alt? integer
+---@param address integer
+---@param length integer
+---@return string
+function M.read(board, alt, address, length)
+  local _ <close> = choose(board, alt)
+  return board:read(address, length)
+end
+
+---@param board table
+---@param alt? integer
+---@param address integer
+---@param bytes string
+function M.write(board, alt, address, bytes)
+  local _ <close> = choose(board, alt)
+  board:write(address, bytes)
+end
+
+---@param board table
+---@param alt? integer
+---@param address integer
+function M.erase(board, alt, address)
+  local _ <close> = choose(board, alt)
+  board:erase_page(address)
+end
+
+return M

@@ -1,0 +1,100 @@
+-- SPDX-License-Identifier: MIT
+-- Where a board would start its program: the address, and whether a program stands there.
+local dfu = require "dfu"
+local errors = require "moonflash.errors"
+local memory = require "moonflash.memory"
+local setting = require "moonflash.flash.setting"
+local text = require "moonflash.text"
+local vectors = require "moonflash.image.vectors"
+
+local M = {}
+
+-- The places to look at: the image's own; else the first sector of the first memory, and the first
+-- one that can be erased: a boot loader may stand below the program.
+local function places(board, fields)
+  local start = fields.image and fields.image.start
+  if start then return { start } end
+  local list, alt = {}, board.alts[1]
+  local segments = alt and alt.layout.segments or {}
+  list[1] = segments[1] and segments[1].address
+  for _, s in ipairs(segments) do
+    if s.erasable and s.address ~= list[1] then
+      list[#list + 1] = s.address
+      break
+    end
+  end
+  return list
+end
+
+local function holds(board)
+  return function(address)
+    for _, alt in ipairs(board.alts) do
+      if memory.find(alt.layout.segments, address) then return true end
+    end
+    return false
+  end
+end
+
+-- What will stand at an address when a plan was carried out; nil where it leaves that alone.
+local function will_stand(fields, plan, address)
+  for _, sector in ipairs(plan.sectors) do
+    if address >= sector.address and address <= sector.last then
+      for _, piece in ipairs(sector.pieces) do
+        local at = address - piece.address
+        if at >= 0 and at + 8 <= #piece.bytes then return piece.bytes:sub(at + 1, at + 8) end
+      end
+      return (sector.erase or plan.mass) and fields.part.erased:rep(8) or nil
+    end
+  end
+  return plan.mass and fields.part.erased:rep(8) or nil
+end
+
+---The address at which a board would start, where a plausible vector table stands there now. Raises
+---`image.no-program` where none does.
+---@param board table
+---@param plan? table one that is going to be carried out; on a dry run, the last one
+---@return integer? address nil: the board tells of no memory
+---@return boolean? unread a board that can't be read may have a program there or not
+function M.find(board, plan)
+  local fields = dfu.fields(board)
+  plan = plan or fields.dry and fields.plan or nil
+  local list = places(board, fields)
+  if #list == 0 or fields.part.riscv then return list[1], true end
+  if not fields.info.functional.attributes.can_upload then return list[1], true end
+  for _, address in ipairs(list) do
+    local bytes = plan and will_stand(fields, plan, address)
+    if not bytes then
+      local segment = M.segment(board, address)
+      local n = math.min(segment and segment.size or 8, board.transfer_size)
+      local ok, found = pcall(setting.read, board, nil, address, n)
+      if not ok and (errors.matches(found, "usb.gone") or errors.matches(found, "cancelled")) then
+        error(found, 0)
+      elseif not ok then
+        return address, true
+      end
+      bytes = found
+    end
+    if vectors.is_table(bytes, holds(board)) then return address, false end
+  end
+  local names = {}
+  for i, address in ipairs(list) do names[i] = text.hex(address) end
+  errors.raise { code = "image.no-program", path = board.path, op = "leave", address = list[1],
+    remedy = { "address" },
+    message = ("%s: no program stands at %s that could start; the board was not told to leave")
+      :format(board.path, table.concat(names, " or ")),
+    hint = "Give the address of its vector table: 'moonflash leave --address ADDRESS', in Lua "
+      .. "board:leave(address)." }
+end
+
+---The run of sectors that holds an address.
+---@param board table
+---@param address integer
+---@return table?
+function M.segment(board, address)
+  for _, alt in ipairs(board.alts) do
+    local segment = memory.find(alt.layout.segments, address)
+    if segment then return segment end
+  end
+end
+
+return M

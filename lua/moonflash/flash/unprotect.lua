@@ -1,0 +1,120 @@
+-- SPDX-License-Identifier: MIT
+-- Removing the read protection, which erases the whole chip: only from a board that is protected,
+-- only when it was confirmed, and with a look at what came of it. There are boot loaders that take
+-- the command for done, and do nothing.
+local dfu = require "dfu"
+local errors = require "moonflash.errors"
+local parts = require "moonflash.parts"
+local progress = require "moonflash.progress"
+local remedies = require "moonflash.remedies"
+local roms = require "moonflash.roms"
+local setting = require "moonflash.flash.setting"
+local sys = require "sys"
+
+local M = {}
+
+local BACK = 40   -- seconds that a board may take to erase itself and to come back
+local SETTLE = 1  -- seconds in which a board that resets itself should be off the bus
+
+-- The first block of the first memory that should be readable.
+local function first_block(board)
+  local alt = board.alts[1]
+  for _, s in ipairs(alt and alt.layout.segments or {}) do
+    if s.readable then return alt, s.address, math.min(s.size, board.transfer_size) end
+  end
+end
+
+---Whether a board is read-protected: true, false; nil where that can't be told.
+---@param board table
+---@return boolean? protected
+---@return string? bytes of its first block, where it is not
+function M.state(board)
+  local alt, address, length = first_block(board)
+  if not alt or not dfu.fields(board).info.functional.attributes.can_upload then return nil end
+  local ok, found = pcall(setting.read, board, alt.number, address, length)
+  if ok then return false, found end
+  if errors.matches(found, "board.protected") then return true end
+  if errors.matches(found, "dfu") then return nil end
+  error(found, 0)
+end
+
+-- Asks on a terminal; elsewhere { yes = true } or --yes must say so.
+local function confirm(board, yes)
+  if yes or dfu.fields(board).dry then return end
+  local warning = "Removing the read protection ERASES THE WHOLE CHIP."
+  if sys.is_terminal(0) and sys.is_terminal(2) then
+    if sys.ask(warning .. " Type yes to go on:") == "yes" then return end
+    errors.raise { code = "usage", path = board.path, remedy = { "yes" },
+      message = board.path .. ": the read protection stays: that was not confirmed" }
+  end
+  errors.raise { code = "usage", path = board.path, remedy = { "yes" },
+    message = ("%s: %s Nothing was sent."):format(board.path, warning),
+    hint = remedies.hint { "yes" } }
+end
+
+-- The device is gone, and comes back; one that stays on the bus has not reset itself.
+local function reopen(board, seconds)
+  local task = require "task"
+  if board.is_open then
+    local by = task.now() + SETTLE
+    while dfu.whereabouts(board) == "there" and task.now() < by do task.sleep(0.05) end
+    if dfu.whereabouts(board) == "there" then return end
+  end
+  board:open(seconds)
+end
+
+local function fail(board, code, message, hint, remedy)
+  local fields = dfu.fields(board)
+  errors.raise { code = code, path = board.path, op = "read unprotect", remedy = remedy,
+    message = board.path .. ": " .. message, hint = hint, flash = fields.journal:text(),
+    ranges = fields.journal:claims() }
+end
+
+local function judge(board)
+  local fields = dfu.fields(board)
+  local protected, bytes = M.state(board)
+  if protected == false and parts.is_blank(fields.part, bytes) then
+    local alt, address, length = first_block(board)
+    fields.mark(board, "blank", address, address + length - 1, alt.number)
+    return
+  end
+  if protected == false then
+    fail(board, "verify.not-blank", "the board can be read, but it was not erased: its memory is "
+      .. "not blank", "The command was not carried out. If this board is no STM32 ROM, it may not "
+      .. "know it.", {})
+  end
+  for _, s in ipairs(board.alts[1] and board.alts[1].layout.segments or {}) do
+    fields.doubt_erased(s.address, s.address + s.count * s.size - 1, board.alts[1].number)
+  end
+  if roms.wants_power_cycle(fields.info) then
+    fail(board, "board.power-cycle", "this ROM removes the read protection when power comes back",
+      "Switch the power off and on (a reset will not do), and look: 'moonflash info'.",
+      { "power-cycle" })
+  end
+  fail(board, protected and "board.protected" or "dfu.unknown",
+    protected and "the board took the command, and is still read-protected"
+    or "the board took the command, and still can't be read",
+    "Switch the power off and on, and run the same command again. A boot loader that is no ROM may "
+    .. "not know the command.", { "power-cycle" })
+end
+
+---Removes the read protection, if there is one. Raises `usage` where that was not confirmed,
+---`board.protected`, `board.power-cycle`, `verify.not-blank` where it was not removed.
+---@param board table
+---@param options? table yes, seconds
+---@return boolean removed false: there was none, and nothing was done
+function M.run(board, options)
+  local protected = M.state(board)
+  if protected == false then
+    progress.print("The board is not read-protected: nothing was done.")
+    return false
+  end
+  confirm(board, options and rawget(options, "yes"))
+  board:read_unprotect()
+  if dfu.fields(board).dry then return true end
+  reopen(board, options and rawget(options, "seconds") or BACK)
+  judge(board)
+  return true
+end
+
+return M
