@@ -9,7 +9,7 @@ local segments = require "moonflash.image.segments"
 
 local M = {}
 
-local unpack = string.unpack
+local byte, unpack = string.byte, string.unpack
 
 -- The RAMs of all families, { first address, address behind the last }: CCM and SRAM2; the main
 -- SRAM, 3 MB at most (U5F/5G); SRAM4 of the U5; AXI SRAM of the H7 and H7R/S; SRAMs of domain 2
@@ -120,16 +120,30 @@ local OTHERWISE = 0.1 -- and in no such way
 local VECTORS = 128        -- entries of a table that are looked at
 local MOST_HANDLERS = 24   -- different ones
 local STEP = 0x100         -- programs begin at multiples of this
-local MOST_SAMPLE = 65536  -- bytes from which it is learned how often a pattern stands anywhere
+local MOST_SAMPLE = 16384  -- bytes from which it is learned how often a pattern stands anywhere
 local MARGIN = 5           -- natural logarithm of how much likelier an address must be,
 local FAR_MARGIN = 8       -- where something speaks for the other one as well
 local SURE = 6             -- the same, before it is named
 
+-- The numbers of the patterns that a half word with this high byte can begin: most can't begin any.
+local by_high = {}
+for high = 0, 0xFF do
+  for i, start in ipairs(STARTS) do
+    if high << 8 & start[1] & 0xFF00 == start[2] & 0xFF00 then
+      by_high[high] = by_high[high] or {}
+      table.insert(by_high[high], i)
+    end
+  end
+end
+
 -- The number of the pattern that stands at an offset, or nil.
 local function start_at(bytes, offset)
+  local candidates = by_high[byte(bytes, offset + 2)]
+  if not candidates then return nil end
   local first = unpack("<I2", bytes, offset + 1)
   local second = offset + 4 <= #bytes and unpack("<I2", bytes, offset + 3) or 0
-  for i, start in ipairs(STARTS) do
+  for _, i in ipairs(candidates) do
+    local start = STARTS[i]
     if first & start[1] == start[2] and (not start[3] or second & start[3] == start[4]) then
       return i
     end
