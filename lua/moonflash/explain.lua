@@ -50,7 +50,9 @@ end
 local function memories(fields)
   local first = fields.alts[1]
   local segments = first and first.layout.segments or {}
-  if #segments == 0 then
+  if fields.info and not fields.dfuse then
+    return "Plain DFU has one memory, and no addresses: it is written from its start."
+  elseif #segments == 0 then
     return "The board does not tell where its memory begins and ends: plug it in again, and run "
       .. "the same command.\nIf it never tells, say it: "
       .. "--layout @Flash/0x08000000/04*016Kg,01*064Kg,07*128Kg is an STM32F407's."
