@@ -47,17 +47,18 @@ static bool recover(struct dfu_op *op, struct dfu_act *act)
     default:
         break;
     }
-    if (board->state >= DFU_STATES) {
-        *act = dfuact_fail(op, DFU_FAIL_STATE);
-        return true;
-    }
     op->state = board->state;
     if (op->clears++ >= MAX_CLEARS) {
         *act = dfuact_fail(op, board->state == DFU_ERROR ? DFU_FAIL_STATUS : DFU_FAIL_STATE);
+    } else if (board->state >= DFU_STATES) {
+        /* a number that is no state: ST's example says 15 behind a refused UPLOAD */
+        *act = dfuact_ask(op, AT_CLEAR, CLRSTATUS, 0);
     } else if (board->state == DFU_ERROR) {
         /* CLRSTATUS only here: elsewhere it puts a ROM into dfuERROR, or is stalled (C5) */
         *act = board->status == DFU_UNKNOWN ? dfuact_ask(op, AT_ENTRY_STATUS, GETSTATUS, 6)
                                             : dfuact_ask(op, AT_CLEAR, CLRSTATUS, 0);
+    } else if (op->abort_refused) {
+        *act = dfuact_ask_busy(op, AT_ENTRY_STATUS); /* there is no other way out */
     } else {
         /* dfuDNLOAD-SYNC, dfuMANIFEST-SYNC: GETSTATUS would execute what is stored */
         *act = dfuact_ask(op, AT_ABORT, ABORT, 0);
@@ -72,6 +73,10 @@ static struct dfu_act on_entry(struct dfu_op *op, int result)
     case AT_STATE:
         if (result == PORT_STALL && op->kind != DFU_GET_STATE && op->spent < op->limit)
             return dfuact_pause(op, AT_STATE_WAIT, ENTRY_POLL); /* it is busy: L4 and others */
+        if (result == PORT_STALL && op->kind != DFU_GET_STATE && !op->clear_sent) {
+            op->clear_sent = true; /* or in dfuERROR, and deaf to all but this: CherryUSB */
+            return dfuact_ask(op, AT_CLEAR, CLRSTATUS, 0);
+        }
         if (result != 1)
             return dfuact_fail_transfer(op, result);
         dfuact_heard_state(op, board->buffer[0]);
@@ -97,6 +102,7 @@ static struct dfu_act on_entry(struct dfu_op *op, int result)
             return dfuact_fail_transfer(op, result);
         return dfuact_ask(op, AT_ENTRY_STATUS, GETSTATUS, 6);
     case AT_ABORT: /* not GETSTATUS: it would execute what is stored */
+        op->abort_refused = op->abort_refused || result == PORT_STALL;
         if ((dfuact_is_lost(result) || result == PORT_STALL) && !op->lost && op->kind != DFU_ABORT)
             return dfuact_instead(op, ask_state(op));
         if (result < 0)

@@ -34,7 +34,13 @@ enum dfu_state {
     DFU_UNKNOWN = 255,
 };
 
-enum dfu_status { DFU_OK = 0, DFU_ERR_TARGET = 1, DFU_ERR_VENDOR = 11, DFU_STATUSES = 16 };
+enum dfu_status {
+    DFU_OK = 0,
+    DFU_ERR_TARGET = 1,
+    DFU_ERR_ADDRESS = 8,
+    DFU_ERR_VENDOR = 11,
+    DFU_STATUSES = 16,
+};
 
 /* "dfuIDLE", "errTARGET", ...; "unknown" for what DFU 1.1 does not name. */
 const char *dfu_state_name(unsigned state);
@@ -44,10 +50,11 @@ const char *dfu_status_name(unsigned status);
 struct dfu_board {
     uint8_t interface;
     bool dfuse;
-    bool several_alts; /* else SET_INTERFACE is left out: devices with one may not know it */
-    bool tolerant;     /* bitManifestationTolerant */
-    bool early;        /* quirk: it holds an early GETSTATUS until it is done */
-    bool uncounted;    /* what it counts blocks in is not known: each gets its address */
+    bool several_alts;    /* else SET_INTERFACE is left out: devices with one may not know it */
+    bool tolerant;        /* bitManifestationTolerant */
+    bool vendor_protects; /* errVENDOR is read protection: a known ROM */
+    bool early;           /* quirk: it holds an early GETSTATUS until it is done */
+    bool uncounted;       /* what it counts blocks in is not known: each gets its address */
     uint16_t transfer_size;
     double timeout; /* seconds that one request may take */
 
@@ -132,6 +139,7 @@ struct dfu_op {
     /* what came of it */
     enum dfu_failure failure;
     uint8_t status, state;
+    uint8_t string;   /* iString: a string descriptor that says more of the status, or 0 */
     double poll;      /* seconds: the last bwPollTimeout */
     size_t done;      /* bytes written or read, for certain */
     bool in_doubt;    /* what comes after `done` may have been begun */
@@ -144,6 +152,8 @@ struct dfu_op {
     unsigned stage;  /* what the exchange under way is for */
     unsigned clears; /* how often the way to dfuIDLE was tried */
     bool sent, addressed, ended;
+    bool abort_refused, clear_sent; /* on the way to dfuIDLE */
+    bool looked_again;              /* leaving: GETSTATUS in dfuMANIFEST-WAIT-RESET */
     bool again, lost;    /* in this exchange: sent again after a STALL; was lost on the wire */
     struct dfu_act next; /* the last request; after a loss, the one that comes next */
     unsigned next_phase;

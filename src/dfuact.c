@@ -115,6 +115,7 @@ bool dfuact_read_status(struct dfu_op *op, int result)
     const uint8_t *b = op->board->buffer;
     op->status = b[0];
     op->poll = (double)(b[1] | b[2] << 8 | b[3] << 16) / 1000;
+    op->string = b[5];
     dfuact_heard_state(op, b[4]);
     op->board->status = op->status;
     return true;

@@ -35,9 +35,12 @@ struct dfu_act dfuexchange_command(struct dfu_op *op, enum stage stage, uint8_t 
 
 struct dfu_act dfuexchange_upload(struct dfu_op *op, uint16_t block, size_t length)
 {
+    /* plain DFU is asked for whole blocks: U-Boot answers wTransferSize whatever wLength says */
+    bool whole = op->kind == DFU_READ && !op->board->dfuse;
     op->stage = STAGE_UPLOAD;
     op->block_length = length;
-    return dfuact_control(op, AT_UPLOAD, UPLOAD, block, length, op->board->timeout);
+    return dfuact_control(op, AT_UPLOAD, UPLOAD, block, whole ? op->board->transfer_size : length,
+                          op->board->timeout);
 }
 
 /* ---- how it goes on ---- */
@@ -50,7 +53,8 @@ static struct dfu_act ask_why(struct dfu_op *op)
 
 static struct dfu_act fail_status(struct dfu_op *op)
 {
-    if (op->status == DFU_ERR_TARGET || op->status == DFU_ERR_VENDOR)
+    if (op->status == DFU_ERR_TARGET || op->status == DFU_ERR_ADDRESS ||
+        (op->status == DFU_ERR_VENDOR && op->board->vendor_protects))
         op->in_doubt = false; /* the board looked at the command, and refused it */
     return dfuact_fail(op, DFU_FAIL_STATUS);
 }
@@ -154,6 +158,19 @@ static bool leaving_is_right(const struct dfu_op *op)
     return op->may_reset && op->stage == STAGE_BLOCK && op->done + op->block_length == op->length;
 }
 
+/* A board refused a block or a command.  The first block of plain DFU is sent once more: a board
+ * that counts blocks may still have been at those of a download that was given up (U-Boot). */
+static struct dfu_act refused(struct dfu_op *op)
+{
+    if (!op->board->dfuse && op->kind == DFU_WRITE && op->done == 0 && !op->again &&
+        op->state == DFU_ERROR) {
+        op->again = true;
+        op->board->retries++;
+        return dfu_advance(op);
+    }
+    return fail_status(op);
+}
+
 static struct dfu_act on_busy_status(struct dfu_op *op, int result, double elapsed)
 {
     struct dfu_board *board = op->board;
@@ -168,8 +185,8 @@ static struct dfu_act on_busy_status(struct dfu_op *op, int result, double elaps
     }
     if (!dfuact_read_status(op, result))
         return dfuact_fail_transfer(op, result);
-    if (op->status != DFU_OK) /* whatever bState says: some never go to dfuERROR */
-        return fail_status(op);
+    if (op->status != DFU_OK || op->state == DFU_ERROR) /* some never go to dfuERROR */
+        return refused(op);
 
     switch (op->state) {
     case DFU_DNBUSY:
@@ -187,8 +204,6 @@ static struct dfu_act on_busy_status(struct dfu_op *op, int result, double elaps
         if (op->phase == AT_STATUS)
             learn_busy(op, elapsed);
         return finish_exchange(op);
-    case DFU_ERROR:
-        return fail_status(op);
     default:
         return dfuact_fail(op, DFU_FAIL_STATE);
     }
@@ -220,15 +235,18 @@ static struct dfu_act on_upload(struct dfu_op *op, int result)
     struct dfu_board *board = op->board;
     if (result == PORT_STALL)
         return ask_why(op);
-    if (result < 0 || (size_t)result > op->block_length)
+    size_t asked = op->next.setup.length, got = (size_t)(result < 0 ? 0 : result);
+    if (result < 0 || got > asked)
         return dfuact_fail_transfer(op, result < 0 ? result : PORT_IO);
-    bool is_short = (size_t)result < op->block_length;
+    bool is_short = got < asked;
     if (is_short && op->kind == DFU_READ && board->dfuse)
         return dfuact_fail_transfer(op, result);
-    memcpy(op->out + op->done, board->buffer, (size_t)result);
+    if (got > op->block_length)
+        got = op->block_length; /* plain DFU: more than the caller wants */
+    memcpy(op->out + op->done, board->buffer, got);
     board->state = is_short || op->kind != DFU_READ ? DFU_UNKNOWN : DFU_UPLOAD_IDLE;
     op->ended = is_short; /* plain DFU: that was the end of the memory */
-    op->block_length = (size_t)result;
+    op->block_length = got;
     return finish_exchange(op);
 }
 
@@ -250,7 +268,11 @@ static struct dfu_act on_manifest_state(struct dfu_op *op)
     case DFU_DNBUSY:
         break;
     case DFU_MANIFEST_WAIT_RESET:
-        op->wants_reset = true;
+        if (board->dfuse && !op->looked_again) {
+            op->looked_again = true; /* CherryUSB leaves at the GETSTATUS behind this one */
+            return dfuact_pause(op, AT_MANIFEST_WAIT, dfuact_honest_poll(op));
+        }
+        op->wants_reset = !board->dfuse;
         op->gone = true;
         return dfuact_done(op);
     case DFU_IDLE:
@@ -276,7 +298,7 @@ static struct dfu_act on_manifest(struct dfu_op *op, int result)
         return dfuact_fail_transfer(op, result);
     if (dfuact_read_status(op, result))
         return op->status == DFU_OK ? on_manifest_state(op) : fail_status(op);
-    if (op->again)
+    if (op->again || op->looked_again)
         return went_away(op, true);
     op->again = true;
     op->board->retries++;
@@ -299,11 +321,9 @@ static struct dfu_act on_why(struct dfu_op *op, int result)
 {
     if (!dfuact_read_status(op, result))
         return dfuact_fail_transfer(op, result);
-    if (op->status != DFU_OK)
-        return fail_status(op);
+    if (op->status != DFU_OK || op->state == DFU_ERROR)
+        return refused(op);
     switch (op->state) {
-    case DFU_ERROR:
-        return fail_status(op);
     case DFU_DNBUSY: /* it had stored the block, and executes it now */
         if (op->stage == STAGE_UPLOAD)
             return dfuact_fail(op, DFU_FAIL_STATE);

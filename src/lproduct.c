@@ -135,9 +135,9 @@ static void read_application(lua_State *L, struct sim_application *app)
 }
 
 /* The names of habits, a list, as bits. */
-static unsigned read_habits(lua_State *L)
+static uint64_t read_habits(lua_State *L)
 {
-    unsigned habits = 0;
+    uint64_t habits = 0;
     if (lua_getfield(L, -1, "habits") != LUA_TNIL) {
         luaL_checktype(L, -1, LUA_TTABLE);
         lua_Integer count = luaL_len(L, -1);
@@ -146,7 +146,7 @@ static unsigned read_habits(lua_State *L)
             const char *name = luaL_checkstring(L, -1);
             for (unsigned bit = 0; bit < SIM_HABITS; bit++)
                 if (strcmp(name, sim_habit_names[bit]) == 0)
-                    habits |= 1U << bit;
+                    habits |= UINT64_C(1) << bit;
             lua_pop(L, 1);
         }
     }
@@ -170,6 +170,18 @@ struct simproduct *lproduct_new(lua_State *L, int index)
     said.transfer_size = (uint16_t)integer_field(L, "transfer_size", 0, SIM_TRANSFER_MAX);
     said.ram = (uint32_t)integer_field(L, "ram", 0, SIM_PRODUCT_MOST);
     said.habits = read_habits(L);
+    said.dfu_version = (int)integer_field(L, "dfu_version", 0, 0xFFFF);
+    said.attributes = (int)integer_field(L, "attributes", 0, 0xFF);
+    struct sim_poll poll = { .erase = (uint32_t)integer_field(L, "poll_erase", 0, 0xFFFF),
+                             .write = (uint32_t)integer_field(L, "poll_write", 0, 0xFFFF),
+                             .address = (uint32_t)integer_field(L, "poll_address", 0, 0xFFFF),
+                             .manifest = 1 };
+    if (lua_getfield(L, -1, "poll_write") != LUA_TNIL)
+        said.poll = &poll;
+    lua_pop(L, 1);
+    lua_getfield(L, -1, "starts_idle");
+    said.starts_idle = lua_toboolean(L, -1);
+    lua_pop(L, 1);
     read_application(L, &said.application);
     said.setting_count = push_list(L, "settings");
     if (said.setting_count > SIM_SETTINGS_MAX)

@@ -88,6 +88,7 @@ static void arrive(struct sim *sim, enum sim_life life, enum sim_state state)
     sim->state = (uint8_t)state;
     sim->status = state == SIM_ERROR ? SIM_ERR_FIRMWARE : SIM_OK;
     sim->stored = false;
+    sim->next_block = 0;
     sim->alt = sim->mem.alt = 0;
     sim->configuration = 0;
     sim->pointer = sim->kind->pointer;
@@ -101,7 +102,7 @@ static void start(struct sim *sim)
     simmem_start(&sim->mem);
     if (sim->mem.rdp == 2) {
         sim->life = SIM_AWAY;
-    } else if (!sim->kind->plain) {
+    } else if (!sim->kind->plain || (sim->kind->waits && !sim->downloaded)) {
         arrive(sim, SIM_DFU, sim->kind->start_state);
     } else if (sim->has_program) {
         arrive(sim, SIM_RUNTIME, SIM_APP_IDLE);
@@ -339,6 +340,10 @@ struct sim_answer sim_control(struct sim *sim, double now, const struct sim_setu
     answer.wire = simstd_wire_seconds(sim, length);
     answer.seconds = hold + simstd_seconds(sim, (setup->type & 0x80) != 0, length);
     set_off(sim, &work, now + answer.seconds);
+    if (simdfu_busy(sim) && (simkind_has(sim->kind, SIM_EXECUTES_IN_STATUS) ||
+                             simkind_has(sim->kind, SIM_EXECUTES_IN_DOWNLOAD))) {
+        answer.seconds += sim->work.seconds; /* the request itself is held meanwhile */
+    }
     return answer;
 }
 
@@ -485,6 +490,7 @@ void sim_plug(struct sim *sim, double now)
     if (!sim->plugged) {
         sim->plugged = true;
         simmem_power(&sim->mem);
+        sim->downloaded = false;
         start(sim);
     }
 }

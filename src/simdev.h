@@ -81,6 +81,7 @@ struct sim {
 
     bool plugged;
     bool hung;
+    bool downloaded;  /* a program, since power came */
     bool has_program; /* plain DFU: what it has to start is whole */
     enum sim_life life;
     unsigned generation;
@@ -95,6 +96,7 @@ struct sim {
 
     bool stored; /* a command waits for the GETSTATUS that executes it */
     uint16_t block;
+    uint16_t next_block; /* as a board counts that does so itself */
     uint16_t length;
     uint8_t buffer[SIM_TRANSFER_MAX];
 

@@ -11,7 +11,14 @@ enum { DETACH, DNLOAD, UPLOAD, GETSTATUS, CLRSTATUS, GETSTATE, ABORT };
 enum { COMMAND_SET_ADDRESS = 0x21, COMMAND_ERASE = 0x41, COMMAND_UNPROTECT = 0x92 };
 enum { OUT = 0x21, IN = 0xA1 }; /* bmRequestType: class, interface */
 
+enum { ODD_STATE = 15 }; /* no state of DFU 1.1 */
+
 static const double detach_seconds = 0.05; /* appDETACH, before it leaves the bus by itself */
+
+static bool has_habit(const struct sim *sim, enum sim_habit habit)
+{
+    return simkind_has(sim->kind, habit);
+}
 
 void simdfu_error(struct sim *sim, enum sim_status status)
 {
@@ -34,11 +41,6 @@ bool simdfu_busy(const struct sim *sim)
     }
 }
 
-static bool has_habit(const struct sim *sim, enum sim_habit habit)
-{
-    return (sim->kind->habits & (unsigned)habit) != 0;
-}
-
 static uint32_t le32(const uint8_t *bytes)
 {
     return bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
@@ -50,8 +52,11 @@ static uint64_t block_address(const struct sim *sim, uint16_t block)
 {
     uint64_t size = sim->kind->transfer_size;
 
-    if (sim->kind->habits & SIM_HABIT_HALF_BLOCKS) {
+    if (simkind_has(sim->kind, SIM_HALF_BLOCKS)) {
         size /= 2;
+    }
+    if (sim->kind->plain && has_habit(sim, SIM_COUNTS_ITSELF)) {
+        return sim->next_block * size;
     }
     return sim->kind->plain ? block * size : sim->pointer + (block - UINT64_C(2)) * size;
 }
@@ -113,13 +118,21 @@ static void refuse(struct sim_work *work, enum sim_status status)
     work->seconds = 0;
 }
 
+/* What a block, an erase or set address of no memory of the board comes to. */
+static enum sim_status bad_address(const struct sim *sim)
+{
+    return has_habit(sim, SIM_VENDOR_ERRORS)    ? SIM_ERR_VENDOR
+           : has_habit(sim, SIM_ADDRESS_ERRORS) ? SIM_ERR_ADDRESS
+                                                : SIM_ERR_TARGET;
+}
+
 static void plan_address(const struct sim *sim, uint32_t address, struct sim_work *work)
 {
     uint8_t *bytes;
 
     *work = (struct sim_work){ .kind = SIM_WORK_ADDRESS, .address = address };
     if (simmem_find_user(&sim->mem, address, 1, &bytes) == NULL) {
-        refuse(work, SIM_ERR_TARGET);
+        refuse(work, bad_address(sim));
     }
 }
 
@@ -129,7 +142,7 @@ static void plan_erase(const struct sim *sim, uint32_t address, struct sim_work 
     struct sim_sector sector;
 
     if (find_sector(sim, address, &sector) == NULL) {
-        refuse(work, SIM_ERR_TARGET);
+        refuse(work, bad_address(sim));
         return;
     }
     *work = (struct sim_work){
@@ -168,7 +181,7 @@ static void plan_write(const struct sim *sim, struct sim_work *work)
     const struct sim_memory *memory = simmem_find_user(&sim->mem, address, sim->length, &bytes);
 
     if (memory == NULL) {
-        refuse(work, sim->kind->plain ? SIM_ERR_ADDRESS : SIM_ERR_TARGET);
+        refuse(work, sim->kind->plain ? SIM_ERR_ADDRESS : bad_address(sim));
         return;
     }
     *work = (struct sim_work){
@@ -202,14 +215,16 @@ static uint32_t plan_command(const struct sim *sim, struct sim_work *work)
 
     if (data[0] == COMMAND_UNPROTECT && sim->length == 1) {
         plan_mass_erase(sim, work);
-        if (has_habit(sim, SIM_HABIT_IGNORES_UNPROTECT)) {
+        if (has_habit(sim, SIM_IGNORES_UNPROTECT)) {
             *work = (struct sim_work){ .kind = SIM_WORK_NOTHING };
         } else {
             work->kind = SIM_WORK_UNPROTECT;
         }
         return poll->erase;
     }
-    if (!erase && !address) {
+    if (!erase && !address && has_habit(sim, SIM_IGNORES_COMMANDS)) {
+        *work = (struct sim_work){ .kind = SIM_WORK_NOTHING };
+    } else if (!erase && !address) {
         refuse(work, SIM_ERR_STALLEDPKT);
     } else if (sim->mem.rdp != 0) {
         refuse(work, SIM_ERR_VENDOR);
@@ -217,7 +232,7 @@ static uint32_t plan_command(const struct sim *sim, struct sim_work *work)
         plan_address(sim, le32(data + 1), work);
     } else if (sim->length == 5) {
         plan_erase(sim, le32(data + 1), work);
-    } else if (has_habit(sim, SIM_HABIT_IGNORES_MASS_ERASE)) {
+    } else if (has_habit(sim, SIM_IGNORES_MASS_ERASE)) {
         *work = (struct sim_work){ .kind = SIM_WORK_NOTHING };
     } else {
         plan_mass_erase(sim, work);
@@ -244,9 +259,9 @@ static void erase_too_much(struct sim *sim, const struct sim_memory *flash,
                            const struct sim_sector *told, double fraction)
 {
     struct sim_sector sector = *told;
-    bool far = has_habit(sim, SIM_HABIT_ERASES_FOUR_ON) && told->offset >= flash->size / 2;
+    bool far = has_habit(sim, SIM_ERASES_FOUR_ON) && told->offset >= flash->size / 2;
 
-    for (uint32_t n = 1; has_habit(sim, SIM_HABIT_ERASES_TO_END) || (far && n <= 4); n++) {
+    for (uint32_t n = 1; has_habit(sim, SIM_ERASES_TO_END) || (far && n <= 4); n++) {
         if (!simkind_sector(flash, (uint64_t)sector.offset + sector.size, &sector)) {
             return;
         }
@@ -266,7 +281,7 @@ static void land_erase(struct sim *sim, double fraction)
         simmem_erase(&sim->mem, flash, sector.offset, work->length, fraction);
         erase_too_much(sim, flash, &sector, fraction);
     }
-    if (fraction >= 1) {
+    if (fraction >= 1 && !has_habit(sim, SIM_KEEPS_POINTER)) {
         sim->pointer = work->address; /* ST's library keeps both in one variable */
     }
 }
@@ -284,12 +299,13 @@ void simdfu_land(struct sim *sim, double fraction)
     case SIM_WORK_WRITE:
     case SIM_WORK_OPTIONS:
         simmem_write(&sim->mem, work->address, sim->buffer, work->length, fraction);
+        sim->next_block = (uint16_t)(sim->next_block + (fraction >= 1));
         break;
     case SIM_WORK_ERASE:
         land_erase(sim, fraction);
         break;
     case SIM_WORK_UNPROTECT:
-        if (has_habit(sim, SIM_HABIT_UNPROTECTS_AT_POWER)) {
+        if (has_habit(sim, SIM_UNPROTECTS_AT_POWER)) {
             sim->mem.wants_power = fraction >= 1;
         } else {
             simmem_unprotect(&sim->mem, fraction);
@@ -301,15 +317,15 @@ void simdfu_land(struct sim *sim, double fraction)
     if (fraction < 1) {
         return;
     }
-    if (work->kind == SIM_WORK_REFUSE && has_habit(sim, SIM_HABIT_ERROR_WITHOUT_STATE)) {
+    if (work->kind == SIM_WORK_REFUSE && has_habit(sim, SIM_ERROR_WITHOUT_STATE)) {
         sim->status = (uint8_t)work->status;
         sim->state = SIM_DNLOAD_SYNC;
     } else if (work->kind == SIM_WORK_REFUSE) {
         simdfu_error(sim, work->status);
-    } else if (work->kind == SIM_WORK_MANIFEST && has_habit(sim, SIM_HABIT_TOLERANT)) {
+    } else if (work->kind == SIM_WORK_MANIFEST && has_habit(sim, SIM_TOLERANT)) {
         sim->state = SIM_IDLE;
     } else if (work->kind == SIM_WORK_MANIFEST) {
-        sim->has_program = true;
+        sim->has_program = sim->downloaded = true;
         sim->state = SIM_MANIFEST_WAIT_RESET;
     } else if (sim->state == SIM_DNBUSY) {
         sim->state = SIM_DNLOAD_SYNC; /* the next GETSTATUS makes dfuDNLOAD-IDLE of it */
@@ -355,11 +371,25 @@ static uint32_t advance(struct sim *sim, struct sim_work *work)
         sim->stored = false;
         sim->state = SIM_DNBUSY;
         break;
+    case SIM_DNLOAD_IDLE:
+        if (has_habit(sim, SIM_STATUS_IDLES)) {
+            sim->state = SIM_IDLE;
+            sim->next_block = 0;
+        }
+        break;
     case SIM_DNBUSY:
         poll = sim->kind->poll.write; /* plain DFU; or started so, and stuck for ever */
         break;
     case SIM_MANIFEST_SYNC:
         poll = sim->kind->poll.manifest;
+        if (has_habit(sim, SIM_STAYS)) {
+            sim->state = SIM_IDLE;
+            break;
+        }
+        if (has_habit(sim, SIM_WAITS_FOR_STATUS)) {
+            sim->state = SIM_MANIFEST_WAIT_RESET;
+            break;
+        }
         *work = (struct sim_work){
             .kind = sim->kind->plain ? SIM_WORK_MANIFEST : SIM_WORK_LEAVE,
             .seconds = sim->mem.times == SIM_TIMES_ZERO ? 0 : sim->kind->manifest_seconds,
@@ -368,6 +398,11 @@ static uint32_t advance(struct sim *sim, struct sim_work *work)
         break;
     case SIM_MANIFEST:
         poll = sim->kind->poll.manifest;
+        break;
+    case SIM_MANIFEST_WAIT_RESET:
+        if (has_habit(sim, SIM_WAITS_FOR_STATUS)) {
+            *work = (struct sim_work){ .kind = SIM_WORK_LEAVE };
+        }
         break;
     default:
         break;
@@ -380,7 +415,12 @@ static int get_status(struct sim *sim, const struct sim_setup *setup, uint8_t *d
 {
     uint32_t poll = advance(sim, work);
     const uint8_t bytes[6] = {
-        sim->status, (uint8_t)poll, (uint8_t)(poll >> 8), (uint8_t)(poll >> 16), sim->state, 0,
+        sim->status,
+        (uint8_t)poll,
+        (uint8_t)(poll >> 8),
+        (uint8_t)(poll >> 16),
+        sim->state,
+        sim->status == SIM_ERR_ADDRESS && has_habit(sim, SIM_ADDRESS_ERRORS) ? SIM_ERROR_STRING : 0,
     };
 
     if (sim->state != SIM_ERROR) {
@@ -391,10 +431,15 @@ static int get_status(struct sim *sim, const struct sim_setup *setup, uint8_t *d
 
 static int clear_status(struct sim *sim)
 {
-    if (sim->state == SIM_ERROR) {
-        sim->state = SIM_IDLE;
-        sim->status = SIM_OK;
+    if (sim->state == SIM_ERROR || sim->state > SIM_ERROR || has_habit(sim, SIM_CLEAR_IDLES)) {
+        bool odd = sim->state > SIM_ERROR; /* it takes a second one */
+
+        sim->state = odd ? SIM_ERROR : SIM_IDLE;
+        sim->status = odd ? SIM_ERR_UNKNOWN : SIM_OK;
         return 0;
+    }
+    if (has_habit(sim, SIM_CLEAR_STALLS)) {
+        return SIM_STALL;
     }
     if (sim->kind->plain) {
         return stall(sim);
@@ -406,6 +451,13 @@ static int clear_status(struct sim *sim)
 /* The ROM takes ABORT in every state, and where it means nothing it does nothing. */
 static int abort_request(struct sim *sim)
 {
+    if (sim->state == SIM_DNLOAD_SYNC && has_habit(sim, SIM_ABORT_STALLS_IN_SYNC)) {
+        return SIM_STALL;
+    }
+    if (sim->state == SIM_DNLOAD_SYNC && has_habit(sim, SIM_ABORT_ERRS_IN_SYNC)) {
+        simdfu_error(sim, SIM_OK);
+        return SIM_STALL;
+    }
     switch (sim->state) {
     case SIM_IDLE:
     case SIM_DNLOAD_SYNC:
@@ -423,17 +475,45 @@ static int abort_request(struct sim *sim)
 /* What plain boot loaders make of a block before it is stored. */
 static void spoil_block(struct sim *sim)
 {
-    if (has_habit(sim, SIM_HABIT_CORRUPTS_BLOCKS)) {
+    if (has_habit(sim, SIM_CORRUPTS_BLOCKS)) {
         for (size_t i = 0; i < 6 && i < sim->length; i++) {
             sim->buffer[i] = (uint8_t)i;
         }
     }
-    if (has_habit(sim, SIM_HABIT_DROPS_ODD_BYTE) && sim->length % 2 != 0) {
+    if (has_habit(sim, SIM_DROPS_ODD_BYTE) && sim->length % 2 != 0) {
         sim->buffer[--sim->length] = 0xFF;
     }
 }
 
-static int download(struct sim *sim, const struct sim_setup *setup, const uint8_t *data)
+/* Counts the block, as those that take no notice of its number do; false: it is out of order. */
+static bool count_block(struct sim *sim, uint16_t block)
+{
+    if (has_habit(sim, SIM_WANTS_ORDER) && block != sim->next_block) {
+        sim->next_block = 0;
+        simdfu_error(sim, SIM_ERR_UNKNOWN);
+        return false;
+    }
+    if (sim->state == SIM_IDLE && !has_habit(sim, SIM_WANTS_ORDER)) {
+        sim->next_block = 0;
+    }
+    return true;
+}
+
+/* Carries a block out in the DNLOAD that brings it. */
+static int execute_at_once(struct sim *sim, struct sim_work *work)
+{
+    plan(sim, work);
+    sim->stored = false;
+    if (work->kind == SIM_WORK_REFUSE) {
+        simdfu_error(sim, work->status);
+        work->kind = SIM_WORK_NONE;
+        return SIM_STALL;
+    }
+    return sim->length;
+}
+
+static int download(struct sim *sim, const struct sim_setup *setup, const uint8_t *data,
+                    struct sim_work *work)
 {
     bool plain = sim->kind->plain;
 
@@ -446,10 +526,14 @@ static int download(struct sim *sim, const struct sim_setup *setup, const uint8_
             return stall(sim); /* nothing came before it */
         }
         sim->state = SIM_MANIFEST_SYNC;
+        sim->next_block = 0;
         return 0;
     }
     if (!plain && setup->value == 1) {
         return SIM_STALL;
+    }
+    if (plain && !count_block(sim, setup->value)) {
+        return setup->length; /* GETSTATUS has the error */
     }
     memset(sim->buffer, 0xFF, sizeof sim->buffer);
     memcpy(sim->buffer, data, setup->length);
@@ -458,14 +542,21 @@ static int download(struct sim *sim, const struct sim_setup *setup, const uint8_
     spoil_block(sim);
     sim->stored = true;
     sim->state = SIM_DNLOAD_SYNC;
+    if (has_habit(sim, SIM_EXECUTES_IN_DOWNLOAD)) {
+        return execute_at_once(sim, work);
+    }
     return setup->length;
 }
 
 static int upload_plain(struct sim *sim, const struct sim_setup *setup, uint8_t *data)
 {
-    uint64_t address = block_address(sim, setup->value);
+    uint64_t address = setup->value * (uint64_t)sim->kind->transfer_size;
     uint64_t size = sim->kind->memories[0].size;
     size_t length = setup->length;
+
+    if (has_habit(sim, SIM_UPLOADS_WHOLE_BLOCKS) && length < sim->kind->transfer_size) {
+        return SIM_STALL; /* more bytes than were asked for end the transfer with an error */
+    }
 
     if (address > size) {
         address = size;
@@ -499,14 +590,45 @@ static int upload_memory(struct sim *sim, const struct sim_setup *setup, uint8_t
     return give(setup, data, bytes, setup->length);
 }
 
-static int upload(struct sim *sim, const struct sim_setup *setup, uint8_t *data)
+/* A stalled UPLOAD; some are in a state that is none afterwards. */
+static int refuse_upload(struct sim *sim)
+{
+    if (has_habit(sim, SIM_ODD_STATE)) {
+        sim->state = ODD_STATE;
+        return SIM_STALL;
+    }
+    return stall(sim);
+}
+
+/* Block 0: the list of commands. */
+static int upload_commands(struct sim *sim, const struct sim_setup *setup, uint8_t *data)
 {
     static const uint8_t commands[] = { 0x00, COMMAND_SET_ADDRESS, COMMAND_ERASE,
                                         COMMAND_UNPROTECT };
 
-    if ((sim->state != SIM_IDLE && sim->state != SIM_UPLOAD_IDLE) ||
-        setup->length > sim->kind->transfer_size || has_habit(sim, SIM_HABIT_NO_UPLOAD)) {
-        return stall(sim);
+    if (has_habit(sim, SIM_NO_ANSWER_TO_GET)) {
+        return SIM_HANG;
+    }
+    if (has_habit(sim, SIM_REFUSES_GET)) {
+        return refuse_upload(sim);
+    }
+    if (has_habit(sim, SIM_STALE_GET)) {
+        size_t length = setup->length < sizeof sim->buffer ? setup->length : sizeof sim->buffer;
+
+        memcpy(data, sim->buffer, length);
+        return (int)length;
+    }
+    sim->state = setup->length >= sizeof commands ? SIM_IDLE : SIM_UPLOAD_IDLE;
+    return give(setup, data, commands, sizeof commands);
+}
+
+static int upload(struct sim *sim, const struct sim_setup *setup, uint8_t *data)
+{
+    bool anywhere = sim->state == SIM_DNLOAD_IDLE && has_habit(sim, SIM_UPLOADS_ANYWHERE);
+
+    if ((sim->state != SIM_IDLE && sim->state != SIM_UPLOAD_IDLE && !anywhere) ||
+        setup->length > sim->kind->transfer_size || has_habit(sim, SIM_NO_UPLOAD)) {
+        return refuse_upload(sim);
     }
     if (sim->kind->plain) {
         return upload_plain(sim, setup, data);
@@ -516,12 +638,11 @@ static int upload(struct sim *sim, const struct sim_setup *setup, uint8_t *data)
         return 0;
     }
     if (setup->value == 0) {
-        sim->state = setup->length >= sizeof commands ? SIM_IDLE : SIM_UPLOAD_IDLE;
-        return give(setup, data, commands, sizeof commands);
+        return upload_commands(sim, setup, data);
     }
     if (setup->value == 1) {
         simdfu_error(sim, SIM_ERR_STALLEDPKT);
-        return SIM_STALL;
+        return refuse_upload(sim);
     }
     return upload_memory(sim, setup, data);
 }
@@ -531,6 +652,10 @@ static int detach(struct sim *sim, struct sim_work *work)
     if (sim->life == SIM_RUNTIME) {
         sim->state = SIM_APP_DETACH;
         *work = (struct sim_work){ .kind = SIM_WORK_DETACH, .seconds = detach_seconds };
+        return 0;
+    }
+    if (has_habit(sim, SIM_DETACHES)) {
+        *work = (struct sim_work){ .kind = SIM_WORK_LEAVE };
         return 0;
     }
     return sim->kind->plain ? stall(sim) : 0; /* "not meaningful" in a ROM, AN2662 */
@@ -563,11 +688,15 @@ int simdfu_request(struct sim *sim, const struct sim_setup *setup, uint8_t *data
     if (sim->life == SIM_RUNTIME) {
         return runtime_request(sim, setup, data, work);
     }
+    if (sim->state == SIM_ERROR && has_habit(sim, SIM_DEAF_IN_ERROR) &&
+        setup->request != CLRSTATUS) {
+        return SIM_STALL;
+    }
     switch (setup->type << 8 | setup->request) {
     case OUT << 8 | DETACH:
         return detach(sim, work);
     case OUT << 8 | DNLOAD:
-        return download(sim, setup, data);
+        return download(sim, setup, data, work);
     case IN << 8 | UPLOAD:
         return upload(sim, setup, data);
     case IN << 8 | GETSTATUS:

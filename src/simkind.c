@@ -81,11 +81,42 @@ static const struct sim_run g474_runs[] = { { 256, 2048, SAME(37, 40) } };
 static const struct sim_run dfu11_runs[] = { { 64, 1024, SAME(20, 40) } };
 
 const char *const sim_habit_names[SIM_HABITS] = {
-    "erases-to-end",     "erases-four-on",      "ignores-mass-erase",
-    "ignores-unprotect", "unprotects-at-power", "error-without-state",
-    "half-blocks",       "by-setting",          "tolerant",
-    "corrupts-blocks",   "drops-odd-byte",      "erases-to-zero",
-    "no-upload",
+    [SIM_ERASES_TO_END] = "erases-to-end",
+    [SIM_ERASES_FOUR_ON] = "erases-four-on",
+    [SIM_ERASES_TO_ZERO] = "erases-to-zero",
+    [SIM_IGNORES_MASS_ERASE] = "ignores-mass-erase",
+    [SIM_IGNORES_UNPROTECT] = "ignores-unprotect",
+    [SIM_IGNORES_COMMANDS] = "ignores-commands",
+    [SIM_UNPROTECTS_AT_POWER] = "unprotects-at-power",
+    [SIM_KEEPS_POINTER] = "keeps-pointer",
+    [SIM_NO_ANSWER_TO_GET] = "no-answer-to-get",
+    [SIM_REFUSES_GET] = "refuses-get",
+    [SIM_STALE_GET] = "stale-get",
+    [SIM_EXECUTES_IN_STATUS] = "executes-in-status",
+    [SIM_EXECUTES_IN_DOWNLOAD] = "executes-in-download",
+    [SIM_ERROR_WITHOUT_STATE] = "error-without-state",
+    [SIM_VENDOR_ERRORS] = "vendor-errors",
+    [SIM_ADDRESS_ERRORS] = "address-errors",
+    [SIM_DEAF_IN_ERROR] = "deaf-in-error",
+    [SIM_ODD_STATE] = "odd-state",
+    [SIM_CLEAR_IDLES] = "clear-idles",
+    [SIM_CLEAR_STALLS] = "clear-stalls",
+    [SIM_ABORT_STALLS_IN_SYNC] = "abort-stalls-in-sync",
+    [SIM_ABORT_ERRS_IN_SYNC] = "abort-errs-in-sync",
+    [SIM_HALF_BLOCKS] = "half-blocks",
+    [SIM_BY_SETTING] = "by-setting",
+    [SIM_NO_UPLOAD] = "no-upload",
+    [SIM_UPLOADS_ANYWHERE] = "uploads-anywhere",
+    [SIM_UPLOADS_WHOLE_BLOCKS] = "uploads-whole-blocks",
+    [SIM_WAITS_FOR_STATUS] = "waits-for-status",
+    [SIM_STAYS] = "stays",
+    [SIM_DETACHES] = "detaches",
+    [SIM_TOLERANT] = "tolerant",
+    [SIM_CORRUPTS_BLOCKS] = "corrupts-blocks",
+    [SIM_DROPS_ODD_BYTE] = "drops-odd-byte",
+    [SIM_COUNTS_ITSELF] = "counts-itself",
+    [SIM_WANTS_ORDER] = "wants-order",
+    [SIM_STATUS_IDLES] = "status-idles",
 };
 
 const struct sim_kind sim_kinds[] = {
@@ -201,6 +232,11 @@ const struct sim_kind sim_kinds[] = {
 };
 
 const size_t sim_kind_count = sizeof sim_kinds / sizeof sim_kinds[0];
+
+bool simkind_has(const struct sim_kind *kind, enum sim_habit habit)
+{
+    return (kind->habits >> habit & 1) != 0;
+}
 
 const struct sim_kind *simkind_find(const char *name)
 {

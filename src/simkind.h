@@ -16,6 +16,7 @@ enum {
     SIM_STRINGS_MAX = 16,
     SIM_TEXT_MAX = 126,    /* what a string descriptor has room for, in UTF-16 */
     SIM_SERIAL_STRING = 3, /* its index in every kind */
+    SIM_ERROR_STRING = 15, /* with SIM_ADDRESS_ERRORS: what iString names */
 };
 
 /* What a request meets while the board executes a command. */
@@ -78,24 +79,53 @@ struct sim_face {
 };
 
 /* What boot loaders of other people do otherwise than ST's ROM, or DFU 1.1 (docs/protocol.md); a
- * bit each. */
+ * bit each: 1 << habit. */
 enum sim_habit {
-    SIM_HABIT_ERASES_TO_END = 1 << 0,       /* an erase takes all sectors behind its own, too */
-    SIM_HABIT_ERASES_FOUR_ON = 1 << 1,      /* in the second half, the fourth sector behind it */
-    SIM_HABIT_IGNORES_MASS_ERASE = 1 << 2,  /* the command is taken for done */
-    SIM_HABIT_IGNORES_UNPROTECT = 1 << 3,   /* the same */
-    SIM_HABIT_UNPROTECTS_AT_POWER = 1 << 4, /* protection is off when power comes back */
-    SIM_HABIT_ERROR_WITHOUT_STATE = 1 << 5, /* a refusal has its bStatus, and dfuDNLOAD-IDLE */
-    SIM_HABIT_HALF_BLOCKS = 1 << 6,         /* counts blocks in half of wTransferSize */
-    SIM_HABIT_BY_SETTING = 1 << 7,          /* settings share addresses */
-    SIM_HABIT_TOLERANT = 1 << 8,            /* plain DFU: manifestation ends in dfuIDLE */
-    SIM_HABIT_CORRUPTS_BLOCKS = 1 << 9,     /* plain DFU: six bytes of each block are wrong */
-    SIM_HABIT_DROPS_ODD_BYTE = 1 << 10,     /* plain DFU: the last byte of an odd length */
-    SIM_HABIT_ERASES_TO_ZERO = 1 << 11,     /* erased flash is 0x00 */
-    SIM_HABIT_NO_UPLOAD = 1 << 12,          /* bitCanUpload is 0, and UPLOAD is refused */
+    /* erasing, and commands */
+    SIM_ERASES_TO_END,       /* an erase takes all sectors behind its own, too */
+    SIM_ERASES_FOUR_ON,      /* in the second half, the fourth sector behind it */
+    SIM_ERASES_TO_ZERO,      /* erased flash is 0x00 */
+    SIM_IGNORES_MASS_ERASE,  /* the command is taken for done */
+    SIM_IGNORES_UNPROTECT,   /* the same */
+    SIM_IGNORES_COMMANDS,    /* any command that it does not know */
+    SIM_UNPROTECTS_AT_POWER, /* protection is off when power comes back */
+    SIM_KEEPS_POINTER,       /* an erase does not move the address pointer */
+    SIM_NO_ANSWER_TO_GET,    /* UPLOAD of block 0 is never answered */
+    SIM_REFUSES_GET,         /* or stalled */
+    SIM_STALE_GET,           /* or answered with old bytes of a buffer */
+    /* when a block is executed */
+    SIM_EXECUTES_IN_STATUS,   /* in the GETSTATUS, which is held until then */
+    SIM_EXECUTES_IN_DOWNLOAD, /* in the DNLOAD, which is held */
+    /* errors */
+    SIM_ERROR_WITHOUT_STATE,  /* a refusal has its bStatus, and dfuDNLOAD-IDLE */
+    SIM_VENDOR_ERRORS,        /* a bad address is errVENDOR */
+    SIM_ADDRESS_ERRORS,       /* a bad address is errADDRESS, with a string that says why */
+    SIM_DEAF_IN_ERROR,        /* dfuERROR answers nothing but CLRSTATUS */
+    SIM_ODD_STATE,            /* a refused UPLOAD leaves bState 15 */
+    SIM_CLEAR_IDLES,          /* CLRSTATUS outside dfuERROR leads to dfuIDLE */
+    SIM_CLEAR_STALLS,         /* or is stalled, and leaves the state alone */
+    SIM_ABORT_STALLS_IN_SYNC, /* ABORT in dfuDNLOAD-SYNC is stalled, and leaves the state alone */
+    SIM_ABORT_ERRS_IN_SYNC,   /* or leads to dfuERROR with bStatus OK */
+    /* blocks */
+    SIM_HALF_BLOCKS,          /* counts blocks in half of wTransferSize */
+    SIM_BY_SETTING,           /* settings share addresses */
+    SIM_NO_UPLOAD,            /* bitCanUpload is 0, and UPLOAD is refused */
+    SIM_UPLOADS_ANYWHERE,     /* UPLOAD is taken in dfuDNLOAD-IDLE */
+    SIM_UPLOADS_WHOLE_BLOCKS, /* UPLOAD answers wTransferSize, whatever wLength says */
+    /* leaving */
+    SIM_WAITS_FOR_STATUS, /* dfuMANIFEST-WAIT-RESET; gone at the next GETSTATUS */
+    SIM_STAYS,            /* the empty DNLOAD ends in dfuIDLE */
+    SIM_DETACHES,         /* DETACH in dfuIDLE leaves */
+    /* plain DFU */
+    SIM_TOLERANT,        /* manifestation ends in dfuIDLE */
+    SIM_CORRUPTS_BLOCKS, /* six bytes of each block are wrong */
+    SIM_DROPS_ODD_BYTE,  /* the last byte of an odd length is lost */
+    SIM_COUNTS_ITSELF,   /* takes no notice of block numbers */
+    SIM_WANTS_ORDER,     /* blocks must follow each other, also over an ABORT */
+    SIM_STATUS_IDLES,    /* GETSTATUS in dfuDNLOAD-IDLE leads to dfuIDLE */
+    SIM_HABITS
 };
-#define SIM_HABITS 13
-/* Their names, in this order: "erases-to-end", ... */
+/* Their names: "erases-to-end", ... */
 extern const char *const sim_habit_names[SIM_HABITS];
 
 struct sim_kind {
@@ -106,6 +136,7 @@ struct sim_kind {
     const char *strings[SIM_STRINGS_MAX];
     uint16_t transfer_size;
     bool plain;          /* DFU 1.1: blocks from 0, no addresses, erases by itself */
+    bool waits;          /* plain: it stays in DFU mode until a program was downloaded */
     uint8_t start_state; /* bState after power-up in DFU mode; 10 comes with errFIRMWARE */
     enum sim_busy busy;
     struct sim_poll poll;
@@ -124,11 +155,13 @@ struct sim_kind {
     uint32_t stack;   /* further RAM in which a stack may lie, and its size (0: none) */
     uint32_t stack_size;
     double manifest_seconds;
-    unsigned habits; /* of enum sim_habit */
+    uint64_t habits; /* of enum sim_habit */
 };
 
 extern const struct sim_kind sim_kinds[];
 extern const size_t sim_kind_count;
+
+bool simkind_has(const struct sim_kind *kind, enum sim_habit habit);
 
 /* NULL: no such kind. */
 const struct sim_kind *simkind_find(const char *name);

@@ -35,7 +35,7 @@ static uint32_t sector_bits(const struct sim_kind *kind)
 
 static uint8_t erased_byte(const struct simmem *mem)
 {
-    return mem->kind->habits & SIM_HABIT_ERASES_TO_ZERO ? 0 : 0xFF;
+    return simkind_has(mem->kind, SIM_ERASES_TO_ZERO) ? 0 : 0xFF;
 }
 
 static void init_protection(struct simmem *mem, const struct sim_options *options)
@@ -130,7 +130,7 @@ void simmem_start(struct simmem *mem)
 /* Whether the host can mean this memory: where settings share addresses, that of its own. */
 static bool is_meant(const struct simmem *mem, const struct sim_memory *memory)
 {
-    return (mem->kind->habits & SIM_HABIT_BY_SETTING) == 0 || memory->role == SIM_ROLE_RAM ||
+    return !simkind_has(mem->kind, SIM_BY_SETTING) || memory->role == SIM_ROLE_RAM ||
            memory->alt == mem->alt;
 }
 
@@ -345,8 +345,13 @@ static void write_flash(struct simmem *mem, const struct sim_memory *memory, uin
     uint32_t unit = unit_of(mem, memory);
     struct sim_sector sector;
 
-    if (mem->kind->plain && fraction > 0 && simkind_sector(memory, offset, &sector)) {
-        simmem_erase(mem, memory, sector.offset, sector.size, 1);
+    /* plain DFU erases the sectors that begin in the block */
+    for (uint32_t at = offset; mem->kind->plain && fraction > 0 && at < offset + length &&
+                               simkind_sector(memory, at, &sector);
+         at = sector.offset + sector.size) {
+        if (sector.offset >= offset) {
+            simmem_erase(mem, memory, sector.offset, sector.size, 1);
+        }
     }
     if (fraction < 1) {
         length = (uint32_t)(length * fraction) / unit * unit;

@@ -16,6 +16,7 @@ enum {
     FUNCTIONAL_ATTRIBUTES = 2,
     FUNCTIONAL_TIMEOUT = 3,
     FUNCTIONAL_TRANSFER = 5,
+    FUNCTIONAL_VERSION = 7,
 };
 
 enum {
@@ -75,6 +76,9 @@ static bool set_strings(struct simproduct *product, const struct sim_product *sa
             good = good && set_string(product, i, text);
         }
     }
+    if (simkind_has(&product->kind, SIM_ADDRESS_ERRORS)) {
+        good = good && set_string(product, SIM_ERROR_STRING, "Address out of range");
+    }
     for (size_t i = 0; i < said->setting_count; i++) {
         good = good && set_string(product, 4 + i, said->settings[i].name);
     }
@@ -121,16 +125,22 @@ static size_t put_interface(uint8_t *p, size_t alt, uint8_t class, uint8_t proto
 }
 
 /* What ends a DFU interface, which is the last of a base. */
-static size_t put_functional(uint8_t *p, const struct sim_face *like, uint16_t transfer_size,
-                             unsigned habits)
+static size_t put_functional(uint8_t *p, const struct sim_face *like, const struct sim_kind *kind,
+                             const struct sim_product *said)
 {
     memcpy(p, like->config + like->config_length - CONFIG, CONFIG);
-    put16(p + FUNCTIONAL_TRANSFER, transfer_size);
-    if (habits & SIM_HABIT_TOLERANT) {
+    put16(p + FUNCTIONAL_TRANSFER, kind->transfer_size);
+    if (simkind_has(kind, SIM_TOLERANT)) {
         p[FUNCTIONAL_ATTRIBUTES] |= 0x04; /* bitManifestationTolerant */
     }
-    if (habits & SIM_HABIT_NO_UPLOAD) {
+    if (simkind_has(kind, SIM_NO_UPLOAD)) {
         p[FUNCTIONAL_ATTRIBUTES] &= (uint8_t)~0x02; /* bitCanUpload */
+    }
+    if (said->attributes != 0) {
+        p[FUNCTIONAL_ATTRIBUTES] = (uint8_t)said->attributes;
+    }
+    if (said->dfu_version != 0) {
+        put16(p + FUNCTIONAL_VERSION, said->dfu_version);
     }
     return CONFIG;
 }
@@ -148,8 +158,7 @@ static bool set_face(struct simproduct *product, const struct sim_product *said,
     for (size_t i = 0; i < face->alts; i++) {
         length += put_interface(config + length, i, 0xFE, 2, 4 + i);
     }
-    length +=
-        put_functional(config + length, &base->dfu, product->kind.transfer_size, said->habits);
+    length += put_functional(config + length, &base->dfu, &product->kind, said);
     put16(config + CONFIG_LENGTH, (int)length);
     memcpy(product->device, face->device, sizeof product->device);
     face->device = product->device;
@@ -159,8 +168,9 @@ static bool set_face(struct simproduct *product, const struct sim_product *said,
 }
 
 /* An application without DFU has an interface of the vendor's own, for which no driver is there. */
-static bool set_application(struct simproduct *product, const struct sim_application *app)
+static bool set_application(struct simproduct *product, const struct sim_product *said)
 {
+    const struct sim_application *app = &said->application;
     struct sim_kind *kind = &product->kind;
     uint8_t *device = product->app_device, *config = product->app_config;
     uint8_t name = 0;
@@ -181,7 +191,7 @@ static bool set_application(struct simproduct *product, const struct sim_applica
     }
     length += put_interface(config + length, 0, app->dfu ? 0xFE : 0xFF, app->dfu, name);
     if (app->dfu) {
-        put_functional(config + length, &kind->dfu, kind->transfer_size, 0);
+        put_functional(config + length, &kind->dfu, kind, said);
         put16(config + length + FUNCTIONAL_TIMEOUT, 1000);
         length += CONFIG;
     }
@@ -346,8 +356,8 @@ static bool check_memories(const struct sim_kind *kind)
             return false;
         }
         for (size_t j = 0; j < i; j++) {
-            bool shared = (kind->habits & SIM_HABIT_BY_SETTING) != 0 &&
-                          memory->role != SIM_ROLE_RAM && memory->alt != kind->memories[j].alt;
+            bool shared = simkind_has(kind, SIM_BY_SETTING) && memory->role != SIM_ROLE_RAM &&
+                          memory->alt != kind->memories[j].alt;
 
             if (!shared && !are_apart(memory, &kind->memories[j])) {
                 return false;
@@ -376,8 +386,13 @@ static bool fill(struct simproduct *product, const struct sim_product *said,
 {
     struct sim_kind *kind = &product->kind;
 
-    if (base->plain && (said->setting_count > 0 || said->transfer_size != 0)) {
+    if (base->plain && said->setting_count > 0) {
         return false;
+    }
+    kind->start_state = said->starts_idle ? 2 : kind->start_state;
+    kind->waits = said->starts_idle && base->plain;
+    if (said->poll != NULL) {
+        kind->poll = *said->poll;
     }
     kind->habits = said->habits;
     if (said->transfer_size != 0) {
@@ -385,7 +400,7 @@ static bool fill(struct simproduct *product, const struct sim_product *said,
     }
     return kind->transfer_size >= SIM_TRANSFER_MIN && kind->transfer_size <= SIM_TRANSFER_MAX &&
            set_strings(product, said, base) && set_face(product, said, base) &&
-           set_application(product, &said->application) && set_memories(product, said, base) &&
+           set_application(product, said) && set_memories(product, said, base) &&
            set_options(kind, base) && set_ram(kind, said->ram) && check_memories(kind);
 }
 

@@ -46,11 +46,14 @@ struct sim_product {
     int vid, pid, version;                       /* SIM_AS_BASE for any of them */
     const char *manufacturer, *product, *serial; /* NULL: the base's, as all that follows */
     uint16_t transfer_size;                      /* 0 */
+    int dfu_version, attributes;                 /* bcdDFU, bmAttributes; 0 */
+    const struct sim_poll *poll;                 /* NULL */
+    bool starts_idle;                            /* in dfuIDLE, not as the base */
     uint32_t ram;                                /* bytes of the first RAM; 0 */
     const struct sim_setting *settings;          /* the first is the main flash */
     size_t setting_count;                        /* 0 */
     struct sim_application application;
-    unsigned habits; /* of enum sim_habit */
+    uint64_t habits; /* of enum sim_habit */
 };
 
 struct simproduct;

@@ -98,6 +98,8 @@ local function product_fields(kinds)
     base = one_of(kinds), vid = id, pid = id, version = id,
     manufacturer = is_text, product = is_text, serial = is_text,
     transfer_size = integer(64, 4096), ram = integer(1, MOST_BYTES),
+    dfu_version = id, attributes = integer(0, 0xFF, "0x%X"), starts_idle = boolean,
+    poll_erase = id, poll_write = id, poll_address = id,
     memories = is_table, application = is_table, habits = is_table,
   }
 end
@@ -249,9 +251,10 @@ local function check(file, value, sim)
   if type(value) ~= "table" then bad(file, "it returns %s, not a table", show(value)) end
   local product = check_fields(file, "", value, product_fields(sim.kinds()), { "base" })
   local plain = product.base == "dfu11"
-  for _, name in ipairs { "memories", "transfer_size" } do
-    if plain and product[name] then bad(file, "%s can't be said with base 'dfu11'", name) end
+  if (product.poll_erase or product.poll_address) and not product.poll_write then
+    bad(file, "poll_erase, poll_write and poll_address go together")
   end
+  if plain and product.memories then bad(file, "memories can't be said with base 'dfu11'") end
   local address, size, reserved = sim.ram(product.base)
   size = product.ram or size
   if size <= reserved then
@@ -272,6 +275,15 @@ end
 ---@return boolean
 function M.is_file(word)
   return word:find("/", 1, true) ~= nil or word:find("%.lua$") ~= nil
+end
+
+---A product from its text, as C takes it: one that is built in.
+---@param name string
+---@param source string
+---@param sim table C's half of the module
+---@return table
+function M.parse(name, source, sim)
+  return check(name, assert(load(source, "=" .. name, "t", {}))(), sim)
 end
 
 ---A product from its file, as C takes it. Raises `file` where it can't be read, `usage` where it

@@ -5,12 +5,14 @@ local errors = require "moonflash.errors"
 local misuse = require "moonflash.misuse"
 local products = require "moonflash.product"
 local suggest = require "moonflash.suggest"
+local sys = require "sys"
 local text = require "moonflash.text"
 
 local STATES = {
   "dfuIDLE", "dfuDNLOAD-SYNC", "dfuDNBUSY", "dfuDNLOAD-IDLE", "dfuMANIFEST-SYNC", "dfuMANIFEST",
   "dfuMANIFEST-WAIT-RESET", "dfuUPLOAD-IDLE", "dfuERROR",
 }
+local LOADERS = "lua/moonflash/loaders/" -- boot loaders of other people, as data
 local MOST_SPEC = 480 -- bytes: a path has 511, and a number is added
 local FAULTS = { "unplug", "stall", "error", "corrupt", "hang", "short" }
 
@@ -67,12 +69,23 @@ return function(sim)
   -- Boards that a selector named: the same string is the same board, to the end of the run.
   local kept = {} -- luacheck: ignore 241 (it keeps them from being collected)
 
+  -- Kinds that C has, then those that are files like a product's.
+  local function all_kinds()
+    local kinds = sim.kinds()
+    for _, file in ipairs(sys.builtins(LOADERS)) do
+      kinds[#kinds + 1] = file:match("([^/]+)%.lua$")
+    end
+    return kinds
+  end
+
   -- "f407#2,rdp=1", "./product.lua" --> options
   local function parse(spec)
     local kind, rest = spec:match("^([^,#]*)#?[^,]*,?(.*)$")
-    local kinds = sim.kinds()
+    local kinds = all_kinds()
     if #spec > MOST_SPEC then usage(spec:sub(1, 40) .. "...", "it is too long") end
-    local product = products.is_file(kind) and products.load(kind, sim) or nil
+    local source = sys.builtin(LOADERS .. kind .. ".lua")
+    local product = products.is_file(kind) and products.load(kind, sim)
+      or source and products.parse("sim:" .. kind, source, sim) or nil
     if not (product or one_of(kinds)(kind)) then
       usage(spec, "there is no simulated board '%s'%s; there are %s", kind,
         suggest.hint(kind, kinds), table.concat(kinds, ", "))

@@ -38,6 +38,7 @@ static inline void bench_forget(void)
         .dfuse = !kind->plain,
         .several_alts = kind->dfu.alts > 1,
         .early = strcmp(kind->name, "f407") == 0,
+        .vendor_protects = true,
         .transfer_size = kind->transfer_size,
         .timeout = 5,
         .state = DFU_UNKNOWN,

@@ -134,8 +134,8 @@ if command -v tshark >/dev/null; then
   verdict "device, configuration, set configuration" "$why"
 
   # what docs/trace.md shows, but for the times
-  "$MOONFLASH" --virtual-time -d sim:f407 --pcap "$place/session.pcap" erase --address 0x08004000 \
-    2>/dev/null
+  "$MOONFLASH" --virtual-time -d sim:f407 --pcap "$place/session.pcap" \
+    -e 'local board <close> = dfu.open() board:erase_page(0x08004000)' 2>/dev/null
   awk '/^```/ { block = /text/; next } block && !/^\$/ { $2 = ""; print }' \
     "$here/../../docs/trace.md" >"$place/shown"
   decode -Y usbdfu | awk '{ $2 = ""; print }' |
@@ -148,7 +148,7 @@ if command -v tshark >/dev/null; then
   session 20 74 -d sim:f407,fault=unplug@40 flash "$app"
   session 20 82 -d sim:f407,fault=hang@40 flash "$app"
   session 4 80 -d sim:f407,rdp=1 flash "$app"
-  session 8 0 -d sim:f407,rdp=1 unprotect
+  session 8 0 -d sim:f407,rdp=1 unprotect --yes
   session 100 0 -d sim:l433 flash "$app"
   session 100 0 -d sim:g474 flash "$app"
   printf 'local b <close> = dfu.at("sim:dfu11"); b:detach(); b:write(0, ("x"):rep(5000))' \

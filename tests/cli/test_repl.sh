@@ -116,7 +116,7 @@ gives 'dfu.list()' '^sim:f407  0483:df11  315A28A0B956  STM32  BOOTLOADER, 1 MB 
 gives 'local s = ("long "):rep(40000)' '^>'
 gives 's' 'long "$'
 gives 'help(board.erase_page)' 'Erases the sector that holds the address'
-gives 'help "flash"' 'flash.verify(board, image)'
+gives 'help "flash"' 'flash.verify(board, image, options'
 gives 'help()' 'erase_page'
 gives 'board.timeout = 2' '^>'
 gives 'board.timeout' '^2\.0$'

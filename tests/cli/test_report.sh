@@ -29,21 +29,21 @@ runs() {
 head -c 200000 /dev/zero | tr '\0' 'o' >old.bin
 { head -c 20000 old.bin; echo new; tail -c +20005 old.bin; } >new.bin
 
-"$moonflash" -q --virtual-time -d sim:f407,flash=board.img flash old.bin
-runs "a run that passes" 0 '✓ Passed' -d sim:f407,flash=board.img flash new.bin
+"$moonflash" -q --virtual-time -d sim:f407,flash=board.img flash old.bin@0x08000000
+runs "a run that passes" 0 '✓ Passed' -d sim:f407,flash=board.img flash new.bin@0x08000000
 cp report.html passed.html
 runs "an older report is replaced" 0 'all boards that match\|list' list
-runs "a run that fails" 74 'went away' -d sim:f407,fault=unplug@70 flash new.bin
+runs "a run that fails" 74 'went away' -d sim:f407,fault=unplug@70 flash new.bin@0x08000000
 cp report.html failed.html
 runs "no such file" 66 'nix.bin: No such file' -d sim:f407 flash nix.bin
-runs "the wrong board" 69 'no board in DFU mode' -d sim:dfu11 discovery new.bin
+runs "the wrong board" 69 'no board in DFU mode' -d sim:dfu11 discovery new.bin@0x08000000
 runs "a plain script" 0 'A plain script' -e 'print(1)'
 runs "a plain script that fails" 1 'oh &lt;no&gt;' -e 'error("oh <no>", 0)'
 boards=
 for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14; do boards="$boards -d sim:f407#$i"; done
 # shellcheck disable=SC2086
 runs "sixteen boards" 74 '1 of 16 boards failed' $boards -d sim:l433 -d 'sim:g474,fault=unplug@60' \
-  flash new.bin
+  flash new.bin@0x08000000
 cp report.html sixteen.html
 
 cat >measure.lua <<'EOF'
@@ -60,11 +60,11 @@ cp report.html measured.html
 
 echo firmware >report.html
 cp board.img before.img
-runs "it never replaces another file" 73 firmware -d sim:f407,flash=board.img flash old.bin
+runs "it never replaces another file" 73 firmware -d sim:f407,flash=board.img flash old.bin@0x08000000
 verdict "and no board is touched then" "$(cmp board.img before.img 2>&1)"
 rm report.html
 mkdir report.html
-runs "a folder is in its place" 73 '' -d sim:f407 flash new.bin
+runs "a folder is in its place" 73 '' -d sim:f407 flash new.bin@0x08000000
 rmdir report.html
 
 # ---- in a browser ----

@@ -55,14 +55,16 @@ local boards = {
   { "l433,wrp=0x5", protected = true }, { "", UNKNOWN }, { "", TO_END, lies = true },
 }
 
-local function new_place(board)
-  local name
+-- With a serial number that no other board has: by it the file of --keep is known.
+local function new_place(scene)
+  local board, name = scene.board, nil
   if board[2] then
     name = os.tmpname() .. ".lua"
     local file <close> = assert(io.open(name, "w"))
     file:write("return " .. board[2])
   end
-  local place = sim.new((name or "") .. board[1] .. ",usb=none,times=zero")
+  local place = sim.new(("%s%s,usb=none,times=zero,serial=P%d"):format(name or "", board[1],
+    scene.seed))
   if name then os.remove(name) end
   return place
 end
@@ -225,7 +227,7 @@ end
 -- The same again, on the board as it is then, and without faults.
 local function check_again(scene, found_before)
   if scene.board.protected or scene.board.lies then return nil end
-  local place <close> = new_place(scene.board)
+  local place <close> = new_place(scene)
   place:poke(BASE, found_before)
   local again = perform(scene, place)
   local found = place:peek(BASE, WATCHED)
@@ -246,7 +248,7 @@ end
 
 local function round(seed)
   local scene = new_scene(seed)
-  local place = new_place(scene.board)
+  local place = new_place(scene)
   local _ <close> = kept.in_memory()
   place:poke(BASE, scene.before)
   for _, fault in ipairs(scene.faults) do

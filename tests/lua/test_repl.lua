@@ -544,7 +544,7 @@ end
 function TestHelp.test_chapters_list_their_functions()
   local text = help.word("flash")
   lu.assertStrContains(text, "flash.write(board, image, options?)")
-  lu.assertStrContains(text, "flash.verify(board, image)")
+  lu.assertStrContains(text, "flash.verify(board, image, options?)")
   lu.assertNotStrContains(text, "image.load")
   lu.assertStrContains(help.word("errors"), "usb.gone")
 end
@@ -564,7 +564,7 @@ function TestHelp.test_words_with_several_meanings()
   has("usb", "usb (Errors)\n\n  exit 74; outcome FAIL", "the board went away",
     "what a transfer costs")
   has("timeout", "timeout (Board)", "timeout (Errors)\n\n  exit 82; outcome TIMEOUT; no answer")
-  has("verify", "flash.verify(board, image)", "exit 79; outcome FAIL; what was read back differs")
+  has("verify", "flash.verify(board, image, options?)", "exit 79; outcome FAIL; what was read back differs")
   has("dfu.errTARGET", "the address is none of this board's")
   has("errVENDOR", "read protection is on")
   has("board.timeout", "seconds that one request may take")

@@ -29,7 +29,7 @@ board:write(0x1FFFC000, options)
 came_back("options")
 assert(board:read(0x1FFFC000, 16) == options)
 
-board:leave()
+board:leave(0x08000000)
 came_back("leave")
 END
 status 0 moonflash back.lua

@@ -10,7 +10,7 @@ serve sim:f407,times=zero,usb=none sim:f407
 plug 1-1 1-2
 
 listen
-status 0 moonflash -d 1-1 flash --full --no-verify image.bin
+status 0 moonflash -d 1-1 flash --full --no-verify --trust-erase image.bin
 requests ours "$(devnum 1-1)"
 figure "128 KB, 64 blocks: $(wc -l <ours) requests (at most 232)"
 [ "$(wc -l <ours)" -le $((3 * 64 + 40)) ] || fail "$(wc -l <ours) requests for 64 blocks"

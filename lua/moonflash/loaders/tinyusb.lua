@@ -1,0 +1,9 @@
+-- SPDX-License-Identifier: MIT
+-- TinyUSB's DFU example with the buffer of 64 bytes that it ships: six bytes of each block come out
+-- wrong, and every status is OK.
+return {
+  base = "dfu11", vid = 0xCAFE, pid = 0x400B, version = 0x0100, manufacturer = "TinyUSB",
+  product = "TinyUSB Device", serial = "123456", transfer_size = 64, attributes = 0x07,
+  starts_idle = true, poll_write = 1,
+  habits = { "tolerant", "corrupts-blocks", "clear-idles", "detaches" },
+}
