@@ -298,7 +298,6 @@ static int board_leave(lua_State *L)
         return 0;
     if (!board->dfu.dfuse) { /* a USB reset is how plain DFU goes back to its program */
         board_reset(board);
-        lop_mark(L, "left", 0, 0, board->dfu.alt);
         lua_pushliteral(L, "assumed");
         return 1;
     }

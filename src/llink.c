@@ -190,6 +190,7 @@ static int link_configure(lua_State *L)
     board->dfu.several_alts = flag(L, 2, "several_alts");
     board->dfu.tolerant = flag(L, 2, "tolerant");
     board->dfu.early = flag(L, 2, "early");
+    board->dfu.vendor_protects = flag(L, 2, "vendor_protects");
     board->dry = flag(L, 2, "dry");
     board->dfu.uncounted = flag(L, 2, "uncounted");
     board->dfu.transfer_size = (uint16_t)number(L, 2, "transfer_size", 65535);

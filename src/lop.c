@@ -16,7 +16,8 @@ struct pending {
     struct dfu_op op;
     int raw_result;
     bool ok;
-    uint8_t *out; /* what was read, behind this struct; or NULL */
+    uint8_t *out;                 /* what was read, behind this struct; or NULL */
+    const struct pending *failed; /* of a string that is read: the operation that it is about */
 };
 
 /* ---- the board ---- */
@@ -172,10 +173,10 @@ static bool has_own_address(const struct dfu_op *op)
            op->kind == DFU_WRITE || (op->kind == DFU_LEAVE && op->has_address);
 }
 
-/* Raises what explain.lua makes of the facts.  cancellation: where on the stack the error is that
- * the task has coming, or 0. [-0, +0, v] */
+/* Raises what explain.lua makes of the facts.  On the stack, or 0: cancellation, the error that the
+ * task has coming; string, the descriptor that iString names. [-0, +0, v] */
 static int raise_failure(lua_State *L, const struct dfu_op *op, const char *failure,
-                         const char *operation, int cancellation)
+                         const char *operation, int cancellation, int string)
 {
     lop_push_field(L, "explain");
     lua_pushvalue(L, 1);
@@ -196,6 +197,10 @@ static int raise_failure(lua_State *L, const struct dfu_op *op, const char *fail
     lua_setfield(L, -2, "again");
     lua_pushnumber(L, op->limit);
     lua_setfield(L, -2, "limit");
+    if (string) {
+        lua_pushvalue(L, string);
+        lua_setfield(L, -2, "string");
+    }
     if (cancellation) { /* the same error for all that the cancellation ends */
         lua_pushvalue(L, cancellation);
         lua_setfield(L, -2, "cancellation");
@@ -211,7 +216,7 @@ int lop_refuse(lua_State *L, const char *failure, const char *operation, lua_Int
         op.kind = DFU_READ;
         op.address = (uint32_t)address;
     }
-    return raise_failure(L, &op, failure, operation, 0);
+    return raise_failure(L, &op, failure, operation, 0, 0);
 }
 
 /* Raises, where the task is being cancelled, or the operation did not end well. [-0, +0, e] */
@@ -219,9 +224,9 @@ static void check_outcome(lua_State *L, const struct pending *pending, const cha
                           const char *operation)
 {
     if (task_cancelled(L))
-        raise_failure(L, &pending->op, "cancelled", operation, lua_gettop(L));
+        raise_failure(L, &pending->op, "cancelled", operation, lua_gettop(L), 0);
     if (!pending->ok)
-        raise_failure(L, &pending->op, failure, operation, 0);
+        raise_failure(L, &pending->op, failure, operation, 0, 0);
 }
 
 /* ---- what an operation came to ---- */
@@ -258,10 +263,6 @@ static void keep_journal(lua_State *L, const struct pending *pending)
             lop_mark(L, "written", op->address, at - 1, alt);
         if (op->in_doubt)
             lop_mark(L, "doubt", at, at + op->block_length - 1, alt);
-        break;
-    case DFU_LEAVE:
-        if (pending->ok)
-            lop_mark(L, "left", op->address, op->address, alt);
         break;
     default:
         break;
@@ -301,11 +302,30 @@ static int push_results(lua_State *L, const struct pending *pending)
     }
 }
 
+static int string_ended(lua_State *L, int status, lua_KContext context)
+{
+    (void)status;
+    const struct pending *pending = (const struct pending *)context, *failed = pending->failed;
+    const char *operation = operation_name(failed->op.kind);
+    if (task_cancelled(L))
+        raise_failure(L, &failed->op, "cancelled", operation, lua_gettop(L), 0);
+    if (!pending->ok)
+        return raise_failure(L, &failed->op, "status", operation, 0, 0);
+    lua_pushlstring(L, (const char *)pending->out, (size_t)pending->raw_result);
+    return raise_failure(L, &failed->op, "status", operation, 0, lua_gettop(L));
+}
+
+static int ask_for_string(lua_State *L, const struct pending *failed);
+
 static int operation_ended(lua_State *L, int status, lua_KContext context)
 {
     (void)status;
     struct pending *pending = (struct pending *)context;
+    const struct dfu_op *op = &pending->op;
     keep_journal(L, pending);
+    bool names_string = !pending->ok && op->failure == DFU_FAIL_STATUS && op->string != 0;
+    if (names_string && board_is_open(pending->board) && !pending->board->given_up)
+        return ask_for_string(L, pending);
     check_outcome(L, pending, failure_name(pending->op.failure), operation_name(pending->op.kind));
     return push_results(L, pending);
 }
@@ -374,4 +394,19 @@ int lop_control(lua_State *L, struct board *board, const struct port_setup *setu
         memset(board->dfu.buffer, 0, setup->length);
     board_start_raw(board, setup, on_ended, pending);
     return task_await(L, &pending->wait, (lua_KContext)pending, control_ended);
+}
+
+/* The board names a string that says more of an error: it is read before the error is raised. */
+static int ask_for_string(lua_State *L, const struct pending *failed)
+{
+    struct port_setup setup = { .type = 0x80,
+                                .request = 6, /* GET_DESCRIPTOR, in US English */
+                                .value = (uint16_t)(0x0300 | failed->op.string),
+                                .index = 0x0409,
+                                .length = 255 };
+    struct pending *pending = new_pending(L, failed->board, true, setup.length);
+    pending->failed = failed;
+    memset(failed->board->dfu.buffer, 0, setup.length);
+    board_start_raw(failed->board, &setup, on_ended, pending);
+    return task_await(L, &pending->wait, (lua_KContext)pending, string_ended);
 }

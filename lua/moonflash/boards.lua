@@ -18,6 +18,8 @@ local suggest = require "moonflash.suggest"
 local task = require "task"
 local text = require "moonflash.text"
 
+local LEAVING = 2      -- seconds after which a board that was told to leave is off the bus
+local DETACHING = 0.5  -- seconds that plain DFU may take to detach
 local RESCAN = 0.05 -- seconds between two looks for a board that is waited for
 local MOST_TRANSFER_SIZE = 4096 -- libusb carries no longer control transfer on Linux
 local DEFAULT_TRANSFER_SIZE = 64 -- where the functional descriptor has none: DFU 1.1's smallest
@@ -191,6 +193,7 @@ return function(link)
       several_alts = #info.alts > 1,
       tolerant = info.functional.attributes.tolerant,
       early = fields.part.early,
+      vendor_protects = fields.part.rom ~= nil,
       dry = M.defaults.dry,
       uncounted = (info.functional.transfer_size or math.huge) > MOST_TRANSFER_SIZE,
       transfer_size = transfer_size,
@@ -262,7 +265,7 @@ return function(link)
     end })
     local fields = link.fields(board)
     -- before the strings: a board that is busy holds all of these, and this one says so
-    fields.found = info.mode == "dfu" and board:get_state() or nil
+    fields.found = info.mode == "dfu" and errors.catch("dfu.stall", board.get_state, board) or nil
     fields.erasing = nil
     bus.complete(info, board)
     share_journal(board, info)
@@ -369,13 +372,67 @@ return function(link)
 
   local leave
 
+  local function is_there(path, generation)
+    for _, row in ipairs(link.devices()) do
+      if row.path == path and row.generation == generation then return true end
+    end
+    return false
+  end
+
+  -- The same board in DFU mode, back behind a reset.
+  local function is_back(info)
+    return #find { path = info.path, vid = info.vid, pid = info.pid, serial = info.serial,
+                   mode = "dfu" } > 0
+  end
+
+  local function still_there(board)
+    local fields = link.fields(board)
+    errors.raise { code = "dfu.still-there", path = board.path, op = "leave",
+      remedy = { "replug" }, flash = fields.journal:text(), ranges = fields.journal:claims(),
+      message = board.path .. ": the board was told to leave, and is still in DFU mode",
+      hint = "Reset it, or plug it in again, without what put it into DFU mode." }
+  end
+
+  -- What is told to leave is off the bus soon: half a second, where it is slow. A plain board may
+  -- come back in DFU mode.
+  local function check_gone(board, info, plain)
+    local by = task.now() + LEAVING
+    while is_there(info.path, info.generation) do
+      if task.now() >= by then still_there(board) end
+      task.sleep(RESCAN)
+    end
+    while plain and task.now() < by do
+      if is_back(info) then still_there(board) end
+      if #link.devices() > 0 and bus.application(info.path, info.generation) then return end
+      task.sleep(RESCAN)
+    end
+  end
+
+  -- Plain DFU: DETACH where the board says that it can, then a reset of the bus.
+  local function leave_plain(board)
+    local fields = link.fields(board)
+    if fields.info.functional.attributes.will_detach and not fields.dry then
+      local generation = fields.info.generation
+      local ok = pcall(link.detach, board, 1000)
+      local by = task.now() + (ok and DETACHING or 0)
+      while ok and is_there(board.path, generation) and task.now() < by do task.sleep(RESCAN) end
+      if not is_there(board.path, generation) then
+        board:close()
+        return "confirmed"
+      end
+    end
+    return leave(board)
+  end
+
   ---Leaves DFU mode and starts the program: without an address, at a place where a vector table
   ---stands.
   ---@param address? integer
   ---@return string "confirmed" or "assumed"
   leave = link.extend("leave", function(board, address)
     local fields = link.fields(board)
-    if address == nil and board.is_open and fields.dfuse then
+    if not board.is_open then return leave(board, address) end
+    local plain, info = not fields.dfuse, fields.info
+    if address == nil and not plain then
       local unread
       address, unread = require("moonflash.flash.start").find(board)
       if unread and address then
@@ -383,7 +440,11 @@ return function(link)
           .. "board can't be read"):format(board.path, text.hex(address)))
       end
     end
-    return leave(board, address)
+    local how = plain and leave_plain(board) or leave(board, address)
+    if fields.dry then return how end
+    check_gone(board, info, plain)
+    fields.mark(board, "left", address)
+    return how
   end)
 
   ---Waits for the application that runs at this place after leave.

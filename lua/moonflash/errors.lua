@@ -19,6 +19,7 @@ M.codes = {
   ["usb.permission"]  = { 77, "ERROR" },
   ["usb.several"]     = { 81, "ERROR" },
   ["dfu"]             = { 76, "FAIL" },
+  ["dfu.still-there"] = { 74, "FAIL" },
   ["verify"]          = { 79, "FAIL" },
   ["board.protected"] = { 80, "FAIL" },
   ["board.power-cycle"] = { 80, "FAIL" },

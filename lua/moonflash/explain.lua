@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- The words of an operation that failed: from the facts that C has, an error object that says
 -- what happened, to which board, where, in which state the flash is, and what to do next.
+local descriptor = require "moonflash.descriptor"
 local errors = require "moonflash.errors"
 local memory = require "moonflash.memory"
 local task = require "task"
@@ -65,8 +66,20 @@ end
 -- For each kind of failure: code, message, hint.
 local words = {}
 
+-- What the board itself says of its error, where iString names a string.
+local function quoted(facts)
+  local said = facts.string and descriptor.string(facts.string)
+  return said and said ~= "" and said or nil
+end
+
 function words.status(board, facts, what)
-  if facts.status == "errVENDOR" then
+  local said = quoted(facts)
+  if said then what = ("%s: it says \"%s\""):format(what, said) end
+  local known = board.part and board.part.rom
+  if facts.status == "OK" then
+    return "dfu.state", ("%s: the board is in dfuERROR, and gives no reason"):format(what),
+      "The next operation clears the error; if it stays, " .. REPLUG:gsub("^P", "p")
+  elseif facts.status == "errVENDOR" and (known or (said or ""):lower():find("protect")) then
     -- F4, F7: the ROM answers so to anything while RDP is on (Betaflight's usbdfu.js; AN2662)
     return "board.protected", ("%s: read protection is on (errVENDOR)"):format(what),
       "'moonflash unprotect' removes the protection, and ERASES THE WHOLE CHIP."
@@ -77,6 +90,10 @@ function words.status(board, facts, what)
     end
     return "dfu.errTARGET", ("%s: the board refuses this address (errTARGET)"):format(what),
       there and "The board announces this memory, and refuses it all the same." or memories(board)
+  elseif facts.status == "errVENDOR" then
+    return "dfu.errVENDOR", ("%s: the board refused it (errVENDOR)"):format(what),
+      "ROMs of ST's answer so while the chip is read-protected, other boot loaders for reasons of "
+        .. "their own.\n'moonflash unprotect' removes the protection, and ERASES THE WHOLE CHIP."
   end
   return "dfu." .. facts.status, ("%s: the board refused it (%s)"):format(what, facts.status),
     "The next operation clears the error; if it stays, " .. REPLUG:gsub("^P", "p")

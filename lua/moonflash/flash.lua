@@ -4,6 +4,8 @@ local blank = require "moonflash.flash.blank"
 local bystanders = require "moonflash.flash.bystanders"
 local check = require "moonflash.check"
 local dfu = require "dfu"
+local errors = require "moonflash.errors"
+local guard = require "moonflash.guard"
 local images = require "moonflash.image"
 local kept = require "moonflash.flash.kept"
 local lay = require "moonflash.flash.lay"
@@ -92,13 +94,10 @@ local function tell(board, plan)
     seconds = plan.seconds, seconds_full = plan.seconds_full, sectors = sectors }
 end
 
--- The sectors that a plan erases or writes.
-local function changed_by(plan)
-  local list = {}
-  for _, sector in ipairs(plan.sectors) do
-    if sector.state ~= "same" then list[#list + 1] = sector end
-  end
-  return list
+-- What would close the chip for ever is refused before the first erase.
+local function check_irreversible(board, plan)
+  local fields = dfu.fields(board)
+  for _, run in ipairs(plan.runs) do guard.write(fields, board, run.address, run.bytes) end
 end
 
 local function write_dfuse(board, image, options)
@@ -110,13 +109,26 @@ local function write_dfuse(board, image, options)
   end
   local plan = plans.make(board, image, options)
   fields.plan, fields.image = plan, plan.image
-  plan.restored = kept.check(board, plan.image, changed_by(plan), plan.kept_file)
+  plan.restored = kept.check(board, plan.image, plan.sectors, plan.kept_file)
+  if plan.mass then perform.check_mass_erase(board) end
+  check_irreversible(board, plan)
   if option(options, "leave") then start.find(board, plan) end
   tell(board, plan)
   if fields.dry then
     progress.print(show.plan(plan) .. " Nothing was written.")
   else
     perform.plan(board, plan, options)
+  end
+end
+
+-- Plain DFU has neither addresses nor commands.
+local function check_plain(board, options)
+  for _, name in ipairs { "keep", "erase_all", "start_last", "unprotect" } do
+    if option(options, name) then
+      errors.raise { code = "usage", path = board.path,
+        message = ("%s: --%s needs DfuSe, and this board speaks plain DFU; nothing was sent")
+          :format(board.path, (name:gsub("_", "-"))) }
+    end
   end
 end
 
@@ -130,11 +142,13 @@ function M.write(board, image, options)
   check_image(usage, image)
   fields.image = image
   check_fits(board, image, options)
-  if not fields.dfuse then
-    return perform.plain(board, scope.apply(board, image, options or {}), options)
+  if fields.dfuse then
+    write_dfuse(board, image, options)
+  else
+    check_plain(board, options)
+    perform.plain(board, scope.apply(board, image, options or {}), options)
   end
-  write_dfuse(board, image, options)
-  if option(options, "leave") then board:leave(fields.image.start) end
+  if option(options, "leave") then board:leave(fields.dfuse and fields.image.start or nil) end
 end
 
 ---Reads back what the image has, and compares. Raises `verify` where it differs.
@@ -145,11 +159,16 @@ function M.verify(board, image, options)
   local usage = "flash.verify(board, image, options)"
   local fields = dfu.check(usage, board)
   check_image(usage, image)
+  images.check_address(image, board, option(options, "force"))
   image = scope.apply(board, image, options or {})
   local segments = image.segments
   fields.image = image
   if not fields.dfuse then -- its one memory starts at 0, wherever the image was for
+    lay.check_plain(board, image)
     segments = { { address = 0, bytes = segments[1].bytes } }
+  end
+  for _, s in ipairs(segments) do
+    if s.alt then lay.memory_of(board, image, s.address, s.address + #s.bytes - 1, s.alt) end
   end
   local result = verify.compare(board, segments)
   if result.first then verify.complain(board, result) end
@@ -208,7 +227,10 @@ end
 ---@param board table
 function M.erase_all(board)
   local fields = dfu.check("flash.erase_all(board)", board)
-  if fields.dry then return board:mass_erase() end
+  if fields.dry then
+    perform.check_mass_erase(board)
+    return board:mass_erase()
+  end
   perform.erase_all(board)
   if not fields.info.functional.attributes.can_upload then
     fields.stats.unverified = "the board can't be read"

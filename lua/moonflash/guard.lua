@@ -33,7 +33,7 @@ end
 local function refuse(board, op, address, value, why)
   errors.raise { code = "dfu.irreversible", path = board.path, address = address, op = op,
     remedy = { "irreversible" },
-    message = ("%s: %s 0x%08X: 0x%02X at 0x%08X is %s, which is irreversible; nothing was sent")
+    message = ("%s: %s 0x%08X: 0x%02X at 0x%08X is %s, which is irreversible; it was not sent")
       :format(board.path, op, address, value, address, why),
     hint = "If you mean it: { irreversible = true } as the last argument, or optbytes.write() with "
       .. "it, or\n'moonflash optbytes --irreversible'." }

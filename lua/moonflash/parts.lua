@@ -119,8 +119,7 @@ function M.of(info)
   local family = family_of(main.segments)
   local early = family and family.early
   local rom = roms.of(info)
-  local erased = rom and (ERASED_TO_ZERO[rom.family] and "\0" or "\255")
-    or family and (family.erased or "\255") or nil
+  local blank = rom and (ERASED_TO_ZERO[rom.family] and "\0" or "\255") or nil
   return {
     rom = rom,
     protection = guard.rows(rom and rom.family),
@@ -129,8 +128,8 @@ function M.of(info)
     family = family and family.name,
     -- L4, G0, G4, WB program 8 bytes at a time; more bytes than needed do no harm elsewhere
     unit = family and family.unit or 8,
-    erased = erased or "\255",
-    blank = erased,
+    erased = blank or family and family.erased or "\255",
+    blank = blank,
     times = family and family.times or USUAL_TIMES,
     early = early and info.vid == early.vid and info.pid == early.pid
       and early.version[info.version] and info.product == ROM_PRODUCT or false,

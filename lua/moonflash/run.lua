@@ -60,6 +60,7 @@ end
 -- A run says "verified" only if everything that it wrote is, by the journal.
 local function count_unverified(fields)
   local stats, missing = fields.stats, fields.journal:unverified()
+  if missing == 0 and stats.bytes_written > 0 and stats.verified then stats.unverified = nil end
   if missing == 0 then return end
   stats.verified = false
   stats.bytes_unverified = missing

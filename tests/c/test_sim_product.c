@@ -429,7 +429,6 @@ static void test_bad_ones(void **state)
     BAD(said.base = NULL);
     BAD(said.base = "f408");
     BAD(said.base = "dfu11");
-    BAD((said.base = "dfu11", said.setting_count = 0));
     BAD(said.vid = 65536);
     BAD(said.pid = -2);
     BAD(said.version = 65536);

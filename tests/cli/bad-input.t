@@ -43,11 +43,13 @@ $ mkdir folder; moonflash -d sim:f407 flash folder
 moonflash: folder is a directory, not a file
 [status 66]
 $ moonflash -d sim:f407 flash app.bin
-moonflash: app.bin: its reset vector is 0x08010041, outside 0x08000000..0x0800E5D3, where it would go
+moonflash: sim:f407: app.bin: its reset vector is 0x08010041, outside 0x08000000..0x0800E5D3, where it would go
+  The flash is untouched.
   --force writes it all the same.
 [status 65]
 $ moonflash -d sim:f407 flash ch.bin@0x08004000
-moonflash: ch.bin: its reset vector is 0x08000041, outside 0x08004000..0x080125D3, where it would go
+moonflash: sim:f407: ch.bin: its reset vector is 0x08000041, outside 0x08004000..0x080125D3, where it would go
+  The flash is untouched.
   ch.bin@0x08000000 puts it where it was linked for.
   --force writes it all the same.
 [status 65]
@@ -94,7 +96,7 @@ $ echo 'return {' >broken.lua; moonflash broken.lua
 moonflash: broken.lua:2: unexpected symbol near <eof>
 [status 1]
 $ moonflash -d sim:f408 list
-moonflash: sim:f408: there is no simulated board 'f408' (did you mean 'f407'?); there are f407, l433, g474, dfu11
+moonflash: sim:f408: there is no simulated board 'f408' (did you mean 'f407'?); there are f407, l433, g474, dfu11, bmp, cherry, dapboot, gd32, maple, mboot, particle, stlib, tinyusb, uboot
   docs/api.md, 'Simulated boards', has what can be said.
 [status 64]
 $ moonflash -d sim:f407,rpd=1 list

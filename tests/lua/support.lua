@@ -11,6 +11,16 @@ function M.close_with(f)
   return setmetatable({}, { __close = f })
 end
 
+---A file with a product of that description, until it is closed.
+---@param description string a table, in Lua
+---@return table name=
+function M.product(description)
+  local name = os.tmpname() .. ".lua"
+  local file <close> = assert(io.open(name, "w"))
+  file:write("return " .. description)
+  return setmetatable({ name = name }, { __close = function() os.remove(name) end })
+end
+
 ---What f raises, as text.
 ---@param f function
 ---@return string

@@ -241,10 +241,11 @@ end
 
 function TestOpening.test_what_fails_is_closed_again()
   local place <close> = sim.new("f407,usb=ideal")
-  place:fault("stall", 1)
+  place:fault("unplug", 1)
   local board <close> = dfu.at(place.path)
   lu.assertFalse(pcall(board.open, board))
   lu.assertFalse(board.is_open)
+  place:plug()
   board:open()
   board:close()
   place:fault("unplug", place.requests + 1)

@@ -333,12 +333,20 @@ end
 
 function TestImage.test_a_program_for_elsewhere()
   local bytes = ("<I4I4I4"):pack(0x20020000, 0x08010189, 0x0801018B) .. ("x"):rep(1000)
-  local ok, err = load_bytes(bytes, {})
-  lu.assertFalse(ok)
-  lu.assertStrContains(err.message, "its reset vector is 0x08010189, outside 0x08000000..0x0800")
-  lu.assertEquals(err.code, "image.address")
-  lu.assertTrue(load_bytes(bytes, {}, "@0x08010000"))
-  lu.assertTrue(load_bytes(bytes, { force = true }))
+  local _, it = load_bytes(bytes, {})
+  local board <close> = dfu.open("sim:f407,usb=none")
+  for _, f in ipairs { flash.write, flash.verify } do
+    local ok, err = pcall(f, board, it, {})
+    lu.assertFalse(ok)
+    lu.assertStrContains(err.message, "its reset vector is 0x08010189, outside 0x08000000..0x0800")
+    lu.assertEquals(err.code, "image.address")
+  end
+  local plain <close> = dfu.open("sim:dfu11,state=dfuIDLE")
+  flash.write(plain, it)
+  for _, fitting in ipairs { { {}, "@0x08010000" }, { { force = true } } } do
+    local _, other = load_bytes(bytes, table.unpack(fitting))
+    image.check_address(other, board)
+  end
 end
 
 function TestImage.test_data_without_a_vector_table_goes_anywhere()

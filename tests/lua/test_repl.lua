@@ -564,7 +564,8 @@ function TestHelp.test_words_with_several_meanings()
   has("usb", "usb (Errors)\n\n  exit 74; outcome FAIL", "the board went away",
     "what a transfer costs")
   has("timeout", "timeout (Board)", "timeout (Errors)\n\n  exit 82; outcome TIMEOUT; no answer")
-  has("verify", "flash.verify(board, image, options?)", "exit 79; outcome FAIL; what was read back differs")
+  has("verify", "flash.verify(board, image, options?)",
+    "exit 79; outcome FAIL; what was read back differs")
   has("dfu.errTARGET", "the address is none of this board's")
   has("errVENDOR", "read protection is on")
   has("board.timeout", "seconds that one request may take")

@@ -61,6 +61,15 @@ function M.check(board, sectors)
   if first then complain(board, first.address, first.bytes, #sectors, count) end
 end
 
+-- Reads a piece of a memory; nil where it is refused, twice, and is not the first: a board whose
+-- string announces more than it has refuses what is behind its end.
+local function read_up_to_end(board, alt, at, n, is_first)
+  local bytes, err = errors.catch("dfu", setting.read, board, alt.number, at, n)
+  if err then bytes, err = errors.catch("dfu", setting.read, board, alt.number, at, n) end
+  if err and is_first then error(err, 0) end
+  return bytes
+end
+
 ---Reads a memory from its start up to the first address that the board refuses, and raises
 ---`verify.not-blank` where it is not blank.
 ---@param board table
@@ -75,8 +84,8 @@ function M.check_memory(board, alt)
     local last = s.address + s.count * s.size - 1
     for at = s.address, s.readable and s.erasable and last or s.address - 1, size do
       local n = math.min(size, last - at + 1)
-      local bytes, err = errors.catch("dfu", setting.read, board, alt.number, at, n)
-      if err then return at end
+      local bytes = read_up_to_end(board, alt, at, n, at == alt.layout.segments[1].address)
+      if not bytes then return at end
       if not parts.is_blank(fields.part, bytes) then
         for _, other in ipairs(alt.layout.segments) do
           fields.doubt_erased(other.address, other.address + other.count * other.size - 1,

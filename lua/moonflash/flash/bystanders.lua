@@ -163,10 +163,26 @@ function M.look(board, plan, places)
   for _, place in ipairs(places) do
     place.before = known_of(plan, place) or read(board, place)
     if not place.before then
-      progress.print(("%s: not looked at, the board refuses it or does not answer"):format(
-        text.range(place.address, place.address + place.length - 1)))
       board:clear_status()
       board:abort()
+      progress.print(("%s: not looked at, the board refuses it or does not answer"):format(
+        text.range(place.address, place.address + place.length - 1)))
+    end
+  end
+end
+
+-- Only samples are compared: where one has changed, nothing of that memory is known to be
+-- untouched, but what was read back since.
+local function doubt_the_rest(board, alt)
+  local fields = dfu.fields(board)
+  local read_back = fields.journal:claims()
+  for _, segment in ipairs(layout_of(board, alt)) do
+    fields.mark(board, "doubt", segment.address,
+      segment.address + segment.count * segment.size - 1, alt)
+  end
+  for _, claim in ipairs(read_back) do
+    if claim.state == "verified" or claim.state == "blank" then
+      fields.journal:mark(claim.state, claim.first, claim.last, claim.alt)
     end
   end
 end
@@ -180,7 +196,7 @@ function M.check(board, places)
     if place.before and setting.read(board, place.alt, place.address, place.length) ~= place.before
       and setting.read(board, place.alt, place.address, place.length) ~= place.before then
       hurt[#hurt + 1] = place.sector
-      fields.mark(board, "doubt", place.sector, place.sector + place.size - 1, place.alt)
+      doubt_the_rest(board, place.alt)
     end
   end
   if #hurt == 0 then return end

@@ -13,6 +13,7 @@ local files = require "moonflash.files"
 local images = require "moonflash.image"
 local parts = require "moonflash.parts"
 local progress = require "moonflash.progress"
+local setting = require "moonflash.flash.setting"
 local sys = require "sys"
 local text = require "moonflash.text"
 
@@ -90,23 +91,26 @@ end
 
 local function head_of(board, pieces, image)
   local last = pieces[#pieces]
-  return table.concat({
+  local lines = {
     "; kept by moonflash: bytes that stood beside an image, in sectors that it erases",
     ("; board: %s serial %s at %s"):format(ids_of(board), one_word(board.serial or "-"),
       one_word(board.path)),
     ("; range: %s"):format(text.range(pieces[1].address, last.address + #last.bytes - 1)),
     ("; image: %s %s"):format(hash_of(image), image.name:gsub("%c", "?")),
-    "" }, "\n")
+  }
+  if pieces[1].alt then lines[#lines + 1] = ("; alternate setting: %d"):format(pieces[1].alt) end
+  return table.concat(lines, "\n") .. "\n"
 end
 
 local function read_head(name)
   local head = store.head(name)
   local ids, serial, path = head:match("\n; board: (%x+:%x+) serial (%g+) at (%g+)\n")
   local first, last = head:match("\n; range: (0x%x+)%.%.(0x%x+)\n")
+  local alt = head:match("\n; alternate setting: (%d+)\n")
   local image = head:match("\n; image: (%x+) ")
   if not (ids and first and image) then return nil end
   return { name = name, ids = ids, serial = serial, path = path, image = image,
-           first = tonumber(first), last = tonumber(last) }
+           first = tonumber(first), last = tonumber(last), alt = math.tointeger(tonumber(alt)) }
 end
 
 -- Whether a serial number does not tell a board from others: many have it, or two that are here.
@@ -148,21 +152,51 @@ end
 
 -- ---- for a plan ----
 
----The pieces of a file that the same command left behind; it goes on where that stopped.
+local function pieces_in(file)
+  local pieces = images.parse_hex(file.name, store.read(file.name))
+  for _, piece in ipairs(pieces) do piece.alt = file.alt end
+  return pieces
+end
+
+-- Whether what stands on a board can be what an interrupted run left of these pieces: each byte is
+-- as it was, or erased. Another board with the same serial number has bytes of its own there.
+local function can_be_of(board, pieces)
+  local own, same = 0, 0
+  for _, piece in ipairs(pieces) do
+    local found = setting.read(board, piece.alt, piece.address, #piece.bytes)
+    for i = 1, #found do
+      local byte = found:byte(i)
+      if byte ~= 0xFF and byte ~= 0 then
+        own = own + 1
+        if byte == piece.bytes:byte(i) then same = same + 1 end
+      end
+    end
+  end
+  return same * 2 >= own
+end
+
+---The pieces of a file that the same command left behind; it goes on where that stopped. Where
+---several files can be of this board, the one of this place.
 ---@param board table
 ---@param image table
 ---@return table[] pieces
 ---@return table? file
 function M.find(board, image)
-  local hash = hash_of(image)
+  local hash, fitting, here = hash_of(image), {}, nil
   for _, file in ipairs(files_of(board)) do
     if file.image == hash then
-      progress.print(("What --keep had read is taken from %s: %s"):format(file.name,
-        text.range(file.first, file.last)))
-      return images.parse_hex(file.name, store.read(file.name)), file
+      file.pieces = pieces_in(file)
+      if can_be_of(board, file.pieces) then
+        fitting[#fitting + 1] = file
+        if file.path == one_word(board.path) then here = file end
+      end
     end
   end
-  return {}, nil
+  local file = here or #fitting == 1 and fitting[1] or nil
+  if not file then return {}, nil end
+  progress.print(("What --keep had read is taken from %s: %s"):format(file.name,
+    text.range(file.first, file.last)))
+  return file.pieces, file
 end
 
 -- Whether an image is that very file.
@@ -175,34 +209,79 @@ local function is_image(file, image)
   return false
 end
 
-local function how_to_restore(board, name)
-  if explain.at_prompt() then
-    return ("  flash.write(board, image.load(%q), { lose = true })"):format(name)
+-- Whether the sectors of a plan are in the alternate setting that a file was read from.
+local function is_in_its_setting(file, sectors)
+  for _, sector in ipairs(sectors) do
+    if file.alt and sector.alt ~= file.alt then return false end
   end
-  return ("  moonflash -d '%s' flash %s --lose"):format(board.path, name)
+  return true
+end
+
+-- Whether the sectors of a plan have all of a file.
+local function has_all(file, sectors)
+  local missing = 0
+  for _, piece in ipairs(pieces_in(file)) do
+    missing = missing + #piece.bytes
+    for _, sector in ipairs(sectors) do
+      for _, part in ipairs(sector.pieces) do
+        local from = math.max(part.address, piece.address)
+        local to = math.min(part.address + #part.bytes, piece.address + #piece.bytes)
+        missing = missing - math.max(to - from, 0)
+      end
+    end
+  end
+  return missing <= 0
+end
+
+local function how_to_restore(board, file)
+  if explain.at_prompt() then
+    return ("%s  flash.write(board, image.load(%q), { lose = true })"):format(
+      file.alt and ("  board:select(%d)\n"):format(file.alt) or "", file.name)
+  end
+  return ("  moonflash -d '%s%s' flash %s --lose"):format(board.path,
+    file.alt and (",alt=%d"):format(file.alt) or "", file.name)
+end
+
+-- A question, where the file can't have come from this board as it is now.
+local function whose(board, file)
+  local can_read = dfu.fields(board).info.functional.attributes.can_upload
+  if not can_read or can_be_of(board, pieces_in(file)) then return "" end
+  return ("This board has other bytes there: is it the one that was at %s?\n"):format(file.path)
+end
+
+-- Whether a plan erases or writes where the bytes of a file belong.
+local function is_over(file, sectors)
+  for _, sector in ipairs(sectors) do
+    local there = sector.address <= file.last and sector.address + sector.size - 1 >= file.first
+    if there and (not file.alt or file.alt == sector.alt) and sector.state ~= "same" then
+      return true
+    end
+  end
+  return false
 end
 
 ---Raises `image.kept` where a plan would write over a range of which a file has the bytes. Returns
----the file that the image is, where it is one: it is being written back.
+---the file that the image is, where it is one and the plan has all of it: it is being written back.
 ---@param board table
 ---@param image table
----@param sectors table[] that are erased or written
+---@param sectors table[] of a plan
 ---@param taken? table the file whose bytes the plan has
 ---@return table? file
 function M.check(board, image, sectors, taken)
   for _, file in ipairs(files_of(board)) do
-    local over = false
-    for _, sector in ipairs(sectors) do
-      over = over or sector.address <= file.last and sector.address + sector.size - 1 >= file.first
+    local itself = is_image(file, image)
+    if itself and is_in_its_setting(file, sectors) then
+      return has_all(file, sectors) and file or nil
     end
-    if over and is_image(file, image) then return file end
-    if over and not (taken and taken.name == file.name) then
+    -- one of the same command is another board's that has this serial number, too
+    if itself or is_over(file, sectors) and not (taken and taken.image == file.image) then
       errors.raise { code = "image.kept", path = board.path, address = file.first,
         remedy = { "restore" },
         message = ("%s: %s has bytes of %s that an interrupted --keep had read, and that may stand "
           .. "nowhere else"):format(board.path, file.name, text.range(file.first, file.last)),
-        hint = ("First write them back:\n%s\nOr run the command again that was interrupted; or "
-          .. "remove the file, if they are not needed."):format(how_to_restore(board, file.name)) }
+        hint = whose(board, file) .. ("First write them back:\n%s\nOr run the command again that "
+          .. "was interrupted; or remove the file, if they are not needed."):format(
+          how_to_restore(board, file)) }
     end
   end
 end
@@ -216,9 +295,12 @@ local function pieces_of(plan)
   return pieces
 end
 
--- Whether any of the pieces may not be on the board any more.
-local function is_touched(board, pieces)
-  for _, claim in ipairs(dfu.fields(board).journal:claims()) do
+-- Whether any of the pieces may not be on the board any more. Where sectors are not known, an erase
+-- may have taken more than its own.
+local function is_touched(board, pieces, trusted)
+  local claims = dfu.fields(board).journal:claims()
+  if not trusted then return #claims > 0 end
+  for _, claim in ipairs(claims) do
     for _, piece in ipairs(pieces) do
       if claim.first <= piece.address + #piece.bytes - 1 and claim.last >= piece.address then
         return true
@@ -266,7 +348,7 @@ function M.guard(board, plan)
     if not file then return end
     if err == nil then
       progress.print(("What --keep has read stays in %s: it was not verified."):format(file.name))
-    elseif not plan.kept_file and not is_touched(board, pieces) then
+    elseif not plan.kept_file and not is_touched(board, pieces, plan.trusted) then
       store.remove(file.name)
     else
       add_hint(err, file)

@@ -36,6 +36,14 @@ function M.check_layout(board, alt)
     hint = dfu.describe_memories(board) }
 end
 
+---Plain DFU takes one piece, from its start.
+---@param board table
+---@param image table
+function M.check_plain(board, image)
+  if #image.segments == 1 then return end
+  M.misfit(board, image, "has gaps, and plain DFU has no addresses", { "only" })
+end
+
 local OUTSIDE = { "skip-outside", "only" } -- what can be done about pieces without a memory
 
 ---The memory that holds all of [first, last].
@@ -115,8 +123,8 @@ function M.add(sectors, pieces)
     for _, piece in ipairs(pieces) do
       local from = math.max(piece.address, sector.address)
       local to = math.min(piece.address + #piece.bytes - 1, sector.last)
-      if from <= to then
-        local part = { address = from,
+      if from <= to and (not piece.alt or piece.alt == sector.alt) then
+        local part = { address = from, alt = piece.alt,
                        bytes = piece.bytes:sub(from - piece.address + 1, to - piece.address + 1) }
         sector.kept = sector.kept or {}
         table.insert(sector.kept, part)

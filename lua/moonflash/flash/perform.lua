@@ -76,18 +76,23 @@ local function can_read(board)
   return false
 end
 
----Erases everything at once, with a bar. Refused for a board that can't be read and is no known
----ROM: there are boot loaders that take the command for done and do nothing.
+---Refuses a mass erase of a board that can't be read and is no known ROM: there are boot loaders
+---that take the command for done and do nothing.
 ---@param board table
----@return number seconds that it took
-function M.erase_all(board)
-  local fields = dfu.fields(board)
-  if not fields.part.rom and not can_read(board) then
+function M.check_mass_erase(board)
+  if not dfu.fields(board).part.rom and not can_read(board) then
     errors.raise { code = "dfu.mass-erase", path = board.path, op = "mass erase", remedy = {},
       message = board.path .. ": a mass erase can't be believed of this board: it is no known ROM, "
         .. "and can't be read; nothing was erased",
       hint = "Erase by sectors: 'moonflash erase --address'." }
   end
+end
+
+---Erases everything at once, with a bar.
+---@param board table
+---@return number seconds that it took
+function M.erase_all(board)
+  M.check_mass_erase(board)
   local phase = progress.phase(board, "erase", 1, "whole chip")
   local began = task.now()
   board:mass_erase()
@@ -178,14 +183,15 @@ end
 -- ---- reading back ----
 
 -- The part of a plan that has to be done again for sectors that came out wrong. With --start-last
--- that of the vector table is among them.
+-- that of the vector table is among them. What compared the same was not to be erased, and what
+-- else stands in its sector was not looked at: it is only read again.
 local function again(board, plan, result)
   local start = plan.start_last and plan.image.start
   local part = { sectors = {}, erased = {}, runs = {}, start_last = plan.start_last,
                  image = plan.image }
   for _, sector in ipairs(plan.sectors) do
     local holds = start and start >= sector.address and start < sector.address + sector.size
-    if holds or verify.is_bad(result, sector) then
+    if sector.state ~= "same" and (holds or verify.is_bad(result, sector)) then
       table.insert(part.sectors, sector)
       table.insert(part.erased, sector)
       for _, span in ipairs(sector.spans) do
@@ -209,17 +215,20 @@ local function check_and_mend(board, plan, retries)
   end
   local result = read_back(board, plan)
   for _ = 1, result.first and retries or 0 do
-    progress.print(("%s: %s came out wrong: writing %s again"):format(board.path,
-      text.count(result.bad_count, "sector"), result.bad_count == 1 and "it" or "them"))
-    carry_out(board, again(board, plan, result))
+    local part = again(board, plan, result)
+    progress.print(("%s: %s came out wrong: %s again"):format(board.path,
+      text.count(result.bad_count, "sector"), #part.sectors > 0 and "writing" or "reading"))
+    carry_out(board, part)
     result = read_back(board, plan)
     if not result.first then break end
   end
   if result.first then verify.complain(board, result) end
 end
 
--- What was the same already is as good as written and verified: it was read and compared.
+-- What was the same already is as good as written and verified: it was read and compared; unless
+-- something was erased since, on a board whose sectors are not known.
 local function count_same(board, plan)
+  local stands = plan.trusted or #plan.erased == 0
   local fields = dfu.fields(board)
   local stats = fields.stats
   for _, sector in ipairs(plan.sectors) do
@@ -227,7 +236,8 @@ local function count_same(board, plan)
       stats.sectors_same = (stats.sectors_same or 0) + 1
       for _, piece in ipairs(sector.pieces) do
         stats.bytes_skipped = stats.bytes_skipped + #piece.bytes
-        fields.mark(board, "verified", piece.address, piece.address + #piece.bytes - 1, sector.alt)
+        local last = piece.address + #piece.bytes - 1
+        if stands then fields.mark(board, "verified", piece.address, last, sector.alt) end
       end
     end
   end
@@ -279,9 +289,7 @@ end
 ---@param image table
 ---@param options? table no_verify
 function M.plain(board, image, options)
-  if #image.segments ~= 1 then
-    lay.misfit(board, image, "has gaps, and plain DFU has no addresses", { "only" })
-  end
+  lay.check_plain(board, image)
   local stats = dfu.fields(board).stats
   local bytes = image.segments[1].bytes
   local phase = progress.phase(board, "write", #bytes, "bytes")

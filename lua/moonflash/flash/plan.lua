@@ -35,6 +35,11 @@ local function is_blank(bytes, erased)
   return bytes == erased:rep(#bytes)
 end
 
+-- Whether bytes need not be written after an erase: known only where it is known what that leaves.
+local function is_skipped(part, bytes)
+  return part.blank ~= nil and is_blank(bytes, part.blank)
+end
+
 -- Reads one span of a sector, for as long as it could be the same or blank. The first requests are
 -- short: sectors differ early, or not at all.
 local function look_at_span(board, alt, span, erased, seen)
@@ -102,7 +107,7 @@ local function check_before(board, image, sector, grain)
       .. "read"):format(text.hex(first), before), { "lose" }, "")
   end
   local found = setting.read(board, sector.alt, sector.address, first - sector.address)
-  if is_blank(found, grain.erased) then return end
+  if parts.is_blank(grain.part, found) then return end
   lay.misfit(board, image, ("starts at %s, inside a sector: %s stand before it, are not blank, and"
     .. " would be erased"):format(text.hex(first), before), { "keep", "lose" }, "")
 end
@@ -129,8 +134,9 @@ local function keep_rest(board, sector, grain)
   sector.kept = sector.kept or {}
   for _, range in ipairs(sectors_of.free(sector, sector.pieces)) do
     local bytes = read_twice(board, sector.alt, range)
-    if not is_blank(bytes, grain.erased) then
-      local piece = { address = range.first, bytes = bytes }
+    if not is_skipped(grain.part, bytes) then
+      local piece = { address = range.first, bytes = bytes,
+                      alt = dfu.fields(board).shared and sector.alt or nil }
       table.insert(sector.kept, piece)
       table.insert(pieces, piece)
     end
@@ -176,11 +182,11 @@ local function to_check(sectors, written, trusted)
 end
 
 -- The runs of blocks that are not as erasing has left them.
-local function append_runs(runs, span, size, erased)
+local function append_runs(runs, span, size, part)
   local from
   for at = 0, #span.bytes, size do
     local block = span.bytes:sub(at + 1, at + size)
-    if is_blank(block, erased) then -- also the empty one at the end
+    if block == "" or is_skipped(part, block) then
       if from then
         runs[#runs + 1] = { address = span.address + from, bytes = span.bytes:sub(from + 1, at),
                             alt = span.alt }
@@ -202,13 +208,14 @@ end
 ---@param size integer bytes of a block
 ---@return table[]
 function M.start_last(runs, start, size)
-  local ordered, last = {}, nil
+  local ordered, last = {}, {} -- several alternate settings can have that address
   for _, run in ipairs(runs) do
     local at = start - run.address
     if at < 0 or at >= #run.bytes then
       ordered[#ordered + 1] = run
     else
-      last = { address = start, bytes = run.bytes:sub(at + 1, at + size), alt = run.alt }
+      last[#last + 1] = { address = start, bytes = run.bytes:sub(at + 1, at + size),
+                          alt = run.alt }
       if at > 0 then
         ordered[#ordered + 1] = { address = run.address, bytes = run.bytes:sub(1, at),
                                   alt = run.alt }
@@ -219,8 +226,7 @@ function M.start_last(runs, start, size)
       end
     end
   end
-  ordered[#ordered + 1] = last
-  return ordered
+  return table.move(last, 1, #last, #ordered + 1, ordered)
 end
 
 -- Whether all that a mass erase would erase is to be erased anyway, and it is faster. Boot loaders
@@ -270,7 +276,7 @@ end
 -- What is done with each sector, from what was found in it.
 local function decide(board, sectors, image, options, grain)
   local start = option(options, "start_last") and image.start or -1
-  local differs, any_kept = false, false
+  local differs, any_kept, kept_alt = false, false, nil
   for _, sector in ipairs(sectors) do differs = differs or sector.state ~= "same" end
   for _, sector in ipairs(sectors) do
     if differs and start >= sector.address and start <= sector.last and sector.state ~= "blank" then
@@ -280,6 +286,13 @@ local function decide(board, sectors, image, options, grain)
     if sector.erase and option(options, "keep") then
       keep_rest(board, sector, grain)
       any_kept = any_kept or #sector.kept > 0
+      for _, piece in ipairs(sector.kept) do
+        if (kept_alt or piece.alt) ~= piece.alt then
+          lay.misfit(board, image, "goes to two alternate settings with the same addresses, and "
+            .. "--keep can keep bytes of one", { "only" }, "")
+        end
+        kept_alt = piece.alt
+      end
     elseif sector.erase and not option(options, "erase_all") and not option(options, "lose") then
       check_before(board, image, sector, grain)
     end
@@ -304,7 +317,7 @@ end
 function M.make(board, image, options)
   local fields = dfu.fields(board)
   local part, size = fields.part, board.transfer_size
-  local grain = { unit = part.unit, reach = size, erased = part.erased }
+  local grain = { unit = part.unit, reach = size, erased = part.erased, part = part }
   local keep, erase_all = option(options, "keep"), option(options, "erase_all")
   image = scope.apply(board, image, options or {})
   check_options(board, image, options)
@@ -325,7 +338,7 @@ function M.make(board, image, options)
 
   local any_kept = decide(board, sectors, image, options, grain)
   local written, runs = joined(sectors), {}
-  for _, span in ipairs(written) do append_runs(runs, span, size, grain.erased) end
+  for _, span in ipairs(written) do append_runs(runs, span, size, part) end
   if option(options, "start_last") then runs = M.start_last(runs, image.start, size) end
   local plan = {
     image = image, sectors = sectors, runs = runs, written = written, kept_file = kept_file,

@@ -18,8 +18,8 @@ local function places(board, fields)
   local segments = alt and alt.layout.segments or {}
   list[1] = segments[1] and segments[1].address
   for _, s in ipairs(segments) do
-    if s.erasable and s.address ~= list[1] then
-      list[#list + 1] = s.address
+    if s.erasable then
+      if s.address ~= list[1] then list[#list + 1] = s.address end
       break
     end
   end
@@ -43,7 +43,8 @@ local function will_stand(fields, plan, address)
         local at = address - piece.address
         if at >= 0 and at + 8 <= #piece.bytes then return piece.bytes:sub(at + 1, at + 8) end
       end
-      return (sector.erase or plan.mass) and fields.part.erased:rep(8) or nil
+      local goes = plan.mass or sector.erase and not sector.kept
+      return goes and fields.part.erased:rep(8) or nil
     end
   end
   return plan.mass and fields.part.erased:rep(8) or nil
@@ -70,6 +71,8 @@ function M.find(board, plan)
       if not ok and (errors.matches(found, "usb.gone") or errors.matches(found, "cancelled")) then
         error(found, 0)
       elseif not ok then
+        board:clear_status() -- raises of a board that does not answer any more
+        board:abort()
         return address, true
       end
       bytes = found

@@ -60,7 +60,8 @@ local function is_even(block)
 end
 
 -- A block that no other block of the segments equals, or begins with; that is not as erasing may
--- leave it; and not the first of its segment, which is read by its own address anyway.
+-- leave it; and not the first of its segment, which is read by its own address anyway. Where there
+-- is none, the last block: what a wrong count leaves out still is as it was.
 local function unlike_all_others(segments, size)
   local counts, whole = {}, {}
   each_block(segments, size, function(_, _, block)
@@ -77,6 +78,11 @@ local function unlike_all_others(segments, size)
   local found, where, bytes
   each_block(segments, size, function(segment, at, block)
     if at > 0 and is_alone(block) then found, where, bytes = segment, at, block end
+    return found ~= nil
+  end)
+  if found then return found, where, bytes end
+  each_block(segments, size, function(segment, at, block)
+    if at > 0 then found, where, bytes = segment, at, block end
     return found ~= nil
   end)
   return found, where, bytes

@@ -9,10 +9,27 @@ local wrong = require "moonflash.image.wrong"
 
 local M = { title = "a raw binary" }
 
--- Refuses a program that was clearly linked for elsewhere.
-local function check_address(name, bytes, address)
-  local elsewhere, reset, base = vectors.linked(bytes, address)
-  if not elsewhere then return end
+-- As vectors.linked, of a program behind the header of MCUboot, if it has one: a magic number, the
+-- load address and the length of the header begin that (MCUboot's docs/design.md).
+local MCUBOOT, HEAD = 0x96F3B83D, 10
+local function linked(bytes, address)
+  local skip = 0
+  if #bytes >= HEAD then
+    local magic, _, length = ("<I4I4I2"):unpack(bytes)
+    if magic == MCUBOOT and length < #bytes then skip = length end
+  end
+  local elsewhere, reset, base = vectors.linked(bytes:sub(skip + 1), address + skip)
+  return elsewhere, reset, base and base - skip
+end
+
+---An error for a program that was clearly linked for elsewhere; nil for anything else.
+---@param name string of the file
+---@param bytes string
+---@param address integer where it would go
+---@return table? err `image.address`
+function M.misplaced(name, bytes, address)
+  local elsewhere, reset, base = linked(bytes, address)
+  if not elsewhere then return nil end
   local last = address + #bytes - 1
   local why
   if reset < address or reset > last then
@@ -22,7 +39,7 @@ local function check_address(name, bytes, address)
     why = ("it is linked for another address%s than %s, where it would go"):format(
       base and (", %s,"):format(text.hex(base)) or "", text.hex(address))
   end
-  errors.raise { code = "image.address", message = ("%s: %s"):format(name, why),
+  return errors.new { code = "image.address", message = ("%s: %s"):format(name, why),
     address = base, remedy = { base and "address" or nil, "force" },
     hint = remedies.lines {
       base and ("%s@%s puts it where it was linked for."):format(name, text.hex(base)) or false,
@@ -33,13 +50,11 @@ end
 ---@param name string of the file
 ---@param bytes string
 ---@param address integer
----@param force? boolean also if it was linked for elsewhere
 ---@return table[] segments
-function M.parse(name, bytes, address, force)
+function M.parse(name, bytes, address)
   if address + #bytes > 1 << 32 then
     wrong.file(name, "does not fit behind %s: data past 4 GiB", text.hex(address))
   end
-  if not force then check_address(name, bytes, address) end
   return { { address = address, bytes = bytes } }
 end
 

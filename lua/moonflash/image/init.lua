@@ -76,6 +76,18 @@ local function doubt_of(what, list, start)
   end
 end
 
+---Raises `image.address` for a raw program that was linked for elsewhere. Plain DFU has no
+---addresses, and RISC-V no such vector tables.
+---@param image table
+---@param board? table
+---@param force? boolean let it be
+function M.check_address(image, board, force)
+  local fields = board and require("dfu").fields(board)
+  if force or not image.misplaced then return end
+  if fields and (not fields.dfuse or fields.part.riscv) then return end
+  error(image.misplaced, 0)
+end
+
 ---Raises `image` where an image is no firmware for a board, and no person gave its address. A plain
 ---DFU device takes anything; of a RISC-V board nothing is known but kinds of files.
 ---@param image table
@@ -84,6 +96,7 @@ end
 function M.check_firmware(image, board, force)
   local fields = require("dfu").fields(board)
   local doubt = image.doubt
+  M.check_address(image, board, force)
   if force or not doubt or not fields.dfuse or fields.part.riscv and not doubt.kind then return end
   local ok, err = pcall(refuse, board.path .. ": ", doubt.name, doubt.what)
   if not ok then
@@ -146,7 +159,7 @@ local function load_one(spec, options)
   local content, suffix = dfu.strip(path, bytes)
   local format, title = recognise(content)
   local force = rawget(options, "force")
-  local list, entry, machine, start, doubt
+  local list, entry, machine, start, doubt, misplaced
   if format then
     list, entry, machine = formats[format].parse(path, content, suffix)
     start = vectors.find(list, entry)
@@ -160,7 +173,8 @@ local function load_one(spec, options)
     if page and not meant then refuse("", path, what) end -- no board takes these
     check_raw(path, content, suffix)
     format = "bin"
-    list = bin.parse(path, content, where, force)
+    list = bin.parse(path, content, where)
+    misplaced = not force and bin.misplaced(path, content, where) or nil
     start = vectors.find(list)
     doubt = not meant and doubt_of(what, list, start) or nil
   end
@@ -168,7 +182,7 @@ local function load_one(spec, options)
   local name = path:match("[^/]+$") or path
   if doubt then doubt.name = name end
   return value.make { name = name, format = format, start = start, segments = list, doubt = doubt,
-    machine = machine,
+    machine = machine, misplaced = misplaced,
     ids = suffix and { vid = suffix.vid, pid = suffix.pid, version = suffix.version },
     files = { { name = name, sha256 = sys.sha256(bytes), size = #bytes, format = format } } }
 end
@@ -254,6 +268,7 @@ local function merge(images, options)
     all.ids = all.ids and common_ids(all, image, rawget(options, "force")) or image.ids
     all.start = lowest(all.start, image.start) -- that is where the chip begins
     all.doubt = all.doubt or image.doubt
+    all.misplaced = all.misplaced or image.misplaced
     all.machine = all.machine or image.machine
     of[#of + 1] = image.files[1]
   end

@@ -43,13 +43,15 @@ local texts = {
   { "Tektronix hex", "^/%x%x%x%x%x%x%x%x" }, { "Tektronix hex", "^%%%x%x[368]%x%x" },
 }
 
--- Text has no control characters but blanks, line ends, form feeds and escapes, and is mostly
--- ASCII: this holds for UTF-8 and Latin-1.
+-- Text has no control characters but blanks, line ends, form feeds and escapes, and is UTF-8, or
+-- mostly ASCII, as Latin-1 is.
 local function is_text(bytes)
   local sample = bytes:sub(1, MOST)
   if sample:find("[%z\1-\7\14-\26\28-\31\127]") then return false end
   local _, high = sample:gsub("[\128-\255]", "")
-  return high * 3 <= #sample
+  if high * 3 <= #sample then return true end
+  local _, bad_at = utf8.len(sample)
+  return not bad_at or #bytes > MOST and bad_at > #sample - 4 -- cut in the middle of a character
 end
 
 ---What a file is that is neither firmware nor text: "a zip archive"; nil for anything else.

@@ -44,7 +44,7 @@ end
 local function changed(image, list)
   return M.make { name = image.name, format = image.format, start = image.start, segments = list,
                   ids = image.ids, files = image.files, doubt = image.doubt,
-                  machine = image.machine }
+                  machine = image.machine, misplaced = image.misplaced }
 end
 
 function meta:__tostring()

@@ -121,8 +121,10 @@ local VECTORS = 128        -- entries of a table that are looked at
 local MOST_HANDLERS = 24   -- different ones
 local STEP = 0x100         -- programs begin at multiples of this
 local MOST_SAMPLE = 16384  -- bytes from which it is learned how often a pattern stands anywhere
+local FEW = 4              -- handlers, with the reset vector: less decide nothing where it fits
 local MARGIN = 5           -- natural logarithm of how much likelier an address must be,
 local FAR_MARGIN = 8       -- where something speaks for the other one as well
+local SEVERAL = 6          -- handlers: with less, an address must be as far from the other one
 local SURE = 6             -- the same, before it is named
 
 -- The numbers of the patterns that a half word with this high byte can begin: most can't begin any.
@@ -246,9 +248,10 @@ function M.linked(bytes, address)
   local here = score(bytes, address, handlers, weights)
   here = here and here + prior(bytes, address, lowest)
   local inside = reset - 1 >= address and reset - 1 < address + #bytes
-  local margin = here and here >= 0 and FAR_MARGIN or MARGIN
-  local elsewhere = not inside
-    or base ~= address and best >= MARGIN and best - (here or -math.huge) >= margin
+  local doubtful = here and (here >= 0 or #handlers < SEVERAL)
+  local margin = doubtful and FAR_MARGIN or MARGIN
+  local elsewhere = not inside or #handlers >= FEW
+    and base ~= address and best >= MARGIN and best - (here or -math.huge) >= margin
   local sure = base and base ~= address and best >= MARGIN and best - second >= SURE
   return elsewhere, reset, sure and base or nil
 end

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- ST's own example boot loader (stm32-mw-usb-device, with the media of CubeF4's STM32446E_EVAL), as its
--- code behaves: it takes commands that it does not know for done, and a refused UPLOAD leaves a
+-- ST's own example boot loader (stm32-mw-usb-device, with the media of CubeF4's STM32446E_EVAL), as
+-- its code behaves: it takes commands that it does not know for done, and a refused UPLOAD leaves a
 -- state that is none.
 return {
   base = "f407", version = 0x0200, manufacturer = "STMicroelectronics",

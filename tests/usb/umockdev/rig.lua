@@ -237,7 +237,7 @@ end
 local EXIT = {
   ["image"] = 65, ["usb.no-device"] = 69, ["usb.gone"] = 74, ["usb.io"] = 74, ["usb.busy"] = 75,
   ["dfu"] = 76, ["usb.permission"] = 77, ["verify"] = 79, ["board.protected"] = 80,
-  ["timeout"] = 82, ["cancelled"] = 130,
+  ["dfu.still-there"] = 74, ["timeout"] = 82, ["cancelled"] = 130,
 }
 local OUTCOME = {
   [0] = "PASS", [65] = "ERROR", [69] = "ERROR", [74] = "FAIL", [75] = "ERROR", [76] = "FAIL",
@@ -245,7 +245,8 @@ local OUTCOME = {
 }
 
 local function status_for(code)
-  return EXIT[code] or (code:find("^dfu%.") and 76)
+  if EXIT[code] then return EXIT[code] end
+  return code:find("^dfu%.") and 76 or code:find("^verify%.") and 79
 end
 
 ---Why a --json run does not say the same in its exit status, code, outcome and message; nil where
