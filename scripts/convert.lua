@@ -7,8 +7,8 @@ local text = require "moonflash.text"
 -- An archive or a text is converted only if that is meant.
 local function check_kind(firmware)
   errors.raise { code = "image.not-firmware", remedy = { "force" },
-    message = ("%s is no firmware: it is %s"):format(firmware.doubt.name, firmware.doubt.what),
-    hint = "--force converts it all the same." }
+    message = ("%s is not firmware: it is %s"):format(firmware.doubt.name, firmware.doubt.what),
+    hint = "--force converts it anyway." }
 end
 
 local function span(firmware)
@@ -29,9 +29,9 @@ return {
     { "--format", "bin, hex, srec or dfu (default: by the ending of the last file)",
       type = "string" },
     { "--address", "where raw binaries go", default = 0x08000000, type = "address" },
-    { "--pad", "fill the gaps", default = false },
+    { "--pad", "fill the gaps between segments", default = false },
     { "--pad-byte", "what to fill them with (default: 0xFF)", type = "address" },
-    { "--force", "even if it was linked elsewhere, or is no firmware; and replace the last file",
+    { "--force", "even if it is not firmware or linked elsewhere; replace the output file",
       default = false },
   },
 
@@ -43,7 +43,7 @@ return {
                      hint = "moonflash convert app.elf app.hex" }
     end
     if opt.pad_byte and opt.pad_byte > 0xFF then
-      errors.raise { code = "usage", message = "--pad-byte is a byte: at most 0xFF" }
+      errors.raise { code = "usage", message = "--pad-byte must be 0x00 to 0xFF" }
     end
     if not opt.force then files.check_writable(out) end
     local firmware = image.load(names, { address = opt.address, force = opt.force, move = true })

@@ -9,7 +9,7 @@ return {
     { "--address", "the first sector is the one that holds this", type = "address" },
     { "--length", "so many bytes from there, in whole sectors", default = 1 },
     { "--all", "the whole chip (mass erase)", default = false },
-    { "--trust-erase", "don't look whether erasing changed anything else", default = false },
+    { "--trust-erase", "don't check whether the erase changed other sectors", default = false },
   },
 
   setup = function(opt)

@@ -4,7 +4,7 @@ return {
   api     = 1,
   summary = "Leave DFU mode and start the program",
   args    = {
-    { "--address", "of the vector table (default: where the flash has one)", type = "address" },
+    { "--address", "address of the vector table (default: found in the flash)", type = "address" },
   },
 
   run = function(board, opt)

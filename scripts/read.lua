@@ -6,7 +6,7 @@ return {
   api     = 1,
   summary = "Read a board's memory into a file",
   args    = {
-    { "file", "where to: raw, or .hex, .srec, .dfu; it must not be there yet", type = "file" },
+    { "file", "the file to create: raw, or .hex, .srec, .dfu by its name", type = "file" },
     { "--address", "from here (default: the start of the flash)", type = "address" },
     { "--length", "so many bytes (default: all of that memory)", type = "integer" },
   },

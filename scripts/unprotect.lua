@@ -6,7 +6,7 @@ return {
   description = "A board that is not protected is left alone. The chip erases itself, resets, and\n"
     .. "should come back in DFU mode (BOOT0 high). Some stay away until they are plugged in again.",
   args        = {
-    { "--yes", "confirm it where no terminal can ask", default = false },
+    { "--yes", "erase the chip without being asked", default = false },
     { "--wait-for-it", "how long it may take to come back", default = 40, type = "seconds" },
   },
 

@@ -6,7 +6,7 @@ return {
   args    = {
     { "file", "the firmware; FILE@ADDRESS says where a raw binary goes", type = "words" },
     { "--address", "where raw binaries go", default = 0x08000000, type = "address" },
-    { "--force", "also if it is no firmware, or linked for another address", default = false },
+    { "--force", "even if it is not firmware, or is for another address", default = false },
     { "--only", "a part of the image: FIRST..LAST, or a memory by number or name",
       type = "string" },
     { "--skip-outside", "leave out pieces where the board has no memory to write",

@@ -65,7 +65,7 @@ struct dfu_board {
     bool has_base;  /* the address pointer is known, and set for this direction */
     bool base_writes;
     uint32_t base;    /* what block 2 stands for */
-    bool has_pointer; /* the board's address pointer is known, whoever set it */
+    bool has_pointer; /* `pointer` is valid: the address of the last Set Address command */
     uint32_t pointer;
     double busy;      /* seconds that a full block keeps it busy: a moving average */
     unsigned retries; /* requests sent again, ever */
@@ -170,7 +170,7 @@ struct dfu_act dfu_start(struct dfu_op *op);
  * elapsed: the seconds that the last action took. */
 struct dfu_act dfu_step(struct dfu_op *op, int result, double elapsed);
 
-/* What a command of the caller's own does to the board's address pointer. */
+/* Updates `pointer` after a block 0 whose contents the caller chose. */
 void dfu_note_command(struct dfu_board *board, const uint8_t *data, size_t length);
 
 /* Gives the operation up: the next step is DFU_FAIL, and the board's state is known well enough

@@ -137,8 +137,8 @@ static void guard_block(lua_State *L, const struct board *board, uint16_t block,
     guard(L, "guard_block", index, irreversible);
 }
 
-/* Such a block is about to be sent: the journal has in doubt what it may change.  block: -1 where
- * that is not known either. */
+/* Called before a block that the caller numbers is sent: marks what it may change as in doubt.
+ * block: its number; -1 for a request that is not DNLOAD. */
 static void begin_block(lua_State *L, const struct board *board, lua_Integer block, int index)
 {
     lop_push_field(L, "begin_block");

@@ -43,7 +43,7 @@ static struct {
     volatile sig_atomic_t spare;       /* but for SIGINT */
     void (*tick)(void);
     void (*last_act)(void);
-    char words[2][LAST_WORDS]; /* one is told, the other is written */
+    char words[2][LAST_WORDS]; /* double buffer: the handler writes words[told] to stderr */
     volatile size_t lengths[2];
     volatile sig_atomic_t told;
 } signals = { .pipe = -1 };

@@ -100,7 +100,7 @@ void loop_spare_interrupts(struct loop *loop, bool spare);
 /* What is done in signal context before a signal kills the process; NULL: nothing. */
 void loop_last_act(void (*act)(void));
 
-/* What goes to standard error behind that, if it comes to it: one line, copied; "" is none. */
+/* Sets the line for standard error after the last act: copied, cut at 4096 bytes; "": none. */
 void loop_last_words(const char *words, size_t length);
 
 /* True when a signal was caught that `heard` has not yet been told of. */

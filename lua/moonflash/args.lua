@@ -146,7 +146,8 @@ function M.complete(values, args)
   return options_table(values, args)
 end
 
--- Addresses that a person typed as an argument: a default does not say that anyone means it.
+-- Addresses that were typed as an argument. A file loaded at one of these needs no vector table
+-- (image.load); one loaded at a default address does.
 local typed = {}
 
 ---Keeps which addresses were typed.

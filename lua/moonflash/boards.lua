@@ -165,9 +165,9 @@ return function(link)
       local version = info.functional.dfu_version
       if version and not named and info.mode == "dfu" then
         errors.raise { code = "usage", path = info.path, remedy = {},
-          message = ("%s: the board speaks plain DFU %x.%x, which has no addresses: --layout does "
-            .. "not fit it; nothing was sent"):format(info.path, version >> 8, version >> 4 & 0xF),
-          hint = "Leave --layout out: plain DFU writes its one memory from the start." }
+          message = ("%s: plain DFU %x.%x has no addresses, so it takes no --layout; nothing "
+            .. "was sent"):format(info.path, version >> 8, version >> 4 & 0xF),
+          hint = "Leave --layout out. The image is then written from the start of the memory." }
       end
       return true
     end
@@ -436,8 +436,8 @@ return function(link)
       local unread
       address, unread = require("moonflash.flash.start").find(board)
       if unread and address then
-        require("moonflash.progress").print(("%s: whether a program stands at %s is not known: the "
-          .. "board can't be read"):format(board.path, text.hex(address)))
+        require("moonflash.progress").print(("could not look for a program at %s; "
+          .. "leaving DFU mode anyway"):format(text.hex(address)))
       end
     end
     local how = plain and leave_plain(board) or leave(board, address)
@@ -558,7 +558,7 @@ return function(link)
         now:mark("doubt", first, last, alt)
       end
       last_words.set(board.path, now:text() .. (fields.kept_in
-        and (" What --keep had read is in %s."):format(fields.kept_in) or ""))
+        and (" The kept bytes are in %s."):format(fields.kept_in) or ""))
     end
     fields.keep_last_words = keep_last_words
 

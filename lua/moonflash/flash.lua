@@ -30,21 +30,21 @@ local option = plans.option
 M.options = {
   { "--full", "erase and write all of it, without comparing first", default = false },
   { "--keep", "write back what else is in the sectors that are erased", default = false },
-  { "--lose", "discard what stands in front of the image in its first sector", default = false },
-  { "--erase-all", "erase the whole chip first, also what the image does not cover",
+  { "--lose", "discard existing data in front of the image in its first sector", default = false },
+  { "--erase-all", "erase the whole chip first, including what the image does not cover",
     default = false },
   { "--start-last", "write the vector table last: half a program never starts", default = false },
   { "--no-verify", "don't read back what was written", default = false },
-  { "--trust-erase", "don't look whether erasing changed anything else", default = false },
-  { "--retry", "rewrite sectors that fail verification, up to so many times", default = 0,
+  { "--trust-erase", "don't check whether the erase changed other sectors", default = false },
+  { "--retry", "rewrite sectors that fail verification, up to N times", default = 0,
     type = "integer" },
-  { "--only", "a part of the image: FIRST..LAST, or a memory by number or name", type = "string" },
-  { "--skip-outside", "leave out pieces where the board has no memory to write",
+  { "--only", "write only this part: FIRST..LAST, or a memory (number or name)", type = "string" },
+  { "--skip-outside", "skip parts of the image for which the board has no memory",
     default = false },
-  { "--force", "also if it is no firmware, linked for another address, or for another board",
+  { "--force", "even if it is not firmware, or is for another address or board",
     default = false },
   { "--unprotect", "remove read protection first: ERASES THE WHOLE CHIP", default = false },
-  { "--yes", "confirm --unprotect where no terminal can ask", default = false },
+  { "--yes", "confirm --unprotect without being asked", default = false },
   { "--leave", "start it afterwards", default = false },
 }
 
@@ -104,7 +104,7 @@ local function write_dfuse(board, image, options)
   local fields = dfu.fields(board)
   if option(options, "unprotect") and unprotect.state(board) ~= false then
     if unprotect.run(board, options) and fields.dry then
-      return progress.print("After that the whole image would be written. Nothing was written.")
+      return progress.print("Then the whole image would be written. Nothing was changed.")
     end
   end
   local plan = plans.make(board, image, options)
@@ -238,7 +238,7 @@ function M.erase_all(board)
   end
   local refused = blank.check_memory(board, board.alts[1])
   if refused then
-    progress.print(("The board refuses to be read from %s on; up to there all is blank."):format(
+    progress.print(("The flash is blank up to %s; the board can't be read from there on."):format(
       text.hex(refused)))
   end
 end

@@ -33,10 +33,10 @@ end
 local function refuse(board, op, address, value, why)
   errors.raise { code = "dfu.irreversible", path = board.path, address = address, op = op,
     remedy = { "irreversible" },
-    message = ("%s: %s 0x%08X: 0x%02X at 0x%08X is %s, which is irreversible; it was not sent")
-      :format(board.path, op, address, value, address, why),
-    hint = "If you mean it: { irreversible = true } as the last argument, or optbytes.write() with "
-      .. "it, or\n'moonflash optbytes --irreversible'." }
+    message = ("%s: %s: 0x%02X at 0x%08X is irreversible (%s); it was not sent")
+      :format(board.path, op, value, address, why),
+    hint = "If you mean it, pass { irreversible = true } as the last argument.\n"
+      .. "Or use 'moonflash optbytes --irreversible'." }
 end
 
 -- Bytes that go to an address.
@@ -109,8 +109,9 @@ local function sector_of(fields, address)
   end
 end
 
----Calls f(first, last, alternate setting) for all that a block may change whose effect nothing else
----keeps: what a command erases, or everything where that can't be told.
+---Calls f(first, last, alternate setting) for each range that a raw block may change. Plain DFU:
+---the bytes of the block. DfuSe: what an erase or read unprotect erases; nothing for Set Address;
+---all memories for any other block.
 ---@param fields table of the board
 ---@param block integer -1: a request that DFU 1.1 does not know
 ---@param bytes string

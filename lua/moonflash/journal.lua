@@ -129,7 +129,7 @@ function M:claims()
 end
 
 local words = {
-  erased = "erased, as the board says",
+  erased = "erased but not read back",
   blank = "erased",
   written = "written but not verified",
   verified = "verified",

@@ -207,7 +207,7 @@ local function check(board, family, changes, irreversible)
     end
     if value == field.irreversible and not irreversible then
       errors.raise { code = "dfu.irreversible", path = board.path,
-        message = ("%s: %s %s is %s, which is irreversible; nothing was sent"):format(board.path,
+        message = ("%s: %s %s is irreversible (%s); nothing was sent"):format(board.path,
           name, shown(field, value), field.values[value]),
         remedy = { "irreversible" },
         hint = "If you mean it, add --irreversible (in Lua: irreversible = true)." }

@@ -107,10 +107,9 @@ end
 -- Families of known ROMs whose erased flash is 0x00 (RM0367, RM0038).
 local ERASED_TO_ZERO = { ["STM32L0"] = true, ["STM32L1"] = true }
 
----What is known of a board beyond what it says of itself, by its own strings: what --layout says
----changes nothing of it. rom: the row of the ROM that it is known to be; protection: the rows of
----optbytes/protection.lua that hold for it; blank: what erasing leaves, nil where that is not
----known.
+---The facts about a board that follow from its strings; --layout does not change them. rom: its row
+---of roms.lua, if it is a known ROM; protection: the rows of optbytes/protection.lua to check
+---against; blank: the byte that erasing leaves, nil if unknown.
 ---@param info table as dfu.list() has it
 ---@return table { family=string?, unit=integer, erased=string, blank=string?, early=boolean,
 ---  times=table, rom=table?, protection=table[], erase_fault=table?, riscv=boolean }

@@ -311,8 +311,8 @@ local function done_text(stats)
   end
   if stats.verified then parts[#parts + 1] = "verified" end
   if is_partly_verified(stats) then
-    parts[#parts] = ("%s; %s of it NOT VERIFIED"):format(parts[#parts] or "wrote nothing",
-      text.size(stats.bytes_unverified))
+    parts[#parts + 1] = ("%s NOT VERIFIED (%s)"):format(text.size(stats.bytes_unverified),
+      stats.unverified)
   elseif stats.unverified then
     parts[#parts + 1] = "NOT VERIFIED (" .. stats.unverified .. ")"
   end
@@ -332,8 +332,8 @@ end
 
 local function last_sentence(stats)
   local checked = stats.verified and "Verified. "
-    or is_partly_verified(stats) and ("%s of what was written is NOT VERIFIED. "):format(
-      text.size(stats.bytes_unverified))
+    or is_partly_verified(stats) and ("%s of the written data is NOT VERIFIED (%s). "):format(
+      text.size(stats.bytes_unverified), stats.unverified)
     or stats.unverified and "NOT VERIFIED: " .. stats.unverified .. ". " or ""
   if stats.left == true then
     return checked .. "The board left DFU mode, to run its program."

@@ -6,13 +6,13 @@ local M = {}
 -- option: on the command line. lua: in a table of options. does: what it is good for.
 local ways = {
   keep = { option = "--keep", lua = "keep = true", does = "writes them back" },
-  lose = { option = "--lose", lua = "lose = true", does = "lets them go" },
-  force = { option = "--force", lua = "force = true", does = "writes it all the same" },
+  lose = { option = "--lose", lua = "lose = true", does = "discards them" },
+  force = { option = "--force", lua = "force = true", does = "overrides this check" },
   yes = { option = "--yes", lua = "yes = true", does = "confirms it" },
   ["skip-outside"] = { option = "--skip-outside", lua = "skip_outside = true",
                        does = "leaves these pieces out" },
   only = { option = "--only", lua = "only = \"FIRST..LAST\"", argument = " FIRST..LAST or MEMORY",
-           does = "takes a part of the image" },
+           does = "writes only that part of the image" },
   unprotect = { option = "--unprotect", lua = "unprotect = true",
                 does = "removes the protection first, and ERASES THE WHOLE CHIP" },
 }
@@ -27,7 +27,7 @@ function M.begin(args)
   for _, arg in ipairs(args or {}) do known[arg.name] = true end
 end
 
----Whether a person can say so here.
+---Whether a remedy can be used here: the running recipe has its option, or no recipe runs.
 ---@param name string of a remedy
 ---@return boolean
 function M.has(name)
@@ -43,14 +43,14 @@ function M.hint(names, file)
   for _, name in ipairs(names) do
     local way = ways[name]
     if name == "address" then
-      parts[#parts + 1] = ("%s@0x08000000 writes it there"):format(file)
+      parts[#parts + 1] = ("%s@0x08000000 writes it to that address"):format(file)
     elseif way and not known then
       parts[#parts + 1] = ("{ %s } %s"):format(way.lua, way.does)
     elseif way and known[way.option] then
       parts[#parts + 1] = ("%s%s %s"):format(way.option, way.argument or "", way.does)
     end
   end
-  return #parts > 0 and table.concat(parts, ", ") .. "." or nil
+  return #parts > 0 and table.concat(parts, ".\n") .. "." or nil
 end
 
 ---Lines of a hint, joined: false stands for none.

@@ -65,7 +65,7 @@ local function count_unverified(fields)
   stats.verified = false
   stats.bytes_unverified = missing
   stats.uncompared = not stats.unverified -- and nothing said that this was meant
-  stats.unverified = stats.unverified or "it was not read back"
+  stats.unverified = stats.unverified or "not read back"
 end
 
 ---Runs a recipe on one board. Never raises.

@@ -43,31 +43,35 @@ $ mkdir folder; moonflash -d sim:f407 flash folder
 moonflash: folder is a directory, not a file
 [status 66]
 $ moonflash -d sim:f407 flash app.bin
-moonflash: sim:f407: app.bin: its reset vector is 0x08010041, outside 0x08000000..0x0800E5D3, where it would go
+moonflash: sim:f407: app.bin: reset vector 0x08010041 is outside the target range 0x08000000..0x0800E5D3
   The flash is untouched.
-  --force writes it all the same.
+  app.bin@ADDRESS writes it to the address that it was linked for.
+  --force overrides this check.
 [status 65]
 $ moonflash -d sim:f407 flash ch.bin@0x08004000
-moonflash: sim:f407: ch.bin: its reset vector is 0x08000041, outside 0x08004000..0x080125D3, where it would go
+moonflash: sim:f407: ch.bin: reset vector 0x08000041 is outside the target range 0x08004000..0x080125D3
   The flash is untouched.
-  ch.bin@0x08000000 puts it where it was linked for.
-  --force writes it all the same.
+  ch.bin@0x08000000 writes it where it was linked for.
+  --force overrides this check.
 [status 65]
 $ head -c 2000000 /dev/zero >big.bin; moonflash -d sim:f407 flash big.bin
-moonflash: sim:f407: big.bin is no firmware: it is data without a vector table for 0x08000000
+moonflash: sim:f407: big.bin is not firmware: it is data for 0x08000000, without a vector table
   The flash is untouched.
-  big.bin@0x08000000 writes it there, --force writes it all the same.
+  big.bin@0x08000000 writes it to that address.
+  --force overrides this check.
 [status 65]
 $ moonflash -d sim:f407 flash big.bin@0x08000000
 moonflash: sim:f407: big.bin does not fit: it needs 0x08000000..0x081E847F, and Internal Flash ends at 0x080FFFFF
   The flash is untouched.
-  --skip-outside leaves these pieces out, --only FIRST..LAST or MEMORY takes a part of the image.
+  --skip-outside leaves these pieces out.
+  --only FIRST..LAST or MEMORY writes only that part of the image.
   Internal Flash is 0x08000000..0x080FFFFF; 'moonflash info' shows the others.
 [status 65]
 $ moonflash -d sim:f407 flash big.bin@0x20000000
-moonflash: sim:f407: big.bin would go to 0x20000000 (1.9 MB), where this board has no memory
+moonflash: sim:f407: big.bin needs 0x20000000 (1.9 MB), where this board has no memory
   The flash is untouched.
-  --skip-outside leaves these pieces out, --only FIRST..LAST or MEMORY takes a part of the image.
+  --skip-outside leaves these pieces out.
+  --only FIRST..LAST or MEMORY writes only that part of the image.
   Internal Flash is 0x08000000..0x080FFFFF; 'moonflash info' shows the others.
 [status 65]
 $ moonflash -d sim:f407 flash big.bin@0xFFFF0000
@@ -162,7 +166,7 @@ $ moonflash -d sim:f407 erase --all --address 0x08000000
 moonflash: --all and --address exclude each other
 [status 64]
 $ moonflash -d sim:f407 erase --address 0x20000000
-moonflash: sim:f407: the range to erase would go to 0x20000000, where this board has no memory
+moonflash: sim:f407: the range to erase needs 0x20000000, where this board has no memory
   The flash is untouched.
   Internal Flash is 0x08000000..0x080FFFFF; 'moonflash info' shows the others.
 [status 65]

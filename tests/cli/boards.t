@@ -43,7 +43,7 @@ sim:f407#2: wrote 57.5 KB, verified: 1.3 s
 2 boards passed.
 $ moonflash --virtual-time -d sim:f407,fault=unplug@50 -d sim:f407#2 flash ch.bin --full
 moonflash: sim:f407,fault=unplug@50: the board went away while writing 0x08004000
-  0x08000000..0x08003FFF is written but not verified; 0x08004000..0x080047FF is in doubt; 0x08004800..0x0800FFFF is erased, as the board says; the rest is untouched.
+  0x08000000..0x08003FFF is written but not verified; 0x08004000..0x080047FF is in doubt; 0x08004800..0x0800FFFF is erased but not read back; the rest is untouched.
   Plug it in again (BOOT0 high) and run the same command.
 sim:f407#2: erased 4 sectors, wrote 57.5 KB, verified: 2.8 s
 1 of 2 boards did not pass: sim:f407,fault=unplug@50

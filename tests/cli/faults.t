@@ -10,18 +10,18 @@ moonflash: sim:f407,rdp=1: Removing the read protection ERASES THE WHOLE CHIP. N
   --yes confirms it.
 [status 64]
 $ moonflash --virtual-time -d sim:f407 unprotect
-The board is not read-protected: nothing was done.
+There is no read protection to remove.
 $ moonflash --virtual-time -d sim:f407,rdp=1 unprotect --yes
 The read protection is off, the flash is erased, and the board is back in DFU mode.
 erased 12 sectors: 16.0 s
 $ moonflash --virtual-time -d sim:f407,fault=unplug@60 flash ch.bin --full
 moonflash: sim:f407,fault=unplug@60: the board went away while writing 0x08005800
-  0x08000000..0x080057FF is written but not verified; 0x08005800..0x08005FFF is in doubt; 0x08006000..0x0800FFFF is erased, as the board says; the rest is untouched.
+  0x08000000..0x080057FF is written but not verified; 0x08005800..0x08005FFF is in doubt; 0x08006000..0x0800FFFF is erased but not read back; the rest is untouched.
   Plug it in again (BOOT0 high) and run the same command.
 [status 74]
 $ moonflash --virtual-time -d sim:f407,fault=unplug@15 flash ch.bin --full
 moonflash: sim:f407,fault=unplug@15: the board went away while erasing 0x08004000
-  0x08000000..0x08003FFF is erased, as the board says; 0x08004000..0x08007FFF is in doubt; the rest is untouched.
+  0x08000000..0x08003FFF is erased but not read back; 0x08004000..0x08007FFF is in doubt; the rest is untouched.
   Plug it in again (BOOT0 high) and run the same command.
 [status 74]
 $ moonflash --virtual-time -d sim:f407,fault=corrupt@61 flash ch.bin --full
@@ -33,17 +33,17 @@ moonflash: sim:f407,wrp=1: verify failed at 0x08000000: expected 00 00 02 20, fo
 [status 79]
 $ moonflash --virtual-time -d sim:f407,fault=hang@70 flash ch.bin --full
 moonflash: sim:f407,fault=hang@70: no answer while writing 0x08007000
-  0x08000000..0x08006FFF is written but not verified; 0x08007000..0x080077FF is in doubt; 0x08007800..0x0800FFFF is erased, as the board says; the rest is untouched.
+  0x08000000..0x08006FFF is written but not verified; 0x08007000..0x080077FF is in doubt; 0x08007800..0x0800FFFF is erased but not read back; the rest is untouched.
   Reset the board (BOOT0 high), or plug it in again, and run the same command.
 [status 82]
 $ moonflash --virtual-time -d sim:f407,fault=error@70 flash ch.bin --full
 moonflash: sim:f407,fault=error@70: write 0x08007000: the board refused it (errUNKNOWN)
-  0x08000000..0x08006FFF is written but not verified; 0x08007000..0x080077FF is in doubt; 0x08007800..0x0800FFFF is erased, as the board says; the rest is untouched.
+  0x08000000..0x08006FFF is written but not verified; 0x08007000..0x080077FF is in doubt; 0x08007800..0x0800FFFF is erased but not read back; the rest is untouched.
   The next operation clears the error; if it stays, plug it in again (BOOT0 high) and run the same command.
 [status 76]
 $ moonflash --virtual-time -d sim:f407,fault=short@70 flash ch.bin --full
 moonflash: sim:f407,fault=short@70: a short answer while writing 0x08007000
-  0x08000000..0x08006FFF is written but not verified; 0x08007000..0x080077FF is in doubt; 0x08007800..0x0800FFFF is erased, as the board says; the rest is untouched.
+  0x08000000..0x08006FFF is written but not verified; 0x08007000..0x080077FF is in doubt; 0x08007800..0x0800FFFF is erased but not read back; the rest is untouched.
   Is the cable good? Run the same command again.
 [status 74]
 $ moonflash --virtual-time -d sim:f407,fault=stall@71 flash ch.bin --full
@@ -62,9 +62,10 @@ moonflash: sim:f407,state=dfuMANIFEST-WAIT-RESET: read 0x08000000: the board wai
 [status 76]
 $ moonflash --virtual-time -d sim:f407,flash=board.img --quiet flash ch.bin
 $ head -c 64 /dev/zero >config.bin; moonflash --virtual-time -d sim:f407,flash=board.img flash config.bin@0x0800E000
-moonflash: sim:f407,flash=board.img: config.bin starts at 0x0800E000, inside a sector: 0x0800C000..0x0800DFFF stand before it, are not blank, and would be erased
+moonflash: sim:f407,flash=board.img: config.bin starts inside a sector: the data in 0x0800C000..0x0800DFFF would be erased
   The flash is untouched.
-  --keep writes them back, --lose lets them go.
+  --keep writes them back.
+  --lose discards them.
 [status 65]
 $ moonflash --virtual-time -d sim:f407,flash=board.img flash config.bin@0x0800E000 --keep
 erased 1 sector, wrote 10 KB, skipped 6 KB, verified: 0.7 s
@@ -83,7 +84,7 @@ ch.bin  57.5 KB, starts at 0x08000000
   0x08004000     16 KB   same     -
   0x08008000     16 KB   same     -
   0x0800C000     16 KB   differs  erase, write 9.5 KB; what follows it in the sector is erased
-Looks whether these stay as they are: 0x08010000..0x080107FF, 0x0800B800..0x0800BFFF, 0x08000000..0x080007FF.
+Compared before and after: 0x08010000..0x080107FF, 0x0800B800..0x0800BFFF, 0x08000000..0x080007FF.
 About 0.7 s, instead of 2.8 s for everything. Nothing was written.
 sim:f407,flash=board.img: would leave 0x08000000
 $ moonflash --virtual-time -d sim:f407,flash=board.img --dry-run erase --all

@@ -111,7 +111,7 @@ Usage: moonflash leave [--address <address>] [--device <string>]
 Leave DFU mode and start the program
 
 Arguments:
-   --address <address>   of the vector table (default: where the flash has one)
+   --address <address>   address of the vector table (default: found in the flash)
 
 Options of moonflash:
    --device <string>     the board: a path, ids, or sim:f407 (also -d; may be repeated)
@@ -139,7 +139,7 @@ Usage: moonflash leave [--address <address>] [--device <string>]
 Leave DFU mode and start the program
 
 Arguments:
-   --address <address>   of the vector table (default: where the flash has one)
+   --address <address>   address of the vector table (default: found in the flash)
 
 Options of moonflash:
    --device <string>     the board: a path, ids, or sim:f407 (also -d; may be repeated)

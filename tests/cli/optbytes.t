@@ -35,7 +35,7 @@ RDP: 0xAA -> 0xBB, level 1, read protection
 Going back to level 0 ('moonflash unprotect') ERASES THE WHOLE CHIP.
 wrote 16 B, NOT VERIFIED (the read protection is on, and nothing can be read any more): 0.1 s
 $ moonflash --virtual-time -d sim:f407 optbytes RDP=0xCC
-moonflash: sim:f407: RDP 0xCC is level 2, closed for ever, which is irreversible; nothing was sent
+moonflash: sim:f407: RDP 0xCC is irreversible (level 2, closed for ever); nothing was sent
   The flash is untouched.
   If you mean it, add --irreversible (in Lua: irreversible = true).
 [status 76]
@@ -87,9 +87,10 @@ moonflash: sim:f407,fault=unplug@16: the board went away while writing 0x1FFFC00
   Plug it in again (BOOT0 high) and run the same command.
 [status 74]
 $ printf moonflash >x.bin; moonflash -d sim:f407 flash x.bin@0x1FFFC000
-moonflash: sim:f407: x.bin would go to 0x1FFFC000 (9 B), which is option bytes
+moonflash: sim:f407: x.bin has data for the option bytes at 0x1FFFC000 (9 B)
   The flash is untouched.
-  --skip-outside leaves these pieces out, --only FIRST..LAST or MEMORY takes a part of the image.
+  --skip-outside leaves these pieces out.
+  --only FIRST..LAST or MEMORY writes only that part of the image.
   'moonflash optbytes' shows them, and sets them by name.
 [status 65]
 $ moonflash rehearse optbytes BOR_LEV=2 | sed 's/   [0-9.]* s$//'

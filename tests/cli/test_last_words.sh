@@ -46,7 +46,7 @@ killed() {
 }
 
 killed "two signals" HUP TERM
-grep -q "^moonflash: ended by a second signal. sim:f407.*: .* untouched. What --keep had read is in $kept\.$" \
+grep -q "^moonflash: ended by a second signal. sim:f407.*: .* untouched. The kept bytes are in $kept\.$" \
   out || why="$why; it says '$(cat out)'"
 verdict "two signals" "$why"
 

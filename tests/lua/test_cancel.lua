@@ -514,10 +514,10 @@ function TestCancel.test_the_journal_belongs_to_the_device()
   first:close()
   local second <close> = dfu.open(place.path)
   lu.assertEquals(dfu.fields(second).journal:text(),
-    "0x08004000..0x08007FFF is erased, as the board says; the rest is untouched.")
+    "0x08004000..0x08007FFF is erased but not read back; the rest is untouched.")
   second:erase_page(SECTOR + 0x8000)
   lu.assertEquals(dfu.fields(first).journal:text(),
-    "0x08004000..0x0800BFFF is erased, as the board says; the rest is untouched.")
+    "0x08004000..0x0800BFFF is erased but not read back; the rest is untouched.")
   second:close()
   place:unplug()
   place:plug() -- what comes now may be another board
@@ -527,7 +527,7 @@ function TestCancel.test_the_journal_belongs_to_the_device()
   third:close()
   first:open(1) -- but a Board's own goes on
   lu.assertEquals(dfu.fields(first).journal:text(),
-    "0x08000000..0x0800BFFF is erased, as the board says; the rest is untouched.")
+    "0x08000000..0x0800BFFF is erased but not read back; the rest is untouched.")
 end
 
 function TestCancel.test_a_deadline_says_what_it_struck()

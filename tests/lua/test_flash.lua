@@ -92,7 +92,7 @@ function TestFlash:test_what_stands_before_the_image()
   self.sim:poke(BASE + 0x4000, ("old!"):rep(0x1000))
   local changed = raw(BASE + 0x5000, ("new!"):rep(256))
   local err = raises("image", flash.write, self.board, changed)
-  lu.assertStrContains(err.message, "0x08004000..0x08004FFF stand before it")
+  lu.assertStrContains(err.message, "the data in 0x08004000..0x08004FFF would")
   lu.assertEquals(self.sim:peek(BASE + 0x4000, 0x4000), ("old!"):rep(0x1000))
 
   flash.write(self.board, changed, { keep = true })
@@ -111,8 +111,8 @@ function TestFlash:test_what_was_kept_is_rescued_when_writing_fails()
   local err = raises("usb.gone", flash.write, self.board, raw(BASE + 0x5000, "new!"),
     { keep = true })
   lu.assertEquals(err.hint, "Plug it in again (BOOT0 high).\n"
-    .. ("What --keep had read is in %s. Run the same command again in this folder: it takes the "
-    .. "bytes from there."):format(KEPT))
+    .. ("The kept bytes are in %s.\nRun the same command again in this folder: it writes them "
+    .. "back."):format(KEPT))
   local saved = image.load(KEPT)
   lu.assertEquals(saved.segments, { { address = BASE + 0x4000, bytes = ("old!"):rep(0x400) } })
   local file <close> = assert(io.open(KEPT, "rb"))
@@ -122,7 +122,7 @@ function TestFlash:test_what_was_kept_is_rescued_when_writing_fails()
   self:plug_again()
   -- another write over that range would lose these bytes
   local other = raises("image.kept", flash.write, self.board, raw(BASE + 0x4000, "else"), {})
-  lu.assertStrContains(other.message, KEPT .. " has bytes of 0x08004000..0x08004FFF")
+  lu.assertStrContains(other.message, "an unfinished --keep left " .. KEPT)
   lu.assertStrContains(other.hint, ("flash %s --lose"):format(KEPT))
   raises("image.kept", flash.write, self.board, raw(BASE + 0x5004, "new!"), { keep = true })
   flash.write(self.board, raw(BASE + 0x8000, "elsewhere"), {})
@@ -187,7 +187,7 @@ function TestFlash:test_what_was_kept_where_verifying_fails()
   self.sim:fault("corrupt", "write 0x08004000")
   local err = raises("verify", flash.write, self.board, raw(BASE + 0x5000, "new!"), { keep = true })
   lu.assertStrMatches(err.hint, "1 of 1 sector differs%. If it stays so, the sector may be "
-    .. "write%-protected: 'moonflash optbytes' shows it%.\nWhat %-%-keep had read is in .*")
+    .. "write%-protected: 'moonflash optbytes' shows it%.\nThe kept bytes are in .*")
 end
 
 -- At the prompt it is a line of Lua: that very line, and then the same again.
@@ -338,7 +338,7 @@ function TestImage.test_a_program_for_elsewhere()
   for _, f in ipairs { flash.write, flash.verify } do
     local ok, err = pcall(f, board, it, {})
     lu.assertFalse(ok)
-    lu.assertStrContains(err.message, "its reset vector is 0x08010189, outside 0x08000000..0x0800")
+    lu.assertStrContains(err.message, "reset vector 0x08010189 is outside the target range")
     lu.assertEquals(err.code, "image.address")
   end
   local plain <close> = dfu.open("sim:dfu11,state=dfuIDLE")

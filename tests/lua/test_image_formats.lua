@@ -394,7 +394,7 @@ function TestRaw.test_what_is_no_firmware()
     ["Markdown"] = "# Firmware\n\nFlash it.\n", ["a script"] = "#!/bin/sh\necho hello\n",
     ["TI-TXT"] = "@F000\n31 40 00 03 B2 40\nq\n", ["Tektronix hex"] = "/000008080102030405060708\n",
     ["text"] = "nothing in particular, Gr\xC3\xB6\xC3\x9Fe\n",
-    ["data without a vector table for 0x08000000"] = "\0\1\2\3\4\5\6\7\8",
+    ["data for 0x08000000, without a vector table"] = "\0\1\2\3\4\5\6\7\8",
   } do
     local it = fw.load(bytes)
     lu.assertEquals({ it.format, (it.doubt or {}).what }, { "bin", what })
@@ -416,7 +416,7 @@ function TestRaw.test_pages_and_pointers()
     ["a Git LFS pointer"] = "version https://git-lfs.github.com/spec/v1\n",
   } do
     local err = support.assert_raises("image.not-firmware", fw.load, bytes)
-    lu.assertStrContains(err.message, " is no firmware: it is " .. what)
+    lu.assertStrContains(err.message, " is not firmware: it is " .. what)
     lu.assertEquals(err.remedy, { "address", "force" })
     lu.assertEquals(fw.load(bytes, { data = true }).segments[1].bytes, bytes)
   end

@@ -173,7 +173,7 @@ end
 function TestPlan:test_a_gap_between_sectors_keeps_what_is_before_the_second_piece()
   local image = image_of({ 0, "first" }, { 0x5000, "second" })
   local err = support.assert_raises("image", flash.write, self.board, image)
-  lu.assertStrContains(err.message, "0x08004000..0x08004FFF stand before it")
+  lu.assertStrContains(err.message, "the data in 0x08004000..0x08004FFF would")
   self:flash_is(0, OLD)
 end
 

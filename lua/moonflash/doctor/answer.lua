@@ -98,7 +98,8 @@ function M.answer(patient, all)
   end
   local state = wait_while_busy(patient.board)
   local said = (states[state] or function()
-    return bad("dfu.state", state .. ": that makes no sense in DFU mode", M.RESTART)
+    return bad("dfu.state", ("%s: that makes no sense in DFU mode"):format(
+      state or "it does not tell its state"), M.RESTART)
   end)(patient.board)
   patient.silent = said.good == "bad"
   return said

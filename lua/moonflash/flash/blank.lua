@@ -27,12 +27,13 @@ local function complain(board, address, bytes, sectors, count)
   local at = first_of(fields.part, bytes)
   errors.raise { code = "verify.not-blank", path = board.path, op = "erase",
     address = address + at - 1, remedy = { "again" },
-    message = ("%s: %s is not blank after erasing: %s stand there"):format(board.path,
+    message = ("%s: %s is not blank after erasing: found %s"):format(board.path,
       text.hex(address + at - 1), text.bytes(bytes:sub(at, at + SHOWN - 1))),
     flash = fields.journal:text(), ranges = fields.journal:claims(),
-    hint = (count and ("%d of %s %s not erased. "):format(count, text.count(sectors, "sector"),
-      count == 1 and "was" or "were") or "") .. "Write protection does that"
-      .. (optbytes.family(board) and ": 'moonflash optbytes' shows it." or ".") }
+    hint = (count and ("%d of %s %s not erased.\n"):format(count,
+      text.count(sectors, "checked sector"), count == 1 and "was" or "were") or "")
+      .. "Either the sector is write-protected, or the boot loader ignored the command."
+      .. (optbytes.family(board) and "\n'moonflash optbytes' shows the write protection." or "") }
 end
 
 ---Reads erased sectors back, and raises `verify.not-blank` where one is not blank. Marks in the

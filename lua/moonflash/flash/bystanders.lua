@@ -165,7 +165,7 @@ function M.look(board, plan, places)
     if not place.before then
       board:clear_status()
       board:abort()
-      progress.print(("%s: not looked at, the board refuses it or does not answer"):format(
+      progress.print(("%s can't be read, so changes there will not be noticed"):format(
         text.range(place.address, place.address + place.length - 1)))
     end
   end
@@ -204,11 +204,12 @@ function M.check(board, places)
   for i, address in ipairs(hurt) do names[i] = text.hex(address) end
   errors.raise { code = "verify.bystander", path = board.path, op = "erase", address = hurt[1],
     sectors = hurt, remedy = { "layout" },
-    message = ("%s: erasing has changed %s, outside of what was to be erased"):format(board.path,
-      table.concat(names, " and ")),
+    message = ("%s: the erase also changed %s, which it should have left alone"):format(
+      board.path, table.concat(names, " and ")),
     flash = fields.journal:text(), ranges = fields.journal:claims(),
-    hint = "The sectors of this board are not as its layout says, or its boot loader erases too "
-      .. "much. What stood there is lost: write it again, and all else that this board needs." }
+    hint = "The layout of this board is wrong, or its boot loader erases too much.\n"
+      .. "The former contents are lost there, and perhaps elsewhere.\n"
+      .. "Write again everything that this board needs." }
 end
 
 ---The places in words, for a plan; nil where there are none.
@@ -219,7 +220,7 @@ function M.describe(places)
   for i, place in ipairs(places) do
     names[i] = text.range(place.address, place.address + place.length - 1)
   end
-  return #names > 0 and ("Looks whether these stay as they are: %s."):format(
+  return #names > 0 and ("Compared before and after: %s."):format(
     table.concat(names, ", ")) or nil
 end
 

@@ -41,7 +41,8 @@ local folder = {
     if not ok then
       os.remove(name)
       errors.raise { code = "file.write",
-        message = ("%s can't be kept on the disk: %s"):format(name, tostring(why)) }
+        message = ("%s: can't make sure that the file is on the disk: %s"):format(name,
+          tostring(why)) }
     end
   end,
   remove = function(name) os.remove(name) end,
@@ -194,8 +195,8 @@ function M.find(board, image)
   end
   local file = here or #fitting == 1 and fitting[1] or nil
   if not file then return {}, nil end
-  progress.print(("What --keep had read is taken from %s: %s"):format(file.name,
-    text.range(file.first, file.last)))
+  progress.print(("Kept bytes of %s are taken from %s"):format(
+    text.range(file.first, file.last), file.name))
   return file.pieces, file
 end
 
@@ -277,11 +278,11 @@ function M.check(board, image, sectors, taken)
     if itself or is_over(file, sectors) and not (taken and taken.image == file.image) then
       errors.raise { code = "image.kept", path = board.path, address = file.first,
         remedy = { "restore" },
-        message = ("%s: %s has bytes of %s that an interrupted --keep had read, and that may stand "
-          .. "nowhere else"):format(board.path, file.name, text.range(file.first, file.last)),
-        hint = whose(board, file) .. ("First write them back:\n%s\nOr run the command again that "
-          .. "was interrupted; or remove the file, if they are not needed."):format(
-          how_to_restore(board, file)) }
+        message = ("%s: an unfinished --keep left %s"):format(board.path, file.name),
+        hint = ("The file has the bytes of %s. They may exist nowhere else.\n%s"
+          .. "To write them back:\n%s\nOr run the unfinished command again, to complete it.\n"
+          .. "Or remove the file, if its bytes are not needed."):format(
+          text.range(file.first, file.last), whose(board, file), how_to_restore(board, file)) }
     end
   end
 end
@@ -314,8 +315,8 @@ local function add_hint(err, file)
   if not errors.is(err) then return end
   local hint = explain.without_again(err.hint)
   err.remedy = { "again" }
-  err.hint = (hint and hint .. "\n" or "") .. ("What --keep had read is in %s. Run the same "
-    .. "command again in this folder: it takes the bytes from there."):format(file.name)
+  err.hint = (hint and hint .. "\n" or "") .. ("The kept bytes are in %s.\n"
+    .. "Run the same command again in this folder: it writes them back."):format(file.name)
 end
 
 ---Writes what a plan keeps to its file, before anything is erased. Raises `file.write`. To be
@@ -347,7 +348,8 @@ function M.guard(board, plan)
     fields.kept_in = nil
     if not file then return end
     if err == nil then
-      progress.print(("What --keep has read stays in %s: it was not verified."):format(file.name))
+      progress.print(("The kept bytes were not verified, so %s stays.\n"
+        .. "Remove the file when the board is known to be right."):format(file.name))
     elseif not plan.kept_file and not is_touched(board, pieces, plan.trusted) then
       store.remove(file.name)
     else

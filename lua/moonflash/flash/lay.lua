@@ -66,7 +66,7 @@ function M.memory_of(board, image, first, last, number)
     end
   end
   M.check_layout(board, board.alts[1])
-  M.misfit(board, image, ("would go to %s, where %s"):format(
+  M.misfit(board, image, ("needs %s, where %s"):format(
     image.segments and scope.outside(board, image) or text.hex(first), number
     and ("alternate setting %d of this board has no memory"):format(number)
     or "this board has no memory"), OUTSIDE)
@@ -80,9 +80,9 @@ local function read_only(board, image, alt, sector)
       from = math.min(from or s.address, s.address)
     end
   end
-  M.misfit(board, image, ("would go to %s, which can't be erased and written%s"):format(
-    text.hex(sector.address), from and ("; from %s on it can"):format(text.hex(from)) or ""),
-    OUTSIDE)
+  M.misfit(board, image, ("has data for %s, which can't be erased and written%s"):format(
+    text.hex(sector.address), from and ("; the first sector that can is %s"):format(
+      text.hex(from)) or ""), OUTSIDE)
 end
 
 ---The sectors that an image touches, with what it has in each; and how many the memory of its last
@@ -97,7 +97,7 @@ function M.out(board, image)
     local last = segment.address + #segment.bytes - 1
     local alt = M.memory_of(board, image, segment.address, last, segment.alt)
     if parts.is_option_bytes(alt.layout) then
-      M.misfit(board, image, ("would go to %s (%s), which is option bytes"):format(
+      M.misfit(board, image, ("has data for the option bytes at %s (%s)"):format(
         text.hex(segment.address), text.size(#segment.bytes)), OUTSIDE,
         "'moonflash optbytes' shows them, and sets them by name.")
     end

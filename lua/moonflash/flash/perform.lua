@@ -82,9 +82,10 @@ end
 function M.check_mass_erase(board)
   if not dfu.fields(board).part.rom and not can_read(board) then
     errors.raise { code = "dfu.mass-erase", path = board.path, op = "mass erase", remedy = {},
-      message = board.path .. ": a mass erase can't be believed of this board: it is no known ROM, "
-        .. "and can't be read; nothing was erased",
-      hint = "Erase by sectors: 'moonflash erase --address'." }
+      message = board.path .. ": a mass erase could not be checked here; nothing was erased",
+      hint = "The board can't be read and is not a known ROM. Some boot loaders accept a\n"
+        .. "mass erase and do nothing. Erase sectors instead: without --erase-all, or with\n"
+        .. "'moonflash erase --address ADDRESS --length BYTES'." }
   end
 end
 
@@ -216,7 +217,7 @@ local function check_and_mend(board, plan, retries)
   local result = read_back(board, plan)
   for _ = 1, result.first and retries or 0 do
     local part = again(board, plan, result)
-    progress.print(("%s: %s came out wrong: %s again"):format(board.path,
+    progress.print(("%s failed verification; %s again"):format(
       text.count(result.bad_count, "sector"), #part.sectors > 0 and "writing" or "reading"))
     carry_out(board, part)
     result = read_back(board, plan)
@@ -305,7 +306,7 @@ function M.plain(board, image, options)
   else
     local found, err = errors.catch("dfu", board.read, board, 0, #bytes)
     if err or #found < #bytes then
-      stats.unverified = err and "the board can't be read" or "the board reads back fewer bytes"
+      stats.unverified = err and "the board can't be read" or "the board returned too few bytes"
       return
     end
     local result = verify.compare(board, { { address = 0, bytes = bytes, found = found } })

@@ -103,13 +103,13 @@ local function check_before(board, image, sector, grain)
   if first == sector.address then return end
   local before = text.range(sector.address, first - 1)
   if not dfu.fields(board).info.functional.attributes.can_upload then
-    lay.misfit(board, image, ("starts at %s, inside a sector: %s would be erased, and can't be "
-      .. "read"):format(text.hex(first), before), { "lose" }, "")
+    lay.misfit(board, image, ("starts inside a sector: %s would be erased, and can't be read")
+      :format(before), { "lose" }, "")
   end
   local found = setting.read(board, sector.alt, sector.address, first - sector.address)
   if parts.is_blank(grain.part, found) then return end
-  lay.misfit(board, image, ("starts at %s, inside a sector: %s stand before it, are not blank, and"
-    .. " would be erased"):format(text.hex(first), before), { "keep", "lose" }, "")
+  lay.misfit(board, image, ("starts inside a sector: the data in %s would be erased"):format(
+    before), { "keep", "lose" }, "")
 end
 
 local function by_address(a, b) return a.address < b.address end
@@ -121,7 +121,7 @@ local function read_twice(board, alt, range)
   if setting.read(board, alt, range.first, length) ~= bytes then
     errors.raise { code = "usb.io", path = board.path, op = "read", address = range.first,
       remedy = { "again" },
-      message = ("%s: %s, which is to be kept, was read twice, and differs; nothing was erased")
+      message = ("%s: two reads of %s, for --keep, differ; nothing was erased")
         :format(board.path, text.range(range.first, range.last)),
       hint = "Is the cable good? Run the same command again." }
   end
@@ -305,7 +305,8 @@ local function check_options(board, image, options)
     errors.raise { code = "usage", message = "--keep and --erase-all contradict each other" }
   end
   if option(options, "start_last") and not image.start then
-    lay.misfit(board, image, "has no vector table, so nothing of it can be written last", {}, "")
+    lay.misfit(board, image, "has no vector table that --start-last could write last", {},
+      "Leave --start-last out.")
   end
 end
 

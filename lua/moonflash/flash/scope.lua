@@ -77,8 +77,8 @@ end
 local function usage(board, format, ...)
   errors.raise { code = "usage", path = board.path,
     message = board.path .. ": " .. format:format(...),
-    hint = "FIRST..LAST are addresses; MEMORY is an alternate setting, by its number or the "
-      .. "beginning of its name: 'moonflash info' shows them." }
+    hint = "--only takes two addresses, FIRST..LAST, or a memory: its number or the start\n"
+      .. "of its name. 'moonflash info' shows the memories." }
 end
 
 -- What --only says: a range, or the alternate setting.
@@ -114,7 +114,7 @@ end
 
 local function say_skipped(image, outside)
   for _, piece in ipairs(outside) do
-    progress.print(("%s: left out %s (%s), where this board has no memory to write"):format(
+    progress.print(("%s: skipped %s (%s): this board has no writable memory there"):format(
       image.name, text.range(piece.address, piece.address + #piece.bytes - 1),
       text.size(#piece.bytes)))
   end
@@ -147,7 +147,8 @@ function M.apply(board, image, options)
   end
   if #segments == 0 then
     errors.raise { code = "image", path = board.path,
-      message = ("%s: nothing of %s is left to write"):format(board.path, image.name),
+      message = ("%s: --only and --skip-outside leave nothing of %s"):format(board.path,
+        image.name),
       hint = require("dfu").describe_memories(board) }
   end
   local part = setmetatable({}, getmetatable(image))

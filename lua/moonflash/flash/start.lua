@@ -83,10 +83,11 @@ function M.find(board, plan)
   for i, address in ipairs(list) do names[i] = text.hex(address) end
   errors.raise { code = "image.no-program", path = board.path, op = "leave", address = list[1],
     remedy = { "address" },
-    message = ("%s: no program stands at %s that could start; the board was not told to leave")
+    message = ("%s: no vector table at %s; the board stays in DFU mode")
       :format(board.path, table.concat(names, " or ")),
-    hint = "Give the address of its vector table: 'moonflash leave --address ADDRESS', in Lua "
-      .. "board:leave(address)." }
+    hint = plan and "Write without --leave, or write an image that has a vector table."
+      or "Give the address of the vector table: 'moonflash leave --address ADDRESS'\n"
+      .. "(in Lua: board:leave(address))." }
 end
 
 ---The run of sectors that holds an address.

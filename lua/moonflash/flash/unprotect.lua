@@ -45,7 +45,7 @@ local function confirm(board, yes)
   if sys.is_terminal(0) and sys.is_terminal(2) then
     if sys.ask(warning .. " Type yes to go on:") == "yes" then return end
     errors.raise { code = "usage", path = board.path, remedy = { "yes" },
-      message = board.path .. ": the read protection stays: that was not confirmed" }
+      message = board.path .. ": not confirmed; the read protection stays, nothing was sent" }
   end
   errors.raise { code = "usage", path = board.path, remedy = { "yes" },
     message = ("%s: %s Nothing was sent."):format(board.path, warning),
@@ -79,23 +79,23 @@ local function judge(board)
     return
   end
   if protected == false then
-    fail(board, "verify.not-blank", "the board can be read, but it was not erased: its memory is "
-      .. "not blank", "The command was not carried out. If this board is no STM32 ROM, it may not "
-      .. "know it.", {})
+    fail(board, "verify.not-blank", "the flash is readable, but not blank: it was not erased",
+      "The board did not carry read unprotect out.\n"
+      .. "A boot loader other than ST's may not support the command.", {})
   end
   for _, s in ipairs(board.alts[1] and board.alts[1].layout.segments or {}) do
     fields.doubt_erased(s.address, s.address + s.count * s.size - 1, board.alts[1].number)
   end
   if roms.wants_power_cycle(fields.info) then
-    fail(board, "board.power-cycle", "this ROM removes the read protection when power comes back",
-      "Switch the power off and on (a reset will not do), and look: 'moonflash info'.",
+    fail(board, "board.power-cycle", "this ROM removes the read protection at the next power-up",
+      "Switch the power off and on (a reset is not enough), then run 'moonflash info'.",
       { "power-cycle" })
   end
   fail(board, protected and "board.protected" or "dfu.unknown",
-    protected and "the board took the command, and is still read-protected"
-    or "the board took the command, and still can't be read",
-    "Switch the power off and on, and run the same command again. A boot loader that is no ROM may "
-    .. "not know the command.", { "power-cycle" })
+    protected and "the board accepted read unprotect, but is still read-protected"
+    or "read unprotect was sent; the board can't be read, so the result is unknown",
+    "Switch the power off and on, and run the same command again.\n"
+    .. "A boot loader other than ST's may not support the command.", { "power-cycle" })
 end
 
 ---Removes the read protection, if there is one. Raises `usage` where that was not confirmed,
@@ -106,7 +106,7 @@ end
 function M.run(board, options)
   local protected = M.state(board)
   if protected == false then
-    progress.print("The board is not read-protected: nothing was done.")
+    progress.print("There is no read protection to remove.")
     return false
   end
   confirm(board, options and rawget(options, "yes"))

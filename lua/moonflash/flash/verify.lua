@@ -88,9 +88,9 @@ local function unlike_all_others(segments, size)
   return found, where, bytes
 end
 
----Raises `verify` where a board does not count in the size of blocks that it announces. It is wrong
----about reading then as it was about writing, and reading back shows nothing: so one block is read
----by its own address too, one that no other equals.
+---Raises `verify` if the board does not count blocks in the size that it announces. Such a board
+---reads from the same wrong addresses to which it wrote, so reading back finds no difference. One
+---block, different from all others, is therefore read again after Set Address to its own address.
 ---@param board table
 ---@param segments table[] { { address=, bytes=, alt= }, ... } as they were read
 function M.check_counting(board, segments)

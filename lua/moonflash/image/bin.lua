@@ -33,16 +33,17 @@ function M.misplaced(name, bytes, address)
   local last = address + #bytes - 1
   local why
   if reset < address or reset > last then
-    why = ("its reset vector is %s, outside %s, where it would go"):format(text.hex(reset),
+    why = ("reset vector %s is outside the target range %s"):format(text.hex(reset),
       text.range(address, last))
   else
-    why = ("it is linked for another address%s than %s, where it would go"):format(
-      base and (", %s,"):format(text.hex(base)) or "", text.hex(address))
+    why = ("it is linked for %s, not for %s"):format(
+      base and text.hex(base) or "another address", text.hex(address))
   end
   return errors.new { code = "image.address", message = ("%s: %s"):format(name, why),
     address = base, remedy = { base and "address" or nil, "force" },
     hint = remedies.lines {
-      base and ("%s@%s puts it where it was linked for."):format(name, text.hex(base)) or false,
+      base and ("%s@%s writes it where it was linked for."):format(name, text.hex(base))
+        or ("%s@ADDRESS writes it to the address that it was linked for."):format(name),
       remedies.hint { "force" } or false,
     } }
 end

@@ -64,7 +64,7 @@ end
 local function refuse(prefix, name, what)
   local remedy = { "address", "force" }
   errors.raise { code = "image.not-firmware", remedy = remedy,
-    message = ("%s%s is no firmware: it is %s"):format(prefix, name, what),
+    message = ("%s%s is not firmware: it is %s"):format(prefix, name, what),
     hint = remedies.hint(remedy, name) }
 end
 
@@ -72,7 +72,7 @@ end
 local function doubt_of(what, list, start)
   if what then return { what = what, kind = true } end
   if not start then
-    return { what = ("data without a vector table for %s"):format(text.hex(list[1].address)) }
+    return { what = ("data for %s, without a vector table"):format(text.hex(list[1].address)) }
   end
 end
 
@@ -228,7 +228,7 @@ function M.check_machine(image, board, force)
   if force or image.machine ~= "RISC-V" then return end
   if require("dfu").fields(board).part.riscv then return end
   errors.raise { code = "image", path = board.path, remedy = { "force" },
-    message = ("%s: %s is a program for RISC-V, and this board is not known to be one"):format(
+    message = ("%s: %s is a RISC-V program; this board is not known to be RISC-V"):format(
       board.path, image.name),
     hint = remedies.hint { "force" } }
 end

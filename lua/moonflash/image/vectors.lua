@@ -98,7 +98,7 @@ end
 -- ---- for which address a raw binary was linked ----
 
 -- How functions begin in Thumb code: pattern of the first half word (mask, value), and of the
--- second one where 32 bits decide. Handlers that nobody wrote are "b .".
+-- second one where 32 bits decide. Default handlers are often "b .".
 local STARTS = {
   { 0xFFFF, 0xE7FE },                         -- b .
   { 0xFF00, 0xB500 },                         -- push { ..., lr }
@@ -113,19 +113,22 @@ local STARTS = {
   { 0xFF00, 0xB400 },                         -- push { ... }
   { 0xFBF0, 0xF240, 0x8000, 0x0000 },         -- movw rX, #n
 }
--- How likely a function begins so: guessed high enough for the rare ones, and together less than 1.
+-- The probability that a function begins with each pattern. Guesses, rounded up for rare patterns;
+-- their sum is below 1.
 local LIKELY = { 0.2, 0.3, 0.1, 0.03, 0.03, 0.05, 0.03, 0.05, 0.03, 0.1, 0.02, 0.03 }
-local OTHERWISE = 0.1 -- and in no such way
+local OTHERWISE = 0.1 -- the probability that a function begins with none of them
 
 local VECTORS = 128        -- entries of a table that are looked at
 local MOST_HANDLERS = 24   -- different ones
 local STEP = 0x100         -- programs begin at multiples of this
 local MOST_SAMPLE = 16384  -- bytes from which it is learned how often a pattern stands anywhere
-local FEW = 4              -- handlers, with the reset vector: less decide nothing where it fits
-local MARGIN = 5           -- natural logarithm of how much likelier an address must be,
-local FAR_MARGIN = 8       -- where something speaks for the other one as well
-local SEVERAL = 6          -- handlers: with less, an address must be as far from the other one
-local SURE = 6             -- the same, before it is named
+-- Tables with few handlers say little:
+local FEW = 4              -- with the reset vector: less decide nothing where all of them fit
+local SEVERAL = 6          -- less must be as sure as where the given address is plausible
+-- Log-likelihood ratios (natural logarithm):
+local MARGIN = 5           -- another address must beat the given one by this much
+local FAR_MARGIN = 8       -- the same, if the given address is plausible itself
+local SURE = 6             -- the best must beat the second best by this much to be named
 
 -- The numbers of the patterns that a half word with this high byte can begin: most can't begin any.
 local by_high = {}
