@@ -440,7 +440,13 @@ return function(link)
           .. "leaving DFU mode anyway"):format(text.hex(address)))
       end
     end
-    local how = plain and leave_plain(board) or leave(board, address)
+    local how, refused
+    if plain then
+      how = leave_plain(board)
+    else
+      how, refused = errors.catch("dfu.state", leave, board, address)
+      if refused then still_there(board) end
+    end
     if fields.dry then return how end
     check_gone(board, info, plain)
     fields.mark(board, "left", address)

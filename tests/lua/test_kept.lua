@@ -25,11 +25,11 @@ local function names()
   return list
 end
 
-local TestKept = {}
+local TestKeptFiles = {}
 
-function TestKept.setUp() progress.mute(true) end
+function TestKeptFiles.setUp() progress.mute(true) end
 
-function TestKept.tearDown()
+function TestKeptFiles.tearDown()
   progress.mute(false)
   for _, name in ipairs(names()) do os.remove(name) end
 end
@@ -46,7 +46,7 @@ local function with_bytes(spec, bytes)
 end
 
 -- Many boards have one serial number: another one keeps what is its own.
-function TestKept.test_a_file_of_another_board()
+function TestKeptFiles.test_a_file_of_another_board()
   local program = of(BASE + SECTOR + 0x1000, ("p"):rep(1000))
   do
     local board, place, _ <close> = with_bytes("f407,usb=none,serial=ONE", ("a"):rep(SECTOR))
@@ -60,7 +60,7 @@ function TestKept.test_a_file_of_another_board()
 end
 
 -- A part of a file that was written back is not all of it.
-function TestKept.test_a_file_goes_when_all_of_it_is_back()
+function TestKeptFiles.test_a_file_goes_when_all_of_it_is_back()
   local board, place, _ <close> = with_bytes("f407,usb=none", ("a"):rep(SECTOR))
   place:fault("unplug", ("write 0x%08X"):format(BASE + SECTOR + 0x800))
   raises("usb.gone", flash.write, board, of(BASE + SECTOR + 0x1000, ("p"):rep(1000)),
@@ -77,7 +77,7 @@ function TestKept.test_a_file_goes_when_all_of_it_is_back()
 end
 
 -- A boot loader that erases more than it was told: the file stays.
-function TestKept.test_a_file_stays_where_sectors_are_not_known()
+function TestKeptFiles.test_a_file_stays_where_sectors_are_not_known()
   local product <close> = support.product
     [[{ base = "f407", product = "other", habits = { "erases-to-end" } }]]
   local board, place, _ <close> = with_bytes(product.name .. ",usb=none", ("p"):rep(SECTOR))
@@ -89,7 +89,7 @@ function TestKept.test_a_file_stays_where_sectors_are_not_known()
 end
 
 -- Two settings with the same addresses: the bytes go back to the one that they came from.
-function TestKept.test_a_file_of_one_alternate_setting()
+function TestKeptFiles.test_a_file_of_one_alternate_setting()
   local product <close> = support.product [[{ base = "f407", product = "other",
     habits = { "by-setting" }, memories = { { name = "@One  /0x08000000/04*016Kg" },
     { name = "@Two  /0x08000000/04*016Kg" } } }]]
@@ -111,4 +111,4 @@ function TestKept.test_a_file_of_one_alternate_setting()
   lu.assertEquals(board:read(BASE, SECTOR), ("A"):rep(SECTOR))
 end
 
-return { TestKept = TestKept }
+return { TestKeptFiles = TestKeptFiles }
