@@ -57,6 +57,17 @@ $(BUILD)/moonflash: $(OBJECTS)
 $(BUILD)/%.o: src/%.c Makefile | $(BUILD) check-deps
 	@echo CC $@; $(CC) $(ALL_CFLAGS) -MMD -c -o $@ $<
 
+# build/moonflash reads lua/ and scripts/ from this tree; what is installed does not know of it.
+build/host.o: ALL_CFLAGS += -DMOONFLASH_TREE='"$(CURDIR)"'
+
+$(BUILD)/installed/host.o: src/host.c Makefile | check-deps
+	@mkdir -p $(@D)
+	@echo CC $@; $(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+$(BUILD)/installed/moonflash: $(BUILD)/installed/host.o $(OBJECTS)
+	@echo LD $@; $(CC) $(ALL_LDFLAGS) -o $@ $< $(filter-out $(BUILD)/host.o,$(OBJECTS)) $(LUA_LIBS) \
+	  $(USB_LIBS) $(MD_LIBS) $(EDIT_LIBS) -lm
+
 $(BUILD)/embedded.o: $(BUILD)/embedded.c
 	@echo CC $@; $(CC) $(ALL_CFLAGS) -c -o $@ $<
 
@@ -189,10 +200,10 @@ bench: all firmware build/bench_prompt
 build/bench_prompt: tests/bench_prompt.c
 	@echo CC $@; $(CC) $(ALL_CFLAGS) -o $@ $< -lutil
 
-install: all
-	install -D -m 755 $(BUILD)/moonflash $(DESTDIR)$(PREFIX)/bin/moonflash
+install: $(BUILD)/installed/moonflash
+	install -D -m 755 $(BUILD)/installed/moonflash $(DESTDIR)$(PREFIX)/bin/moonflash
 	install -d $(DESTDIR)/etc/udev/rules.d
-	$(BUILD)/moonflash udev > $(DESTDIR)/etc/udev/rules.d/70-moonflash.rules
+	$(BUILD)/installed/moonflash udev > $(DESTDIR)/etc/udev/rules.d/70-moonflash.rules
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/moonflash $(DESTDIR)/etc/udev/rules.d/70-moonflash.rules

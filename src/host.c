@@ -31,28 +31,24 @@
 
 /* ---- the source tree ---- */
 
-/* When this program is TREE/build/moonflash and TREE holds our Lua files, they are read from
- * there: who works on moonflash need not build to see a change. */
+/* Where this program is build/moonflash of the tree that it was built in, our Lua files are read
+ * from there: who works on moonflash need not build to see a change.  The tree's path is compiled
+ * in; whatever was installed, copied or moved runs what is built in, and nothing else. */
 static char *find_source_tree(void)
 {
-    static const char proof[] = "/lua/moonflash/cli.lua";
-    char path[4096 + sizeof proof];
-    ssize_t n = readlink("/proc/self/exe", path, 4096);
-    if (n <= 0 || n >= 4096)
+#ifdef MOONFLASH_TREE
+    char path[4096];
+    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
+    if (n <= 0)
         return NULL;
     path[n] = '\0';
-    for (int i = 0; i < 2; i++) {
-        char *slash = strrchr(path, '/');
-        if (!slash)
-            return NULL;
-        *slash = '\0';
-    }
-    size_t length = strlen(path);
-    memcpy(path + length, proof, sizeof proof);
-    if (access(path, R_OK) != 0)
+    if (strcmp(path, MOONFLASH_TREE "/build/moonflash") != 0 ||
+        access(MOONFLASH_TREE "/lua/moonflash/cli.lua", R_OK) != 0)
         return NULL;
-    path[length] = '\0';
-    return strdup(path);
+    return strdup(MOONFLASH_TREE);
+#else
+    return NULL;
+#endif
 }
 
 /* ---- the Lua state ---- */
