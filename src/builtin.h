@@ -16,7 +16,8 @@ struct builtin {
 extern const struct builtin builtin_files[];
 
 /* Pushes the text of a file and its chunk name ("@..."): from the source tree, when the program
- * is that tree's own build, else from the binary.  Pushes nil alone if there is none. [-0, +(1|2), m] */
+ * is that tree's own build, else from the binary.  Pushes nil alone if there is none.
+ * [-0, +(1|2), m] */
 int builtin_push(lua_State *L, const char *name);
 
 /* Puts the modules of lua/ within reach of require. [-0, +0, m] */

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lmisuse.h"
 #include "task.h"
 
 /* ---- pcall, xpcall ---- */
@@ -322,9 +323,12 @@ static int base_close(lua_State *L)
 
 static int base_exit(lua_State *L)
 {
-    int status = lua_isboolean(L, 1) ? (lua_toboolean(L, 1) ? EXIT_SUCCESS : EXIT_FAILURE)
-                                     : (int)luaL_optinteger(L, 1, EXIT_SUCCESS);
-    return task_exit(L, status);
+    if (lua_isboolean(L, 1))
+        return task_exit(L, lua_toboolean(L, 1) ? EXIT_SUCCESS : EXIT_FAILURE);
+    lua_Integer status = luaL_optinteger(L, 1, EXIT_SUCCESS);
+    if (status < 0 || status > 255)
+        return misuse(L, "os.exit takes a status from 0 to 255, true or false");
+    return task_exit(L, (int)status);
 }
 
 static const luaL_Reg coroutine_functions[] = {

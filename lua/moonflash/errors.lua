@@ -108,10 +108,13 @@ function M.fail(message, ...)
             path = board and board.path }
 end
 
----What a value says of itself, whose __tostring may fail.
+---What a value says of itself, whose __tostring may fail; of a table with a code and a message, the
+---message.
 ---@param value any
 ---@return string
 function M.words(value)
+  local meta = getmetatable(value)
+  if M.is(value) and not (type(meta) == "table" and meta.__tostring) then return value.message end
   local ok, words = pcall(tostring, value)
   return ok and words or ("<%s whose __tostring fails>"):format(type(value))
 end

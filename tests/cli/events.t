@@ -58,3 +58,6 @@ sim:f407#1: would wait for its program
 $ ls -l meter
 ls: cannot access 'meter': No such file or directory
 [status 2]
+$ echo 'return { api = 1, summary = "x", run = function() error({ code = "usb.gone", message = "it went" }) end }' >own.lua
+$ moonflash --virtual-time --json -d sim:f407 ./own.lua 2>/dev/null | tail -1
+{"event":"result","path":"sim:f407","outcome":"FAIL","code":"usb.gone","board_seconds":0.0,"bytes_skipped":0,"bytes_verified":0,"bytes_written":0,"flash":"The flash is untouched.","message":"sim:f407: it went","ranges":[],"sectors_erased":0,"verified":false}

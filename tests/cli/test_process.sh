@@ -164,6 +164,12 @@ EOF
 runs "os.exit(3)" 3 '' <<'EOF'
 os.exit(3)
 EOF
+runs "os.exit(256)" 1 'os.exit takes a status from 0 to 255' <<'EOF'
+os.exit(256)
+EOF
+runs "os.exit(-1)" 1 'os.exit takes a status from 0 to 255' <<'EOF'
+os.exit(-1)
+EOF
 runs "os.exit()" 0 '!after' <<'EOF'
 os.exit()
 print("after")
