@@ -8,6 +8,7 @@
  */
 #include "lsim.h"
 
+#include <errno.h>
 #include <lauxlib.h>
 #include <stdlib.h>
 #include <string.h>
@@ -246,11 +247,12 @@ static int sim_l_make(lua_State *L)
     if (lua_getfield(L, 2, "product") != LUA_TNIL)
         options.product = lproduct_new(L, lua_gettop(L));
     box->board = simport_add(port, path, &options, flash, bus, why, sizeof why);
+    const char *code = errno == EWOULDBLOCK ? "usb.busy" : "file";
     simproduct_drop(options.product); /* the board has it */
     lua_settop(L, box_at);
     if (box->board)
         return 1;
-    error_push(L, "file", "%s: %s", path, why);
+    error_push(L, code, "%s: %s", path, why);
     return lua_error(L);
 }
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -103,6 +104,10 @@ static bool open_flash(struct simboard *board, const char *name, char *why, size
     if ((unsigned long long)st.st_size > length) {
         snprintf(why, why_size, "%s has %lld bytes, the flash %zu", name, (long long)st.st_size,
                  length);
+        return false;
+    }
+    if (flock(board->file, LOCK_EX | LOCK_NB) != 0) {
+        snprintf(why, why_size, "%s is the flash of another simulated board", name);
         return false;
     }
     size_t got = 0;
@@ -359,6 +364,7 @@ struct simboard *simport_add(struct port *head, const char *path, const struct s
 {
     struct simport *port = (struct simport *)head;
     struct simboard *board = calloc(1, sizeof *board);
+    errno = 0;
     if (!board) {
         snprintf(why, why_size, "out of memory");
         return NULL;
@@ -378,8 +384,10 @@ struct simboard *simport_add(struct port *head, const char *path, const struct s
         goto failed;
     return board;
 
-failed:
+failed:;
+    int why_not = errno;
     free_board(board);
+    errno = why_not;
     return NULL;
 }
 

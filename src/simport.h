@@ -18,7 +18,7 @@ struct port *simport_new(struct loop *loop);
 
 /* Makes a board that answers at `path`.  flash_file: where its flash is kept, or NULL; bus: a
  * full-speed bus that it shares with others of that name, or NULL.  NULL, and `why` filled, when
- * it can't be. */
+ * it can't be; errno is EWOULDBLOCK where another board keeps its flash in that file. */
 struct simboard *simport_add(struct port *port, const char *path, const struct sim_options *options,
                              const char *flash_file, const char *bus, char *why, size_t why_size);
 struct simboard *simport_find(struct port *port, const char *path);

@@ -112,6 +112,17 @@ function TestProduct.test_options_behind_it()
   lu.assertStrContains(err.message, "did you mean 'serial'?")
 end
 
+-- What one board writes is not what the other one has read.
+function TestProduct.test_two_boards_with_one_flash()
+  local name = os.tmpname()
+  local _ <close> = support.close_with(function() os.remove(name) end)
+  local one = sim.new("f407,flash=" .. name)
+  local err = assert_raises("usb.busy", sim.new, "f407,flash=" .. name)
+  lu.assertStrContains(err.message, "is the flash of another simulated board")
+  one:close()
+  sim.new("f407,flash=" .. name):close()
+end
+
 function TestProduct.test_the_same_string_is_the_same_board()
   local name, _ <close> = file_of(WIDGET)
   local a = "sim:" .. name
