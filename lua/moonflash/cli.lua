@@ -2,6 +2,7 @@
 -- The command line: from argv to a recipe or a script, and to an exit status.
 local errors = require "moonflash.errors"
 local task = require "task"
+local text = require "moonflash.text"
 
 local USAGE = 64
 
@@ -136,7 +137,6 @@ local function apply(values)
   if values.slots then library("slots").use(values.slots) end
   dfu.defaults.layout = values.layout and parse_layout(values.layout)
   dfu.defaults.would = function(board, what, address, length)
-    local text = library("text")
     local where = (what == "erase" or what == "write" or what == "leave")
       and " " .. text.hex(address) or ""
     local size = what == "write" and ", " .. text.size(length) or ""
@@ -221,7 +221,7 @@ local function describe_failure(err, traceback)
   if errors.matches(err, "exit") then return errors.exit_status(err) end
   local data = errors.is(err) and err.data or nil
   if data ~= nil and not progress.is_json() then -- it says all that the hint would
-    io.stdout:write(tostring(data), "\n")
+    io.stdout:write(text.plain(tostring(data)), "\n")
     io.stdout:flush()
     progress.failed(err.message)
   else

@@ -5,6 +5,7 @@
 -- cannot be read is nil and a reason, or is left out. A length that lies ends the walk, so
 -- nothing is read that did not come, and the work is bounded by the 65535 bytes that a
 -- configuration can announce.
+local text = require "moonflash.text"
 
 local M = {}
 
@@ -51,26 +52,10 @@ local MOST_ALTS = 255
 ---@field dfu_version integer bcdDFUVersion as announced; 0x0100 when it is not
 ---@field dfuse boolean the version says DfuSe: a hint, some DfuSe boards announce none
 
---- Makes a string from a device fit to print: control characters, bytes that are no UTF-8, line
---- separators and marks that turn the direction of writing become "?". A terminal obeys them.
+--- Makes a string from a device fit to print: see text.clean.
 ---@param s string
 ---@return string
-function M.clean(s)
-  local parts, from = {}, 1
-  while true do
-    local good, bad = utf8.len(s, from)
-    if good then break end
-    parts[#parts + 1] = s:sub(from, bad - 1)
-    from = bad + 1
-  end
-  parts[#parts + 1] = s:sub(from)
-  s = table.concat(parts, "?")
-  s = s:gsub("[\0-\x1F\x7F]", "?")          -- C0 and DEL
-  s = s:gsub("\xC2[\x80-\x9F]", "?")        -- C1
-  s = s:gsub("\xE2\x80[\xA8-\xAE]", "?")    -- U+2028..202E
-  s = s:gsub("\xE2\x81[\xA6-\xA9]", "?")    -- U+2066..2069
-  return s
-end
+M.clean = text.clean
 
 --- Decodes UTF-16LE up to a NUL. Half a surrogate pair becomes "?", an odd last byte is left out.
 local function from_utf16(bytes)
@@ -115,12 +100,12 @@ end
 
 --- A string that Linux has read, from sysfs. It made UTF-8 of it, and looked at nothing: turned
 --- back, it is read like one that the device sent.
----@param text string
+---@param s string
 ---@return string? text
-function M.system_string(text)
-  text = text:gsub("\n$", "")
-  if not utf8.len(text) then return M.clean(text) end
-  local body = text:gsub(utf8.charpattern, function(c)
+function M.system_string(s)
+  s = s:gsub("\n$", "")
+  if not utf8.len(s) then return M.clean(s) end
+  local body = s:gsub(utf8.charpattern, function(c)
     local code = utf8.codepoint(c)
     if code < 0x10000 then return string.pack("<I2", code) end
     return string.pack("<I2I2", 0xD7C0 + (code >> 10), 0xDC00 | code & 0x3FF)

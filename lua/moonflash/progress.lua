@@ -76,7 +76,7 @@ end
 function M.who(board) return board.slot or board.path end
 
 local function of_several(board)
-  return state.several and board and M.who(board) .. ": " or ""
+  return state.several and board and text.plain(M.who(board)) .. ": " or ""
 end
 
 -- A question that waits for its answer, where the answer will be typed.
@@ -124,6 +124,7 @@ local function draw(bar, last)
 end
 
 local function print_above(lines)
+  lines = text.plain(lines)
   if state.mode == "rows" and not state.question then return rows.print(lines) end
   clear_bar()
   say(lines .. "\n")
@@ -134,7 +135,9 @@ end
 ---@param line string
 function M.print(line)
   if state.mode == "quiet" or state.mode == "mute" then return end
-  print_above(of_several(task.tag()) .. line)
+  local board = task.tag()
+  local who = of_several(board)
+  print_above(who .. (who ~= "" and text.without_path(line, board.path) or line))
 end
 
 ---Prints what went over the wire: who asks for that wants it with --quiet, too.
@@ -218,7 +221,7 @@ function M.event(event)
   if state.mode ~= "json" then return end
   if event.path then event.slot = slots.name_of(event.path) end
   local line = json.encode(event, { keyorder = key_order(event), exception = as_text })
-  io.stdout:write(text.plain(line), "\n")
+  io.stdout:write(text.json(line), "\n")
   io.stdout:flush()
 end
 
@@ -356,7 +359,10 @@ function M.passed(board, stats, seconds)
   local done = done_text(stats)
   if state.mode == "json" or state.mode == "mute" then return end
   if state.mode == "quiet" then
-    if stats.unverified then say("not verified: " .. stats.unverified .. "\n") end
+    if stats.unverified then
+      local size = is_partly_verified(stats) and text.size(stats.bytes_unverified) .. " " or ""
+      say(("%s: %sNOT VERIFIED (%s)\n"):format(text.plain(M.who(board)), size, stats.unverified))
+    end
     return
   end
   if done == "" and not state.several then return end
@@ -386,7 +392,7 @@ end
 ---@param value any
 function M.returned(board, value)
   if state.mode == "json" then return end
-  local words = of_several(board) .. tostring(value)
+  local words = text.plain(of_several(board) .. errors.words(value))
   if state.mode == "rows" and sys.is_terminal(1) then
     print_above(words)
   else

@@ -11,6 +11,7 @@ local remedies = require "moonflash.remedies"
 local steps = require "moonflash.steps"
 local streams = require "moonflash.stream"
 local task = require "task"
+local text = require "moonflash.text"
 
 local M = {}
 
@@ -194,7 +195,7 @@ local function show(data)
   if progress.is_json() then
     progress.event { event = "result", outcome = "PASS", data = data }
   elseif data ~= nil then
-    io.stdout:write(tostring(data), "\n")
+    io.stdout:write(text.plain(tostring(data)), "\n")
   end
 end
 

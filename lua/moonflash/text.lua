@@ -53,14 +53,61 @@ function M.bytes(bytes)
   return (bytes:gsub(".", function(c) return ("%02x "):format(c:byte()) end):gsub(" $", ""))
 end
 
----Words of a stranger, fit for a terminal: what controls it, and what is no UTF-8, becomes "?".
----Lines stay lines.
+-- What controls a terminal, turns the direction of writing, or can't be seen: C1; U+061C; U+200B to
+-- 200F, 2028 to 202E, 2066 to 2069; FEFF; FFFE, FFFF; E0001.
+local HIDDEN = { "\xC2[\x80-\x9F]", "\xD8\x9C", "\xE2\x80[\x8B-\x8F\xA8-\xAE]",
+                 "\xE2\x81[\xA6-\xA9]", "\xEF\xBB\xBF", "\xEF\xBF[\xBE\xBF]",
+                 "\xF3\xA0\x80\x81" }
+
+-- As UTF-16 has it, which JSON counts in.
+local function json_escape(code)
+  if code < 0x10000 then return ("\\u%04x"):format(code) end
+  code = code - 0x10000
+  return ("\\u%04x\\u%04x"):format(0xD800 + (code >> 10), 0xDC00 + (code & 0x3FF))
+end
+
+-- Bytes that are no UTF-8 become "?".
+local function valid(s)
+  local parts, from = {}, 1
+  while true do
+    local good, bad = utf8.len(s, from)
+    if good then break end
+    parts[#parts + 1] = s:sub(from, bad - 1)
+    from = bad + 1
+  end
+  parts[#parts + 1] = s:sub(from)
+  return table.concat(parts, "?")
+end
+
+---Words of a stranger, fit for a terminal: what controls it, what hides, and what is no UTF-8,
+---becomes "?". Lines and tabs stay.
 ---@param s string
 ---@return string
 function M.plain(s)
-  s = s:gsub("[%c\127]", function(c) return c ~= "\n" and c ~= "\t" and "?" or nil end)
-  s = utf8.len(s) and s or s:gsub("[\128-\255]", "?")
-  return (s:gsub("\xC2[\x80-\x9F]", "?"))
+  s = valid(s):gsub("[%z\1-\8\11-\31\127]", "?")
+  if not s:find("[\128-\255]") then return s end
+  for _, pattern in ipairs(HIDDEN) do s = s:gsub(pattern, "?") end
+  return s
+end
+
+---A line of JSON: what is hidden is escaped, and so nothing of the data is lost.
+---@param line string
+---@return string
+function M.json(line)
+  line = valid(line)
+  for _, pattern in ipairs(HIDDEN) do
+    line = line:gsub(pattern, function(c)
+      return (json_escape(utf8.codepoint(c, 1, 1)))
+    end)
+  end
+  return line
+end
+
+---The same as plain, in one line.
+---@param s string
+---@return string
+function M.clean(s)
+  return (M.plain(s):gsub("[\n\t]", "?"))
 end
 
 ---A message without the board's path at its beginning, where that is said already.

@@ -39,6 +39,22 @@ function TestText.test_bytes_and_counts()
   lu.assertEquals(text.range(0, 0xFFFFFFFF), "0x00000000..0xFFFFFFFF")
 end
 
+-- What a terminal obeys, or does not show.
+function TestText.test_nothing_controls_a_terminal()
+  for _, code in ipairs { 0x00, 0x07, 0x0D, 0x1B, 0x1F, 0x7F, 0x80, 0x9B, 0x9F, 0x061C, 0x200B,
+                          0x200F, 0x2028, 0x202E, 0x2066, 0x2069, 0xFEFF, 0xFFFE, 0xFFFF,
+                          0xE0001 } do
+    lu.assertEquals(text.plain("a" .. utf8.char(code) .. "b"), "a?b", ("%X"):format(code))
+  end
+  for _, s in ipairs { "Ger\u{E4}t \u{B5} \u{1F525}", "\u{6E2C}\u{8A66}\n\tend",
+                       "\u{2010}\u{2030}\u{FFFD}" } do
+    lu.assertEquals(text.plain(s), s)
+  end
+  lu.assertEquals(text.plain("\xFFa\xC3"), "?a?")
+  lu.assertEquals(text.clean("a\nb\tc"), "a?b?c")
+  lu.assertEquals(text.json("a\u{200B}\u{E0001}"), "a\\u200b\\udb40\\udc01")
+end
+
 function TestSuggest.test_guesses()
   local names = { "address", "leave", "flash", "erase" }
   lu.assertEquals(suggest.guess("adress", names), "address")
