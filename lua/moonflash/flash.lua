@@ -151,6 +151,13 @@ function M.write(board, image, options)
   if option(options, "leave") then board:leave(fields.dfuse and fields.image.start or nil) end
 end
 
+-- A board that says that it can't be read is not asked.
+local function check_readable(board, op)
+  if dfu.fields(board).info.functional.attributes.can_upload then return end
+  errors.raise { code = "dfu.unreadable", path = board.path, op = op,
+    message = board.path .. ": the board says that it can't be read; nothing was sent" }
+end
+
 ---Reads back what the image has, and compares. Raises `verify` where it differs.
 ---@param board table
 ---@param image table
@@ -160,6 +167,7 @@ function M.verify(board, image, options)
   local fields = dfu.check(usage, board)
   check_image(usage, image)
   images.check_address(image, board, option(options, "force"))
+  check_readable(board, "verify")
   image = scope.apply(board, image, options or {})
   local segments = image.segments
   fields.image = image
@@ -277,6 +285,7 @@ function M.read(board, address, length)
   dfu.check(usage, board)
   check.integer(usage, "address", address)
   check.integer(usage, "length", length)
+  check_readable(board, "read")
   if not dfu.fields(board).dfuse then -- only from 0, and whole
     return board:read(address, length)
   end

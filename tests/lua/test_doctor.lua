@@ -337,6 +337,27 @@ function TestDoctor.test_healthy_boards_of_all_kinds()
   end
 end
 
+-- What others do otherwise than ST's ROM is described, and is no illness.
+function TestDoctor.test_healthy_boot_loaders_of_other_people()
+  local remarks = { mboot = "does not tell which commands it knows",
+                    bmp = "answers Get, but not with a list of commands" }
+  for _, kind in ipairs { "bmp", "cherry", "gd32", "mboot", "particle", "stlib", "dapboot", "maple",
+                          "tinyusb", "uboot" } do
+    local board <close> = sim.new(kind)
+    local all = of(board)
+    lu.assertIs(doctor.judge(all), all)
+    if remarks[kind] then lu.assertEquals(found(all, "commands").found, remarks[kind]) end
+  end
+  for habits, remark in pairs { ["no-upload"] = "the board says that it can't be read" } do
+    local product <close> = support.product(
+      ([[{ base = "f407", product = "x", habits = { %q } }]]):format(habits))
+    local board <close> = sim.new(product.name)
+    local all = of(board)
+    lu.assertIs(doctor.judge(all), all)
+    lu.assertEquals(found(all, "reading").found, remark)
+  end
+end
+
 function TestDoctor.test_it_changes_nothing()
   for _, options in ipairs { "", ",rdp=1", ",wrp=3", ",state=dfuDNLOAD-SYNC",
                              ",state=dfuMANIFEST-SYNC", ",state=dfuDNLOAD-IDLE" } do

@@ -128,6 +128,18 @@ function TestLoaders.test_the_board_says_why()
   lu.assertStrContains(err.message, [[it says "Address out of range"]])
 end
 
+-- A board that says that it can't be read is not asked.
+function TestLoaders.test_a_board_that_cannot_be_read()
+  local product <close> = support.product
+    [[{ base = "f407", product = "x", habits = { "no-upload" } }]]
+  local place <close> = sim.new(product.name .. ",usb=none")
+  local board <close> = dfu.open(place.path)
+  local requests = place.requests
+  raises("dfu.unreadable", flash.verify, board, of(0x08000000, "x"))
+  raises("dfu.unreadable", flash.read, board, 0x08000000, 16)
+  lu.assertEquals(place.requests, requests)
+end
+
 -- errVENDOR is ST's word for read protection, and other people's for anything.
 function TestLoaders.test_the_error_of_a_vendor()
   local board <close> = dfu.open("sim:f407,rdp=1")

@@ -110,12 +110,36 @@ end
 local COMMANDS = { [0x00] = "get commands", [0x21] = "set address", [0x41] = "erase",
                    [0x92] = "read unprotect" }
 
+local MOST_COMMANDS = 16
+
+-- The codes that a board tells; nil where it does not. Only a known ROM surely answers:
+-- MicroPython's mboot never does.
+local function ask(board)
+  local good, codes = pcall(board.commands, board)
+  if good then return codes end
+  if errors.matches(codes, "dfu") then return nil end
+  if dfu.fields(board).part.rom or not errors.matches(codes, "timeout") then error(codes, 0) end
+  board:clear_status() -- raises of a board that does not answer at all
+  return nil
+end
+
+-- Whether it is a list of commands: others answer with what stands in a buffer.
+local function is_list(codes)
+  local seen = {}
+  for _, code in ipairs(codes) do
+    if seen[code] then return false end
+    seen[code] = true
+  end
+  return codes[1] == 0x00 and #codes <= MOST_COMMANDS
+end
+
 ---@param patient moonflash.Patient
 ---@return moonflash.Finding?
 function M.commands(patient)
   if not dfu.fields(patient.board).dfuse then return nil end
-  local codes, err = errors.catch("dfu.stall", patient.board.commands, patient.board)
-  if err then return note("does not tell which commands it knows") end
+  local codes = ask(patient.board)
+  if not codes then return note("does not tell which commands it knows") end
+  if not is_list(codes) then return note("answers Get, but not with a list of commands") end
   local names, erases = {}, false
   for i, code in ipairs(codes) do
     names[i] = COMMANDS[code] or ("0x%02X"):format(code)

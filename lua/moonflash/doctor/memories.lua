@@ -59,8 +59,15 @@ function M.reading(patient)
   local s = first and first.layout.segments[1]
   if not s or not s.readable or s.size * s.count < 8 then return nil end
   local board, at = patient.board, s.address
-  local bytes, err = errors.catch("board.protected", board.read, board, at, 8)
-  if err then
+  local fields = dfu.fields(board)
+  if not fields.info.functional.attributes.can_upload then
+    return note("the board says that it can't be read")
+  end
+  local bytes, err = errors.catch(fields.part.rom and "board.protected" or "dfu.errVENDOR",
+    board.read, board, at, 8)
+  if err and errors.matches(err, "dfu") then
+    return note(("refuses to be read at %s (errVENDOR)"):format(text.hex(at)))
+  elseif err then
     patient.protected = true
     return bad("board.protected", "read protection is on: nothing can be read, erased or written",
       err.hint)
