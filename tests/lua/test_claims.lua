@@ -688,6 +688,17 @@ function TestClaims.test_a_program_behind_a_header()
   flash.write(board, image.load(name .. "@0x0800C000"))
 end
 
+-- Two handlers at a page's start, where a table ends and code begins: no other address fits so well.
+function TestClaims.test_few_handlers_that_are_certain()
+  local vectors = require "moonflash.image.vectors"
+  local elsewhere = 0x08004000
+  local code = "\xEF\xF3\x08\x80" .. "\xFE\xE7" .. noise(30000)
+  local bytes = ("<I4I4"):pack(0x20020000, elsewhere + 0x101)
+    .. ("<I4"):pack(elsewhere + 0x105):rep(62) .. code
+  lu.assertEquals({ vectors.linked(bytes, BASE) }, { true, elsewhere + 0x101, elsewhere })
+  lu.assertFalse((vectors.linked(bytes, elsewhere)))
+end
+
 -- A table with two handlers says too little of where it belongs.
 function TestClaims.test_few_handlers_decide_nothing()
   local vectors = require "moonflash.image.vectors"

@@ -122,13 +122,14 @@ local VECTORS = 128        -- entries of a table that are looked at
 local MOST_HANDLERS = 24   -- different ones
 local STEP = 0x100         -- programs begin at multiples of this
 local MOST_SAMPLE = 16384  -- bytes from which it is learned how often a pattern stands anywhere
--- Tables with few handlers say little:
-local FEW = 4              -- with the reset vector: less decide nothing where all of them fit
-local SEVERAL = 6          -- less must be as sure as where the given address is plausible
+-- Tables with few handlers, the reset vector among them, say little:
+local FEW = 4              -- less must be certain
+local SEVERAL = 6          -- less must be as far apart as where the given address is plausible
 -- Log-likelihood ratios (natural logarithm):
 local MARGIN = 5           -- another address must beat the given one by this much
 local FAR_MARGIN = 8       -- the same, if the given address is plausible itself
 local SURE = 6             -- the best must beat the second best by this much to be named
+local CERTAIN = 10         -- and be this likely where there are few handlers
 
 -- The numbers of the patterns that a half word with this high byte can begin: most can't begin any.
 local by_high = {}
@@ -253,9 +254,10 @@ function M.linked(bytes, address)
   local inside = reset - 1 >= address and reset - 1 < address + #bytes
   local doubtful = here and (here >= 0 or #handlers < SEVERAL)
   local margin = doubtful and FAR_MARGIN or MARGIN
-  local elsewhere = not inside or #handlers >= FEW
-    and base ~= address and best >= MARGIN and best - (here or -math.huge) >= margin
   local sure = base and base ~= address and best >= MARGIN and best - second >= SURE
+  local enough = #handlers >= FEW or sure and best >= CERTAIN
+  local elsewhere = not inside or enough
+    and base ~= address and best >= MARGIN and best - (here or -math.huge) >= margin
   return elsewhere, reset, sure and base or nil
 end
 
