@@ -688,7 +688,8 @@ function TestClaims.test_a_program_behind_a_header()
   flash.write(board, image.load(name .. "@0x0800C000"))
 end
 
--- Two handlers at a page's start, where a table ends and code begins: no other address fits so well.
+-- Two handlers at a page's start, where a table ends and code begins: no other address fits so
+-- well.
 function TestClaims.test_few_handlers_that_are_certain()
   local vectors = require "moonflash.image.vectors"
   local elsewhere = 0x08004000
