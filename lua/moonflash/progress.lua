@@ -307,16 +307,18 @@ local function done_text(stats)
   if stats.sectors_erased > 0 then
     parts[#parts + 1] = "erased " .. text.count(stats.sectors_erased, "sector")
   end
-  if stats.bytes_written > 0 then parts[#parts + 1] = "wrote " .. text.size(stats.bytes_written) end
+  if is_partly_verified(stats) then
+    parts[#parts + 1] = ("wrote %s; %s of it NOT VERIFIED (%s)"):format(
+      text.size(stats.bytes_written), text.size(stats.bytes_unverified), stats.unverified)
+  elseif stats.bytes_written > 0 then
+    parts[#parts + 1] = "wrote " .. text.size(stats.bytes_written)
+  end
   if stats.bytes_skipped > 0 then -- the rest of these is as erasing leaves it
     parts[#parts + 1] = "skipped " .. text.size(stats.bytes_skipped) .. (stats.sectors_same
       and (" (%s the same)"):format(text.count(stats.sectors_same, "sector")) or "")
   end
   if stats.verified then parts[#parts + 1] = "verified" end
-  if is_partly_verified(stats) then
-    parts[#parts + 1] = ("%s NOT VERIFIED (%s)"):format(text.size(stats.bytes_unverified),
-      stats.unverified)
-  elseif stats.unverified then
+  if stats.unverified and not is_partly_verified(stats) then
     parts[#parts + 1] = "NOT VERIFIED (" .. stats.unverified .. ")"
   end
   if stats.left == true then
