@@ -3,6 +3,7 @@
 local lu = require "luaunit"
 local dfu = require "dfu"
 local flash = require "moonflash.flash"
+local images = require "moonflash.image"
 local memory = require "moonflash.memory"
 local parts = require "moonflash.parts"
 local progress = require "moonflash.progress"
@@ -355,6 +356,26 @@ function TestPlan:test_description()
   lu.assertStrContains(text, "  0x08008000     16 KB   differs  erase, write 1 B; "
     .. "what stands before it and what follows it in the sector is erased")
   lu.assertStrContains(text, "instead of")
+end
+
+-- Pages may be smaller than blocks: one request compares several of them.
+function TestPlan.test_small_pages_are_compared_in_whole_blocks()
+  local place <close> = sim.new("gd32,usb=none,times=zero")
+  local board <close> = dfu.open(place.path)
+  local at, words = 0x08004000, {}
+  for i = 1, 20000 do words[i] = ("<I2"):pack(i) end
+  local bytes = table.concat(words)
+  local function requests(it, options)
+    local before = place.requests
+    flash.write(board, images.new { name = "it", segments = { { address = at, bytes = it } } },
+      options)
+    lu.assertTrue(place:peek(at, #it) == it)
+    return place.requests - before
+  end
+  local full = requests(bytes, { full = true })
+  local blocks = #bytes // board.transfer_size
+  lu.assertTrue(requests(bytes) < blocks + 20)
+  lu.assertTrue(requests(bytes:reverse()) < full + blocks + 20)
 end
 
 return { TestSpans = TestSpans, TestPlan = TestPlan }

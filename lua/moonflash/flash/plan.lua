@@ -3,6 +3,7 @@
 -- so whether it is erased, what is written, kept and lost, and how long that should take. Making
 -- one reads the board, and changes nothing.
 local bystanders = require "moonflash.flash.bystanders"
+local compare = require "moonflash.flash.compare"
 local dfu = require "dfu"
 local errors = require "moonflash.errors"
 local kept = require "moonflash.flash.kept"
@@ -13,7 +14,6 @@ local progress = require "moonflash.progress"
 local scope = require "moonflash.flash.scope"
 local sectors_of = require "moonflash.flash.sectors"
 local setting = require "moonflash.flash.setting"
-local task = require "task"
 local text = require "moonflash.text"
 
 local M = {}
@@ -29,8 +29,6 @@ end
 
 local option = M.option
 
--- ---- what is there ----
-
 local function is_blank(bytes, erased)
   return bytes == erased:rep(#bytes)
 end
@@ -38,60 +36,6 @@ end
 -- Whether bytes need not be written after an erase: known only where it is known what that leaves.
 local function is_skipped(part, bytes)
   return part.blank ~= nil and is_blank(bytes, part.blank)
-end
-
--- Reads one span of a sector, for as long as it could be the same or blank. The first requests are
--- short: sectors differ early, or not at all.
-local function look_at_span(board, alt, span, erased, seen)
-  local size = board.transfer_size
-  local at, blocks = 0, 1
-  while at < #span.bytes and (seen.same or seen.blank) do
-    local n = math.min(blocks * size, #span.bytes - at)
-    local found = setting.read(board, alt, span.address + at, n)
-    seen.same = seen.same and sectors_of.is_same(span, at, found)
-    seen.blank = seen.blank and is_blank(found, erased)
-    at = at + n
-    seen.advance(n)
-    blocks = math.min(blocks * 2, sectors_of.CHUNK)
-  end
-end
-
--- Whether all of a sector is blank that its spans leave out. An erase that was cut short can have
--- left old bytes there; and what is blank needs no erasing because all of it is.
-local function is_rest_blank(board, sector, erased)
-  for _, range in ipairs(sectors_of.free(sector, sector.spans)) do
-    for at = range.first, range.last, sectors_of.CHUNK * board.transfer_size do
-      local n = math.min(sectors_of.CHUNK * board.transfer_size, range.last - at + 1)
-      if not is_blank(setting.read(board, sector.alt, at, n), erased) then return false end
-    end
-  end
-  return true
-end
-
-local function look(board, sectors, grain)
-  local total = 0
-  for _, sector in ipairs(sectors) do
-    total = total + bytes_in(sector.spans)
-  end
-  local phase = progress.phase(board, "compare", total, "bytes")
-  for _, sector in ipairs(sectors) do
-    local began = task.now()
-    local read = 0
-    local seen = { same = true, blank = true, advance = function(n)
-      read = read + n
-      phase:advance(n)
-    end }
-    for _, span in ipairs(sector.spans) do
-      look_at_span(board, sector.alt, span, grain.erased, seen)
-    end
-    phase:advance(bytes_in(sector.spans) - read)
-    sector.state = seen.same and "same"
-      or seen.blank and is_rest_blank(board, sector, grain.erased) and "blank" or "differs"
-    sector.seconds = { compare = task.now() - began }
-    progress.event { event = "sector", path = board.path, phase = "compare",
-      address = sector.address, size = sector.size, seconds = sector.seconds.compare }
-  end
-  phase:finish()
 end
 
 -- ---- what is to be done ----
@@ -145,19 +89,17 @@ local function keep_rest(board, sector, grain)
   sector.spans = sectors_of.spans(pieces, grain)
 end
 
--- The spans of all that is written, joined where one sector ends and the next begins.
-local function joined(sectors)
+-- Pieces of a list, joined where one ends and the next begins.
+local function joined(pieces)
   local list = {}
-  for _, sector in ipairs(sectors) do
-    for _, span in ipairs(sector.state ~= "same" and sector.spans or {}) do
-      local last = list[#list]
-      if last and last.alt == sector.alt and last.address + last.length == span.address then
-        table.insert(last, span.bytes)
-        last.length = last.length + #span.bytes
-      else
-        list[#list + 1] = { span.bytes, address = span.address, length = #span.bytes,
-                            alt = sector.alt }
-      end
+  for _, piece in ipairs(pieces) do
+    local last = list[#list]
+    if last and last.alt == piece.alt and last.address + last.length == piece.address then
+      table.insert(last, piece.bytes)
+      last.length = last.length + #piece.bytes
+    else
+      list[#list + 1] = { piece.bytes, address = piece.address, length = #piece.bytes,
+                          alt = piece.alt }
     end
   end
   for i, parts_of in ipairs(list) do
@@ -166,19 +108,26 @@ local function joined(sectors)
   return list
 end
 
+-- What f(sector) gives of each, with the alternate setting, joined.
+local function collected(sectors, f)
+  local list = {}
+  for _, sector in ipairs(sectors) do
+    for _, part in ipairs(f(sector)) do
+      list[#list + 1] = { address = part.address, bytes = part.bytes, alt = sector.alt }
+    end
+  end
+  return joined(list)
+end
+
 -- What is read back at the end. What compared the same needs no second look on a ROM whose sectors
 -- are known; on any other board an erase may have taken more than its sector.
 local function to_check(sectors, written, trusted)
   local erases = false
   for _, sector in ipairs(sectors) do erases = erases or sector.erase end
   if trusted or not erases then return written end
-  local list = {}
-  for _, sector in ipairs(sectors) do
-    for _, part in ipairs(sector.state == "same" and sector.pieces or sector.spans) do
-      list[#list + 1] = { address = part.address, bytes = part.bytes, alt = sector.alt }
-    end
-  end
-  return list
+  return collected(sectors, function(sector)
+    return sector.state == "same" and sector.pieces or sector.spans
+  end)
 end
 
 -- The runs of blocks that are not as erasing has left them.
@@ -335,10 +284,14 @@ function M.make(board, image, options)
   for _, sector in ipairs(sectors) do
     sector.state, sector.spans = "unread", sectors_of.spans(sector.pieces, grain)
   end
-  if can_read and not option(options, "full") and not erase_all then look(board, sectors, grain) end
+  if can_read and not option(options, "full") and not erase_all then
+    compare.look(board, sectors, grain)
+  end
 
   local any_kept = decide(board, sectors, image, options, grain)
-  local written, runs = joined(sectors), {}
+  local written, runs = collected(sectors, function(sector)
+    return sector.state ~= "same" and sector.spans or {}
+  end), {}
   for _, span in ipairs(written) do append_runs(runs, span, size, part) end
   if option(options, "start_last") then runs = M.start_last(runs, image.start, size) end
   local plan = {
