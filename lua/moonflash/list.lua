@@ -136,10 +136,14 @@ function M.memories(alts)
   return "  " .. columns(rows):gsub("\n", "\n  ")
 end
 
--- The option bytes, where the board has some and lets them be read: a few bytes, as hex.
+-- The option bytes, where the board has some and lets them be read: a few bytes, as hex; else why
+-- not. All else that the board says is told all the same.
 local function option_bytes(board)
-  local bytes, err = errors.catch("board.protected", optbytes.raw, board)
-  return err and "read protection is on" or bytes and text.bytes(bytes)
+  local good, found = pcall(optbytes.raw, board)
+  if good then return found and text.bytes(found) end
+  if errors.matches(found, "board.protected") then return "read protection is on" end
+  if not (errors.matches(found, "dfu") or errors.matches(found, "timeout")) then error(found, 0) end
+  return ("can't be read (%s)"):format(found.code)
 end
 
 ---What an open board says of itself.

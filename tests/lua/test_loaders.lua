@@ -140,6 +140,16 @@ function TestLoaders.test_a_board_that_cannot_be_read()
   lu.assertEquals(place.requests, requests)
 end
 
+-- What a board says of itself is told, also where its option bytes can't be read.
+function TestLoaders.test_info_without_option_bytes()
+  local product <close> = support.product
+    [[{ base = "f407", product = "x", habits = { "no-upload" } }]]
+  local board <close> = dfu.open("sim:" .. product.name)
+  local said = tostring(require("moonflash.list").details(board))
+  lu.assertStrContains(said, "7 x 128 KB")
+  lu.assertStrContains(said, "option bytes: can't be read (dfu.stall)")
+end
+
 -- errVENDOR is ST's word for read protection, and other people's for anything.
 function TestLoaders.test_the_error_of_a_vendor()
   local board <close> = dfu.open("sim:f407,rdp=1")
