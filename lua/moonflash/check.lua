@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Arguments of the library's functions that are not what they should be: misuse, in the same words.
 local misuse = require "moonflash.misuse"
+local suggest = require "moonflash.suggest"
 local text = require "moonflash.text"
 
 local M = {}
@@ -28,6 +29,24 @@ function M.seconds(usage, seconds)
     misuse("%s: seconds, 0 or more", usage)
   end
   return seconds
+end
+
+---A table of options: a key that is none of these names is misspelt. The options of a recipe, which
+---have a metatable, may have others besides.
+---@param usage string
+---@param options any
+---@param names string[]
+function M.options(usage, options, names)
+  if options == nil then return end
+  if type(options) ~= "table" then misuse("%s: options is a table", usage) end
+  if getmetatable(options) then return end
+  local known = {}
+  for _, name in ipairs(names) do known[name] = true end
+  for _, key in ipairs(suggest.keys(options)) do
+    if not known[key] then
+      misuse("%s: there is no option '%s'%s", usage, key, suggest.hint(key, names))
+    end
+  end
 end
 
 return M

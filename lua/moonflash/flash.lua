@@ -48,6 +48,10 @@ M.options = {
   { "--leave", "start it afterwards", default = false },
 }
 
+-- The same names in Lua.
+local names = {}
+for i, definition in ipairs(M.options) do names[i] = definition[1]:sub(3):gsub("-", "_") end
+
 local function check_image(usage, image)
   if type(image) ~= "table" or type(image.segments) ~= "table" then
     misuse("%s: an image, from image.load", usage)
@@ -72,6 +76,7 @@ function M.plan(board, image, options)
   local usage = "flash.plan(board, image, options)"
   dfu.check(usage, board)
   check_image(usage, image)
+  check.options(usage, options, names)
   return plans.make(board, image, options)
 end
 
@@ -140,6 +145,7 @@ function M.write(board, image, options)
   local usage = "flash.write(board, image, options)"
   local fields = dfu.check(usage, board)
   check_image(usage, image)
+  check.options(usage, options, names)
   fields.image = image
   check_fits(board, image, options)
   if fields.dfuse then
@@ -166,6 +172,7 @@ function M.verify(board, image, options)
   local usage = "flash.verify(board, image, options)"
   local fields = dfu.check(usage, board)
   check_image(usage, image)
+  check.options(usage, options, names)
   images.check_address(image, board, option(options, "force"))
   check_readable(board, "verify")
   image = scope.apply(board, image, options or {})

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Option bytes by name: read, and changed one by one, though a chip only takes all of them at once
 -- and resets itself then. What the bytes mean is data, in optbytes/families.lua.
+local checks = require "moonflash.check"
 local dfu = require "dfu"
 local errors = require "moonflash.errors"
 local families = require "moonflash.optbytes.families"
@@ -310,6 +311,7 @@ function M.write(board, changes, options)
     misuse("optbytes.write(board, changes, options): changes, { BOR_LEV = 2 } say")
   end
   local family = need_family(board)
+  checks.options("optbytes.write(board, changes, options)", options, { "irreversible", "seconds" })
   local irreversible = options and rawget(options, "irreversible") or false
   check(board, family, changes, irreversible)
   local before = load_sound(board, family)

@@ -331,6 +331,19 @@ function TestImage.test_what_is_no_address()
   end
 end
 
+function TestImage.test_misspelt_options()
+  local board <close> = dfu.open("sim:f407,usb=none")
+  local it = image.new { segments = { { address = BASE, bytes = "x" } } }
+  for _, f in ipairs { flash.write, flash.plan, flash.verify } do
+    local ok, err = pcall(f, board, it, { no_verfy = true })
+    lu.assertFalse(ok)
+    lu.assertStrContains(err, "there is no option 'no_verfy' (did you mean 'no_verify'?)")
+  end
+  local ok, err = pcall(image.load, "build/ch.bin", { adress = 0 })
+  lu.assertFalse(ok)
+  lu.assertStrContains(err, "there is no option 'adress' (did you mean 'address'?)")
+end
+
 function TestImage.test_a_program_for_elsewhere()
   local bytes = ("<I4I4I4"):pack(0x20020000, 0x08010189, 0x0801018B) .. ("x"):rep(1000)
   local _, it = load_bytes(bytes, {})

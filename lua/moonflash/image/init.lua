@@ -3,6 +3,7 @@
 -- an image can do in value.lua, and how pieces become segments in segments.lua.
 local args = require "moonflash.args"
 local bin = require "moonflash.image.bin"
+local check = require "moonflash.check"
 local dfu = require "moonflash.image.dfu"
 local errors = require "moonflash.errors"
 local files = require "moonflash.files"
@@ -314,6 +315,7 @@ end
 ---@return table image
 function M.load(...)
   local specs, options = arguments(...)
+  check.options("image.load(file, options)", options, { "address", "force", "data", "move" })
   local address = rawget(options, "address")
   if address ~= nil and (math.type(address) ~= "integer" or address & ~0xFFFFFFFF ~= 0) then
     misuse("image.load: an address has 32 bits")
