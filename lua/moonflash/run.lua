@@ -229,6 +229,19 @@ local function carry_out(recipe, opt, options, about, made)
   return status
 end
 
+-- os.exit(0) behind a board that failed does not make a success of that.
+local function exit_of(about, status, err, traceback)
+  if status or not errors.matches(err, "exit") or err.status ~= 0 then
+    return status, err, traceback
+  end
+  for _, result in ipairs(about.results) do
+    if result.outcome ~= "PASS" and not errors.matches(result.err, "exit") then
+      return errors.exit_status(result.err)
+    end
+  end
+  return status, err, traceback
+end
+
 -- Returns the exit status; or nil, an error and its traceback. What fails at the end is the error
 -- of a run that passed, and only said where the run failed anyway.
 local function attempt(recipe, opt, options, about)
@@ -236,6 +249,7 @@ local function attempt(recipe, opt, options, about)
   cleanup.begin()
   local ok, status, err, traceback = pcall(carry_out, recipe, opt, options, about, made)
   if not ok then status, err = nil, status end
+  status, err, traceback = exit_of(about, status, err, traceback)
   local failures = close_all(made.value)
   local passed = status == 0
   for i, failure in ipairs(failures) do

@@ -170,6 +170,10 @@ EOF
 runs "os.exit(-1)" 1 'os.exit takes a status from 0 to 255' <<'EOF'
 os.exit(-1)
 EOF
+runs "os.exit(0) behind a board that failed" 1 'bad board' -d sim:f407 <<'EOF'
+return { api = 1, summary = "x", run = function() fail("bad board") end,
+  finish = function() os.exit(0) end }
+EOF
 runs "os.exit()" 0 '!after' <<'EOF'
 os.exit()
 print("after")
