@@ -289,6 +289,8 @@ function TestPlace.test_others()
   lu.assertEquals(others(holder, busy), "bad: dfu-util (pid 7) has it")
   lu.assertEquals(others(with(holder, { [driver] = { "../usbfs" } })),
     "bad: dfu-util (pid 7) has it")
+  lu.assertEquals(check_place("others", { [driver] = { "../usbfs" } }, { board = {} }).found,
+    "nobody else has it open") -- the claim is our own
   lu.assertStrContains(others(holder), "note: dfu-util (pid 7) has it open too")
   lu.assertEquals(others({}, busy), "bad: another program has it")
   local _, todo = others({ ["/proc/8/comm"] = "x" }, busy) -- whose fd can't be read

@@ -108,12 +108,13 @@ function M.others(patient, all)
   local holders, unseen = machine:holders(node or "")
   local who = table.concat(holders, ", ")
   local driver, interface = machine:driver(patient.path, patient.info.interface)
+  local claimed = driver == "usbfs" and not patient.board -- else that is our own claim
   local nosy = curious(machine)
   if driver and driver ~= "usbfs" then
     return bad("usb.busy", ("the kernel's driver %s has it"):format(driver),
       ("Take it from the driver:\n  echo %s | sudo tee /sys/bus/usb/drivers/%s/unbind"):format(
         interface, driver))
-  elseif errors.matches(patient.err, "usb.busy") or driver == "usbfs" then
+  elseif errors.matches(patient.err, "usb.busy") or claimed then
     if #holders > 0 then return bad("usb.busy", who .. " has it", "End it, or wait for it.") end
     return bad("usb.busy", "another program has it", (unseen > 0
       and ("'sudo moonflash doctor' says which: %s not shown to you.\n"):format(
