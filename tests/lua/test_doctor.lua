@@ -229,7 +229,7 @@ local PLUGGED = with(DEVICE, { ["/proc/self/status"] = USER, ["/run/udev/control
 local function check_place(name, files, facts)
   local machine, gone = computer(with(PLUGGED, files))
   local _ <close> = gone
-  local patient = { path = facts.path or "1-4.2", err = facts.err,
+  local patient = { path = facts.path or "1-4.2", err = facts.err, board = facts.board,
     info = { vid = 0x0483, pid = facts.pid or 0xDF11, interface = 0, mode = "dfu",
              forbidden = facts.forbidden } }
   for _, row in ipairs(doctor.on_board) do
