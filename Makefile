@@ -50,9 +50,10 @@ BUILTIN  := $(sort $(shell find lua scripts -name '*.lua' ! -path 'scripts/examp
 
 all: $(BUILD)/moonflash
 
+LIBS = $(LUA_LIBS) $(USB_LIBS) $(MD_LIBS) $(EDIT_LIBS) -lm
+
 $(BUILD)/moonflash: $(OBJECTS)
-	@echo LD $@; $(CC) $(ALL_LDFLAGS) -o $@ $(OBJECTS) $(LUA_LIBS) $(USB_LIBS) $(MD_LIBS) \
-	  $(EDIT_LIBS) -lm
+	@echo LD $@; $(CC) $(ALL_LDFLAGS) -o $@ $(OBJECTS) $(LIBS)
 
 $(BUILD)/%.o: src/%.c Makefile | $(BUILD) check-deps
 	@echo CC $@; $(CC) $(ALL_CFLAGS) -MMD -c -o $@ $<
@@ -62,11 +63,10 @@ build/host.o: ALL_CFLAGS += -DMOONFLASH_TREE='"$(CURDIR)"'
 
 $(BUILD)/installed/host.o: src/host.c Makefile | check-deps
 	@mkdir -p $(@D)
-	@echo CC $@; $(CC) $(ALL_CFLAGS) -c -o $@ $<
+	@echo CC $@; $(CC) $(ALL_CFLAGS) -MMD -c -o $@ $<
 
 $(BUILD)/installed/moonflash: $(BUILD)/installed/host.o $(OBJECTS)
-	@echo LD $@; $(CC) $(ALL_LDFLAGS) -o $@ $< $(filter-out $(BUILD)/host.o,$(OBJECTS)) $(LUA_LIBS) \
-	  $(USB_LIBS) $(MD_LIBS) $(EDIT_LIBS) -lm
+	@echo LD $@; $(CC) $(ALL_LDFLAGS) -o $@ $< $(filter-out $(BUILD)/host.o,$(OBJECTS)) $(LIBS)
 
 $(BUILD)/embedded.o: $(BUILD)/embedded.c
 	@echo CC $@; $(CC) $(ALL_CFLAGS) -c -o $@ $<
@@ -79,7 +79,7 @@ $(BUILD)/embedded.c: src/embed.sh $(BUILTIN) | $(BUILD) check-deps
 $(BUILD):
 	mkdir -p $@
 
--include $(OBJECTS:.o=.d)
+-include $(OBJECTS:.o=.d) $(BUILD)/installed/host.d
 
 .PHONY: check-deps
 check-deps:

@@ -139,14 +139,13 @@ static void guard_block(lua_State *L, const struct board *board, uint16_t block,
 
 /* Called before a block that the caller numbers is sent: marks what it may change as in doubt.
  * block: its number; -1 for a request that is not DNLOAD. */
-static void begin_block(lua_State *L, const struct board *board, lua_Integer block, int index)
+static void begin_block(lua_State *L, lua_Integer block, int index)
 {
     lop_push_field(L, "begin_block");
     lua_pushvalue(L, 1);
     lua_pushinteger(L, block);
     lua_pushvalue(L, index);
-    lua_pushinteger(L, board->dfu.alt);
-    lua_call(L, 4, 0);
+    lua_call(L, 3, 0);
 }
 
 /*** board:write(address, data, options?): never erases, never pads. */
@@ -265,7 +264,7 @@ static int board_download_block(lua_State *L)
     if (lop_only_says(L, board, "download block", op.block, op.length))
         return 0;
     if (!op.has_address)
-        begin_block(L, board, op.block, 3);
+        begin_block(L, op.block, 3);
     return lop_run(L, board, &op);
 }
 
@@ -378,7 +377,7 @@ static int board_control(lua_State *L)
         if (lop_only_says(L, board, "control", setup.request, length))
             return 0;
         if (changes)
-            begin_block(L, board, block, bytes);
+            begin_block(L, block, bytes);
     }
     return lop_control(L, board, &setup, data);
 }

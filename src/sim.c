@@ -89,7 +89,7 @@ static void arrive(struct sim *sim, enum sim_life life, enum sim_state state)
     sim->status = state == SIM_ERROR ? SIM_ERR_FIRMWARE : SIM_OK;
     sim->stored = false;
     sim->next_block = 0;
-    sim->alt = sim->mem.alt = 0;
+    sim->mem.alt = 0;
     sim->configuration = 0;
     sim->pointer = sim->kind->pointer;
 }

@@ -90,7 +90,6 @@ struct sim {
 
     uint8_t state;
     uint8_t status;
-    uint8_t alt;
     uint8_t configuration;
     uint32_t pointer;
 

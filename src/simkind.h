@@ -48,7 +48,7 @@ struct sim_run {
 
 struct sim_memory {
     enum sim_role role;
-    uint8_t alt; /* with SIM_HABIT_BY_SETTING: whose it is */
+    uint8_t alt; /* with SIM_BY_SETTING: whose it is */
     uint32_t address;
     uint32_t size;
     uint32_t reserved;      /* bytes at its start that belong to the boot loader */

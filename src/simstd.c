@@ -114,7 +114,7 @@ static int set_interface(struct sim *sim, const struct sim_setup *setup)
     if (setup->index != 0 || setup->value >= simstd_face(sim)->alts) {
         return SIM_STALL;
     }
-    sim->alt = sim->mem.alt = (uint8_t)setup->value;
+    sim->mem.alt = (uint8_t)setup->value;
     return 0;
 }
 
@@ -124,7 +124,7 @@ static int set_configuration(struct sim *sim, const struct sim_setup *setup)
         return SIM_STALL;
     }
     sim->configuration = (uint8_t)setup->value;
-    sim->alt = sim->mem.alt = 0;
+    sim->mem.alt = 0;
     return 0;
 }
 
@@ -146,7 +146,7 @@ int simstd_request(struct sim *sim, const struct sim_setup *setup, uint8_t *data
     case 0x0000 | SET_CONFIGURATION:
         return set_configuration(sim, setup);
     case 0x8100 | GET_INTERFACE:
-        return setup->index == 0 ? answer(setup, data, &sim->alt, 1) : SIM_STALL;
+        return setup->index == 0 ? answer(setup, data, &sim->mem.alt, 1) : SIM_STALL;
     case 0x0100 | SET_INTERFACE:
         return set_interface(sim, setup);
     default:

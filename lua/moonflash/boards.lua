@@ -8,6 +8,7 @@ local explain = require "moonflash.explain"
 local guard = require "moonflash.guard"
 local journal = require "moonflash.journal"
 local last_words = require "moonflash.last_words"
+local leaving = require "moonflash.leaving"
 local memory = require "moonflash.memory"
 local misuse = require "moonflash.misuse"
 local parts = require "moonflash.parts"
@@ -16,11 +17,7 @@ local slots = require "moonflash.slots"
 local steps = require "moonflash.steps"
 local suggest = require "moonflash.suggest"
 local task = require "task"
-local text = require "moonflash.text"
 
-local LEAVING = 2      -- seconds after which a board that was told to leave is off the bus
-local DETACHING = 0.5  -- seconds that plain DFU may take to detach
-local RESCAN = 0.05 -- seconds between two looks for a board that is waited for
 local MOST_TRANSFER_SIZE = 4096 -- libusb carries no longer control transfer on Linux
 local DEFAULT_TRANSFER_SIZE = 64 -- where the functional descriptor has none: DFU 1.1's smallest
 
@@ -297,7 +294,7 @@ return function(link)
     while true do
       local why = "gone"
       if link.is_closing(board.path) then
-        deadline = math.max(deadline, task.now() + RESCAN)
+        deadline = math.max(deadline, task.now() + bus.RESCAN)
       else
         local info, other = candidate(board, wanted)
         if info then
@@ -309,9 +306,9 @@ return function(link)
             if not passes or task.now() >= deadline then error(outcome, 0) end
           end
           if why == "busy" and collect() then
-            why, deadline = "gone", math.max(deadline, task.now() + RESCAN)
+            why, deadline = "gone", math.max(deadline, task.now() + bus.RESCAN)
           elseif why == "permission" and bus.is_settling(info) then
-            why, deadline = "gone", math.max(deadline, task.now() + RESCAN)
+            why, deadline = "gone", math.max(deadline, task.now() + bus.RESCAN)
           end
         end
         if why ~= "gone" and why ~= "busy" or (why == "busy" and task.now() >= deadline) then
@@ -324,7 +321,7 @@ return function(link)
             fields.brought)
         end
       end
-      task.sleep(RESCAN)
+      task.sleep(bus.RESCAN)
     end
   end
 
@@ -356,12 +353,7 @@ return function(link)
     if board.is_open then
       -- DFU 1.1: the host resets the bus, unless the device detaches by itself
       if functional.attributes.will_detach then
-        local by = task.now() + seconds
-        local function is_still_there()
-          local info = find({ path = board.path })[1]
-          return info and info.generation == fields.info.generation
-        end
-        while is_still_there() and task.now() < by do task.sleep(RESCAN) end
+        bus.wait_gone(board.path, fields.info.generation, seconds)
         board:close()
       else
         board:reset()
@@ -370,88 +362,7 @@ return function(link)
     return open_place(board, seconds, {})
   end)
 
-  local leave
-
-  local function is_there(path, generation)
-    for _, row in ipairs(link.devices()) do
-      if row.path == path and row.generation == generation then return true end
-    end
-    return false
-  end
-
-  -- The same board in DFU mode, back behind a reset.
-  local function is_back(info)
-    return #find { path = info.path, vid = info.vid, pid = info.pid, serial = info.serial,
-                   mode = "dfu" } > 0
-  end
-
-  local function still_there(board)
-    local fields = link.fields(board)
-    errors.raise { code = "dfu.still-there", path = board.path, op = "leave",
-      remedy = { "replug" }, flash = fields.journal:text(), ranges = fields.journal:claims(),
-      message = board.path .. ": the board was told to leave, and is still in DFU mode",
-      hint = "Reset it, or plug it in again, without what put it into DFU mode." }
-  end
-
-  -- What is told to leave is off the bus soon: half a second, where it is slow. A plain board may
-  -- come back in DFU mode.
-  local function check_gone(board, info, plain)
-    local by = task.now() + LEAVING
-    while is_there(info.path, info.generation) do
-      if task.now() >= by then still_there(board) end
-      task.sleep(RESCAN)
-    end
-    while plain and task.now() < by do
-      if is_back(info) then still_there(board) end
-      if #link.devices() > 0 and bus.application(info.path, info.generation) then return end
-      task.sleep(RESCAN)
-    end
-  end
-
-  -- Plain DFU: DETACH where the board says that it can, then a reset of the bus.
-  local function leave_plain(board)
-    local fields = link.fields(board)
-    if fields.info.functional.attributes.will_detach and not fields.dry then
-      local generation = fields.info.generation
-      local ok = pcall(link.detach, board, 1000)
-      local by = task.now() + (ok and DETACHING or 0)
-      while ok and is_there(board.path, generation) and task.now() < by do task.sleep(RESCAN) end
-      if not is_there(board.path, generation) then
-        board:close()
-        return "confirmed"
-      end
-    end
-    return leave(board)
-  end
-
-  ---Leaves DFU mode and starts the program: without an address, at a place where a vector table
-  ---stands.
-  ---@param address? integer
-  ---@return string "confirmed" or "assumed"
-  leave = link.extend("leave", function(board, address)
-    local fields = link.fields(board)
-    if not board.is_open then return leave(board, address) end
-    local plain, info = not fields.dfuse, fields.info
-    if address == nil and not plain then
-      local unread
-      address, unread = require("moonflash.flash.start").find(board)
-      if unread and address then
-        require("moonflash.progress").print(("could not look for a program at %s; "
-          .. "leaving DFU mode anyway"):format(text.hex(address)))
-      end
-    end
-    local how, refused
-    if plain then
-      how = leave_plain(board)
-    else
-      how, refused = errors.catch("dfu.state", leave, board, address)
-      if refused then still_there(board) end
-    end
-    if fields.dry then return how end
-    check_gone(board, info, plain)
-    fields.mark(board, "left", address)
-    return how
-  end)
+  leaving(link, bus)
 
   ---Waits for the application that runs at this place after leave.
   ---@param seconds number
@@ -476,7 +387,7 @@ return function(link)
           message = ("%s: nothing came up within %s s"):format(board.path, tostring(seconds)),
           hint = "Is BOOT0 low? Does the program have a USB device?" }
       end
-      task.sleep(RESCAN)
+      task.sleep(bus.RESCAN)
     end
   end)
 
@@ -660,7 +571,7 @@ return function(link)
       local found = find(dfu)
       if #found > 0 then return found end
       if task.now() >= deadline then no_device(wanted, wanted.path) end
-      task.sleep(RESCAN)
+      task.sleep(bus.RESCAN)
     end
   end
 
@@ -704,7 +615,7 @@ return function(link)
         for key in pairs(seen) do
           if not here[key] then seen[key] = nil end
         end
-        task.sleep(RESCAN)
+        task.sleep(bus.RESCAN)
       end
     end
   end

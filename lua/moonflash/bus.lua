@@ -9,6 +9,7 @@ local selectors = require "moonflash.selector"
 local sim = require "sim"
 local task = require "task"
 
+local RESCAN = 0.05 -- seconds between two looks for a device that is waited for
 local SETTLING = 2 -- seconds that udev may take to set the rights of a device that has come
 
 -- Seconds for a string, which no board has to work for: USB 2.0, 9.2.6.4, gives each packet of an
@@ -20,7 +21,7 @@ local SILENCE = 5
 ---@param link table what src/llink.c gives
 ---@return table bus
 return function(link)
-  local M = { SETTLING = SETTLING }
+  local M = { RESCAN = RESCAN, SETTLING = SETTLING }
 
   local GET_DESCRIPTOR, STRING = 6, 0x0300
   local US_ENGLISH = 0x0409
@@ -119,6 +120,27 @@ return function(link)
     end
     add_system_strings(info)
     return info
+  end
+
+  local function is_there(path, generation)
+    for _, row in ipairs(link.devices()) do
+      if row.path == path and row.generation == generation then return true end
+    end
+    return false
+  end
+
+  ---Waits until a device is off the bus.
+  ---@param path string
+  ---@param generation integer
+  ---@param seconds number at most
+  ---@return boolean gone
+  function M.wait_gone(path, generation, seconds)
+    local by = task.now() + seconds
+    while is_there(path, generation) do
+      if task.now() >= by then return false end
+      task.sleep(RESCAN)
+    end
+    return true
   end
 
   ---Whether the strings of a device have been read.

@@ -59,10 +59,12 @@ end
 ---A name for a file that is not there yet: before .. after, or with "-2" between them, and so on.
 ---@param before string
 ---@param after string
+---@param exists? fun(name: string): any whether there is such a file; default: in the file system
 ---@return string
-function M.unused(before, after)
+function M.unused(before, after, exists)
   local name, n = before .. after, 1
-  while sys.stat(name) do
+  exists = exists or sys.stat
+  while exists(name) do
     n = n + 1
     name = ("%s-%d%s"):format(before, n, after)
   end

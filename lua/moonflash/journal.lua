@@ -18,7 +18,8 @@ local function by_place(a, b)
   return a.first < b.first
 end
 
--- The ranges, with [first, last] of an alternate setting in a state, whatever it was before.
+-- Adds a range to a list of disjoint ranges, and returns the new list. Where the range overlaps
+-- others, it replaces them.
 local function with(ranges, state, first, last, alt)
   local kept = {}
   for _, r in ipairs(ranges) do
@@ -48,7 +49,7 @@ local function with(ranges, state, first, last, alt)
   return merged
 end
 
----From now on [first, last] is in that state, whatever it was before.
+---Sets the state of [first, last]. It replaces the former state.
 ---@param state string "erased", "blank", "written", "verified" or "doubt"
 ---@param first integer
 ---@param last integer
@@ -68,11 +69,10 @@ end
 
 ---How many bytes of what was wanted are not verified.
 ---@return integer bytes
----@return integer wanted bytes in all
 function M:unverified()
-  local missing, total = 0, 0
+  local missing = 0
   for _, w in ipairs(self.wanted) do
-    total, missing = total + w.last - w.first + 1, missing + w.last - w.first + 1
+    missing = missing + w.last - w.first + 1
     for _, r in ipairs(self.ranges) do
       local from, to = math.max(w.first, r.first), math.min(w.last, r.last)
       if r.alt == w.alt and r.state == "verified" and from <= to then
@@ -80,7 +80,7 @@ function M:unverified()
       end
     end
   end
-  return missing, total
+  return missing
 end
 
 ---What another journal has, which was begun later, becomes a part of this one.
@@ -101,21 +101,6 @@ function M:doubt_erased(first, last, alt)
       self:mark("doubt", from, to, alt)
     end
   end
-end
-
----Whether all of [first, last] is verified.
----@param first integer
----@param last integer
----@param alt? integer
----@return boolean
-function M:is_verified(first, last, alt)
-  local at = first
-  for _, r in ipairs(self.ranges) do
-    if r.alt == alt and r.state == "verified" and r.first <= at and r.last >= at then
-      at = r.last + 1
-    end
-  end
-  return at > last
 end
 
 ---A copy of the ranges, for an error object.

@@ -27,13 +27,6 @@ function M.begin(args)
   for _, arg in ipairs(args or {}) do known[arg.name] = true end
 end
 
----Whether a remedy can be used here: the running recipe has its option, or no recipe runs.
----@param name string of a remedy
----@return boolean
-function M.has(name)
-  return not known or known[ways[name].option] or false
-end
-
 ---A line of what can be done; nil where nothing of it can.
 ---@param names string[]
 ---@param file? string the file that "address" is about

@@ -199,6 +199,15 @@ local function show(data)
   end
 end
 
+-- The exit status of the first board that failed; 0 where none did.
+local function status_of(results)
+  for _, result in ipairs(results) do
+    local status = result.outcome ~= "PASS" and errors.exit_status(result.err) or 0
+    if status ~= 0 then return status end
+  end
+  return 0
+end
+
 -- What attempt() does before the end. made.value is what setup returned.
 local function carry_out(recipe, opt, options, about, made)
   if recipe.table.setup then
@@ -217,16 +226,12 @@ local function carry_out(recipe, opt, options, about, made)
   if #boards > 1 then progress.set_several(boards) end
   local failure
   about.results, failure = run_boards(recipe, boards, opt, value)
-  local status = 0
-  for _, result in ipairs(about.results) do
-    if status == 0 and result.outcome ~= "PASS" then status = errors.exit_status(result.err) end
-  end
   if recipe.table.finish then
     local finished, err, trace = M.shielded(recipe.table.finish, opt, about.results)
     if not finished then return nil, err, trace end
   end
   if failure.n > 0 then return nil, failure[1], failure[2] end
-  return status
+  return status_of(about.results)
 end
 
 -- os.exit(0) behind a board that failed does not make a success of that.
@@ -234,11 +239,8 @@ local function exit_of(about, status, err, traceback)
   if status or not errors.matches(err, "exit") or err.status ~= 0 then
     return status, err, traceback
   end
-  for _, result in ipairs(about.results) do
-    if result.outcome ~= "PASS" and not errors.matches(result.err, "exit") then
-      return errors.exit_status(result.err)
-    end
-  end
+  local failed = status_of(about.results)
+  if failed ~= 0 then return failed end
   return status, err, traceback
 end
 

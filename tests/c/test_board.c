@@ -113,7 +113,7 @@ static void test_select(void **state)
     struct dfu_op op = read_of(0x1FFF7800, 16);
     op.alt = 2;
     assert_true(run(board, op).ok);
-    assert_int_equal(simboard_sim(simport_find(rig.port, "f407"))->alt, 2);
+    assert_int_equal(simboard_sim(simport_find(rig.port, "f407"))->mem.alt, 2);
     assert_int_equal(board->dfu.alt, 2);
     op.alt = 9; /* there is none */
     struct outcome outcome = run(board, op);
@@ -314,7 +314,7 @@ static void test_close_after_use(void **state)
     board_close(board);
     release(board);
     assert_int_equal(sim->state, SIM_IDLE);
-    assert_int_equal(sim->alt, 2); /* no way leads through another memory */
+    assert_int_equal(sim->mem.alt, 2); /* no way leads through another memory */
     assert_int_equal(attach(board, 1), 0);
     struct outcome outcome = run(board, erase_of(0));
     assert_int_equal(outcome.op.status, DFU_ERR_TARGET);

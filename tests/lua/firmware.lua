@@ -41,6 +41,14 @@ function M.program(address, length)
   return bytes .. ("x"):rep(math.max((length or 64) - #bytes, 0))
 end
 
+---An image of one piece.
+---@param address integer
+---@param bytes string
+---@param alt? integer the alternate setting
+function M.of(address, bytes, alt)
+  return image.new { name = "it", segments = { { address = address, bytes = bytes, alt = alt } } }
+end
+
 local function sum(bytes)
   local total = 0
   for i = 1, #bytes do total = total + bytes:byte(i) end

@@ -14,6 +14,7 @@ local support = require "support"
 local task = require "task"
 
 local BASE, SECTOR = 0x08000000, 0x4000
+local of = fw.of
 local raises = support.assert_raises
 
 local function noise(length, seed)
@@ -33,10 +34,6 @@ local function open(spec, description)
     board:close()
     place:close()
   end)
-end
-
-local function of(address, bytes, alt)
-  return image.new { name = "it", segments = { { address = address, bytes = bytes, alt = alt } } }
 end
 
 local TestClaims = {}

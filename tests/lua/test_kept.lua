@@ -3,6 +3,7 @@
 local lu = require "luaunit"
 local dfu = require "dfu"
 local flash = require "moonflash.flash"
+local fw = require "firmware"
 local image = require "moonflash.image"
 local progress = require "moonflash.progress"
 local sim = require "sim"
@@ -10,11 +11,8 @@ local support = require "support"
 local sys = require "sys"
 
 local BASE, SECTOR = 0x08000000, 0x4000
+local of = fw.of
 local raises = support.assert_raises
-
-local function of(address, bytes, alt)
-  return image.new { name = "it", segments = { { address = address, bytes = bytes, alt = alt } } }
-end
 
 -- The files in the working directory.
 local function names()

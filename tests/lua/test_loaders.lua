@@ -4,11 +4,11 @@ local lu = require "luaunit"
 local dfu = require "dfu"
 local flash = require "moonflash.flash"
 local fw = require "firmware"
-local image = require "moonflash.image"
 local progress = require "moonflash.progress"
 local sim = require "sim"
 local support = require "support"
 
+local of = fw.of
 local raises = support.assert_raises
 
 local DFUSE = { "bmp", "cherry", "gd32", "mboot", "particle", "stlib" }
@@ -30,10 +30,6 @@ end
 -- A program of so many bytes.
 local function program(address, length)
   return (fw.program(address) .. ("x"):rep(length)):sub(1, length)
-end
-
-local function of(address, bytes)
-  return image.new { name = "it", segments = { { address = address, bytes = bytes } } }
 end
 
 local function plug_again(place, board)

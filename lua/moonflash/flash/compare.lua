@@ -10,10 +10,6 @@ local bytes_in = sectors_of.bytes_in
 
 local M = {}
 
-local function is_blank(bytes, erased)
-  return bytes == erased:rep(#bytes)
-end
-
 -- The address behind the last of the spans that follow one without a gap, for each span.
 local function ends_of(sectors)
   local ends, stop, next_one, alt = {}, nil, nil, nil
@@ -56,7 +52,7 @@ local function look_at_span(board, read, sector, span, erased, seen)
     local n = math.min(blocks * size, #span.bytes - at)
     local found = read(sector, span, at, n)
     seen.same = seen.same and sectors_of.is_same(span, at, found)
-    seen.blank = seen.blank and is_blank(found, erased)
+    seen.blank = seen.blank and sectors_of.is_blank(found, erased)
     at = at + n
     seen.advance(n)
     blocks = math.min(blocks * 2, sectors_of.CHUNK)
@@ -69,7 +65,8 @@ local function is_rest_blank(board, sector, erased)
   for _, range in ipairs(sectors_of.free(sector, sector.spans)) do
     for at = range.first, range.last, sectors_of.CHUNK * board.transfer_size do
       local n = math.min(sectors_of.CHUNK * board.transfer_size, range.last - at + 1)
-      if not is_blank(setting.read(board, sector.alt, at, n), erased) then return false end
+      local found = setting.read(board, sector.alt, at, n)
+      if not sectors_of.is_blank(found, erased) then return false end
     end
   end
   return true

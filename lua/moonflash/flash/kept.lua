@@ -142,13 +142,7 @@ end
 
 local function unused(board, address)
   local serial = (board.serial or board.path):gsub("[^%w-]", "_")
-  local stem = ("%s%s-%08X"):format(PREFIX, serial, address)
-  local name, n = stem .. SUFFIX, 1
-  while store.exists(name) do
-    n = n + 1
-    name = ("%s-%d%s"):format(stem, n, SUFFIX)
-  end
-  return name
+  return files.unused(("%s%s-%08X"):format(PREFIX, serial, address), SUFFIX, store.exists)
 end
 
 -- ---- for a plan ----

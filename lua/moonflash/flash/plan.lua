@@ -29,13 +29,9 @@ end
 
 local option = M.option
 
-local function is_blank(bytes, erased)
-  return bytes == erased:rep(#bytes)
-end
-
 -- Whether bytes need not be written after an erase: known only where it is known what that leaves.
 local function is_skipped(part, bytes)
-  return part.blank ~= nil and is_blank(bytes, part.blank)
+  return part.blank ~= nil and sectors_of.is_blank(bytes, part.blank)
 end
 
 -- ---- what is to be done ----

@@ -17,6 +17,14 @@ local M = {}
 
 M.CHUNK = 8 -- blocks of one request to the board: between two there is a sign of life
 
+---Whether bytes are nothing but what erasing leaves.
+---@param bytes string
+---@param erased string one byte
+---@return boolean
+function M.is_blank(bytes, erased)
+  return bytes == erased:rep(#bytes)
+end
+
 ---How many bytes pieces have together.
 ---@param pieces moonflash.Piece[]
 ---@return integer

@@ -1,0 +1,90 @@
+-- SPDX-License-Identifier: MIT
+-- Board:leave: starts the program of a board, and sees that the board is gone. Only then it is said
+-- to have left.
+local errors = require "moonflash.errors"
+local progress = require "moonflash.progress"
+local task = require "task"
+local text = require "moonflash.text"
+
+local LEAVING = 2     -- seconds after which a board that was told to leave is off the bus
+local DETACHING = 0.5 -- seconds that plain DFU may take to detach
+
+---Adds the method.
+---@param link table C's half of `dfu`
+---@param bus table
+return function(link, bus)
+  local function still_there(board)
+    local fields = link.fields(board)
+    errors.raise { code = "dfu.still-there", path = board.path, op = "leave",
+      remedy = { "replug" }, flash = fields.journal:text(), ranges = fields.journal:claims(),
+      message = board.path .. ": the board was told to leave, and is still in DFU mode",
+      hint = "Reset it, or plug it in again, without what put it into DFU mode." }
+  end
+
+  -- The same board in DFU mode, back behind a reset.
+  local function is_back(info)
+    return #bus.find { path = info.path, vid = info.vid, pid = info.pid, serial = info.serial,
+                       mode = "dfu" } > 0
+  end
+
+  -- Raises where the board stays. A plain board may come back in DFU mode.
+  local function check_gone(board, info, plain)
+    local by = task.now() + LEAVING
+    if not bus.wait_gone(info.path, info.generation, LEAVING) then still_there(board) end
+    while plain and task.now() < by do
+      if is_back(info) then still_there(board) end
+      if #link.devices() > 0 and bus.application(info.path, info.generation) then return end
+      task.sleep(bus.RESCAN)
+    end
+  end
+
+  local leave -- as C has it
+
+  -- Plain DFU: DETACH where the board says that it leaves by that, then a reset of the bus.
+  local function leave_plain(board)
+    local fields = link.fields(board)
+    local info = fields.info
+    if info.functional.attributes.will_detach and not fields.dry then
+      local taken = pcall(link.detach, board, 1000)
+      if bus.wait_gone(info.path, info.generation, taken and DETACHING or 0) then
+        board:close()
+        return "confirmed"
+      end
+    end
+    return leave(board)
+  end
+
+  local function leave_dfuse(board, address)
+    if address == nil then
+      local unread
+      address, unread = require("moonflash.flash.start").find(board)
+      if unread and address then
+        progress.print(("could not look for a program at %s; leaving DFU mode anyway"):format(
+          text.hex(address)))
+      end
+    end
+    local how, refused = errors.catch("dfu.state", leave, board, address)
+    if refused then still_there(board) end
+    return how, address
+  end
+
+  ---Leaves DFU mode and starts the program: without an address, at a place where a vector table
+  ---stands.
+  ---@param address? integer
+  ---@return string "confirmed" or "assumed"
+  leave = link.extend("leave", function(board, address)
+    local fields = link.fields(board)
+    if not board.is_open then return leave(board, address) end
+    local plain, info = not fields.dfuse, fields.info
+    local how
+    if plain then
+      how = leave_plain(board)
+    else
+      how, address = leave_dfuse(board, address)
+    end
+    if fields.dry then return how end
+    check_gone(board, info, plain)
+    fields.mark(board, "left", address)
+    return how
+  end)
+end
