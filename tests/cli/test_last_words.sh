@@ -20,17 +20,18 @@ head -c 3000 /dev/urandom >new.bin
 
 flash() { "$MOONFLASH" --virtual-time -q -d sim:f407,flash=board.img flash "$@"; }
 
-# killed NAME SIGNAL...: waits until the file of --keep is there, which is before the first erase.
+# killed NAME SIGNAL...: waits until the first erase is under way; the file of --keep is older.
 killed() {
   name=$1
   shift
   rm -f board.img "$kept"
   flash old.bin@0x08000000
-  "$MOONFLASH" -q -d sim:f407,flash=board.img,times=max flash new.bin@0x08001000 --keep --full \
-    2>out &
+  rm -f out
+  "$MOONFLASH" -q --trace -d sim:f407,flash=board.img,times=max flash new.bin@0x08001000 --keep \
+    --full 2>out &
   pid=$!
   tries=0
-  until [ -f "$kept" ] || [ "$tries" -ge 600 ]; do
+  until grep -q "erase 0x" out 2>/dev/null || [ "$tries" -ge 600 ]; do
     sleep 0.05
     tries=$((tries + 1))
   done
@@ -47,7 +48,7 @@ killed() {
 
 killed "two signals" HUP TERM
 grep -q "^moonflash: ended by a second signal. sim:f407.*: .* untouched. The kept bytes are in $kept\.$" \
-  out || why="$why; it says '$(cat out)'"
+  out || why="$why; it says '$(tail -n 1 out)'"
 verdict "two signals" "$why"
 
 killed "SIGKILL" KILL

@@ -329,6 +329,7 @@ function M.guard(board, plan)
   end
   local fields = dfu.fields(board)
   fields.kept_in = file and file.name
+  if file then fields.keep_last_words(board) end
   local guard = { restored = plan.restored }
 
   function guard.verified()
