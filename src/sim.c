@@ -123,12 +123,14 @@ static void leave(struct sim *sim, double at)
 {
     static const struct sim_work reset = { .kind = SIM_WORK_RESET, .seconds = SIM_RESET_SECONDS };
 
-    if (!is_executable(sim, sim->pointer)) {
+    judge_program(sim, sim->pointer);
+    if (!is_executable(sim, sim->pointer) ||
+        (!sim->start.works && simkind_has(sim->kind, SIM_COMES_BACK))) {
         sim->life = SIM_AWAY;
+        sim->start.happened = false;
         begin(sim, &reset, at);
         return;
     }
-    judge_program(sim, sim->pointer);
     sim->life = SIM_RUNNING;
     sim->work.kind = SIM_WORK_NONE;
     if (sim->start.works && sim->kind->runtime.device != NULL) {

@@ -111,6 +111,7 @@ const char *const sim_habit_names[SIM_HABITS] = {
     [SIM_WAITS_FOR_STATUS] = "waits-for-status",
     [SIM_STAYS] = "stays",
     [SIM_DETACHES] = "detaches",
+    [SIM_COMES_BACK] = "comes-back",
     [SIM_TOLERANT] = "tolerant",
     [SIM_CORRUPTS_BLOCKS] = "corrupts-blocks",
     [SIM_DROPS_ODD_BYTE] = "drops-odd-byte",

@@ -116,6 +116,7 @@ enum sim_habit {
     SIM_WAITS_FOR_STATUS, /* dfuMANIFEST-WAIT-RESET; gone at the next GETSTATUS */
     SIM_STAYS,            /* the empty DNLOAD ends in dfuIDLE */
     SIM_DETACHES,         /* DETACH in dfuIDLE leaves */
+    SIM_COMES_BACK,       /* without a program to start it resets, into DFU mode */
     /* plain DFU */
     SIM_TOLERANT,        /* manifestation ends in dfuIDLE */
     SIM_CORRUPTS_BLOCKS, /* six bytes of each block are wrong */

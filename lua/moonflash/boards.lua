@@ -12,6 +12,7 @@ local leaving = require "moonflash.leaving"
 local memory = require "moonflash.memory"
 local misuse = require "moonflash.misuse"
 local parts = require "moonflash.parts"
+local roms = require "moonflash.roms"
 local selectors = require "moonflash.selector"
 local slots = require "moonflash.slots"
 local steps = require "moonflash.steps"
@@ -385,7 +386,8 @@ return function(link)
       if not application and task.now() >= deadline then
         errors.raise { code = "timeout", path = board.path,
           message = ("%s: nothing came up within %s s"):format(board.path, tostring(seconds)),
-          hint = "Is BOOT0 low? Does the program have a USB device?" }
+          hint = (roms.may_be(link.fields(board).info or {}) and "Is BOOT0 low? " or "")
+            .. "Does the program have a USB device?" }
       end
       task.sleep(bus.RESCAN)
     end

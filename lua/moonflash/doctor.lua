@@ -100,7 +100,8 @@ local function examine_board(info, all, results)
   end
   local _, err = errors.catch("timeout", task.deadline, LONGEST, body)
   if err then
-    local result = finding.bad("timeout", ("not done within %d s"):format(LONGEST), answer.RESTART)
+    local result = finding.bad("timeout", ("not done within %d s"):format(LONGEST),
+      answer.restart(info))
     result.check, result.path = "answer", info.path
     results[#results + 1] = result
   end

@@ -4,6 +4,7 @@
 local descriptor = require "moonflash.descriptor"
 local errors = require "moonflash.errors"
 local memory = require "moonflash.memory"
+local roms = require "moonflash.roms"
 local task = require "task"
 local text = require "moonflash.text"
 
@@ -20,7 +21,19 @@ local doing = {
   ["control"] = "answering a control request", ["idle"] = "going back to dfuIDLE",
 }
 
-local REPLUG = "Plug it in again (BOOT0 high) and run the same command."
+-- Only ST's ROMs are entered by a pin that is named BOOT0.
+local function boot0(board)
+  return board.info and roms.may_be(board.info) and " (BOOT0 high)" or ""
+end
+
+local function replug(board)
+  return ("Plug it in again%s and run the same command."):format(boot0(board))
+end
+
+local function if_it_stays(board)
+  return "The next operation clears the error; if it stays, " .. replug(board):gsub("^P", "p")
+end
+
 local AGAIN = "The same command, run again, does it all."
 
 ---A hint without what it says of running the same command again, where something else comes first.
@@ -78,7 +91,7 @@ function words.status(board, facts, what)
   local known = board.part and board.part.rom
   if facts.status == "OK" then
     return "dfu.state", ("%s: the board is in dfuERROR, and gives no reason"):format(what),
-      "The next operation clears the error; if it stays, " .. REPLUG:gsub("^P", "p")
+      if_it_stays(board)
   elseif facts.status == "errVENDOR" and (known or (said or ""):lower():find("protect")) then
     -- F4, F7: the ROM answers so to anything while RDP is on (Betaflight's usbdfu.js; AN2662)
     return "board.protected", ("%s: read protection is on (errVENDOR)"):format(what),
@@ -96,23 +109,24 @@ function words.status(board, facts, what)
         .. "their own.\n'moonflash unprotect' removes the protection, and ERASES THE WHOLE CHIP."
   end
   return "dfu." .. facts.status, ("%s: the board refused it (%s)"):format(what, facts.status),
-    "The next operation clears the error; if it stays, " .. REPLUG:gsub("^P", "p")
+    if_it_stays(board)
 end
 
-function words.state(_, facts, what)
+function words.state(board, facts, what)
   return "dfu.state",
-    ("%s: the board is in %s, which makes no sense here"):format(what, facts.state), REPLUG
+    ("%s: the board is in %s, which makes no sense here"):format(what, facts.state), replug(board)
 end
 
-function words.stall(_, facts, what)
+function words.stall(board, facts, what)
   return "dfu.stall", ("%s: the board refused the request (STALL)%s"):format(what,
     facts.again and ", twice" or ""),
     facts.op == "control" and "It does not know that request, or does not take it in the state "
-      .. "that it is in: board:get_state() tells." or REPLUG
+      .. "that it is in: board:get_state() tells." or replug(board)
 end
 
-function words.gone(_, facts, _, where)
-  return "usb.gone", ("the board went away while %s%s"):format(doing[facts.op], where), REPLUG
+function words.gone(board, facts, _, where)
+  return "usb.gone", ("the board went away while %s%s"):format(doing[facts.op], where),
+    replug(board)
 end
 
 local ERASES = { ["erase"] = true, ["mass erase"] = true, ["read unprotect"] = true }
@@ -135,7 +149,8 @@ local function own_erase(fields)
 end
 
 function words.timeout(board, facts, _, where)
-  local hint = "Reset the board (BOOT0 high), or plug it in again, and run the same command."
+  local hint = ("Reset the board%s, or plug it in again, and run the same command."):format(
+    boot0(board))
   local reason = own_erase(board)
   if not reason and facts.op == "get state" then -- ROMs hold this until they have done their work
     reason = "It may still be erasing for another program, which takes up to half a minute: try "
@@ -145,8 +160,9 @@ function words.timeout(board, facts, _, where)
   return "timeout", ("no answer while %s%s"):format(doing[facts.op], where), hint
 end
 
-function words.cancelled(_, facts, _, where)
-  return "cancelled", ("closed while %s%s"):format(doing[facts.op], where), REPLUG
+function words.cancelled(board, facts, _, where)
+  return "cancelled", ("closed while %s%s"):format(doing[facts.op], where),
+    replug(board)
 end
 
 function words.short(_, facts, _, where)

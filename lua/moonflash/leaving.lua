@@ -7,6 +7,7 @@ local task = require "task"
 local text = require "moonflash.text"
 
 local LEAVING = 2     -- seconds after which a board that was told to leave is off the bus
+local COMING_BACK = 2 -- seconds in which a board that comes back in DFU mode is on the bus again
 local DETACHING = 0.5 -- seconds that plain DFU may take to detach
 
 ---Adds the method.
@@ -27,11 +28,12 @@ return function(link, bus)
                        mode = "dfu" } > 0
   end
 
-  -- Raises where the board stays. A plain board may come back in DFU mode.
-  local function check_gone(board, info, plain)
-    local by = task.now() + LEAVING
+  -- Raises where the board stays. A boot loader that is no known ROM may find nothing to start, and
+  -- come back in DFU mode.
+  local function check_gone(board, info, known)
     if not bus.wait_gone(info.path, info.generation, LEAVING) then still_there(board) end
-    while plain and task.now() < by do
+    local by = task.now() + (known and 0 or COMING_BACK)
+    while task.now() < by do
       if is_back(info) then still_there(board) end
       if #link.devices() > 0 and bus.application(info.path, info.generation) then return end
       task.sleep(bus.RESCAN)
@@ -83,7 +85,7 @@ return function(link, bus)
       how, address = leave_dfuse(board, address)
     end
     if fields.dry then return how end
-    check_gone(board, info, plain)
+    check_gone(board, info, fields.part.rom ~= nil)
     fields.mark(board, "left", address)
     return how
   end)

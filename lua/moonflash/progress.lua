@@ -3,6 +3,7 @@
 -- programs. The library tells of phases and events; this decides what is seen.
 local errors = require "moonflash.errors"
 local json = require "dkjson"
+local roms = require "moonflash.roms"
 local rows = require "moonflash.rows"
 local slots = require "moonflash.slots"
 local suggest = require "moonflash.suggest"
@@ -335,7 +336,7 @@ local function saved_text(stats)
   return saved >= 1 and ("about %.0f s saved"):format(saved)
 end
 
-local function last_sentence(stats)
+local function last_sentence(board, stats)
   local checked = stats.verified and "Verified. "
     or is_partly_verified(stats) and ("%s of the written data is NOT VERIFIED (%s). "):format(
       text.size(stats.bytes_unverified), stats.unverified)
@@ -347,7 +348,8 @@ local function last_sentence(stats)
       text.hex(stats.left))
   elseif stats.bytes_written > 0 or stats.sectors_same then
     return (stats.bytes_written == 0 and "It was there already. " or checked)
-      .. "Still in DFU mode: 'moonflash leave' starts it, or BOOT0 low and reset."
+      .. "Still in DFU mode: 'moonflash leave' starts it"
+      .. (roms.may_be(dfu.fields(board).info) and ", or BOOT0 low and reset." or ".")
   end
   return checked .. "Done."
 end
@@ -377,7 +379,7 @@ function M.passed(board, stats, seconds)
   if state.mode == "rows" then
     rows.result(board, "PASS", ("%s  %s%s"):format(text.seconds(seconds), done, remark))
   elseif state.mode == "bars" then
-    say(("%-68s %8s\n"):format(last_sentence(stats), text.seconds(seconds)))
+    say(("%-68s %8s\n"):format(last_sentence(board, stats), text.seconds(seconds)))
     if stats.bytes_skipped > 0 or saved_text(stats) then say(done .. remark .. ".\n") end
     if board.retries > 0 then
       say(text.count(board.retries, "request") .. " had to be sent again. Is the cable good?\n")

@@ -121,6 +121,18 @@ function M.of(info)
   end
 end
 
+---Whether a board has the ids and a product string of ST's ROMs: it may be one, and what is true of
+---all of them (the BOOT0 pin) is worth telling.
+---@param info table
+---@return boolean
+function M.may_be(info)
+  if info.vid ~= VID or info.pid ~= PID then return false end
+  for _, row in ipairs(rows) do
+    if info.product == row.product then return true end
+  end
+  return false
+end
+
 ---The fault in erasing that boards with this main flash are known for.
 ---@param info table
 ---@return table? { from=, bank=, shift= } or { from=, other_bank= }

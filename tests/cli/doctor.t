@@ -67,13 +67,13 @@ ok  quirks    none known of STM32F2/F4; asked early, as its ROM allows
 moonflash: sim:f407,fault=hang@1: no answer within 1 s
 [status 82]
 $ moonflash -d sim:dfu11 doctor
-ok  system    Linux ~, libusb ~, moonflash 0.1.0
+ok  system    Linux 6.18.44, libusb 1.0.26, moonflash 0.1.0
 
 sim:dfu11  1209:0001  Simulated DFU 1.1 board  serial D110000001
 !!  mode      runs its program; it is not in DFU mode
       'moonflash -d sim:dfu11 detach' puts it into DFU mode.
-      If it comes back as it is: BOOT0 to VDD (on an F4 also PB2 to GND), and
-      press reset.
+      If it comes back as it is, and is an STM32: BOOT0 to VDD (on an F4 also
+      PB2 to GND), and press reset.
 moonflash: sim:dfu11: runs its program; it is not in DFU mode
 [status 69]
 $ moonflash --virtual-time -d sim:g474 -d sim:l433,fault=unplug@4 doctor
@@ -127,15 +127,15 @@ ok  system    Linux 5.15.90.1, libusb ~, moonflash 0.1.0
         usbipd attach --wsl --busid 1-4
       Without a board: -d sim:f407 is a simulated one.
 $ mkdir -p pc/sys/bus/usb/devices/usb1 pc/dev/bus/usb; moonflash pc.lua pc
-ok  system    Linux 6.1.0, libusb ~, moonflash 0.1.0
+ok  system    Linux 6.1.0, libusb 1.0.26, moonflash 0.1.0
 ok  usb       0 devices on 1 bus
 --  rule      no udev rule lets users open boards
       Let whoever sits at this computer use them:
         moonflash udev | sudo tee /etc/udev/rules.d/70-moonflash.rules
         sudo udevadm control --reload && sudo udevadm trigger
 !!  board     no board with a DFU interface is there
-      BOOT0 to VDD (on an F4 also PB2 to GND), and press reset; then run this
-      again.
+      An STM32: BOOT0 to VDD (on an F4 also PB2 to GND), and press reset; then
+      run this again.
       If 'lsusb' shows nothing new even then: many cables only charge. Try
       another one, and another port.
       Without a board: -d sim:f407 is a simulated one.

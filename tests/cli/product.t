@@ -15,7 +15,7 @@ $ moonflash list -d sim:./widget.lua,serial=A1
 PATH                        ID         SERIAL  BOARD
 sim:./widget.lua,serial=A1  1209:0001  A1      Widget 3, 1 MB flash (simulated)
 $ moonflash -d sim:./widget.lua#2,flash=board.img --virtual-time flash ch.bin --leave && cmp -n 58836 board.img ch.bin
-wrote 57.5 KB, verified, left for 0x08000000: 4.0 s
+wrote 57.5 KB, verified, left for 0x08000000: 4.5 s
 $ moonflash -d sim:./widget.lua --virtual-time flash ch.elf
 wrote 57.5 KB, verified: 3.9 s
 $ printf 'fonts' >fonts.bin; moonflash -d sim:./widget.lua --virtual-time flash fonts.bin@0x90010000

@@ -1,11 +1,13 @@
 -- SPDX-License-Identifier: MIT
 -- `doctor`: what it knows of a computer, on folders that stand for one; what it says of simulated
 -- boards; and that it changes none.
+local answer = require "moonflash.doctor.answer"
 local dfu = require "dfu"
 local doctor = require "moonflash.doctor"
 local errors = require "moonflash.errors"
 local lu = require "luaunit"
 local machines = require "moonflash.doctor.machine"
+local memories = require "moonflash.doctor.memories"
 local parts = require "moonflash.parts"
 local report = require "moonflash.doctor.report"
 local sim = require "sim"
@@ -416,6 +418,30 @@ function TestDoctor.test_write_protection_is_named()
   local writing = found(of(board), "writing")
   lu.assertEquals(writing.good, "note")
   lu.assertStrContains(writing.found, "sectors 0, 2;")
+end
+
+-- GigaDevice's example gives its memory no name.
+function TestDoctor.test_a_memory_without_a_name()
+  local board <close> = dfu.open("sim:gd32")
+  local fields = dfu.fields(board)
+  fields.alts[1].name, fields.alts[1].layout = "", { segments = {} }
+  local said = memories.layout { info = fields.info, board = board }
+  lu.assertEquals(said.good, "note")
+  lu.assertStrContains(said.found, "has no name")
+end
+
+-- BOOT0 is the pin of ST's ROMs.
+function TestDoctor.test_advice_about_pins()
+  for kind, says in pairs { ["f407"] = true, ["bmp"] = false, ["mboot"] = false } do
+    local board <close> = dfu.open("sim:" .. kind)
+    local info = dfu.fields(board).info
+    lu.assertEquals(answer.restart(info):find("BOOT0") ~= nil, says)
+    board:close()
+    local hung <close> = sim.new(kind .. ",fault=hang@1")
+    local bad = found(of(hung), "answer")
+    lu.assertEquals(bad.good, "bad")
+    lu.assertEquals(bad.todo:find("BOOT0") ~= nil, says)
+  end
 end
 
 function TestDoctor.test_what_the_flash_holds()

@@ -115,6 +115,21 @@ function TestLoaders.test_a_board_that_stays()
   lu.assertNil(dfu.fields(board).stats.left)
 end
 
+-- A boot loader in flash may find nothing to start, and be back before anybody has looked.
+function TestLoaders.test_a_board_that_comes_back()
+  local product <close> = support.product
+    [[{ base = "f407", product = "x", habits = { "comes-back" } }]]
+  local place <close> = sim.new(product.name)
+  local board = dfu.open(place.path)
+  raises("dfu.still-there", board.leave, board, 0x08000000)
+  lu.assertNil(dfu.fields(board).stats.left)
+  board:close()
+  place:poke(0x08000000, fw.program(0x08000000))
+  local again <close> = dfu.open(place.path)
+  again:leave()
+  lu.assertEquals(dfu.fields(again).stats.left, 0x08000000)
+end
+
 -- ---- errors ----
 
 -- A board may name a string that says more.

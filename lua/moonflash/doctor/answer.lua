@@ -4,6 +4,7 @@
 local dfu = require "dfu"
 local errors = require "moonflash.errors"
 local finding = require "moonflash.doctor.finding"
+local roms = require "moonflash.roms"
 local task = require "task"
 
 local M = {}
@@ -13,7 +14,12 @@ local ok, note, bad = finding.ok, finding.note, finding.bad
 local PATIENCE = 1 -- seconds that a request may take: ROMs that are idle need milliseconds
 local BUSY = 2     -- seconds that a board may stay busy
 
-M.RESTART = "Reset it (BOOT0 high), or plug it in again." -- what to do where it is stuck
+---What to do where a board is stuck.
+---@param info table as dfu.list() has it
+---@return string
+function M.restart(info)
+  return ("Reset it%s, or plug it in again."):format(roms.may_be(info) and " (BOOT0 high)" or "")
+end
 
 ---Opens a board that is in DFU mode; where that fails, the patient has the error.
 ---@param patient moonflash.Patient
@@ -48,24 +54,25 @@ local function wait_while_busy(board)
   return state
 end
 
-local MAY_ERASE = "It may be erasing, for another program say, which takes up to half a minute: "
-  .. "wait, and look again.\nIf it stays so: r" .. M.RESTART:sub(2)
-local USUAL = { errFIRMWARE = "as ST's ROMs start" }
+local function may_erase(info)
+  return "It may be erasing, for another program say, which takes up to half a minute: wait, and look "
+    .. "again.\nIf it stays so: r" .. M.restart(info):sub(2)
+end
 
 local states = {
   dfuIDLE = function() return ok("dfuIDLE: ready") end,
   dfuERROR = function(board)
-    local status = board:get_status().status
-    if USUAL[status] then
-      return ok("dfuERROR (%s), %s; any command clears it", status, USUAL[status])
-    elseif status == "errVENDOR" then
+    local status, rom = board:get_status().status, dfu.fields(board).part.rom
+    if status == "errFIRMWARE" and roms.may_be(dfu.fields(board).info) then
+      return ok("dfuERROR (errFIRMWARE), as ST's ROMs start; any command clears it")
+    elseif status == "errVENDOR" and rom then
       return note("dfuERROR (errVENDOR): a command met the read protection; the next one clears it")
     end
     return note(("dfuERROR (%s): a command failed; the next one clears it"):format(status))
   end,
-  ["dfuMANIFEST-WAIT-RESET"] = function()
+  ["dfuMANIFEST-WAIT-RESET"] = function(board)
     return bad("dfu.reset", "dfuMANIFEST-WAIT-RESET: it has new firmware, and waits for a reset",
-      M.RESTART)
+      M.restart(dfu.fields(board).info))
   end,
 }
 
@@ -77,9 +84,9 @@ for _, state in ipairs { "dfuDNLOAD-SYNC", "dfuDNLOAD-IDLE", "dfuMANIFEST-SYNC",
 end
 
 for _, state in ipairs { "dfuDNBUSY", "dfuMANIFEST" } do
-  states[state] = function()
+  states[state] = function(board)
     return bad("timeout", ("%s: still busy after %d s"):format(state, BUSY),
-      MAY_ERASE)
+      may_erase(dfu.fields(board).info))
   end
 end
 
@@ -92,14 +99,14 @@ function M.answer(patient, all)
   if err and (errors.matches(err, "usb.permission") or errors.matches(err, "usb.busy")) then
     return nil -- said already
   elseif errors.matches(err, "timeout") then
-    return bad("timeout", ("no answer within %d s"):format(PATIENCE), MAY_ERASE)
+    return bad("timeout", ("no answer within %d s"):format(PATIENCE), may_erase(patient.info))
   elseif err then
     return finding.from_error(err, patient.path)
   end
   local state = wait_while_busy(patient.board)
   local said = (states[state] or function()
     return bad("dfu.state", ("%s: that makes no sense in DFU mode"):format(
-      state or "it does not tell its state"), M.RESTART)
+      state or "it does not tell its state"), M.restart(patient.info))
   end)(patient.board)
   patient.silent = said.good == "bad"
   return said

@@ -11,8 +11,8 @@ local M = {}
 
 local ok, note, bad = finding.ok, finding.note, finding.bad
 
-local SAY_IT = "Plug it in again; if it stays, say what is there: --layout "
-  .. "@Flash/0x08000000/04*016Kg,01*064Kg,07*128Kg is an STM32F407's."
+local GIVE_IT = "--layout gives its layout; an STM32F407's is "
+  .. "@Flash/0x08000000/04*016Kg,01*064Kg,07*128Kg."
 
 ---Where a board can't be opened, the names of its memories are not known either.
 ---@param patient moonflash.Patient
@@ -27,13 +27,17 @@ function M.layout(patient)
     if alt.layout.dropped then
       return bad("dfu.outside",
         ("makes no sense: %s, in '%s'"):format(alt.layout.dropped, alt.name),
-        "What is left of it is used, and nothing outside of that is touched.\n" .. SAY_IT)
+        "What is left of it is used, and nothing outside of that is touched.\n"
+        .. "Plug it in again; if it stays: " .. GIVE_IT)
     end
   end
   if not dfuse then return ok("one memory, without addresses (plain DFU)") end
-  if #first.layout.segments == 0 then
+  if first.name == "" and not first.unread then
+    return note("its memory has no name, so no layout is known", GIVE_IT)
+  elseif #first.layout.segments == 0 then
     return bad("dfu.outside", first.unread and "the name of its memory can't be read"
-      or ("the name of its memory tells no layout: '%s'"):format(first.name), SAY_IT)
+      or ("the name of its memory tells no layout: '%s'"):format(first.name),
+      "Plug it in again; if it stays: " .. GIVE_IT)
   end
   local segments = first.layout.segments
   return ok("%s, %s from %s%s", text.count(memory.number_of_sectors(segments), "sector"),
@@ -52,6 +56,11 @@ local function program_in(bytes, erased, address)
   return ("no program stands at %s"):format(text.hex(address))
 end
 
+-- The board took the request and refused it, as opposed to a board that does not work.
+local function is_refusal(err)
+  return errors.matches(err, "dfu.stall") or errors.is(err) and err.code:find("^dfu%.err") ~= nil
+end
+
 ---@param patient moonflash.Patient
 ---@return moonflash.Finding?
 function M.reading(patient)
@@ -63,16 +72,16 @@ function M.reading(patient)
   if not fields.info.functional.attributes.can_upload then
     return note("the board says that it can't be read")
   end
-  local bytes, err = errors.catch(fields.part.rom and "board.protected" or "dfu.errVENDOR",
-    board.read, board, at, 8)
-  if err and errors.matches(err, "dfu") then
-    return note(("refuses to be read at %s (errVENDOR)"):format(text.hex(at)))
-  elseif err then
+  local done, result = pcall(board.read, board, at, 8)
+  if done then return ok("not protected; %s", program_in(result, fields.part.erased, at)) end
+  if errors.matches(result, "board.protected") then
     patient.protected = true
     return bad("board.protected", "read protection is on: nothing can be read, erased or written",
-      err.hint)
+      result.hint)
+  elseif not fields.part.rom and is_refusal(result) then
+    return note(("refuses to be read at %s (%s)"):format(text.hex(at), result.status or "STALL"))
   end
-  return ok("not protected; %s", program_in(bytes, dfu.fields(board).part.erased, at))
+  error(result, 0)
 end
 
 ---@param patient moonflash.Patient
