@@ -48,9 +48,11 @@ void board_orphan(struct board *board)
         free_if_orphan(board);
 }
 
-int board_attach(struct board *board, struct port *port, unsigned generation, int interface)
+int board_attach(struct board *board, struct port *port, unsigned generation,
+                 unsigned configuration, int interface)
 {
-    int result = port->open(port, board->path, generation, interface, &board->handle);
+    int result =
+        port->open(port, board->path, generation, configuration, interface, &board->handle);
     if (result < 0)
         return result;
     double timeout = board->dfu.timeout;

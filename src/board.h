@@ -76,7 +76,8 @@ void board_orphan(struct board *board);
 void boards_release(struct board **list, struct loop *loop);
 
 /* 0, or a port_result. */
-int board_attach(struct board *board, struct port *port, unsigned generation, int interface);
+int board_attach(struct board *board, struct port *port, unsigned generation,
+                 unsigned configuration, int interface);
 
 /* Closes it: what is under way is given up, the board is brought back to dfuIDLE and released,
  * all of it in the loop.  May be called again. */

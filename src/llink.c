@@ -45,7 +45,7 @@ static int link_fields(lua_State *L)
 static bool push_device(void *arg, const struct port_device *device)
 {
     lua_State *L = arg;
-    lua_createtable(L, 0, 4);
+    lua_createtable(L, 0, 5);
     lua_pushstring(L, device->path);
     lua_setfield(L, -2, "path");
     lua_pushinteger(L, device->generation);
@@ -54,11 +54,14 @@ static bool push_device(void *arg, const struct port_device *device)
     lua_setfield(L, -2, "device");
     lua_pushlstring(L, (const char *)device->config, device->config_length);
     lua_setfield(L, -2, "config");
+    lua_pushinteger(L, device->configuration);
+    lua_setfield(L, -2, "configuration");
     lua_seti(L, -2, luaL_len(L, -2) + 1);
     return true;
 }
 
-/*** link.devices() --> { { path=, generation=, device=bytes, config=bytes }, ... } */
+/*** link.devices() --> { { path=, generation=, device=bytes, config=bytes,
+ * configuration= }, ... } */
 static int link_devices(lua_State *L)
 {
     struct host *host = host_of(L);
@@ -108,20 +111,22 @@ static int link_tty(lua_State *L)
     return 2;
 }
 
-/*** link.attach(board, generation, interface) --> true, or nil and "gone", "busy", ...: opens the
- * device of that generation; interface -1: only to read its strings. */
+/*** link.attach(board, generation, configuration, interface) --> true, or nil and "gone", "busy",
+ * ...: opens the device of that generation. Configuration 0: the one that is active; interface -1:
+ * only to read its strings. */
 static int link_attach(lua_State *L)
 {
     struct board *board = lop_board(L);
     unsigned generation = (unsigned)luaL_checkinteger(L, 2);
-    int interface = (int)luaL_checkinteger(L, 3);
+    unsigned configuration = (unsigned)luaL_checkinteger(L, 3);
+    int interface = (int)luaL_checkinteger(L, 4);
     struct host *host = host_of(L);
     if (board->handle)
         return luaL_error(L, "%s is open already", board->path);
     int result = PORT_GONE;
     for (int i = 0; i < HOST_PORTS && result == PORT_GONE; i++)
         if (host->ports[i])
-            result = board_attach(board, host->ports[i], generation, interface);
+            result = board_attach(board, host->ports[i], generation, configuration, interface);
     if (result < 0) {
         lua_pushnil(L);
         lua_pushstring(L, lop_result_name(result));

@@ -33,7 +33,8 @@ struct port_device {
     const char *path;               /* "1-4.2", "sim:f407" */
     unsigned generation;            /* another number for each device that comes to this path */
     const uint8_t *device, *config; /* its descriptors */
-    size_t device_length, config_length;
+    size_t device_length, config_length; /* config: all configurations, one behind the other */
+    unsigned configuration;              /* bConfigurationValue of the active one; 0: not known */
 };
 
 struct port_setup {
@@ -75,10 +76,12 @@ struct port {
     ssize_t (*tty)(struct port *port, const char *path, unsigned generation, char *name,
                    size_t size, bool *may_open);
 
-    /* Opens the device of that generation at the path, and claims the interface (-1: none, to
-     * read its strings only).  0, or a port_result: PORT_GONE where another one is there now. */
-    int (*open)(struct port *port, const char *path, unsigned generation, int interface,
-                struct port_handle **handle);
+    /* Opens the device of that generation at the path, and claims the interface of that
+     * configuration, which is set where another one is active (0: stay as it is).  Interface -1:
+     * claims none, to read its strings only.  0, or a port_result: PORT_GONE where another device
+     * is there now. */
+    int (*open)(struct port *port, const char *path, unsigned generation, unsigned configuration,
+                int interface, struct port_handle **handle);
 
     /* At most one transfer at a time. */
     void (*submit)(struct port_handle *handle, struct port_transfer *transfer);

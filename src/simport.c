@@ -217,9 +217,10 @@ static void simport_list(struct port *head, bool (*each)(void *arg, const struct
     }
 }
 
-static int simport_open(struct port *head, const char *path, unsigned generation, int interface,
-                        struct port_handle **opened)
+static int simport_open(struct port *head, const char *path, unsigned generation,
+                        unsigned configuration, int interface, struct port_handle **opened)
 {
+    (void)configuration; /* a simulated board has one */
     struct simboard *board = simport_find(head, path);
     if (!board)
         return PORT_GONE;

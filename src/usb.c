@@ -21,6 +21,7 @@
 
 #include "loop.h"
 #include "port.h"
+#include "usbfs.h"
 
 #define SYSFS            "/sys/bus/usb/devices"
 #define MOST_DESCRIPTORS 65553 /* a device descriptor and the longest configuration */
@@ -176,8 +177,7 @@ static unsigned generation_of(const char *device, unsigned *bus, unsigned *numbe
     return *bus << 16 | *number;
 }
 
-/* sysfs has the device descriptor, and behind it all configurations; the first is the one that
- * boot loaders have. */
+/* sysfs has the device descriptor, and behind it all configurations. */
 static bool describe(struct usb_port *port, const char *name, struct port_device *device)
 {
     unsigned bus, number;
@@ -191,6 +191,7 @@ static bool describe(struct usb_port *port, const char *name, struct port_device
         .device_length = DEVICE_LENGTH,
         .config = port->descriptors + DEVICE_LENGTH,
         .config_length = (size_t)n - DEVICE_LENGTH,
+        .configuration = read_number(name, "bConfigurationValue"),
     };
     return number > 0;
 }
@@ -352,13 +353,31 @@ static void transfer_finished(void *arg)
     transfer->done(transfer->arg, handle->result);
 }
 
-static int usb_open(struct port *head, const char *path, unsigned generation, int interface,
-                    struct port_handle **opened)
+/* Sets the configuration, where the device is in another one, and claims the interface. */
+static int claim(struct usb_handle *handle, const char *path, unsigned configuration, int interface)
+{
+    int error = LIBUSB_SUCCESS;
+    if (configuration > 0 && read_number(path, "bConfigurationValue") != configuration)
+        error = libusb_set_configuration(handle->device, (int)configuration);
+    if (error == LIBUSB_SUCCESS)
+        error = libusb_claim_interface(handle->device, interface);
+    if (error != LIBUSB_SUCCESS)
+        return usb_error(error);
+    handle->interface = interface;
+    return 0;
+}
+
+static int usb_open(struct port *head, const char *path, unsigned generation,
+                    unsigned configuration, int interface, struct port_handle **opened)
 {
     struct usb_port *port = (struct usb_port *)head;
     unsigned bus, number;
     if (!is_device_name(path) || generation_of(path, &bus, &number) != generation)
         return PORT_GONE;
+    char node[64];
+    snprintf(node, sizeof node, "/dev/bus/usb/%03u/%03u", bus, number);
+    if (interface < 0)
+        return usbfs_open(port->loop, node, opened) < 0 ? open_error(errno) : 0;
     if (!open_context(port))
         return PORT_IO;
     struct usb_handle *handle = calloc(1, sizeof *handle);
@@ -375,8 +394,6 @@ static int usb_open(struct port *head, const char *path, unsigned generation, in
     if (!handle->usb || !handle->buffer)
         goto failed;
 
-    char node[64];
-    snprintf(node, sizeof node, "/dev/bus/usb/%03u/%03u", bus, number);
     handle->node = open(node, O_RDWR | O_CLOEXEC);
     if (handle->node < 0) {
         result = open_error(errno);
@@ -388,14 +405,9 @@ static int usb_open(struct port *head, const char *path, unsigned generation, in
         result = usb_error(error);
         goto failed;
     }
-    if (interface >= 0) {
-        error = libusb_claim_interface(handle->device, interface);
-        if (error != LIBUSB_SUCCESS) {
-            result = usb_error(error);
-            goto failed;
-        }
-        handle->interface = interface;
-    }
+    result = claim(handle, path, configuration, interface);
+    if (result < 0)
+        goto failed;
     *opened = &handle->head;
     return 0;
 

@@ -197,7 +197,8 @@ enum usbipmsg_status usbip_take(struct usbip *server, struct slot *slot, struct 
         *why = "the board is not on the bus: it restarts, or its boot loader never starts";
         return USBIPMSG_NA;
     }
-    int result = server->port->open(server->port, slot->path, slot->generation, 0, &slot->handle);
+    int result =
+        server->port->open(server->port, slot->path, slot->generation, 0, 0, &slot->handle);
     if (result != 0) {
         *why = "the board is open in this program";
         return result == PORT_BUSY ? USBIPMSG_BUSY : USBIPMSG_DEV_ERR;

@@ -256,7 +256,7 @@ return function(link)
 
   local function attach(board, info)
     if bus.is_known(info) then is_dfuse(info) end -- raises where --layout does not fit
-    local ok, why = link.attach(board, info.generation, info.interface)
+    local ok, why = link.attach(board, info.generation, info.configuration, info.interface)
     if not ok then return nil, why end
     local _ <close> = setmetatable({}, { __close = function(_, err)
       if err then board:close() end

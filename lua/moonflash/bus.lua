@@ -45,13 +45,13 @@ return function(link)
   -- What the descriptors say, without the strings.
   local function describe(row)
     local device = descriptor.device(row.device)
-    local functional = device and descriptor.dfu(row.config, device)
+    local functional = device and descriptor.dfu(row.config, device, row.configuration)
     if not functional then return nil end
     local info = {
       path = row.path, generation = row.generation,
       vid = device.vid, pid = device.pid, version = device.version,
       mode = functional.mode, alts = {},
-      interface = functional.interface, functional = functional, device = device,
+      configuration = functional.configuration, interface = functional.interface, functional = functional, device = device,
     }
     for i, alt in ipairs(functional.alts) do
       info.alts[i] = { number = alt.number, index = alt.name, name = "",
@@ -109,7 +109,7 @@ return function(link)
     if known[key] then return known[key] end
     if task.now() >= (silent[key] or 0) then
       local handle <close> = link.new(info.path, bare)
-      local ok, why = link.attach(handle, info.generation, -1)
+      local ok, why = link.attach(handle, info.generation, 0, -1)
       info.forbidden = why == "permission"
       if ok then ok, why = pcall(add_strings, info, handle) end
       if ok then
@@ -120,6 +120,17 @@ return function(link)
     end
     add_system_strings(info)
     return info
+  end
+
+  -- All at once: several that hang take as long as one.
+  local function all_with_strings(infos)
+    local jobs = {}
+    for i, info in ipairs(infos) do
+      if not M.is_known(info) then jobs[i] = task.spawn(with_strings, info) end
+    end
+    for i, info in ipairs(infos) do
+      infos[i] = jobs[i] and jobs[i]:join() or with_strings(info)
+    end
   end
 
   local function is_there(path, generation)
@@ -206,13 +217,14 @@ return function(link)
   ---@return table[] as dfu.list() has them
   function M.find(wanted)
     M.ensure_simulated(wanted)
-    local found = {}
+    local infos, found = {}, {}
     for _, row in ipairs(look()) do
       local info = describe(row)
-      if info and (not wanted.path or info.path == wanted.path) then
-        info = with_strings(info)
-        if selectors.matches(info, wanted) then found[#found + 1] = info end
-      end
+      if info and (not wanted.path or info.path == wanted.path) then infos[#infos + 1] = info end
+    end
+    all_with_strings(infos)
+    for _, info in ipairs(infos) do
+      if selectors.matches(info, wanted) then found[#found + 1] = info end
     end
     table.sort(found, function(a, b) return a.path < b.path end)
     return found

@@ -11,6 +11,7 @@ local M = {}
 
 local DEVICE, CONFIG, STRING, INTERFACE, FUNCTIONAL = 0x01, 0x02, 0x03, 0x04, 0x21
 local MOST_ALTS = 255
+local MOST_CONFIGS = 255 -- bNumConfigurations is a byte
 
 ---@class moonflash.Device
 ---@field vid integer
@@ -42,6 +43,7 @@ local MOST_ALTS = 255
 ---@field will_detach boolean leaves run-time mode by itself
 
 ---@class moonflash.Dfu
+---@field configuration integer bConfigurationValue
 ---@field interface integer
 ---@field mode "dfu"|"runtime"
 ---@field alts { number: integer, name: integer }[] name is a string index
@@ -194,6 +196,33 @@ function M.config(bytes)
   return { value = value, announced = announced, interfaces = interfaces }
 end
 
+-- Where the configuration that begins at `start` ends: where it says, or where another one begins.
+-- Linux cuts off what it can't read, and leaves the length as it was sent.
+local function end_of_config(bytes, start)
+  local last = math.min(#bytes, start + string.unpack("<I2", bytes, start + 2) - 1)
+  local position = start + math.max(bytes:byte(start), 9)
+  while position < last do
+    local length, kind = bytes:byte(position, position + 1)
+    if kind == CONFIG and length == 9 then return position - 1 end
+    if length < 2 or position + length - 1 > last then break end
+    position = position + length
+  end
+  return math.max(last, start + 8)
+end
+
+--- Splits the configurations of a device, which stand one behind the other.
+---@param bytes string
+---@return string[]
+function M.split(bytes)
+  local pieces, start = {}, 1
+  while #bytes - start >= 8 and bytes:byte(start + 1) == CONFIG and #pieces < MOST_CONFIGS do
+    local stop = end_of_config(bytes, start)
+    pieces[#pieces + 1] = bytes:sub(start, stop)
+    start = stop + 1
+  end
+  return pieces
+end
+
 --- Reads a functional descriptor; nil, or one of less than 7 bytes, gives what may be assumed:
 --- that the board can do everything, as it will say itself what it refuses.
 local function read_functional(bytes)
@@ -237,16 +266,17 @@ local function mode_of(interface, facts, config, device)
   return nil
 end
 
---- Finds the DFU interface: the first in DFU mode, else the first in run-time mode.
+--- Finds the DFU interface of a configuration: the first in DFU mode, else the first in run-time
+--- mode.
 ---
 --- A board with several memories has an alternate setting for each, and often one functional
 --- descriptor for all of them: the first found at the interface counts. A setting that is
 --- announced twice counts once; more than 255 are not taken.
 ---@param config_bytes string
----@param device? moonflash.Device
----@return moonflash.Dfu? nil when the device has no DFU interface
+---@param device moonflash.Device
+---@return moonflash.Dfu? nil when there is no DFU interface
 ---@return string? reason
-function M.dfu(config_bytes, device)
+local function dfu_in(config_bytes, device)
   local config, reason = M.config(config_bytes)
   if not config then
     return nil, reason
@@ -262,10 +292,11 @@ function M.dfu(config_bytes, device)
   for _, interface in ipairs(config.interfaces) do
     if is_dfu(interface) then
       local facts = read_functional(functional[interface.number])
-      local mode = mode_of(interface, facts, config, device or {})
+      local mode = mode_of(interface, facts, config, device)
       if mode and (not found or mode == "dfu" and found.mode == "runtime") then
         found, seen = facts, {}
         found.interface, found.mode, found.alts = interface.number, mode, {}
+        found.configuration = config.value
       end
       if mode and found.interface == interface.number and found.mode == mode
         and not seen[interface.alt] and #found.alts < MOST_ALTS then
@@ -278,6 +309,28 @@ function M.dfu(config_bytes, device)
     return nil, "no DFU interface"
   end
   return found
+end
+
+--- Finds the DFU interface of a device: one in DFU mode goes before one in run-time mode, the active
+--- configuration before the others, and these in their order.
+---@param config_bytes string all configurations
+---@param device? moonflash.Device
+---@param active? integer bConfigurationValue
+---@return moonflash.Dfu? nil when the device has no DFU interface
+---@return string? reason
+function M.dfu(config_bytes, device, active)
+  local best, reason
+  for _, piece in ipairs(M.split(config_bytes)) do
+    local found, why = dfu_in(piece, device or {})
+    reason = reason or why
+    if found and (not best or found.mode ~= best.mode and found.mode == "dfu"
+      or found.mode == best.mode and found.configuration == active
+      and best.configuration ~= active) then
+      best = found
+    end
+  end
+  if best then return best end
+  return nil, reason or select(2, M.config(config_bytes))
 end
 
 return M

@@ -163,8 +163,8 @@ function M.details(board)
       ("%s  %04x:%04x  version %x.%02x  serial %s  at %s"):format(board.product or "no name",
         board.vid, board.pid, board.version >> 8, board.version & 0xFF, board.serial or "none",
         board.path),
-      ("found in %s; transfers of %d bytes; DFU %x.%02x%s"):format(board.found or "run-time mode",
-        board.transfer_size, info.functional.dfu_version >> 8, info.functional.dfu_version & 0xFF,
+      ("found in %s; transfers of %d bytes; DFU %s%s"):format(board.found or "run-time mode",
+        board.transfer_size, text.dfu_version(info.functional.dfu_version),
         dfu.fields(board).dfuse and " (DfuSe)" or ""),
       part.family and ("looks like %s; asked %s"):format(part.family,
         part.early and "before its poll time is over, as its ROM allows"

@@ -9,6 +9,14 @@ function M.hex(address)
   return ("0x%08X"):format(address)
 end
 
+---bcdDFUVersion: 0x0110 is "1.1", 0x011A is "1.1a".
+---@param version integer
+---@return string
+function M.dfu_version(version)
+  local last = version & 0xF
+  return ("%x.%x%s"):format(version >> 8, version >> 4 & 0xF, last > 0 and ("%x"):format(last) or "")
+end
+
 ---"0x08000000..0x08003FFF"
 ---@param first integer
 ---@param last integer

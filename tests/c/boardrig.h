@@ -122,7 +122,7 @@ static inline struct board *make(const char *path)
 /* Opens it, as far as it can be, with what a host finds out from the descriptors. */
 static inline int attach(struct board *board, unsigned generation)
 {
-    int result = board_attach(board, rig.port, generation, 0);
+    int result = board_attach(board, rig.port, generation, 0, 0);
     struct simboard *simboard = simport_find(rig.port, board->path);
     if (result < 0)
         return result;

@@ -22,7 +22,7 @@ static void test_attach(void **state)
     assert_true(board->opened == 3);
     assert_int_equal(board->dfu.state, DFU_UNKNOWN);
     assert_int_equal(attach(other, 1), PORT_BUSY);
-    assert_int_equal(board_attach(other, rig.port, 1, -1), 0); /* its strings may be read */
+    assert_int_equal(board_attach(other, rig.port, 1, 0, -1), 0); /* its strings may be read */
     board_close(other);
     assert_false(board_is_open(other));
     board_close(board);

@@ -27,12 +27,12 @@ static void open_in_this_program(void **state)
     (void)state;
     struct port_handle *handle;
     unsigned generation = sim_generation(sim(0));
-    assert_int_equal(rig.port->open(rig.port, paths[0], generation, 0, &handle), 0);
+    assert_int_equal(rig.port->open(rig.port, paths[0], generation, 0, 0, &handle), 0);
     rejoin();
     assert_int_equal(import("1-1"), 2);
     rig.port->close(handle);
     plug_in("1-1");
-    assert_int_equal(rig.port->open(rig.port, paths[0], generation, 0, &handle), PORT_BUSY);
+    assert_int_equal(rig.port->open(rig.port, paths[0], generation, 0, 0, &handle), PORT_BUSY);
 }
 
 static void bus_ids_that_there_are_not(void **state)

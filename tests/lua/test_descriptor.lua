@@ -222,6 +222,33 @@ function TestDescriptor.test_dfu_mode_is_preferred()
   lu.assertEquals(found.dfu_version, 0x0100)
 end
 
+-- A configuration with another number, as it stands behind the first.
+local function numbered(value, body)
+  local bytes = configuration(body)
+  return bytes:sub(1, 5) .. string.char(value) .. bytes:sub(7)
+end
+
+function TestDescriptor.test_several_configurations()
+  local mouse = interface(0, 0, 3, 1, 2)
+  local running, waiting = interface(1, 0, 0xFE, 1, 1), interface(0, 0, 0xFE, 1, 2)
+  local function found(active, ...)
+    local d = descriptor.dfu(table.concat { ... }, ST, active)
+    return d and { d.configuration, d.mode }
+  end
+  lu.assertEquals(found(1, numbered(1, mouse), numbered(2, waiting .. FUNCTIONAL)), { 2, "dfu" })
+  lu.assertEquals(found(1, numbered(1, running .. FUNCTIONAL), numbered(3, waiting .. FUNCTIONAL)),
+    { 3, "dfu" })
+  local both = numbered(1, waiting .. FUNCTIONAL) .. numbered(2, waiting .. FUNCTIONAL)
+  lu.assertEquals(found(2, both), { 2, "dfu" })
+  lu.assertEquals(found(0, both), { 1, "dfu" })
+  lu.assertNil(found(1, numbered(1, mouse), numbered(2, mouse)))
+  -- Linux cuts off what it can't read, and leaves the total length as it was sent
+  local cut = mouse .. "\200\4\1"
+  local lies = numbered(1, cut):sub(1, 2) .. "\100\0" .. numbered(1, mouse):sub(5)
+  lu.assertEquals(found(1, lies, numbered(2, waiting .. FUNCTIONAL)), { 2, "dfu" })
+  for length = 0, #both do descriptor.dfu(both:sub(1, length), ST, 1) end
+end
+
 function TestDescriptor.test_swapped_version()
   local found = dfu(interface(0, 0, 0xFE, 1, 2), hex "09 21 0B FF 00 00 08 01 1A")
   lu.assertTrue(found.dfuse)

@@ -94,12 +94,6 @@ function M.board(all)
   return bad("usb.no-device", "no board with a DFU interface is there", table.concat(lines, "\n"))
 end
 
--- 0x0110 is 1.1.
-local function bcd(version)
-  local last = version & 0xF
-  return ("%x.%x%s"):format(version >> 8, version >> 4 & 0xF, last > 0 and ("%x"):format(last) or "")
-end
-
 ---@param patient moonflash.Patient
 ---@param all moonflash.Examination
 ---@return moonflash.Finding?
@@ -112,7 +106,7 @@ function M.mode(patient, all)
     return all.in_dfu and note(found, todo) or bad("usb.no-device", found, todo)
   end
   return ok("in DFU mode: %s, transfers of %s bytes", functional.dfuse and "DfuSe 1.1a"
-    or "DFU " .. bcd(functional.dfu_version), functional.transfer_size or "unknown")
+    or "DFU " .. text.dfu_version(functional.dfu_version), functional.transfer_size or "unknown")
 end
 
 return M

@@ -10,8 +10,6 @@
 
 enum { BUS = 1, FIRST_NUMBER = 2, LAST_NUMBER = 127 };
 
-#define SYSFS "/sys/devices/pci0000:00/0000:00:14.0/usb1"
-
 /* ---- the bed ---- */
 
 struct bed *bed_new(char *why, size_t why_size)
@@ -191,6 +189,7 @@ static struct bed_device *new_device(struct bed_board *board)
     device->bed = bed;
     device->board = board;
     device->number = bed->last_number;
+    device->configuration = 1;
     device->generation = sim_generation(board->sim);
     device->handler = umockdev_ioctl_base_new();
     device->next = bed->devices;

@@ -9,6 +9,8 @@
 
 #include "bed.h"
 
+#define SYSFS "/sys/devices/pci0000:00/0000:00:14.0/usb1"
+
 enum { BED_STRIKES = 64, BED_STRINGS = 256, BED_PATH = 64 };
 
 /* A board while it is on the bus: it comes back as another device. */
@@ -18,6 +20,7 @@ struct bed_device {
     UMockdevIoctlBase *handler;
     unsigned generation; /* of the simulated board */
     unsigned number;     /* devnum */
+    int configuration;   /* bConfigurationValue of the active one */
     unsigned clients;
     unsigned claims[32]; /* by clients, of each interface */
     bool gone;

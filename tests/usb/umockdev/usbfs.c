@@ -3,6 +3,7 @@
  * far as libusb uses them.  Requests in flight and claims are each client's own. */
 #include <errno.h>
 #include <linux/usbdevice_fs.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -78,6 +79,38 @@ static void on_connected(UMockdevIoctlBase *handler, UMockdevIoctlClient *end, g
 
 /* ---- claims ---- */
 
+/* Whether the active configuration has the interface.  A device with one has whatever it says. */
+static bool has_interface(const struct bed_device *device, unsigned interface)
+{
+    enum { CONFIG = 2, INTERFACE = 4, LENGTH = 9 };
+    size_t length;
+    const uint8_t *bytes = bed_board_config(device->board, &length);
+    int value = -1, configs = 0;
+    bool found = false;
+    for (size_t i = 0; i + LENGTH <= length && bytes[i] >= 2; i += bytes[i]) {
+        if (bytes[i + 1] == CONFIG && bytes[i] == LENGTH) {
+            value = bytes[i + 5];
+            configs++;
+        }
+        if (bytes[i + 1] == INTERFACE && value == device->configuration)
+            found = found || bytes[i + 2] == interface;
+    }
+    return found || configs < 2;
+}
+
+static int set_configuration(struct bed_device *device, int value)
+{
+    char path[sizeof SYSFS + BED_PATH], text[16];
+    for (int i = 0; i < 32; i++)
+        if (device->claims[i] > 0)
+            return -EBUSY;
+    device->configuration = value;
+    snprintf(path, sizeof path, "%s/%s", SYSFS, device->board->path);
+    snprintf(text, sizeof text, "%d\n", value);
+    umockdev_testbed_set_attribute(device->bed->testbed, path, "bConfigurationValue", text);
+    return 0;
+}
+
 static bool may_claim(const struct client *client, unsigned interface)
 {
     const struct bed_device *device = client->device;
@@ -89,6 +122,8 @@ static int claim(struct client *client, unsigned interface)
 {
     if (interface >= 32)
         return -EINVAL;
+    if (!has_interface(client->device, interface))
+        return -ENOENT;
     if (!may_claim(client, interface))
         return -EBUSY;
     if (!(client->claims >> interface & 1))
@@ -287,7 +322,7 @@ static int serve_data(struct client *client, gulong request, UMockdevIoctlData *
 {
     static const uint32_t able = USBDEVFS_CAP_ZERO_PACKET | USBDEVFS_CAP_NO_PACKET_SIZE_LIM |
                                  USBDEVFS_CAP_REAP_AFTER_DISCONNECT;
-    unsigned interface;
+    unsigned interface; /* or a configuration */
     struct usbdevfs_connectinfo info = { .devnum = client->device->number };
     memcpy(&interface, data->data, sizeof interface);
     switch (request) {
@@ -301,6 +336,8 @@ static int serve_data(struct client *client, gulong request, UMockdevIoctlData *
         return claim(client, interface);
     case USBDEVFS_RELEASEINTERFACE:
         return release(client, interface);
+    case USBDEVFS_SETCONFIGURATION:
+        return set_configuration(client->device, (int)interface);
     case USBDEVFS_SETINTERFACE:
         return set_interface(client, data);
     case USBDEVFS_SUBMITURB:

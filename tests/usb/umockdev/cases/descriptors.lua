@@ -24,6 +24,12 @@ local function config(body, options)
     50) .. body
 end
 
+-- A configuration behind the first.
+local function second(body)
+  local bytes = config(body)
+  return bytes:sub(1, 5) .. "\2" .. bytes:sub(7)
+end
+
 local function alts(n)
   local list = {}
   for i = 0, n - 1 do list[#list + 1] = interface { alt = i, name = 4 + i % 4 } end
@@ -100,6 +106,15 @@ rig.spread_case("19 malformed configurations", function()
     { "a device descriptor cut off", config(one), DEVICE:sub(1, 10), absent = true },
     { "a device of no length", config(one), "\0" .. DEVICE:sub(2), absent = true },
   }
+end)
+
+rig.case("DFU in the second configuration", function()
+  local board <close> = rig.board {
+    config = config(interface { class = 3 } .. HID) .. second(alts(4) .. functional()), state = 2 }
+  local image = rig.write_file("second.bin", ("second"):rep(500))
+  local r = rig.moonflash("--json", "flash", image .. "@0x08004000")
+  rig.equal(r.status, 0, "flash: " .. r.err)
+  rig.check(board:peek(0x08004000, 3000) == ("second"):rep(500), "the flash is wrong")
 end)
 
 rig.case("19 255 alternate settings", function()

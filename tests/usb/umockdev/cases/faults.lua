@@ -239,17 +239,31 @@ end
 
 rig.case("12 a board that hangs is listed", function()
   local board <close> = rig.board { attributes = { product = "STM32  BOOTLOADER" } }
-  board:strike("hang", 2)
+  board:strike("hang", 1)
   local r = rig.moonflash("list")
   rig.equal(r.status, 0, "status: " .. r.err)
   rig.has(r.out, "1-1   0483:df11  -       STM32  BOOTLOADER", "list")
   rig.check(r.seconds < 1.5, "it took %.1f s", r.seconds)
 end)
 
+rig.case("12 eight boards that hang are listed in the time of one", function()
+  local boards <close> = setmetatable({}, { __close = function(list)
+    for _, board in ipairs(list) do getmetatable(board).__close(board) end
+  end })
+  for i = 1, 8 do
+    boards[i] = rig.board { path = "1-" .. i, serial = "AA0" .. i }
+    boards[i]:strike("hang", 1)
+  end
+  local r = rig.moonflash("list")
+  rig.equal(r.status, 0, "status: " .. r.err)
+  for i = 1, 8 do rig.has(r.out, ("1-%d   0483:df11"):format(i), "list") end
+  rig.check(r.seconds < 4, "it took %.1f s", r.seconds) -- 1 s each, one after the other: 8 s
+end)
+
 -- A ROM that erases holds all that it is asked until it is done.
 rig.case("12 erasing for another program", function()
   local board <close> = rig.board()
-  board:strike("deaf", 2) -- the first string; libusb has asked for the configuration
+  board:strike("deaf", 1) -- the first string
   board:strike("deaf", 1, 0, GETSTATE)
   local r = rig.moonflash("--json", table.unpack(FLASH, 2))
   rig.equal(r.status, 82, "without patience: " .. r.err)
@@ -257,7 +271,7 @@ rig.case("12 erasing for another program", function()
   rig.has(r.err, "It may still be erasing for another program", "hint")
   rig.check(flash_of(board) == F407.old, "the flash is touched")
   board:begin()
-  board:strike("deaf", 2)
+  board:strike("deaf", 1)
   board:strike("delay", 1, 6, GETSTATE)
   r = rig.moonflash("--json", "--wait", "20", table.unpack(FLASH, 2))
   rig.equal(r.status, 0, "with --wait: " .. r.err)
