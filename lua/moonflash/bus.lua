@@ -51,7 +51,8 @@ return function(link)
       path = row.path, generation = row.generation,
       vid = device.vid, pid = device.pid, version = device.version,
       mode = functional.mode, alts = {},
-      configuration = functional.configuration, interface = functional.interface, functional = functional, device = device,
+      configuration = functional.configuration, interface = functional.interface,
+      functional = functional, device = device,
     }
     for i, alt in ipairs(functional.alts) do
       info.alts[i] = { number = alt.number, index = alt.name, name = "",

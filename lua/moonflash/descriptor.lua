@@ -311,8 +311,8 @@ local function dfu_in(config_bytes, device)
   return found
 end
 
---- Finds the DFU interface of a device: one in DFU mode goes before one in run-time mode, the active
---- configuration before the others, and these in their order.
+--- Finds the DFU interface of a device: one in DFU mode goes before one in run-time mode, the
+--- active configuration before the others, and these in their order.
 ---@param config_bytes string all configurations
 ---@param device? moonflash.Device
 ---@param active? integer bConfigurationValue

@@ -349,7 +349,7 @@ local function last_sentence(board, stats)
   elseif stats.bytes_written > 0 or stats.sectors_same then
     return (stats.bytes_written == 0 and "It was there already. " or checked)
       .. "Still in DFU mode: 'moonflash leave' starts it"
-      .. (roms.may_be(dfu.fields(board).info) and ", or BOOT0 low and reset." or ".")
+      .. (roms.may_be(board) and ", or BOOT0 low and reset." or ".")
   end
   return checked .. "Done."
 end

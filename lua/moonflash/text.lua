@@ -13,8 +13,7 @@ end
 ---@param version integer
 ---@return string
 function M.dfu_version(version)
-  local last = version & 0xF
-  return ("%x.%x%s"):format(version >> 8, version >> 4 & 0xF, last > 0 and ("%x"):format(last) or "")
+  return (("%x.%x%x"):format(version >> 8, version >> 4 & 0xF, version & 0xF):gsub("0$", ""))
 end
 
 ---"0x08000000..0x08003FFF"

@@ -75,7 +75,7 @@ end
 
 function TestDescriptor.test_discovery_dfu()
   local expected = {
-    interface = 0,
+    configuration = 1, interface = 0,
     mode = "dfu",
     alts = {
       { number = 0, name = 4 }, { number = 1, name = 5 },
@@ -119,7 +119,8 @@ end
 function TestDescriptor.test_functional_missing()
   local found = dfu(interface(0, 0, 0xFE, 1, 2, 4))
   lu.assertEquals(found, {
-    interface = 0, mode = "dfu", alts = { { number = 0, name = 4 } }, functional = false,
+    configuration = 1, interface = 0, mode = "dfu", alts = { { number = 0, name = 4 } },
+    functional = false,
     attributes = { can_download = true, can_upload = true, tolerant = false, will_detach = false },
     detach_timeout = 1.0, dfu_version = 0x0100, dfuse = false,
   })

@@ -55,8 +55,8 @@ local function wait_while_busy(board)
 end
 
 local function may_erase(info)
-  return "It may be erasing, for another program say, which takes up to half a minute: wait, and look "
-    .. "again.\nIf it stays so: r" .. M.restart(info):sub(2)
+  return "It may be erasing, for another program say, which takes up to half a minute: wait, and "
+    .. "look again.\nIf it stays so: r" .. M.restart(info):sub(2)
 end
 
 local states = {
