@@ -311,7 +311,8 @@ struct edit *edit_new(const struct edit_completion *completion)
     edit->completion = *completion;
     edit->dumb = is_dumb();
     edit->history = history_init();
-    edit->el = el_init("moonflash", stdin, stdout, stderr);
+    edit->el = el_init_fd("moonflash", stdin, stdout, stderr, STDIN_FILENO, STDOUT_FILENO,
+                          STDERR_FILENO); /* the streams have no descriptors */
     if (!edit->history || !edit->el) {
         edit_free(edit);
         return NULL;

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <lauxlib.h>
 #include <lualib.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,7 @@
 #include "lsim.h"
 #include "lsys.h"
 #include "ltask.h"
+#include "output.h"
 #include "port.h"
 #include "proc.h"
 #include "repl.h"
@@ -206,13 +208,27 @@ static int protected_main(lua_State *L)
     return 0;
 }
 
+static void end_unread(void *arg)
+{
+    struct host *host = arg;
+    tasks_interrupt(host->tasks, "output", "more than 16 MB of output are not read: stopped");
+}
+
+static void on_unread(void *arg)
+{
+    struct host *host = arg;
+    loop_post(host->loop, &host->unread);
+}
+
 static bool open_host(struct host *host)
 {
     host->source_tree = find_source_tree();
     host->loop = loop_new();
     host->L = luaL_newstate();
-    if (!host->loop || !host->L)
+    if (!host->loop || !host->L || !output_begin(host->loop, on_unread, host))
         return false;
+    host->unread.run = end_unread;
+    host->unread.arg = host;
     *(struct host **)lua_getextraspace(host->L) = host;
     host->tasks = tasks_new(host->L, host->loop);
     host->sims = host->ports[0] = simport_new(host->loop);
@@ -231,7 +247,8 @@ static void release_boards(struct host *host)
     boards_release(&host->boards, host->loop);
 }
 
-static void close_host(struct host *host)
+/* False: not all that was written to standard output was taken. */
+static bool close_host(struct host *host)
 {
     host->observer.saw = NULL;
     if (host->L)
@@ -244,8 +261,10 @@ static void close_host(struct host *host)
         if (host->ports[i])
             host->ports[i]->free(host->ports[i]);
     tasks_free(host->tasks);
+    bool written = output_end("moonflash: standard output can't be written\n");
     loop_free(host->loop);
     free(host->source_tree);
+    return written;
 }
 
 /* Whoever started us may have closed some of 0 to 2: no other file shall get their numbers.  There
@@ -262,6 +281,7 @@ static void fill_standard_descriptors(void)
 int host_main(int argc, char **argv)
 {
     fill_standard_descriptors();
+    signal(SIGXFSZ, SIG_IGN); /* a file that grows too long is an error of its write */
     struct host host = { 0 };
     struct start start = { argc, argv, EXIT_BUG };
     if (!open_host(&host)) {
@@ -278,11 +298,7 @@ int host_main(int argc, char **argv)
                 luaL_tolstring(host.L, -1, NULL));
         start.status = EXIT_BUG;
     }
-    close_host(&host);
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        fprintf(stderr, "moonflash: standard output can't be written\n");
-        if (start.status == 0)
-            start.status = EXIT_IO;
-    }
+    if (!close_host(&host) && start.status == 0)
+        start.status = EXIT_IO;
     return start.status;
 }

@@ -7,8 +7,8 @@
 #include <stdbool.h>
 
 #include "board.h"
+#include "loop.h"
 
-struct loop;
 struct port;
 struct proc;
 struct tasks;
@@ -24,6 +24,7 @@ struct host {
     struct board_observer observer; /* of all boards */
     struct proc *procs;             /* programs that run beside us */
     struct port *sims;              /* the one of them over simulated boards */
+    struct loop_job unread;         /* ends the tasks when nobody reads what they write */
     char *source_tree;              /* where lua/ and scripts/ are read from disk; NULL: built in */
 };
 

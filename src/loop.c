@@ -35,7 +35,7 @@ struct loop {
     void *heard_arg;
 };
 
-/* All that a signal handler can reach: the one global state of moonflash. */
+/* All that a signal handler can reach. */
 static struct {
     volatile sig_atomic_t pipe;
     atomic_int caught;                 /* signals that the loop has not told of yet */
@@ -46,6 +46,7 @@ static struct {
     char words[2][LAST_WORDS]; /* double buffer: the handler writes words[told] to stderr */
     volatile size_t lengths[2];
     volatile sig_atomic_t told;
+    volatile sig_atomic_t words_fd; /* 0: standard error */
 } signals = { .pipe = -1 };
 
 static const int caught[] = { SIGINT, SIGTERM, SIGHUP, SIGCHLD };
@@ -88,6 +89,7 @@ static void release_signals(void)
     loop_last_words("", 0);
     signals.interrupted = 0;
     signals.spare = 0;
+    signals.words_fd = 0;
     signals.caught = 0;
 }
 
@@ -213,6 +215,17 @@ void loop_unchild(struct loop *loop, struct loop_child *child)
 
 /* ---- signals ---- */
 
+/* A reader that stalls does not keep the process from ending. */
+static void tell_last_words(void)
+{
+    int fd = signals.words_fd > 0 ? (int)signals.words_fd : STDERR_FILENO;
+    struct pollfd room = { .fd = fd, .events = POLLOUT };
+    if (poll(&room, 1, 0) <= 0 ||
+        write(fd, signals.words[signals.told], signals.lengths[signals.told]) < 0) {
+        /* they can't be told, and the process ends anyway */
+    }
+}
+
 /* A second one that asks us to end does to us what it does to any program. */
 static void count_signal(int signal_number)
 {
@@ -220,10 +233,7 @@ static void count_signal(int signal_number)
         if (signals.interrupted) {
             if (signals.last_act)
                 signals.last_act();
-            if (write(STDERR_FILENO, signals.words[signals.told], signals.lengths[signals.told]) <
-                0) {
-                /* it can't be told, and the process ends anyway */
-            }
+            tell_last_words();
             signal(signal_number, SIG_DFL);
             raise(signal_number);
         }
@@ -305,6 +315,16 @@ void loop_last_words(const char *words, size_t length)
     memcpy(signals.words[next], words, length);
     signals.lengths[next] = length;
     signals.told = next;
+}
+
+void loop_last_words_to(int fd)
+{
+    signals.words_fd = fd;
+}
+
+bool loop_interrupted(const struct loop *loop)
+{
+    return loop->has_signals && signals.interrupted;
 }
 
 void loop_hear(struct loop *loop, struct loop_signal *heard)
@@ -450,6 +470,14 @@ static void dispatch_fds(struct loop *loop, size_t n)
     }
 }
 
+static bool watches_something(const struct loop *loop)
+{
+    const struct loop_watch *watch = loop->watches;
+    while (watch && watch->aside)
+        watch = watch->next;
+    return watch != NULL;
+}
+
 /* How long a turn may sleep, or -1: until something happens. */
 static double sleep_limit(struct loop *loop, bool wait)
 {
@@ -457,7 +485,7 @@ static double sleep_limit(struct loop *loop, bool wait)
         return 0;
     if (!loop->timers)
         return -1;
-    if (loop->is_virtual && !loop->watches && !loop->children)
+    if (loop->is_virtual && !watches_something(loop) && !loop->children)
         return 0;
     double left = loop->timers->at - loop_now(loop);
     return left <= 0 ? 0 : left > LONGEST_SLEEP ? LONGEST_SLEEP : left;
@@ -489,7 +517,7 @@ bool loop_turn(struct loop *loop, bool wait)
     bool any = run_jobs(loop);
     any = fire_timers(loop) || any;
     wait = wait && !any;
-    if (wait && !loop->jobs && !loop->timers && !loop->watches && !loop->children)
+    if (wait && !loop->jobs && !loop->timers && !watches_something(loop) && !loop->children)
         return loop_signalled(loop) ? (hear_signals(loop), true) : false;
 
     size_t n = fill_fds(loop);

@@ -41,6 +41,7 @@ struct loop_watch {
     struct loop_watch *next;
     size_t index; /* among what poll(2) was asked for; 0: it was not */
     bool watched;
+    bool aside; /* nothing waits for it: it neither holds up virtual time nor a deadlock */
 };
 
 /* A child process: ended() gets waitpid(2)'s status, once. */
@@ -102,6 +103,12 @@ void loop_last_act(void (*act)(void));
 
 /* Sets the line for standard error after the last act: copied, cut at 4096 bytes; "": none. */
 void loop_last_words(const char *words, size_t length);
+
+/* Where these go: a descriptor that does not block, best. Standard error, until this is called. */
+void loop_last_words_to(int fd);
+
+/* True when a signal has asked the process to end. */
+bool loop_interrupted(const struct loop *loop);
 
 /* True when a signal was caught that `heard` has not yet been told of. */
 bool loop_signalled(const struct loop *loop);

@@ -21,12 +21,20 @@
 #include "error.h"
 #include "host.h"
 #include "loop.h"
+#include "output.h"
 #include "usb.h"
 
 /*** sys.is_terminal(fd) --> boolean: 1 is stdout, 2 stderr */
 static int sys_is_terminal(lua_State *L)
 {
     lua_pushboolean(L, isatty((int)luaL_checkinteger(L, 1)));
+    return 1;
+}
+
+/*** sys.backlog(fd) --> bytes for stdout (1) or stderr (2) that their reader has not taken */
+static int sys_backlog(lua_State *L)
+{
+    lua_pushinteger(L, (lua_Integer)output_backlog((int)luaL_checkinteger(L, 1)));
     return 1;
 }
 
@@ -291,6 +299,7 @@ static const luaL_Reg sys_lib[] = {
     { "sync", sys_sync },
     { "sync_folder", sys_sync_folder },
     { "last_words", sys_last_words },
+    { "backlog", sys_backlog },
     { "versions", sys_versions },
     { "time", sys_time },
     { "builtin", sys_builtin },

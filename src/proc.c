@@ -22,7 +22,8 @@ static void default_signals(void)
 {
     for (int i = 1; i < NSIG; i++) {
         struct sigaction action;
-        if (sigaction(i, NULL, &action) == 0 && (action.sa_handler != SIG_IGN || i == SIGPIPE))
+        if (sigaction(i, NULL, &action) == 0 &&
+            (action.sa_handler != SIG_IGN || i == SIGPIPE || i == SIGXFSZ))
             signal(i, SIG_DFL);
     }
     sigset_t none;

@@ -413,12 +413,17 @@ void task_check(lua_State *L)
         lua_error(L);
 }
 
+void tasks_interrupt(struct tasks *tasks, const char *code, const char *message)
+{
+    cancel_all(tasks, is_exposed, code, message);
+}
+
 /* Ctrl-C where one task is in the foreground ends that one; any other signal ends them all. */
 static void on_signal(void *arg, int signal_number)
 {
     struct tasks *tasks = arg;
     if (signal_number != SIGINT || !tasks->has_foreground)
-        cancel_all(tasks, is_exposed, "cancelled", "interrupted");
+        tasks_interrupt(tasks, "cancelled", "interrupted");
     else if (tasks->foreground)
         task_cancel_with(tasks->foreground, "cancelled", "interrupted");
 }

@@ -33,6 +33,10 @@ void tasks_free(struct tasks *tasks);
  * True, and pushes its first result; or false, and pushes the error. [-(n+1), +1, m] */
 bool tasks_run(lua_State *L, int n);
 
+/* Ends all tasks but supervisors and what cleans up, as a signal does, with an error of that code.
+ */
+void tasks_interrupt(struct tasks *tasks, const char *code, const char *message);
+
 /* Ends all tasks that are left; nothing of Lua's sleeps afterwards. */
 void tasks_end(struct tasks *tasks);
 

@@ -148,7 +148,8 @@ int usbfs_open(struct loop *loop, const char *node, struct port_handle **opened)
     handle->loop = loop;
     handle->node = file;
     handle->buffer = buffer;
-    handle->watch = (struct loop_watch){ reap, handle, file, POLLOUT, NULL, 0, false };
+    handle->watch =
+        (struct loop_watch){ .ready = reap, .arg = handle, .fd = file, .events = POLLOUT };
     handle->timer.fire = time_out;
     handle->timer.arg = handle;
     handle->finished.run = fail;

@@ -360,6 +360,7 @@ end
 ---@param argv string[] with the program at 0
 ---@return integer status
 return function(argv)
+  library("output").begin()
   task.supervise()
   local ok, status, err, traceback = pcall(main, argv)
   if not ok then

@@ -23,6 +23,7 @@ M.codes = {
   ["verify"]          = { 79, "FAIL" },
   ["board.protected"] = { 80, "FAIL" },
   ["board.power-cycle"] = { 80, "FAIL" },
+  ["output"]          = { 74, "ERROR" },
   ["sys"]             = { 71, "ERROR" },
   ["sys.busy"]        = { 75, "ERROR" },
   ["sys.permission"]  = { 77, "ERROR" },

@@ -3,6 +3,7 @@
 -- programs. The library tells of phases and events; this decides what is seen.
 local errors = require "moonflash.errors"
 local json = require "dkjson"
+local output = require "moonflash.output"
 local roms = require "moonflash.roms"
 local rows = require "moonflash.rows"
 local slots = require "moonflash.slots"
@@ -19,14 +20,10 @@ local SCREENFUL = 20    -- lines: what was said before these is out of sight
 local FULL, EMPTY = "█", "░"
 
 -- mode: "bars", "rows", "lines", "json" or "quiet"; said: lines; told: [board] = how many there
--- were when its failure was told; disturbed: something was said while a question was open; worked:
+-- were when its failure was told; dropping: nobody reads events of progress; disturbed: something was said while a question was open; worked:
 -- the first board that had a bar, and whether there was another
 local state = { mode = "lines", several = false, bar = nil, question = nil, said = 0, told = {},
-                worked = {} }
-
-local function stderr(s)
-  io.stderr:write(s)
-end
+                worked = {}, dropping = false }
 
 local function is_dumb()
   local term = os.getenv("TERM")
@@ -82,7 +79,7 @@ end
 
 -- A question that waits for its answer, where the answer will be typed.
 local function show_question()
-  stderr(state.question .. (sys.is_terminal(2) and " " or "\n"))
+  output.say(state.question .. (sys.is_terminal(2) and " " or "\n"))
 end
 
 -- Whole lines. They go above a question that is open, which is asked again.
@@ -90,12 +87,12 @@ local function say(lines)
   local is_open = state.question and sys.is_terminal(2)
   state.disturbed = true
   state.said = state.said + select(2, lines:gsub("\n", ""))
-  stderr((is_open and "\n" or "") .. lines)
+  output.say((is_open and "\n" or "") .. lines)
   if is_open then show_question() end
 end
 
 local function clear_bar()
-  if state.bar and state.bar.drawn then stderr("\r\27[K") end
+  if state.bar and state.bar.drawn then output.say("\r\27[K") end
 end
 
 local function share_of(bar)
@@ -103,7 +100,7 @@ local function share_of(bar)
 end
 
 local function draw(bar, last)
-  if state.question and not last then return end
+  if not last and (state.question or not output.may_draw()) then return end
   local share = share_of(bar)
   local who = state.worked.several and bar.who .. "  " or ""
   local width = math.max(8, math.min(BAR, sys.columns() - 48 - #who))
@@ -120,7 +117,7 @@ local function draw(bar, last)
   local picture = ("\r  %s%-7s %s%s  %-10s %10s %8s\27[K%s"):format(who, bar.name, FULL:rep(full),
     EMPTY:rep(width - full), amount, rate,
     left and text.seconds(left) .. " left" or text.seconds(spent), last and "\n" or "")
-  if last then say(picture) else stderr(picture) end
+  if last then say(picture) else output.say(picture) end
   bar.drawn, bar.drawn_at = not last, task.now()
 end
 
@@ -185,7 +182,7 @@ function M.answered(answer, typed)
   state.question = nil
   local echoed = typed and is_echoed()
   if echoed and state.on_typed then state.on_typed() end
-  if sys.is_terminal(2) and not echoed then stderr("\n") end
+  if sys.is_terminal(2) and not echoed then output.say("\n") end
   if state.mode == "rows" then
     rows.resume(question .. " " .. (answer or ""), not state.disturbed)
   end
@@ -216,14 +213,27 @@ local function as_text(_, value)
   return json.encode(tostring(value))
 end
 
+local function write_event(event)
+  local line = json.encode(event, { keyorder = key_order(event), exception = as_text })
+  output.raw(io.stdout, text.json(line) .. "\n")
+  io.stdout:flush()
+end
+
+-- Progress is dropped while nobody reads; an event says where that begins.
+local function is_dropped(event)
+  if event.event ~= "progress" then return false end
+  local dropping = sys.backlog(1) > 0
+  if dropping and not state.dropping then write_event { event = "dropping" } end
+  state.dropping = dropping
+  return dropping
+end
+
 ---An event for programs.
 ---@param event table
 function M.event(event)
-  if state.mode ~= "json" then return end
+  if state.mode ~= "json" or is_dropped(event) then return end
   if event.path then event.slot = slots.name_of(event.path) end
-  local line = json.encode(event, { keyorder = key_order(event), exception = as_text })
-  io.stdout:write(text.json(line), "\n")
-  io.stdout:flush()
+  write_event(event)
 end
 
 -- What a recipe or a board calls something, as a part of a line.
@@ -294,7 +304,7 @@ end
 
 ---A bar that something went wrong under stays as it was; what is written next, goes below.
 function M.leave_bar()
-  if state.bar and state.bar.drawn then stderr("\n") end
+  if state.bar and state.bar.drawn then output.say("\n") end
   state.bar = nil
 end
 

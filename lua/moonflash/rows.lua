@@ -2,6 +2,7 @@
 -- Several boards on a terminal: a row each, with its bar, its phase and its result; what is printed
 -- goes above them. Where there are more boards than lines, those that still work come first, then
 -- those that failed.
+local output = require "moonflash.output"
 local sys = require "sys"
 local task = require "task"
 local text = require "moonflash.text"
@@ -77,6 +78,11 @@ end
 -- Draws over what was drawn, below the lines `above`, which stay. Line by line: a terminal that is
 -- told to wipe all of its screen moves that into its scrollback.
 local function draw(above, below)
+  if not output.may_draw() then
+    if above then output.say(above .. "\n") end
+    drawn = 0 -- the next picture goes below
+    return
+  end
   local columns, lines = sys.columns()
   local list, more = shown(math.max(2, (lines or 24) - (below or BELOW)))
   local picture = {}
@@ -84,7 +90,7 @@ local function draw(above, below)
   if more > 0 then picture[#picture + 1] = (" and %d more\n"):format(more) end
   local up = drawn > 0 and ("\27[%dA"):format(drawn) or ""
   local wipe = drawn > 0 and up .. "\r" .. ("\27[K\n"):rep(drawn) .. up or ""
-  io.stderr:write(wipe .. (above and above .. "\n" or "") .. table.concat(picture))
+  output.say(wipe .. (above and above .. "\n" or "") .. table.concat(picture))
   drawn, drawn_at = #picture, task.now()
 end
 

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- What is printed while somebody types: whole lines, above the line that is being typed. A bar
 -- (progress.lua), which is drawn again and again in one line, is seen when it is finished.
+local output = require "moonflash.output"
 local progress = require "moonflash.progress"
 local prompt = require "prompt"
 local sys = require "sys"
@@ -35,9 +36,6 @@ local function write_above(file, s)
   if at > 1 then prompt.write(text:sub(1, at - 1):gsub("[^\n]+", drawn), file == io.stderr) end
 end
 
-local methods = getmetatable(io.stdout).__index
-local write = methods.write
-
 -- Notes what the screen's last line is, so that the prompt begins a new one. Both streams write
 -- there, unless standard error goes elsewhere.
 local function note(file, s)
@@ -47,40 +45,23 @@ local function note(file, s)
   standing = line ~= "" and last_drawn(line):sub(1, 1) or nil
 end
 
-local function write_one(file, ...)
-  local parts = table.pack(...)
-  for i = 1, parts.n do
-    local kind = type(parts[i])
-    if kind ~= "string" and kind ~= "number" then return write(file, ...) end -- it complains
-  end
-  local s = table.concat(parts, "", 1, parts.n)
+local function write_one(file, s)
   if typing then
     write_above(file, s)
     return file
   end
   note(file, s)
-  return write(file, s)
+  return output.raw(file, s)
 end
 
 ---From now on what Lua writes to standard output and error goes through here.
 ---@return table closing it undoes that
 function M.start()
-  local old_print, old_io_write = print, io.write
-  methods.write = function(file, ...)
-    if file == io.stdout or file == io.stderr then return write_one(file, ...) end
-    return write(file, ...)
-  end
-  io.write = function(...) return io.output():write(...) end -- luacheck: ignore 122
+  local redirection = output.redirect(write_one)
   progress.on_typed(function() standing = nil end)
-  _G.print = function(...)
-    local parts = table.pack(...)
-    for i = 1, parts.n do parts[i] = tostring(parts[i]) end
-    io.stdout:write(table.concat(parts, "\t"), "\n")
-  end
   return setmetatable({}, { __close = function()
-    methods.write, _G.print = write, old_print
+    local _ <close> = redirection
     progress.on_typed(nil)
-    io.write = old_io_write -- luacheck: ignore 122
     begun, standing, typing = {}, nil, false
   end })
 end
@@ -88,7 +69,7 @@ end
 -- A line that something was left in, before the prompt: a bar is wiped away.
 local function clear()
   io.stderr:flush()
-  if standing then write(io.stdout, standing == "\r" and "\r\27[K" or "\n") end
+  if standing then output.raw(io.stdout, standing == "\r" and "\r\27[K" or "\n") end
   standing = nil
   io.stdout:flush()
 end

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: MIT */
+#include "outlet.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "loop.h"
+
+#define PATIENCE 1.0        /* seconds that a reader may take before it counts as stalled */
+#define HURRY    (1u << 20) /* bytes in the queue from which on a writer waits for the reader */
+#define SLICE    100        /* milliseconds between two looks for a signal */
+
+/* How a descriptor is written to. */
+enum outlet_way {
+    OUTLET_FILE,   /* a write to a file comes back */
+    OUTLET_OWN,    /* opened anew with O_NONBLOCK: the flag of `fd` itself is shared with others */
+    OUTLET_SOCKET, /* MSG_DONTWAIT */
+    OUTLET_SPARINGLY /* could not be opened anew: little at a time, when poll(2) says so */
+};
+
+struct outlet {
+    struct loop *loop;
+    int fd; /* written to */
+    enum outlet_way way;
+    unsigned char *bytes;
+    size_t first, length, capacity;
+    struct loop_watch watch;
+    double taken_at; /* when the reader took something */
+    int error;
+    bool full;
+    void (*on_full)(void *arg);
+    void *arg;
+};
+
+static double real_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* ---- writing ---- */
+
+static bool is_writable(const struct outlet *outlet, int milliseconds)
+{
+    struct pollfd fd = { .fd = outlet->fd, .events = POLLOUT };
+    return poll(&fd, 1, milliseconds) > 0;
+}
+
+static ssize_t write_some(const struct outlet *outlet, const void *bytes, size_t length)
+{
+    if (outlet->way == OUTLET_SOCKET)
+        return send(outlet->fd, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (outlet->way == OUTLET_SPARINGLY) {
+        if (!is_writable(outlet, 0)) {
+            errno = EAGAIN;
+            return -1;
+        }
+        length = length < _POSIX_PIPE_BUF ? length : _POSIX_PIPE_BUF;
+    }
+    return write(outlet->fd, bytes, length);
+}
+
+/* Writes as much as the reader takes. */
+static void push(struct outlet *outlet)
+{
+    while (outlet->length > 0) {
+        ssize_t n = write_some(outlet, outlet->bytes + outlet->first, outlet->length);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+            break;
+        if (n < 0) {
+            outlet->error = outlet->error ? outlet->error : errno;
+            outlet->length = 0;
+            break;
+        }
+        outlet->first += (size_t)n;
+        outlet->length -= (size_t)n;
+        outlet->taken_at = real_now();
+    }
+    if (outlet->length > 0) {
+        loop_watch(outlet->loop, &outlet->watch);
+    } else {
+        outlet->first = 0;
+        loop_unwatch(outlet->loop, &outlet->watch);
+    }
+}
+
+static void on_room(void *arg, short events)
+{
+    (void)events;
+    push(arg);
+}
+
+static bool make_room(struct outlet *outlet, size_t more)
+{
+    if (outlet->first > 0) {
+        memmove(outlet->bytes, outlet->bytes + outlet->first, outlet->length);
+        outlet->first = 0;
+    }
+    size_t needed = outlet->length + more, capacity = outlet->capacity ? outlet->capacity : 4096;
+    while (capacity < needed)
+        capacity *= 2;
+    if (capacity == outlet->capacity)
+        return true;
+    unsigned char *bytes = realloc(outlet->bytes, capacity);
+    if (!bytes)
+        return false;
+    outlet->bytes = bytes;
+    outlet->capacity = capacity;
+    return true;
+}
+
+/* A writer that is faster than its reader waits for it.  A reader that has taken nothing for a
+ * second is not waited for. */
+static void wait_for_reader(struct outlet *outlet)
+{
+    while (outlet->length > HURRY && !loop_interrupted(outlet->loop)) {
+        double left = outlet->taken_at + PATIENCE - real_now();
+        if (left <= 0 || !is_writable(outlet, (int)(left * 1000) + 1))
+            return;
+        push(outlet);
+    }
+}
+
+bool outlet_write(struct outlet *outlet, const void *bytes, size_t length)
+{
+    if (outlet->full)
+        return false;
+    if (outlet->length == 0)
+        outlet->taken_at = real_now();
+    wait_for_reader(outlet);
+    bool fits = length <= OUTLET_LIMIT - outlet->length;
+    if (!fits || !make_room(outlet, length)) {
+        outlet->full = true;
+        outlet->error = outlet->error ? outlet->error : fits ? ENOMEM : ENOBUFS;
+        outlet->on_full(outlet->arg);
+        return false;
+    }
+    memcpy(outlet->bytes + outlet->length, bytes, length);
+    outlet->length += length;
+    int before = outlet->error;
+    push(outlet);
+    return outlet->error == before;
+}
+
+size_t outlet_backlog(const struct outlet *outlet)
+{
+    return outlet->length;
+}
+
+int outlet_error(const struct outlet *outlet)
+{
+    return outlet->error;
+}
+
+void outlet_drain(struct outlet *outlet)
+{
+    double limit = 0;
+    for (push(outlet); outlet->length > 0; push(outlet)) {
+        if (limit == 0 && (outlet->full || loop_interrupted(outlet->loop)))
+            limit = real_now() + PATIENCE;
+        if (limit > 0 && real_now() >= limit)
+            return;
+        is_writable(outlet, SLICE);
+    }
+}
+
+int outlet_fd(const struct outlet *outlet)
+{
+    return outlet->fd;
+}
+
+/* ---- making ---- */
+
+/* Another description of the same pipe or terminal, whose O_NONBLOCK is ours alone. */
+static int open_anew(int fd)
+{
+    char path[32];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    return open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+}
+
+static void choose_way(struct outlet *outlet, int fd)
+{
+    struct stat about;
+    outlet->fd = fd;
+    outlet->way = OUTLET_FILE;
+    if (fstat(fd, &about) != 0)
+        return;
+    if (S_ISSOCK(about.st_mode)) {
+        outlet->way = OUTLET_SOCKET;
+    } else if (S_ISFIFO(about.st_mode) || isatty(fd)) {
+        int own = open_anew(fd);
+        outlet->way = own >= 0 ? OUTLET_OWN : OUTLET_SPARINGLY;
+        outlet->fd = own >= 0 ? own : fd;
+    }
+}
+
+struct outlet *outlet_new(struct loop *loop, int fd, void (*full)(void *arg), void *arg)
+{
+    struct outlet *outlet = calloc(1, sizeof *outlet);
+    if (!outlet)
+        return NULL;
+    outlet->loop = loop;
+    outlet->on_full = full;
+    outlet->arg = arg;
+    choose_way(outlet, fd);
+    outlet->watch = (struct loop_watch){
+        .ready = on_room, .arg = outlet, .fd = outlet->fd, .events = POLLOUT, .aside = true
+    };
+    return outlet;
+}
+
+void outlet_free(struct outlet *outlet)
+{
+    if (!outlet)
+        return;
+    loop_unwatch(outlet->loop, &outlet->watch);
+    if (outlet->way == OUTLET_OWN)
+        close(outlet->fd);
+    free(outlet->bytes);
+    free(outlet);
+}
