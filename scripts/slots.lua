@@ -38,7 +38,9 @@ local function arrivals_from_now()
 end
 
 local function make(file)
-  if sys.stat(file) and sys.ask(file .. " is there already. Replace it (yes or no)?") ~= "yes" then
+  if not sys.stat(file) then
+    files.check_writable(file) -- and what appears while the places are asked for is not replaced
+  elseif sys.ask(file .. " is there already. Replace it (yes or no)?") ~= "yes" then
     errors.raise { code = "file.write", message = file .. " is there already, and stays as it is" }
   end
   local by_name, by_path, lines = {}, {}, {}

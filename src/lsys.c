@@ -225,6 +225,53 @@ static int sys_unhex(lua_State *L)
     return 3;
 }
 
+static int close_file(lua_State *L)
+{
+    luaL_Stream *file = luaL_checkudata(L, 1, LUA_FILEHANDLE);
+    return luaL_fileresult(L, fclose(file->f) == 0, NULL);
+}
+
+/*** sys.create(name) --> a file that is open for writing, and was not there before, also not as a
+ * symbolic link; or nil and why */
+static int sys_create(lua_State *L)
+{
+    const char *name = luaL_checkstring(L, 1);
+    luaL_Stream *file = lua_newuserdatauv(L, sizeof *file, 0);
+    file->closef = NULL;
+    luaL_setmetatable(L, LUA_FILEHANDLE);
+    int fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+    file->f = fd >= 0 ? fdopen(fd, "wb") : NULL;
+    if (!file->f) {
+        int cause = errno;
+        if (fd >= 0)
+            close(fd);
+        errno = cause;
+        return luaL_fileresult(L, 0, name);
+    }
+    file->closef = close_file;
+    return 1;
+}
+
+/* A file system that can't do it in one step may know hard links. */
+static int rename_new(const char *from, const char *to)
+{
+    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
+        return 0;
+    if (errno != EINVAL && errno != ENOSYS)
+        return -1;
+    return link(from, to) == 0 ? unlink(from) : -1;
+}
+
+/*** sys.rename_new(from, to) --> true; nil and why, and nothing is changed, where `to` is there */
+static int sys_rename_new(lua_State *L)
+{
+    const char *from = luaL_checkstring(L, 1), *to = luaL_checkstring(L, 2);
+    if (rename_new(from, to) != 0)
+        return luaL_fileresult(L, 0, to);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
 /*** sys.sync(file) --> true, once what was written to it is on the disk; or nil and why */
 static int sys_sync(lua_State *L)
 {
@@ -298,6 +345,8 @@ static const luaL_Reg sys_lib[] = {
     { "unhex", sys_unhex },
     { "sync", sys_sync },
     { "sync_folder", sys_sync_folder },
+    { "create", sys_create },
+    { "rename_new", sys_rename_new },
     { "last_words", sys_last_words },
     { "backlog", sys_backlog },
     { "versions", sys_versions },

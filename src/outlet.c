@@ -70,24 +70,33 @@ static ssize_t write_some(const struct outlet *outlet, const void *bytes, size_t
     return write(outlet->fd, bytes, length);
 }
 
-/* Writes as much as the reader takes. */
-static void push(struct outlet *outlet)
+/* Writes as much as the reader takes.  Returns the bytes that need not be kept: after an error,
+ * all. */
+static size_t give(struct outlet *outlet, const unsigned char *bytes, size_t length)
 {
-    while (outlet->length > 0) {
-        ssize_t n = write_some(outlet, outlet->bytes + outlet->first, outlet->length);
+    size_t given = 0;
+    while (given < length) {
+        ssize_t n = write_some(outlet, bytes + given, length - given);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
             break;
         if (n < 0) {
             outlet->error = outlet->error ? outlet->error : errno;
-            outlet->length = 0;
-            break;
+            return length;
         }
-        outlet->first += (size_t)n;
-        outlet->length -= (size_t)n;
+        given += (size_t)n;
         outlet->taken_at = real_now();
     }
+    return given;
+}
+
+/* The same with what is kept. */
+static void push(struct outlet *outlet)
+{
+    size_t given = give(outlet, outlet->bytes + outlet->first, outlet->length);
+    outlet->first += given;
+    outlet->length -= given;
     if (outlet->length > 0) {
         loop_watch(outlet->loop, &outlet->watch);
     } else {
@@ -104,6 +113,8 @@ static void on_room(void *arg, short events)
 
 static bool make_room(struct outlet *outlet, size_t more)
 {
+    if (outlet->first + outlet->length + more <= outlet->capacity)
+        return true;
     if (outlet->first > 0) {
         memmove(outlet->bytes, outlet->bytes + outlet->first, outlet->length);
         outlet->first = 0;
@@ -133,13 +144,8 @@ static void wait_for_reader(struct outlet *outlet)
     }
 }
 
-bool outlet_write(struct outlet *outlet, const void *bytes, size_t length)
+static bool keep(struct outlet *outlet, const unsigned char *bytes, size_t length)
 {
-    if (outlet->full)
-        return false;
-    if (outlet->length == 0)
-        outlet->taken_at = real_now();
-    wait_for_reader(outlet);
     bool fits = length <= OUTLET_LIMIT - outlet->length;
     if (!fits || !make_room(outlet, length)) {
         outlet->full = true;
@@ -147,10 +153,27 @@ bool outlet_write(struct outlet *outlet, const void *bytes, size_t length)
         outlet->on_full(outlet->arg);
         return false;
     }
-    memcpy(outlet->bytes + outlet->length, bytes, length);
+    memcpy(outlet->bytes + outlet->first + outlet->length, bytes, length);
     outlet->length += length;
+    loop_watch(outlet->loop, &outlet->watch);
+    return true;
+}
+
+bool outlet_write(struct outlet *outlet, const void *bytes, size_t length)
+{
+    if (outlet->full)
+        return false;
     int before = outlet->error;
-    push(outlet);
+    size_t given = 0;
+    if (outlet->length > 0)
+        push(outlet);
+    wait_for_reader(outlet);
+    if (outlet->length == 0) {
+        outlet->taken_at = real_now();
+        given = give(outlet, bytes, length);
+    }
+    if (given < length && !keep(outlet, (const unsigned char *)bytes + given, length - given))
+        return false;
     return outlet->error == before;
 }
 

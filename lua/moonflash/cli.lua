@@ -218,6 +218,7 @@ end
 
 local function describe_failure(err, traceback)
   local progress = library("progress")
+  err = errors.of_memory(err)
   if errors.matches(err, "exit") then return errors.exit_status(err) end
   local data = errors.is(err) and err.data or nil
   if data ~= nil and not progress.is_json() then -- it says all that the hint would
@@ -231,7 +232,7 @@ local function describe_failure(err, traceback)
     io.stderr:write(traceback, "\n")
   end
   progress.event { event = "result", outcome = errors.outcome(err),
-                   code = errors.is(err) and err.code or nil, message = errors.words(err),
+                   code = errors.is(err) and err.code or nil, message = errors.said(err),
                    path = errors.is(err) and err.path or nil, data = data }
   return errors.exit_status(err)
 end

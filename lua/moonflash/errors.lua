@@ -2,6 +2,7 @@
 -- What the codes of error objects mean: exit status and outcome; and catch and fail.
 local misuse = require "moonflash.misuse"
 local new = require "moonflash.error"
+local suggest = require "moonflash.suggest"
 
 local M = { new = new }
 
@@ -91,11 +92,38 @@ local function sift(code, ok, ...)
   error(err, 0)
 end
 
+-- The codes that have their parent's meaning. dfu.err... are DFU 1.1's, section 6.1.2.
+M.children = {
+  "image.address", "image.not-firmware", "image.no-program", "image.kept", "usb.io", "dfu.stall",
+  "dfu.state", "dfu.runtime", "dfu.unreadable", "dfu.reset", "dfu.irreversible", "dfu.mass-erase",
+  "dfu.unknown", "dfu.unknown-part", "dfu.outside", "dfu.not-dfuse", "sys.missing", "sys.ended",
+  "sys.io", "sys.memory", "verify.not-blank", "verify.bystander", "board", "exit",
+  "dfu.errTARGET", "dfu.errFILE", "dfu.errWRITE", "dfu.errERASE", "dfu.errCHECK_ERASED",
+  "dfu.errPROG", "dfu.errVERIFY", "dfu.errADDRESS", "dfu.errNOTDONE", "dfu.errFIRMWARE",
+  "dfu.errVENDOR", "dfu.errUSBR", "dfu.errPOR", "dfu.errUNKNOWN", "dfu.errSTALLEDPKT",
+}
+
+local all, firsts = suggest.keys(M.codes), {} -- codes; first parts of them
+for _, code in ipairs(M.children) do all[#all + 1] = code end
+for _, code in ipairs(all) do
+  all[code], firsts[#firsts + 1] = true, code:match("^[^.]+")
+end
+
+-- A code that only a slip can have made: its first part is ours, or nearly so, and the whole is
+-- not.
+-- Scripts may have codes of their own.
+local function check_code(code)
+  local first = code:match("^[^.]*")
+  if all[code] or not suggest.guess(first, firsts) then return end
+  misuse("catch: there is no error code '%s'%s", code, suggest.hint(code, all))
+end
+
 ---Calls f; returns its results, or nil and the error if its code is `code` or a child of it.
 ---@param code string
 ---@param f function
 function M.catch(code, f, ...)
   if type(code) ~= "string" then misuse("catch takes an error code first") end
+  check_code(code)
   return sift(code, pcall(f, ...))
 end
 
@@ -120,11 +148,31 @@ function M.words(value)
   return ok and words or ("<%s whose __tostring fails>"):format(type(value))
 end
 
+---Lua's own word for a lack of memory, which is text, as an error object; anything else as it is.
+---@param err any
+---@return any
+function M.of_memory(err)
+  if err ~= "not enough memory" then return err end
+  return new { code = "sys.memory", message = "not enough memory",
+               hint = "Has this process a limit (ulimit -v)? Run the same command again without." }
+end
+
+---What an error says: of a table that is no error object, its message, or what is in it.
+---@param err any
+---@return string
+function M.said(err)
+  local meta = getmetatable(err)
+  if type(err) ~= "table" or type(meta) == "table" and meta.__tostring then return M.words(err) end
+  local message = rawget(err, "message")
+  if type(message) == "string" then return message end
+  return "an error that is a table: " .. require("moonflash.inspect").inspect(err)
+end
+
 ---The lines that a person sees: the message, then the state of the flash and the hint.
 ---@param err any
 ---@return string
 function M.text(err)
-  if not M.is(err) then return M.words(err) end
+  if not M.is(err) then return M.said(err) end
   local lines = { err.message }
   for _, more in ipairs { err.flash or false, err.hint or false } do
     if more then

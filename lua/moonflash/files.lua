@@ -71,18 +71,29 @@ function M.unused(before, after, exists)
   return name
 end
 
--- What a file is called until all of it is there.
-local function part_of(name)
-  return M.unused(name, ".part")
+local TRIES = 8
+
+-- A new file beside the one that is meant, until all of it is there. Nobody can foresee its name.
+local function create_part(name)
+  local file, why
+  for _ = 1, TRIES do
+    local part = ("%s.%08x.part"):format(name, math.random(0, 0xFFFFFFFF))
+    file, why = sys.create(part)
+    if file or not sys.stat(part) then return file, file and part or why end
+  end
+  return nil, why
 end
+
+-- Names that were found to be free, for files that are written later.
+local free = {}
 
 local function try(name)
   if name == "" then cannot_write("a file", "it has no name") end
-  local part = part_of(name)
-  local file, why = io.open(part, "wb")
-  if not file then cannot_write(name, why) end
+  local file, part = create_part(name)
+  if not file then cannot_write(name, part) end
   file:close()
   os.remove(part)
+  free[name] = sys.stat(name) == nil or nil
 end
 
 ---Raises `file.write` where a file could not be made, before any work was done for it.
@@ -117,20 +128,20 @@ function M.check_replaceable(name, may_replace, what)
   try(name)
 end
 
----Writes a file: all of it is there, on the disk, or nothing. Raises `file.write`.
+---Writes a file: all of it is there, on the disk, or nothing. A file that has appeared since its
+---name was found to be free is not replaced. Raises `file.write`.
 ---@param name string
 ---@param bytes string
 function M.write(name, bytes)
-  local part = part_of(name)
-  local file, why = io.open(part, "wb")
-  local ok = file ~= nil
-  if ok then
-    ok, why = file:write(bytes)
-    if ok then ok, why = sys.sync(file) end
-    local closed, cause = file:close()
-    ok, why = ok and closed, why or cause
-  end
-  if ok then ok, why = os.rename(part, name) end
+  local is_new = free[name] or sys.stat(name) == nil
+  free[name] = nil
+  local file, part = create_part(name)
+  if not file then cannot_write(name, part) end
+  local ok, why = file:write(bytes)
+  if ok then ok, why = sys.sync(file) end
+  local closed, cause = file:close()
+  ok, why = ok and closed, why or cause
+  if ok then ok, why = (is_new and sys.rename_new or os.rename)(part, name) end
   if not ok then
     os.remove(part)
     cannot_write(name, why)

@@ -45,8 +45,10 @@ end
 ---@param name string a file; one that holds a capture is written over
 ---@return table capture
 function M.open(name)
+  local is_new = sys.stat(name) == nil
   check(name)
-  local file, why = io.open(name, "wb")
+  local file, why
+  if is_new then file, why = sys.create(name) else file, why = io.open(name, "wb") end
   if not file then refuse(name, why:gsub("^.*: ", "")) end
   file:setvbuf("no") -- what was seen is there, whatever becomes of us
   local self = setmetatable({ name = name, file = file, id = 0, devices = 0, numbers = {},

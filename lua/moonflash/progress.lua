@@ -20,8 +20,9 @@ local SCREENFUL = 20    -- lines: what was said before these is out of sight
 local FULL, EMPTY = "█", "░"
 
 -- mode: "bars", "rows", "lines", "json" or "quiet"; said: lines; told: [board] = how many there
--- were when its failure was told; dropping: nobody reads events of progress; disturbed: something was said while a question was open; worked:
--- the first board that had a bar, and whether there was another
+-- were when its failure was told; dropping: nobody reads events of progress; disturbed:
+-- something was said while a question was open; worked: the first board that had a bar, and whether
+-- there was another
 local state = { mode = "lines", several = false, bar = nil, question = nil, said = 0, told = {},
                 worked = {}, dropping = false }
 
@@ -192,29 +193,39 @@ end
 -- The keys that come first; the rest follows by name, so that a line is always the same.
 local FIRST = { "event", "path", "slot", "outcome", "code", "phase", "done", "total" }
 
-local function collect_keys(value, keys)
+local function collect_keys(value, keys, seen)
+  seen[value] = true
   for key, item in pairs(value) do
     if type(key) == "string" then keys[key] = true end
-    if type(item) == "table" then collect_keys(item, keys) end
+    if type(item) == "table" and not seen[item] then collect_keys(item, keys, seen) end
   end
   return keys
 end
 
 local function key_order(event)
   local order = table.move(FIRST, 1, #FIRST, 1, {})
-  local keys = collect_keys(event, {})
+  local keys = collect_keys(event, {}, {})
   for _, key in ipairs(FIRST) do keys[key] = nil end
   for _, key in ipairs(suggest.keys(keys)) do order[#order + 1] = key end
   return order
 end
 
--- What a recipe returns may be anything; what JSON has no word for is left out as text.
-local function as_text(_, value)
-  return json.encode(tostring(value))
+-- What a recipe returns may be anything; what JSON has no word for becomes text.
+local function as_text(reason, value)
+  return json.encode(reason == "reference cycle" and "<the same again>" or errors.words(value))
 end
 
+local function encode(event)
+  return json.encode(event, { keyorder = key_order(event), exception = as_text })
+end
+
+-- Data that can't be encoded (tables too deep in each other, say) becomes text, too.
 local function write_event(event)
-  local line = json.encode(event, { keyorder = key_order(event), exception = as_text })
+  local encoded, line = pcall(encode, event)
+  if not encoded then
+    event.data = errors.words(event.data)
+    line = encode(event)
+  end
   output.raw(io.stdout, text.json(line) .. "\n")
   io.stdout:flush()
 end
@@ -440,7 +451,7 @@ end
 -- The first line of why a board failed.
 local function reason(result)
   if errors.matches(result.err, "exit") then return "exit " .. errors.exit_status(result.err) end
-  local message = text.without_path(text.plain(errors.words(result.err)), result.board.path)
+  local message = text.without_path(text.plain(errors.said(result.err)), result.board.path)
   return message:match("[^\n]*")
 end
 

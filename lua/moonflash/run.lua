@@ -90,6 +90,7 @@ function M.on_board(recipe, board, opt, value)
   count_unverified(dfu.fields(board))
   last_words.set(board.path)
   result.ranges = dfu.fields(board).journal:claims()
+  result.err = errors.of_memory(result.err)
   local err = errors.is(result.err) and result.err or nil
   local last = result.stats.steps[#result.stats.steps]
   result.step = not ok and last and last.name or nil -- the one that failed
@@ -97,9 +98,12 @@ function M.on_board(recipe, board, opt, value)
   if err and not err.path then
     err.path, err.message = board.path, board.path .. ": " .. err.message
   end
-  if err and err.code ~= "usage" and board.found then -- the last word, after any clean-up
-    err.flash = dfu.fields(board).journal:text()
-    err.ranges = result.ranges
+  -- the last word, after any clean-up
+  local flash = board.found and dfu.fields(board).journal:text()
+  if err and flash and err.code ~= "usage" then
+    err.flash, err.ranges = flash, result.ranges
+  elseif flash and result.err ~= nil and not err and #result.ranges > 0 then
+    result.flash = flash
   end
   return result
 end
@@ -117,7 +121,8 @@ local function report(result)
       progress.returned(result.board, result.data)
     end
   elseif not errors.matches(result.err, "exit") then
-    progress.failed(errors.text(result.err), result.board, result.outcome)
+    local flash = result.flash and "\n  " .. result.flash or ""
+    progress.failed(errors.text(result.err) .. flash, result.board, result.outcome)
   end
   local at_end = {}
   for i, err in ipairs(result.at_end) do
@@ -127,8 +132,9 @@ local function report(result)
   local err = errors.is(result.err) and result.err or {}
   progress.event {
     event = "result", path = result.path, outcome = result.outcome, code = err.code,
-    message = result.err and errors.words(result.err) or nil, flash = err.flash,
-    ranges = err.ranges,
+    message = result.err and errors.said(result.err) or nil,
+    flash = err.flash or result.flash,
+    ranges = err.ranges or result.flash and result.ranges or nil,
     verified = stats.verified or false, unverified = stats.unverified,
     bytes_unverified = stats.bytes_unverified,
     board_seconds = result.seconds, sectors_erased = stats.sectors_erased,

@@ -72,3 +72,26 @@ wrote 57.5 KB, verified, left for 0x08000000: 1.3 s
 $ echo 'return { api = 1, run = function(b) use("flash", { flie = "ch.bin" })(b) end }' >sub/a.lua; moonflash --virtual-time -d sim:f407 sub/a.lua
 moonflash: sub/a.lua:1: recipe 'flash' has no option 'flie' (did you mean 'file'?)
 [status 1]
+$ printf 'return { api = 1, summary = "x", run = function() error{ msg = "hm", n = 3 } end }' >own.lua
+$ moonflash -d sim:f407 ./own.lua
+moonflash: an error that is a table: { msg = "hm", n = 3 }
+[status 1]
+$ moonflash --virtual-time --json -d sim:f407 ./own.lua | tail -n 1
+moonflash: an error that is a table: { msg = "hm", n = 3 }
+{"event":"result","path":"sim:f407","outcome":"ERROR","board_seconds":0.0,"bytes_skipped":0,"bytes_verified":0,"bytes_written":0,"message":"an error that is a table: { msg = \"hm\", n = 3 }","sectors_erased":0,"verified":false}
+$ printf 'return { api = 1, summary = "x", run = function() local t = { a = 1 } t.t = t return t end }' >own.lua
+$ moonflash --virtual-time --json -d sim:f407 ./own.lua | tail -n 1
+{"event":"result","path":"sim:f407","outcome":"PASS","board_seconds":0.0,"bytes_skipped":0,"bytes_verified":0,"bytes_written":0,"data":{"a":1,"t":"<the same again>"},"sectors_erased":0,"verified":false}
+$ printf 'return { api = 1, summary = "x", run = function() local t = {} for i = 1, 200000 do t = { t } end return t end }' >own.lua
+$ moonflash --virtual-time --json -d sim:f407 ./own.lua | tail -n 1 | grep -c '"outcome":"PASS"'
+1
+$ printf 'return { api = 1, summary = "x", run = function(board) board:erase_page(0x08000000) local x x.y = 1 end }' >own.lua
+$ moonflash --virtual-time -d sim:f407 ./own.lua
+moonflash: ./own.lua:1: attempt to index a nil value (local 'x')
+  0x08000000..0x08003FFF is erased but not read back; the rest is untouched.
+[status 1]
+$ moonflash -e 'catch("usb.gon", print)'
+moonflash: -e:1: catch: there is no error code 'usb.gon' (did you mean 'usb.gone'?)
+[status 1]
+$ moonflash -e 'print(catch("relay.stuck", tostring, 1))'
+1

@@ -54,6 +54,23 @@ sim:f407#3: sim:f407#3
 status 0
 EOT
 
+# What a script writes does not control the terminal, by whichever way it is written.
+cat >"$place/rude.lua" <<'EOT'
+io.write("a\27[31mb\n")
+io.stdout:write("c\u{202E}d\n")
+io.stderr:write("e\u{200B}f\xFFg\n")
+print("h\rj", 1)
+io.output():write("tab\tand ", 2, "\n")
+EOT
+leaves "a script's output is cleaned" "rude.lua" <<'EOT'
+a?[31mb
+c?d
+e?f?g
+h?j     1
+tab     and 2
+status 0
+EOT
+
 cat >"$place/steps.lua" <<'EOT'
 return { api = 1, run = function(board)
   board:step("one") task.sleep(0.01) board:step("two") task.sleep(60) end }

@@ -146,6 +146,17 @@ function TestCatch.test_misuse()
   end
 end
 
+function TestCatch.test_codes_that_are_misspelt()
+  for code, guess in pairs { ["usb.gon"] = "usb.gone", ubs = "usb", verfy = "verify",
+                             ["dfu.errtarget"] = "dfu.errTARGET", ["timeout.x"] = "timeout" } do
+    lu.assertErrorMsgContains(("no error code '%s' (did you mean '%s'?)"):format(code, guess), errors.catch,
+      code, print)
+  end
+  for _, code in ipairs { "relay", "relay.stuck", "meter.usb", "exit", "board", "dfu.errUNKNOWN" } do
+    lu.assertEquals(errors.catch(code, tostring, 1), "1")
+  end
+end
+
 function TestCatch.test_fail()
   local before = task.tag(nil)
   local err = assert_raises("fail", errors.fail, "LED does not light")

@@ -5,6 +5,7 @@ local args = require "moonflash.args"
 local files = require "moonflash.files"
 local journal = require "moonflash.journal"
 local suggest = require "moonflash.suggest"
+local sys = require "sys"
 local text = require "moonflash.text"
 
 local TestText, TestSuggest, TestJournal, TestArgs, TestFiles = {}, {}, {}, {}, {}
@@ -177,6 +178,23 @@ function TestFiles.test_a_file_that_is_called_like_its_beginning()
   lu.assertEquals(files.read(name .. ".part", 100), "the user's")
   os.remove(name .. ".part")
   os.remove(name)
+end
+
+function TestFiles.test_what_appears_meanwhile_is_not_replaced()
+  local name, elsewhere = os.tmpname(), os.tmpname()
+  os.remove(name)
+  files.check_writable(name)
+  assert(os.execute(("ln -s %s %s"):format(elsewhere, name)))
+  local err = select(2, pcall(files.write, name, "ours"))
+  lu.assertEquals(err.code, "file.write")
+  lu.assertStrContains(err.message, "File exists")
+  lu.assertEquals(select(2, pcall(files.read, elsewhere, 100)).message, elsewhere .. " is empty")
+  lu.assertNil(sys.create(name)) -- nor is a link followed
+  local left = io.popen(("ls %s.*"):format(name) .. " 2>&1")
+  lu.assertStrContains(left:read("a"), "No such file")
+  left:close()
+  os.remove(name)
+  os.remove(elsewhere)
 end
 
 function TestFiles.test_too_large()
