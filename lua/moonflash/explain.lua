@@ -170,9 +170,11 @@ function words.short(_, facts, _, where)
     "Is the cable good? Run the same command again."
 end
 
-function words.io(_, facts, _, where)
+function words.io(board, facts, _, where)
+  local simulated = board.info and board.info.path:find("^sim:")
   return "usb.io", ("a USB error while %s%s"):format(doing[facts.op], where),
-    "Is the cable good? Run the same command again."
+    (simulated and "Can the file of its flash be written? " or "Is the cable good? ")
+    .. "Run the same command again."
 end
 
 function words.runtime(_, _, what)
