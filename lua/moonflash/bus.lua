@@ -125,9 +125,12 @@ return function(link)
 
   -- All at once: several that hang take as long as one.
   local function all_with_strings(infos)
+    local _ <close> = setmetatable({}, { __close = function(_, err)
+      if err then explain.interrupted(err, "while the boards were listed") end
+    end })
     local jobs = {}
     for i, info in ipairs(infos) do
-      if not M.is_known(info) then jobs[i] = task.spawn(with_strings, info) end
+      if #infos > 1 and not M.is_known(info) then jobs[i] = task.spawn(with_strings, info) end
     end
     for i, info in ipairs(infos) do
       infos[i] = jobs[i] and jobs[i]:join() or with_strings(info)

@@ -205,6 +205,14 @@ words["not-dfuse"] = function(_, facts)
     "board:write(0, data) writes its memory, board:read(0, length) reads it."
 end
 
+---Says where a cancellation met something that is no operation of a board's, and what to do next.
+---@param err any
+---@param where string
+function M.interrupted(err, where)
+  if not errors.matches(err, "cancelled") or err.path or err.hint then return end
+  err.message, err.hint = ("%s %s"):format(err.message, where), AGAIN
+end
+
 -- The cancellation is one error object for all that it ends: the first operation says where.
 local function cancelled(facts, path, where)
   local err = facts.cancellation
