@@ -20,9 +20,9 @@
 
 struct loop {
     bool is_virtual;
-    double now;                /* virtual time */
-    double start;              /* of the real clock */
-    struct loop_timer *timers; /* by time; those of one time in the order of setting */
+    double now;   /* virtual time */
+    double start; /* of the real clock */
+    struct timers timers;
     struct loop_job *jobs, **jobs_tail;
     struct loop_watch *watches;
     struct loop_child *children;
@@ -127,26 +127,14 @@ double loop_now(struct loop *loop)
 
 void loop_timer_cancel(struct loop *loop, struct loop_timer *timer)
 {
-    if (!timer->set)
-        return;
-    struct loop_timer **p = &loop->timers;
-    while (*p != timer)
-        p = &(*p)->next;
-    *p = timer->next;
-    timer->set = false;
+    if (timer->set)
+        timers_remove(&loop->timers, timer);
 }
 
-/* A list is enough: there are a few timers for each board, not thousands. */
 void loop_timer_set(struct loop *loop, struct loop_timer *timer, double at)
 {
     loop_timer_cancel(loop, timer);
-    timer->at = at;
-    struct loop_timer **p = &loop->timers;
-    while (*p && (*p)->at <= at)
-        p = &(*p)->next;
-    timer->next = *p;
-    *p = timer;
-    timer->set = true;
+    timers_add(&loop->timers, timer, at);
 }
 
 void loop_post(struct loop *loop, struct loop_job *job)
@@ -420,14 +408,13 @@ static bool run_jobs(struct loop *loop)
 static bool fire_timers(struct loop *loop)
 {
     double now = loop_now(loop);
-    size_t n = 0;
-    for (struct loop_timer *timer = loop->timers; timer && timer->at <= now; timer = timer->next)
-        n++;
-    bool any = n > 0;
-    for (; n > 0 && loop->timers && loop->timers->at <= now; n--) {
-        struct loop_timer *timer = loop->timers;
-        loop_timer_cancel(loop, timer);
+    uint64_t end = loop->timers.order;
+    struct loop_timer *timer;
+    bool any = false;
+    while ((timer = loop->timers.first) != NULL && timer->at <= now && timer->order < end) {
+        timers_remove(&loop->timers, timer);
         timer->fire(timer->arg);
+        any = true;
     }
     return any;
 }
@@ -483,11 +470,11 @@ static double sleep_limit(struct loop *loop, bool wait)
 {
     if (!wait || loop->jobs)
         return 0;
-    if (!loop->timers)
+    if (!loop->timers.first)
         return -1;
     if (loop->is_virtual && !watches_something(loop) && !loop->children)
         return 0;
-    double left = loop->timers->at - loop_now(loop);
+    double left = loop->timers.first->at - loop_now(loop);
     return left <= 0 ? 0 : left > LONGEST_SLEEP ? LONGEST_SLEEP : left;
 }
 
@@ -503,9 +490,9 @@ static struct timespec as_timespec(double seconds)
 /* Where something outside is awaited as well, virtual time passes like real time. */
 static void advance_clock(struct loop *loop, double slept, bool idle)
 {
-    if (!loop->is_virtual || !loop->timers || loop->jobs)
+    if (!loop->is_virtual || !loop->timers.first || loop->jobs)
         return;
-    double next = loop->timers->at;
+    double next = loop->timers.first->at;
     if (idle || loop->now + slept > next)
         loop->now = next > loop->now ? next : loop->now;
     else
@@ -517,7 +504,7 @@ bool loop_turn(struct loop *loop, bool wait)
     bool any = run_jobs(loop);
     any = fire_timers(loop) || any;
     wait = wait && !any;
-    if (wait && !loop->jobs && !loop->timers && !watches_something(loop) && !loop->children)
+    if (wait && !loop->jobs && !loop->timers.first && !watches_something(loop) && !loop->children)
         return loop_signalled(loop) ? (hear_signals(loop), true) : false;
 
     size_t n = fill_fds(loop);

@@ -13,16 +13,9 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-struct loop;
+#include "timers.h"
 
-/* Fires once at a time; may be set again, also from its own callback.  Zeroed: not set. */
-struct loop_timer {
-    void (*fire)(void *arg);
-    void *arg;
-    double at;
-    struct loop_timer *next;
-    bool set;
-};
+struct loop;
 
 /* Runs at the next turn, in the order of posting.  Zeroed: not posted. */
 struct loop_job {
