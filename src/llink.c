@@ -42,9 +42,13 @@ static int link_fields(lua_State *L)
     return 1;
 }
 
+/* The path that is wanted, or nil, stands below the list on the stack. */
 static bool push_device(void *arg, const struct port_device *device)
 {
     lua_State *L = arg;
+    const char *path = lua_tostring(L, -2);
+    if (path && strcmp(path, device->path) != 0)
+        return true;
     lua_createtable(L, 0, 5);
     lua_pushstring(L, device->path);
     lua_setfield(L, -2, "path");
@@ -60,11 +64,13 @@ static bool push_device(void *arg, const struct port_device *device)
     return true;
 }
 
-/*** link.devices() --> { { path=, generation=, device=bytes, config=bytes,
+/*** link.devices(path?) --> { { path=, generation=, device=bytes, config=bytes,
  * configuration= }, ... } */
 static int link_devices(lua_State *L)
 {
     struct host *host = host_of(L);
+    luaL_optstring(L, 1, NULL);
+    lua_settop(L, 1);
     lua_newtable(L);
     for (int i = 0; i < HOST_PORTS; i++)
         if (host->ports[i])

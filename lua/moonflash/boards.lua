@@ -629,11 +629,9 @@ return function(link)
   function M.whereabouts(board)
     local info = link.fields(board).info
     local answer = "gone"
-    for _, row in ipairs(link.devices()) do
-      if row.path == board.path then
-        answer = info and row.generation == info.generation and row.generation ~= link.stale(board)
-          and "there" or "back"
-      end
+    for _, row in ipairs(link.devices(board.path)) do
+      answer = info and row.generation == info.generation and row.generation ~= link.stale(board)
+        and "there" or "back"
     end
     return answer
   end

@@ -85,16 +85,59 @@ return function(link)
     explain = function(board, facts) return explain.explain(board, { alts = {} }, facts) end,
   }
 
-  -- The strings of a device are read once; a device that comes anew has another generation.
-  local known = {}
-
   ---What tells a device from all others that were, are or will be there.
   ---@param info table
   ---@return string
   function M.key_of(info) return info.path .. "\0" .. info.generation end
 
-  -- Until when a device that did not answer is left alone.
-  local silent = {}
+  -- What is remembered of a device, by path: the row that link.devices() had; came, when it was
+  -- seen first (false: at the first look); info, with the strings, which are read once;
+  -- silent_until, while one that did not answer is left alone; before, the device that was there
+  -- before, whose own is nil. boards.lua adds dfuse, transfer_size and journal.
+  local places, count, looked = {}, 0, false
+
+  -- Paths that may be remembered before those without a device are forgotten.
+  local MOST_PLACES = 256
+
+  local function forget_empty(rows)
+    local here = {}
+    for _, row in ipairs(rows) do here[row.path] = true end
+    count = 0
+    for path in pairs(places) do
+      if here[path] then count = count + 1 else places[path] = nil end
+    end
+  end
+
+  local function remember(row)
+    local before = places[row.path]
+    if before and before.generation == row.generation then return end
+    row.came = looked and task.now()
+    if before then before.before = nil else count = count + 1 end
+    row.before = before
+    places[row.path] = row
+  end
+
+  -- The devices that are there: all, or the one at a path.
+  local function look(path)
+    local rows = link.devices(path)
+    for _, row in ipairs(rows) do remember(row) end
+    if not path then
+      looked = true
+      if count > MOST_PLACES + #rows then forget_empty(rows) end
+    end
+    return rows
+  end
+
+  ---A device that is there, or was there before the one that is.
+  ---@param path string
+  ---@param generation integer
+  ---@return table { path=, generation=, device=bytes, config=bytes, ... }
+  function M.device(path, generation)
+    local device = places[path]
+    if device and device.generation ~= generation then device = device.before end
+    if device and device.generation == generation then return device end
+    return { path = path, generation = generation, device = "", config = "" }
+  end
 
   -- What the operating system read of a device that can't be asked: no names of memories.
   local function add_system_strings(info)
@@ -106,18 +149,18 @@ return function(link)
 
   -- As far as they can be had: one that goes away meanwhile, or does not answer, has none.
   local function with_strings(info)
-    local key = M.key_of(info)
-    if known[key] then return known[key] end
-    if task.now() >= (silent[key] or 0) then
+    local device = M.device(info.path, info.generation)
+    if device.info then return device.info end
+    if task.now() >= (device.silent_until or 0) then
       local handle <close> = link.new(info.path, bare)
       local ok, why = link.attach(handle, info.generation, 0, -1)
       info.forbidden = why == "permission"
       if ok then ok, why = pcall(add_strings, info, handle) end
       if ok then
-        known[key] = info
+        device.info = info
         return info
       end
-      if errors.matches(why, "timeout") then silent[key] = task.now() + SILENCE end
+      if errors.matches(why, "timeout") then device.silent_until = task.now() + SILENCE end
     end
     add_system_strings(info)
     return info
@@ -138,10 +181,8 @@ return function(link)
   end
 
   local function is_there(path, generation)
-    for _, row in ipairs(link.devices()) do
-      if row.path == path and row.generation == generation then return true end
-    end
-    return false
+    local row = link.devices(path)[1]
+    return row ~= nil and row.generation == generation
   end
 
   ---Waits until a device is off the bus.
@@ -161,15 +202,15 @@ return function(link)
   ---Whether the strings of a device have been read.
   ---@param info table
   ---@return boolean
-  function M.is_known(info) return known[M.key_of(info)] ~= nil end
+  function M.is_known(info) return M.device(info.path, info.generation).info ~= nil end
 
   ---Reads the strings that could not be read before, from the board that is open now. Raises what
   ---goes wrong.
   ---@param info table
   ---@param board table
   function M.complete(info, board)
-    local key = M.key_of(info)
-    if known[key] then return end
+    local device = M.device(info.path, info.generation)
+    if device.info then return end
     local ok, err = pcall(add_strings, info, board)
     if not ok then
       if errors.matches(err, "timeout") then
@@ -177,7 +218,7 @@ return function(link)
       end
       error(err, 0)
     end
-    known[key] = info
+    device.info = info
   end
 
   ---Sees to it that a simulated board that is named is there.
@@ -186,33 +227,11 @@ return function(link)
     if wanted.path and wanted.path:find("^sim:") then sim.ensure(wanted.path) end
   end
 
-  -- When a device was seen first; false: it was there when we first looked. And what it is.
-  local came, devices, looked = {}, {}, false
-
-  local function look()
-    local rows = link.devices()
-    for _, row in ipairs(rows) do
-      local key = M.key_of(row)
-      if came[key] == nil then came[key], devices[key] = looked and task.now(), row end
-    end
-    looked = true
-    return rows
-  end
-
-  ---A device that is there, or was. boards.lua adds `dfuse`, `transfer_size` and `journal`.
-  ---@param path string
-  ---@param generation integer
-  ---@return table { path=, generation=, device=bytes, config=bytes, ... }
-  function M.device(path, generation)
-    return devices[M.key_of { path = path, generation = generation }]
-      or { path = path, generation = generation, device = "", config = "" }
-  end
-
   ---Whether a device came just now, so that nobody may open it yet who may later.
   ---@param info table
   ---@return boolean
   function M.is_settling(info)
-    local at = came[M.key_of(info)]
+    local at = M.device(info.path, info.generation).came
     return at and task.now() - at < SETTLING
   end
 
@@ -222,10 +241,7 @@ return function(link)
   function M.find(wanted)
     M.ensure_simulated(wanted)
     local infos, found = {}, {}
-    for _, row in ipairs(look()) do
-      local info = describe(row)
-      if info and (not wanted.path or info.path == wanted.path) then infos[#infos + 1] = info end
-    end
+    for _, row in ipairs(look(wanted.path)) do infos[#infos + 1] = describe(row) end
     all_with_strings(infos)
     for _, info in ipairs(infos) do
       if selectors.matches(info, wanted) then found[#found + 1] = info end
@@ -284,9 +300,9 @@ return function(link)
   ---@return boolean? settling its terminal is yet to come, or to be opened by us
   function M.application(path, stale)
     local here = false
-    for _, row in ipairs(link.devices()) do
-      here = here or row.path == path
-      local device = row.path == path and row.generation ~= stale and descriptor.device(row.device)
+    for _, row in ipairs(link.devices(path)) do
+      here = true
+      local device = row.generation ~= stale and descriptor.device(row.device)
       local info = device and describe(row)
       if device and (not info or info.mode == "runtime") then
         info = info and with_strings(info) or {}

@@ -35,7 +35,7 @@ return function(link, bus)
     local by = task.now() + (known and 0 or COMING_BACK)
     while task.now() < by do
       if is_back(info) then still_there(board) end
-      if #link.devices() > 0 and bus.application(info.path, info.generation) then return end
+      if bus.application(info.path, info.generation) then return end
       task.sleep(bus.RESCAN)
     end
   end

@@ -397,5 +397,28 @@ function TestAgain.test_after_close_it_is_the_same_device()
   lu.assertEquals(dfu.fields(board).info.generation, before)
 end
 
+-- What is remembered of devices that are gone does not grow.
+function TestAgain.test_many_that_come_and_go()
+  local place <close> = sim.new("f407")
+  local function replug(times)
+    for _ = 1, times do
+      dfu.list()
+      place:unplug()
+      dfu.list()
+      place:plug()
+    end
+    collectgarbage()
+    return collectgarbage("count")
+  end
+  local before = replug(50)
+  lu.assertTrue(replug(400) < before + 200) -- KB; each had 6 KB once
+  local board <close> = dfu.open(place.path)
+  local generation = dfu.fields(board).info.generation
+  place:unplug()
+  place:plug()
+  dfu.list()
+  lu.assertEquals(#dfu.device(place.path, generation).device, 18) -- the trace may still ask
+end
+
 return { TestSelectors = TestSelectors, TestList = TestList, TestOpening = TestOpening,
          TestArrivals = TestArrivals, TestAgain = TestAgain }
