@@ -22,8 +22,7 @@ struct usbfs_handle {
     struct port_handle head;
     struct port port;
     struct loop *loop;
-    int node; /* file descriptor */
-    struct usbdevfs_urb urb;
+    int node;              /* file descriptor */
     unsigned char *buffer; /* setup packet and data */
     struct port_transfer *transfer;
     struct loop_watch watch;
@@ -31,6 +30,7 @@ struct usbfs_handle {
     struct loop_job finished; /* of a transfer that could not be submitted */
     int result;
     bool timed_out;
+    struct usbdevfs_urb urb; /* the last: its length is open */
 };
 
 static void end(struct usbfs_handle *handle, int result)
