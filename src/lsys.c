@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "lsys.h"
 
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -20,6 +19,7 @@
 #include "builtin.h"
 #include "error.h"
 #include "host.h"
+#include "lhex.h"
 #include "loop.h"
 #include "output.h"
 #include "usb.h"
@@ -193,38 +193,6 @@ static int sys_sha256(lua_State *L)
     return 1;
 }
 
-/* '0' to '9' are 0x30 and on, 'A' to 'F' 0x41, 'a' to 'f' 0x61. */
-static unsigned digit_value(char c)
-{
-    return ((unsigned char)c & 0x0FU) + ((unsigned char)c >> 6) * 9U;
-}
-
-/*** sys.unhex(text, at, most) --> bytes, their sum modulo 256, the position behind: of the pairs of
- * hex digits from there on, `most` bytes (512) or fewer. For text formats of images: in Lua this
- * would be most of the time that loading one takes. */
-static int sys_unhex(lua_State *L)
-{
-    size_t length;
-    const char *text = luaL_checklstring(L, 1, &length);
-    lua_Integer from = luaL_checkinteger(L, 2), most = luaL_checkinteger(L, 3);
-    char bytes[512];
-    luaL_argcheck(L, from >= 1, 2, "a position");
-    luaL_argcheck(L, most >= 0 && most <= (lua_Integer)sizeof bytes, 3, "0 to 512");
-    size_t at = (size_t)from - 1, n = 0;
-    unsigned sum = 0;
-    for (; n < (size_t)most && at < length && length - at >= 2; n++, at += 2) {
-        if (!isxdigit((unsigned char)text[at]) || !isxdigit((unsigned char)text[at + 1]))
-            break;
-        unsigned value = digit_value(text[at]) << 4 | digit_value(text[at + 1]);
-        bytes[n] = (char)value;
-        sum += value;
-    }
-    lua_pushlstring(L, bytes, n);
-    lua_pushinteger(L, (lua_Integer)(sum & 0xFF));
-    lua_pushinteger(L, (lua_Integer)at + 1);
-    return 3;
-}
-
 static int close_file(lua_State *L)
 {
     luaL_Stream *file = luaL_checkudata(L, 1, LUA_FILEHANDLE);
@@ -342,7 +310,8 @@ static const luaL_Reg sys_lib[] = {
     { "is_virtual", sys_is_virtual },
     { "memory", sys_memory },
     { "sha256", sys_sha256 },
-    { "unhex", sys_unhex },
+    { "unhex", lhex_unhex },
+    { "unhex_run", lhex_unhex_run },
     { "sync", sys_sync },
     { "sync_folder", sys_sync_folder },
     { "create", sys_create },

@@ -25,11 +25,17 @@ local SEGMENT = 1 << 16
 local LENGTHS = { [1] = 0, [2] = 2, [3] = 4, [4] = 2, [5] = 4 }
 
 -- Goes through the records; f(line, address, data) gets those with data. Returns the entry point.
-local function each(name, text, f)
+local function each(name, text, f, joined)
   local base, most, entry, ended = 0, SEGMENT, nil, nil
   local last = 0
-  for line, bytes, sum in records.each(name, text, ":", 1) do
-    last = line
+
+  local function check_end(line)
+    if ended then
+      wrong.line(name, line, "a record behind the end record, which is line %d", ended)
+    end
+  end
+
+  local function take(line, bytes, sum)
     local length = byte(bytes)
     if #bytes < 5 then
       wrong.line(name, line, "a record has 5 bytes at least, and this one %d", #bytes)
@@ -39,9 +45,8 @@ local function each(name, text, f)
       local checksum = byte(bytes, -1)
       wrong.line(name, line, "checksum is %02X, the line adds up to %02X", checksum,
         checksum - sum & 0xFF)
-    elseif ended then
-      wrong.line(name, line, "a record behind the end record, which is line %d", ended)
     end
+    check_end(line)
     local _, offset, kind = unpack(">BI2B", bytes)
     if kind == 0 then
       if offset + length > most then
@@ -64,6 +69,17 @@ local function each(name, text, f)
       entry = (cs << 4) + ip
     else
       entry = unpack(">I4", bytes, 5)
+    end
+  end
+
+  for line, bytes, sum, _, offset, count in records.each(name, text, ":", 1, joined) do
+    if offset then -- data that stays in its 64 KB
+      check_end(line)
+      f(line, base + offset, bytes)
+      last = line + count - 1
+    else
+      take(line, bytes, sum)
+      last = line
     end
   end
   if not ended then wrong.line(name, last, "no end record (01) follows: the file is cut off") end

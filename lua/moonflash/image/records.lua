@@ -6,7 +6,7 @@ local wrong = require "moonflash.image.wrong"
 
 local M = {}
 
-local byte, find, unhex = string.byte, string.find, sys.unhex
+local byte, find, unhex, unhex_run = string.byte, string.find, sys.unhex, sys.unhex_run
 
 local MOST = 255 + 5 -- bytes of a record
 local CTRL_Z, SEMICOLON = 0x1A, (";"):byte()
@@ -68,17 +68,27 @@ end
 
 ---An iterator over the records of a text: the line, the bytes, their sum modulo 256, and the
 ---character behind the mark. Blanks at the end of a line and empty lines are let be; anything else
----raises.
+---raises. Many records with data that are right and follow each other come as one, if that is
+---wanted: the line of the first, their data, nil, the character, their address, their number.
 ---@param name string of the file
 ---@param text string
 ---@param mark string what a record begins with: ":"
 ---@param width integer characters in front of the digits
+---@param joined boolean
 ---@return function
-function M.each(name, text, mark, width)
+function M.each(name, text, mark, width, joined)
   local at, line = M.head(text)
   local past = stop_of(text)
   mark = mark:byte()
   return function()
+    if joined and at < past then
+      local data, address, count, after = unhex_run(text, at)
+      if data and after <= past then
+        local first, kind = line + 1, byte(text, at + 1)
+        line, at = line + count, after
+        return first, data, nil, kind, address, count
+      end
+    end
     while at < past do -- unhex stops at Ctrl-Z: it is no digit
       line = line + 1
       local bytes, sum, kind
@@ -120,14 +130,17 @@ end
 ---The segments and the entry point of a text.
 ---@param name string of the file
 ---@param text string
----@param each function each(name, text, f) calls f(line, address, data); returns the entry point
+---@param each function each(name, text, f, joined) calls f(line, address, data); returns the entry
+---  point
 ---@return table[] segments
 ---@return integer? entry
 function M.parse(name, text, each)
   local builder = segments.builder(name)
-  local entry = each(name, text, function(_, address, data) return builder:add(address, data) end)
+  local entry = each(name, text, function(_, address, data)
+    return builder:add(address, data)
+  end, true)
   local list, address = builder:finish()
-  if not list then each(name, text, watch(name, address)) end
+  if not list then each(name, text, watch(name, address), false) end
   return list, entry
 end
 

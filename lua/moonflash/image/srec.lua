@@ -25,11 +25,17 @@ local WIDTHS = { [0] = 2, 2, 3, 4, nil, 2, 3, 4, 3, 2 }
 local FORMATS = { [2] = ">I2", [3] = ">I3", [4] = ">I4" }
 
 -- Goes through the records; f(line, address, data) gets those with data. Returns the entry point.
-local function each(name, text, f)
+local function each(name, text, f, joined)
   local entry, ended, counted -- counted: the line of a right count that ends the data
   local last, count = 0, 0
-  for line, bytes, sum, kind in records.each(name, text, "S", 2) do
-    last, kind = line, kind - ZERO
+
+  local function check_end(line)
+    if ended then
+      wrong.line(name, line, "a record behind the end record, which is line %d", ended)
+    end
+  end
+
+  local function take(line, bytes, sum, kind)
     local length, width = byte(bytes), WIDTHS[kind]
     if not width then
       wrong.line(name, line, "there is no such type of record")
@@ -41,9 +47,8 @@ local function each(name, text, f)
       local checksum = byte(bytes, -1)
       wrong.line(name, line, "checksum is %02X, the line adds up to %02X", checksum,
         checksum + 0xFF - sum & 0xFF)
-    elseif ended then
-      wrong.line(name, line, "a record behind the end record, which is line %d", ended)
     end
+    check_end(line)
     local value = unpack(FORMATS[width], bytes, 2)
     if kind >= 1 and kind <= 3 then
       local data = sub(bytes, width + 2, -2)
@@ -59,6 +64,17 @@ local function each(name, text, f)
       counted = line
     elseif kind ~= 0 then
       entry, ended = value, line
+    end
+  end
+
+  for line, bytes, sum, kind, address, records_joined in records.each(name, text, "S", 2, joined) do
+    if address then
+      check_end(line)
+      f(line, address, bytes)
+      count, counted, last = count + records_joined, nil, line + records_joined - 1
+    else
+      take(line, bytes, sum, kind - ZERO)
+      last = line
     end
   end
   if not ended and not counted then -- srec_cat can leave the end record out behind a count
