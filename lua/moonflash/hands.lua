@@ -13,6 +13,7 @@ local list = require "moonflash.list"
 local memory = require "moonflash.memory"
 local misuse = require "moonflash.misuse"
 local progress = require "moonflash.progress"
+local task = require "task"
 local text = require "moonflash.text"
 
 local M = {}
@@ -132,13 +133,27 @@ function M.find(board, bytes)
   return list.shown(found, addresses)
 end
 
+-- Where two strings of one length differ first, from a position on. What is looked at grows with
+-- the distance, so that many differences near each other take no longer than few.
+local function next_difference(a, b, at)
+  local length = 32
+  while at <= #a do
+    local stop = math.min(at + length - 1, #a)
+    local i = difference(a:sub(at, stop), b:sub(at, stop))
+    if i then return at + i - 1 end
+    at, length = stop + 1, math.min(2 * length, 1 << 16)
+  end
+end
+
+local BREATH = 1024 -- differences, after which other tasks have their turn
+
 -- Appends the ranges in which two strings of one length differ.
 local function compare(address, wanted, found, ranges)
   local at = 1
   while at <= #wanted do
-    local from = difference(wanted:sub(at), found:sub(at))
-    if not from then return end
-    local first = at + from - 1
+    local first = next_difference(wanted, found, at)
+    if not first then return end
+    if #ranges % BREATH == BREATH - 1 then task.sleep(0) end
     local last, i = first, first + 1
     while i <= #wanted and i - last <= JOINED do
       if wanted:byte(i) ~= found:byte(i) then last = i end
