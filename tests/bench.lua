@@ -192,3 +192,59 @@ for _, row in ipairs(crowds) do
 end
 print(("memory: %.1f MB at the most, without the 16 MB of sixteen boards' flash"):format(
   sys.memory() / 2 ^ 20 - 16))
+
+-- ---- growth: what takes no more for each, however many there are ----
+
+print("growth")
+
+local function cpu_of_sleepers(count)
+  local clock, jobs = os.clock(), {}
+  for i = 1, count do
+    jobs[i] = task.spawn(function()
+      for round = 1, 3 do task.sleep(i * 7919 % count / count + round) end
+    end)
+  end
+  for _, job in ipairs(jobs) do job:join() end
+  return (os.clock() - clock) / count * 1e6
+end
+
+for _, count in ipairs { 1000, 30000 } do
+  print(("  %5d tasks that sleep three times     %6.1f us of the processor's each"):format(count,
+    cpu_of_sleepers(count)))
+end
+
+for _, count in ipairs { 16, 256 } do
+  local _, clock = at_once(count)
+  print(("  %5d boards at once, 128 KB            %6.1f ms of the processor's each"):format(count,
+    clock / count * 1000))
+end
+
+do
+  local place <close> = sim.new("f407")
+  local function replug(times)
+    for _ = 1, times do
+      place:unplug()
+      dfu.list()
+      place:plug()
+      dfu.list()
+    end
+    collectgarbage()
+    return collectgarbage("count")
+  end
+  collectgarbage() -- the boards above
+  local before = replug(1000)
+  print(("  20000 replugs: %+.1f KB after the first 1000"):format(replug(19000) - before))
+end
+
+do
+  local length = 512 * 1024
+  local place <close> = sim.new("f407,times=zero")
+  local board <close> = dfu.open(place.path)
+  place:poke(ADDRESS, ("a"):rep(length))
+  local it = image.new { segments = { { address = ADDRESS,
+                                        bytes = (("a"):rep(15) .. "b"):rep(length // 16) } } }
+  local clock = os.clock()
+  local ranges = require "moonflash.hands".diff(board, it)
+  print(("  diff: 512 KB, %d differences           %6.3f s of the processor's"):format(#ranges,
+    os.clock() - clock))
+end
