@@ -94,7 +94,8 @@ return function(link)
   -- seen first (false: at the first look); info, with the strings, which are read once;
   -- silent_until, while one that did not answer is left alone; before, the device that was there
   -- before, whose own is nil. boards.lua adds dfuse, transfer_size and journal.
-  local places, count, looked = {}, 0, false
+  local places, count = {}, 0
+  local looked_at = { all = false } -- paths that were looked at
 
   -- Paths that may be remembered before those without a device are forgotten.
   local MOST_PLACES = 256
@@ -102,7 +103,7 @@ return function(link)
   local function forget_empty(rows)
     local here = {}
     for _, row in ipairs(rows) do here[row.path] = true end
-    count = 0
+    count, looked_at = 0, { all = true }
     for path in pairs(places) do
       if here[path] then count = count + 1 else places[path] = nil end
     end
@@ -111,7 +112,7 @@ return function(link)
   local function remember(row)
     local before = places[row.path]
     if before and before.generation == row.generation then return end
-    row.came = looked and task.now()
+    row.came = (looked_at.all or looked_at[row.path]) and task.now()
     if before then before.before = nil else count = count + 1 end
     row.before = before
     places[row.path] = row
@@ -121,10 +122,8 @@ return function(link)
   local function look(path)
     local rows = link.devices(path)
     for _, row in ipairs(rows) do remember(row) end
-    if not path then
-      looked = true
-      if count > MOST_PLACES + #rows then forget_empty(rows) end
-    end
+    looked_at[path or "all"] = true
+    if not path and count > MOST_PLACES + #rows then forget_empty(rows) end
     return rows
   end
 
