@@ -5,7 +5,6 @@
 -- A table begins with the stack pointer and the reset vector (ARMv7-M reference manual, B1.5.3). It
 -- is plausible if the first word lies in a RAM of any STM32 family, and the second is odd (Thumb)
 -- and its code lies in the image. The other words decide nothing.
-local segments = require "moonflash.image.segments"
 
 local M = {}
 
@@ -62,8 +61,25 @@ function M.is_table(bytes, holds, at)
   return is_ram(sp) and reset % 2 == 1 and holds(reset - 1)
 end
 
+-- A function that tells whether one of the segments holds an address. There may be as many tables
+-- as segments, so each search is binary. Segments of two alternate settings may overlap; so for
+-- each segment, the highest end of it and of all that begin before it is kept.
 local function holder(list)
-  return function(address) return segments.holding(list, address)[1] ~= nil end
+  local starts, stops, highest = {}, {}, 0
+  local sorted = table.move(list, 1, #list, 1, {})
+  table.sort(sorted, function(a, b) return a.address < b.address end)
+  for i, segment in ipairs(sorted) do
+    highest = math.max(highest, segment.address + #segment.bytes)
+    starts[i], stops[i] = segment.address, highest
+  end
+  return function(address)
+    local low, high = 0, #starts -- the last one that begins at or before the address
+    while low < high do
+      local middle = (low + high + 1) // 2
+      if starts[middle] <= address then low = middle else high = middle - 1 end
+    end
+    return low > 0 and address < stops[low]
+  end
 end
 
 -- Calls f(address, reset vector) for each plausible table of a list of segments, until f returns
