@@ -334,8 +334,10 @@ struct dfu_act dfu_step(struct dfu_op *op, int result, double elapsed)
         op->gone = result == PORT_GONE;
         return dfuact_fail(op, DFU_FAIL_CANCELLED);
     }
-    if (dfuact_is_lost(result) && !op->lost && is_repeatable(op, result))
+    if (dfuact_is_lost(result) && !op->lost && is_repeatable(op, result)) {
+        op->unheard = op->phase == AT_FIRST_STATUS || op->phase == AT_STATUS;
         return dfuact_instead(op, op->next);
+    }
     switch ((enum phase)op->phase) {
     case AT_LOSS_WAIT:
         op->phase = op->next_phase;

@@ -155,6 +155,7 @@ struct dfu_op {
     bool abort_refused, clear_sent; /* on the way to dfuIDLE */
     bool looked_again;              /* leaving: GETSTATUS in dfuMANIFEST-WAIT-RESET */
     bool again, lost;    /* in this exchange: sent again after a STALL; was lost on the wire */
+    bool unheard;        /* in this exchange: the answer to a GETSTATUS was lost */
     struct dfu_act next; /* the last request; after a loss, the one that comes next */
     unsigned next_phase;
     size_t block_length;

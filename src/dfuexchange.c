@@ -102,7 +102,7 @@ static void learn_busy(struct dfu_op *op, double took)
 static struct dfu_act finish_exchange(struct dfu_op *op)
 {
     struct dfu_board *board = op->board;
-    op->again = op->lost = false;
+    op->again = op->lost = op->unheard = false;
     op->clears = 0;
     switch ((enum stage)op->stage) {
     case STAGE_ADDRESS:
@@ -201,6 +201,13 @@ static struct dfu_act on_busy_status(struct dfu_op *op, int result, double elaps
             return dfuact_ask_busy(op, AT_STATUS);
         return dfuact_pause(op, AT_BUSY_WAIT, wait);
     case DFU_DNLOAD_IDLE:
+        /* Some tell of an error once, and stay in dfuDNLOAD-IDLE (Black Magic Probe).  If that
+         * answer was lost, blocks would go to the address before: so it is set once more. */
+        if (op->unheard && op->stage == STAGE_ADDRESS) {
+            op->unheard = false;
+            op->board->retries++;
+            return dfu_advance(op);
+        }
         if (op->phase == AT_STATUS)
             learn_busy(op, elapsed);
         return finish_exchange(op);

@@ -481,6 +481,19 @@ static void test_lost_questions(void **state)
     did_read(2048);
 }
 
+/* Some boards tell once that they refuse an address, and stay in dfuDNLOAD-IDLE.  Where that answer
+ * was lost, the block would go to the address before. */
+static void test_lost_status_of_an_address(void **state)
+{
+    (void)state;
+    begin_write(FLASH, 2048);
+    PLAY("set 08000000", "getstatus -> io", "wait 100", "getstatus -> dfuDNLOAD-IDLE",
+         RUN("set 08000000"), RUN("dnload 2 2048"), "done");
+    begin_write(FLASH + 0x100, 2048);
+    PLAY("set 08000100", "getstatus -> io", "wait 100", "getstatus -> dfuDNLOAD-IDLE",
+         "set 08000100", "getstatus -> dfuDNLOAD-IDLE errTARGET", "fail status");
+}
+
 /* CLRSTATUS of a board in dfuIDLE would put it into dfuERROR: so its status is asked for first. */
 static void test_lost_on_the_way_to_idle(void **state)
 {
@@ -698,6 +711,7 @@ int main(void)
         SCRIPT_TEST(test_failed_transfers),
         SCRIPT_TEST(test_lost_downloads),
         SCRIPT_TEST(test_lost_questions),
+        SCRIPT_TEST(test_lost_status_of_an_address),
         SCRIPT_TEST(test_lost_on_the_way_to_idle),
         SCRIPT_TEST(test_lost_for_good),
         SCRIPT_TEST(test_lost_and_not_sent_again),
