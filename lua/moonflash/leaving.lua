@@ -28,11 +28,10 @@ return function(link, bus)
                        mode = "dfu" } > 0
   end
 
-  -- Raises where the board stays. A boot loader that is no known ROM may find nothing to start, and
-  -- come back in DFU mode.
-  local function check_gone(board, info, known)
+  -- Raises where the board stays, or may_return and comes back in DFU mode.
+  local function check_gone(board, info, may_return)
     if not bus.wait_gone(info.path, info.generation, LEAVING) then still_there(board) end
-    local by = task.now() + (known and 0 or COMING_BACK)
+    local by = task.now() + (may_return and COMING_BACK or 0)
     while task.now() < by do
       if is_back(info) then still_there(board) end
       if bus.application(info.path, info.generation) then return end
@@ -56,7 +55,9 @@ return function(link, bus)
     return leave(board)
   end
 
+  -- A boot loader that is no known ROM may find nothing to start where no program was seen.
   local function leave_dfuse(board, address)
+    local may_return = not link.fields(board).part.rom
     if address == nil then
       local unread
       address, unread = require("moonflash.flash.start").find(board)
@@ -64,10 +65,11 @@ return function(link, bus)
         progress.print(("could not look for a program at %s; leaving DFU mode anyway"):format(
           text.hex(address)))
       end
+      may_return = may_return and unread
     end
     local how, refused = errors.catch("dfu.state", leave, board, address)
     if refused then still_there(board) end
-    return how, address
+    return how, address, may_return
   end
 
   ---Leaves DFU mode and starts the program: without an address, at a place where a vector table
@@ -79,13 +81,14 @@ return function(link, bus)
     if not board.is_open then return leave(board, address) end
     local plain, info = not fields.dfuse, fields.info
     local how
+    local may_return = true
     if plain then
       how = leave_plain(board)
     else
-      how, address = leave_dfuse(board, address)
+      how, address, may_return = leave_dfuse(board, address)
     end
     if fields.dry then return how end
-    check_gone(board, info, fields.part.rom ~= nil)
+    check_gone(board, info, may_return)
     fields.mark(board, "left", address)
     return how
   end)

@@ -10,8 +10,12 @@ local M = {}
 local methods = getmetatable(io.stdout).__index
 local raw = methods.write
 
--- Where a string for one of the two streams goes.
-local function straight(file, s) return raw(file, s) end
+-- Where a string for one of the two streams goes. A script may have put something of its own in
+-- their place.
+local function straight(file, s)
+  if io.type(file) then return raw(file, s) end
+  return file:write(s)
+end
 local sink = straight
 
 local dropping = false -- a reader does not read
@@ -27,7 +31,7 @@ end
 ---Writes to the stream itself, past redirect.
 ---@param file userdata io.stdout or io.stderr
 ---@param s string
-function M.raw(file, s) return raw(file, s) end
+function M.raw(file, s) return straight(file, s) end
 
 ---Writes text of moonflash's own to standard error, with what moves the cursor. It is not dropped.
 ---@param s string
