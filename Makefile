@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # make            builds build/moonflash        make demo      flashes a simulated board
 # make test       runs the tests                make bench     measures
+# make fuzz       runs the fuzz targets         FUZZ_SECONDS=60, for each of them
 # make deps       installs what a build needs   make deps-test and what the tests need
 # make install    PREFIX=/usr/local DESTDIR=    make lint, make format
 
@@ -135,6 +136,27 @@ $(BED)/%.o: tests/usb/umockdev/%.c $(wildcard tests/usb/umockdev/*.h) src/sim.h 
 	@mkdir -p $(@D)
 	@echo CC $@; $(CC) $(ALL_CFLAGS) $(BED_CFLAGS) -c -o $@ $<
 
+# The fuzz targets: libFuzzer, with clang's sanitizers (docs/testing.md).  The two that run Lua are
+# linked with all but main(), the others with what needs no Lua.
+FUZZ         = build/fuzz
+FUZZ_SECONDS = 60
+FUZZERS      = $(patsubst tests/fuzz/%.c,$(FUZZ)/fuzz_%,$(wildcard tests/fuzz/*.c))
+FUZZ_LUA     = $(FUZZ)/fuzz_image $(FUZZ)/fuzz_descriptor
+FUZZ_MAKE    = $(MAKE) --no-print-directory BUILD=$(FUZZ) CC=clang CFLAGS="-O1 -g" \
+               SANITIZE="-fsanitize=fuzzer-no-link $(SANITIZERS)"
+
+fuzz: deps-test fuzz-targets
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run.sh
+
+fuzz-targets:
+	@$(FUZZ_MAKE) $(FUZZERS)
+
+$(FUZZ_LUA): $(filter-out $(BUILD)/main.o,$(OBJECTS))
+
+$(FUZZ)/fuzz_%: tests/fuzz/%.c $(PURE:%=$(BUILD)/%.o) $(wildcard tests/fuzz/*.h) Makefile
+	@echo CC $@; $(CC) $(ALL_CFLAGS) -DMOONFLASH_TREE='"$(CURDIR)"' -fsanitize=fuzzer -o $@ $< \
+	  $(filter %.o,$^) $(if $(filter $@,$(FUZZ_LUA)),$(LIBS),-lm)
+
 # That clang builds it, too.
 clang:
 	@$(MAKE) --no-print-directory BUILD=build/clang CC=clang all
@@ -145,13 +167,15 @@ test: deps-test
 	@$(MAKE) --no-print-directory -j$$(nproc) asan
 	@$(MAKE) --no-print-directory -j$$(nproc) c-tests
 	@$(MAKE) --no-print-directory -j$$(nproc) clang
+	@$(MAKE) --no-print-directory -j$$(nproc) fuzz-targets
 	@$(MAKE) --no-print-directory lint
 	@cp $(FIRMWARE) $(ASAN)/
 	@tests/run.sh
 
 # ---- lint ----
 
-C_FILES = $(wildcard src/*.[ch] tests/*.c tests/c/*.[ch] tests/usb/umockdev/*.[ch])
+C_FILES = $(wildcard src/*.[ch] tests/*.c tests/c/*.[ch] tests/fuzz/*.[ch] \
+            tests/usb/umockdev/*.[ch])
 
 lint:
 	@clang-format --dry-run -Werror $(C_FILES)
@@ -165,8 +189,8 @@ format:
 DEPS      = gcc make pkg-config liblua5.4-dev libusb-1.0-0-dev libmd-dev libedit-dev \
             lua-argparse lua-dkjson binutils-arm-none-eabi
 DEPS_TEST = $(DEPS) lua5.4 lua-unit lua-cjson lua-check libcmocka-dev clang clang-format \
-            qemu-system-arm qemu-system-x86 busybox-static usbip dfu-util cpio kmod xz-utils \
-            libumockdev-dev umockdev chromium tshark tmux procps
+            libclang-rt-14-dev qemu-system-arm qemu-system-x86 busybox-static usbip dfu-util \
+            cpio kmod xz-utils libumockdev-dev umockdev chromium tshark tmux procps
 
 define install_packages
 @command -v dpkg-query >/dev/null || { \
@@ -211,5 +235,5 @@ uninstall:
 clean:
 	rm -rf build
 
-.PHONY: all asan bed bench c-tests clang clean demo deps deps-test firmware format install \
-        lint test uninstall
+.PHONY: all asan bed bench c-tests clang clean demo deps deps-test firmware format fuzz \
+        fuzz-targets install lint test uninstall

@@ -1,91 +1,119 @@
 #!/usr/bin/env -S --default-signal sh
 # SPDX-License-Identifier: MIT
-# Runs all tests and says in its last line how many passed; `tests/run.sh quick` leaves out the beds
-# with real libusb, which take minutes. BUILD is the folder of the sanitized build; what failed is
-# shown, what passed is a line a group. What a CI runner ignores of signals, the tests shall not: env.
+# Runs all tests, in groups, and shows in its last line how many passed; `tests/run.sh quick` leaves
+# out the beds with real libusb and the fuzz targets, which take minutes.
+#
+# Groups run side by side on all cores; the beds, which measure, run alone, behind the others. A group
+# ends after LIMIT seconds. Its last line is "N passed, N failed, N skipped". The log of a group that
+# failed is shown at the end, the others are a line each. BUILD is the folder of the sanitized build.
+# Signals that a CI runner ignores are not ignored here: env.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 BUILD=${BUILD:-build/asan}
-export BUILD
+LIMIT=${LIMIT:-900}
+export BUILD LIMIT
 export MOONFLASH="$PWD/$BUILD/moonflash"
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 unset MOONFLASH_DEVICE
 export XDG_CONFIG_HOME="$PWD/$BUILD/no-config"
+results=$PWD/$BUILD/results
 
-passed=0 failed=0 skipped=0
-log=$BUILD/test.log
-
-# Each file in a process of its own: a heap that grows makes every fork and collection slower.
-lua_tests() {
-  all_passed=0 all_failed=0 all_skipped=0
-  for file in tests/lua/test_*.lua tests/lua/regress/*.lua; do
-    [ -f "$file" ] || continue
-    output=$("$MOONFLASH" tests/lua/run.lua "$file" 2>&1)
-    ended=$?
-    # shellcheck disable=SC2046
-    set -- $(printf '%s\n' "$output" |
-      sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed, \([0-9]*\) skipped$/\1 \2 \3/p' | tail -n 1)
-    [ $# -eq 3 ] || set -- 0 1 0
-    [ $ended -eq 0 ] || [ "$2" -gt 0 ] || set -- "$1" 1 "$3"
-    [ "$2" -eq 0 ] || printf '%s: ended with %d\n%s\n' "$file" $ended "$output"
-    all_passed=$((all_passed + $1)) all_failed=$((all_failed + $2)) all_skipped=$((all_skipped + $3))
-  done
-  echo "$all_passed passed, $all_failed failed, $all_skipped skipped"
-  [ $all_failed -eq 0 ]
-}
-
-# group NAME COMMAND...: the last line of its output is "N passed, N failed, N skipped".
-group() {
-  name=$1
-  shift
-  "$@" >"$log" 2>&1
-  status=$?
-  counts=$(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed, \([0-9]*\) skipped$/\1 \2 \3/p' "$log" |
-    tail -n 1)
-  if [ -z "$counts" ]; then
-    counts='0 1 0'
-    status=1
-  fi
-  # shellcheck disable=SC2086
-  set -- $counts
-  if [ "$status" -ne 0 ] && [ "$2" -eq 0 ]; then
-    set -- "$1" 1 "$3"
-  fi
-  if [ "$2" -ne 0 ]; then
-    cat "$log"
-  else
-    grep -E '^(skipped|figure):' "$log"
-  fi
-  printf '%-28s %5d passed %5d failed %5d skipped\n' "$name" "$1" "$2" "$3"
-  passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + $3))
-}
+# ---- what is run ----
 
 # A cmocka program: its own counts, as ours.
 cmocka() {
-  "$1" 2>&1 | tee "$log.c" >/dev/null
-  cat "$log.c"
-  ok=$(sed -n 's/^\[  PASSED  \] \([0-9]*\) test(s)\.$/\1/p' "$log.c" | tail -n 1)
-  bad=$(grep -c '^\[  FAILED  \] [a-z]' "$log.c")
-  if ! grep -q '^\[==========\].*test(s) run\.$' "$log.c" || grep -q 'ERROR: .*Sanitizer' "$log.c"; then
+  output=$("$1" 2>&1)
+  printf '%s\n' "$output"
+  ok=$(printf '%s\n' "$output" | sed -n 's/^\[  PASSED  \] \([0-9]*\) test(s)\.$/\1/p' | tail -n 1)
+  bad=$(printf '%s\n' "$output" | grep -c '^\[  FAILED  \] [a-z]')
+  if ! printf '%s\n' "$output" | grep -q '^\[==========\].*test(s) run\.$' ||
+    printf '%s\n' "$output" | grep -q 'ERROR: .*Sanitizer'; then
     bad=$((bad + 1))
   fi
   echo "${ok:-0} passed, $bad failed, 0 skipped"
   [ "$bad" -eq 0 ]
 }
 
-for test in tests/c/test_*.c; do
-  name=$(basename "$test" .c)
-  group "c/${name#test_}" cmocka "$BUILD/$name"
-done
-group "lua" lua_tests
-group "command line" "$MOONFLASH" tests/cli/run.lua
-for test in tests/cli/*.sh tests/firmware/test_*.sh; do
-  [ -f "$test" ] && group "$(basename "$test" .sh)" sh "$test"
-done
+# A file of Lua tests, in a folder of its own that looks like this one: some write files. The heavy
+# ones take the build without sanitizers; what they run of C, the C tests run with them.
+lua_file() {
+  case $1 in
+    */test_rehearse.lua | */test_image_fuzz.lua) program=$PWD/build/moonflash ;;
+    *) program=$MOONFLASH ;;
+  esac
+  place=$(mktemp -d)
+  ln -s "$PWD"/* "$place"
+  (cd "$place" && "$program" tests/lua/run.lua "$1")
+  status=$?
+  rm -rf "$place"
+  return $status
+}
+
+# run GROUP: its output, and its status.
+run() {
+  case $1 in
+    c/*) cmocka "$BUILD/test_${1#c/}" ;;
+    lua/*) lua_file "tests/$1.lua" ;;
+    transcripts) "$MOONFLASH" tests/cli/run.lua ;;
+    cli/* | firmware/*) sh "tests/$1.sh" ;;
+    usb/*) "tests/$1/run.sh" ;;
+    fuzz) FUZZ_SECONDS=10 FUZZ_SEED=1 tests/fuzz/run.sh ;;
+  esac
+}
+
+# group GROUP: runs it, and shows a line.
+group() {
+  file=$results/$(echo "$1" | tr / _)
+  timeout --kill-after 10 "$LIMIT" "$0" run "$1" >"$file.log" 2>&1
+  status=$?
+  [ $status -ne 124 ] || echo "ended after $LIMIT seconds" >>"$file.log"
+  # shellcheck disable=SC2046
+  set -- "$1" $(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed, \([0-9]*\) skipped$/\1 \2 \3/p' \
+    "$file.log" | tail -n 1)
+  [ $# -eq 4 ] || set -- "$1" 0 1 0
+  [ $status -eq 0 ] || [ "$3" -gt 0 ] || set -- "$1" "$2" 1 "$4"
+  echo "$2 $3 $4" >"$file.counts"
+  printf '%-28s %5d passed %5d failed %5d skipped\n' "$@"
+  [ "$3" -gt 0 ] || grep -E '^(skipped|figure):' "$file.log"
+  return 0
+}
+
+case ${1:-} in
+  run | group)
+    "$@"
+    exit
+    ;;
+esac
+
+# ---- all of them ----
+
+rm -rf "$results"
+mkdir -p "$results"
+{
+  echo transcripts # the longest first
+  for file in tests/lua/test_*.lua tests/lua/regress/*.lua tests/cli/test_*.sh \
+    tests/firmware/test_*.sh; do
+    name=${file#tests/}
+    [ ! -f "$file" ] || echo "${name%.*}"
+  done
+  for file in tests/c/test_*.c; do
+    name=$(basename "$file" .c)
+    echo "c/${name#test_}"
+  done
+} | xargs -n 1 -P "$(nproc)" "$0" group
 if [ "${1:-}" != quick ]; then
-  group "usb/kernel" tests/usb/kernel/run.sh
-  group "usb/umockdev" tests/usb/umockdev/run.sh
+  for name in usb/kernel usb/umockdev fuzz; do group $name; done
 fi
 
-echo "$passed passed, $failed failed, $skipped skipped"
-[ "$failed" -eq 0 ]
+for counts in "$results"/*.counts; do
+  read -r _ failed _ <"$counts"
+  [ "$failed" -eq 0 ] || cat "${counts%.counts}.log"
+done
+cat "$results"/*.counts | {
+  passed=0 failed=0 skipped=0
+  while read -r p f s; do
+    passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+  done
+  echo "$passed passed, $failed failed, $skipped skipped"
+  [ "$failed" -eq 0 ]
+}
