@@ -132,6 +132,7 @@ local function report(seconds, broken)
   end
   print(("%d runs of clients in %.0f s, in %d beds"):format(runs, seconds, options.jobs))
   print(("%d passed, %d failed, %d skipped"):format(passed, failed, skipped))
+  return failed == 0
 end
 
 if options.share then
@@ -143,5 +144,5 @@ else
     for line in pipe:lines() do take_in(line) end
     if not pipe:close() then broken = broken + 1 end
   end
-  report(bed.now() - started, broken)
+  os.exit(report(bed.now() - started, broken), true)
 end
