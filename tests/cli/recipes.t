@@ -67,6 +67,7 @@ $ echo 'return { value = 42 }' >sub/help.lua; echo 'print(require("help").value,
 42	sub/x.bin
 $ echo 'print("from the working directory")' >evil.lua; echo 'require "evil"' >sub/a.lua; moonflash sub/a.lua 2>&1 | head -n 1
 moonflash: sub/a.lua:1: module 'evil' not found:
+$ moonflash -e 'for template in package.cpath:gmatch("[^;]+") do assert(template:find("^/"), template) end'
 $ echo 'return { api = 1, run = function(b) use("flash", { file = "ch.bin" })(b) b:leave() end }' >sub/a.lua; moonflash --virtual-time -d sim:f407 sub/a.lua
 wrote 57.5 KB, verified, left for 0x08000000: 1.3 s
 $ echo 'return { api = 1, run = function(b) use("flash", { flie = "ch.bin" })(b) end }' >sub/a.lua; moonflash --virtual-time -d sim:f407 sub/a.lua

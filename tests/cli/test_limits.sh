@@ -44,5 +44,19 @@ grep -q "out.bin can't be written: File too large" out || why="$why; it says '$(
 [ "$(echo out.bin*)" = "out.bin*" ] || why="$why; it leaves $(echo out.bin*)"
 verdict "a limit on files" "$why"
 
+# A file that is replaced is there as it was, where the new one can't be written whole.
+why=
+head -c 400000 new.bin >part.bin
+echo "the old one" >out.hex
+(
+  ulimit -f 100
+  "$MOONFLASH" convert --force part.bin@0x08000000 out.hex >out 2>&1
+)
+status=$?
+[ "$status" -eq 73 ] || why="$why; status $status: $(cat out)"
+[ "$(cat out.hex)" = "the old one" ] || why="$why; the old file is spoilt"
+[ "$(echo out.hex*)" = "out.hex" ] || why="$why; it leaves $(echo out.hex*)"
+verdict "all of a file or nothing" "$why"
+
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]

@@ -105,6 +105,7 @@ function TestSteps:test_steps_and_notes_are_kept()
     task.sleep(1)
     board:note("Vdd", 3.31, { min = 3, max = 3.6, unit = "V" })
     board:note("label", "A7")
+    board:note("at the limits", 5, { min = 5, max = 5 })
   end }, self:boards(1))
   local stats = results[1].stats
   lu.assertEquals(results[1].outcome, "PASS")

@@ -246,6 +246,13 @@ rig.case("12 a board that hangs is listed", function()
   rig.check(r.seconds < 1.5, "it took %.1f s", r.seconds)
 end)
 
+rig.case("12 a board that hangs is not asked again at once", function()
+  local board <close> = rig.board()
+  board:strike("hang", 1)
+  rig.equal(rig.moonflash("-e", "dfu.list() dfu.list()").status, 0, "status")
+  rig.equal(board:requests(), 1, "requests")
+end)
+
 rig.case("12 eight boards that hang are listed in the time of one", function()
   local boards <close> = setmetatable({}, { __close = function(list)
     for _, board in ipairs(list) do getmetatable(board).__close(board) end
