@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # make            builds build/moonflash        make demo      flashes a simulated board
-# make test       runs the tests                make bench     measures
+# make test       runs the tests                make check     runs those that are soon done
+# make bench      measures
 # make fuzz       runs the fuzz targets         FUZZ_SECONDS=60, for each of them
 # make deps       installs what a build needs   make deps-test and what the tests need
 # make install    PREFIX=/usr/local DESTDIR=    make lint, make format
@@ -161,16 +162,22 @@ $(FUZZ)/fuzz_%: tests/fuzz/%.c $(PURE:%=$(BUILD)/%.o) $(wildcard tests/fuzz/*.h)
 clang:
 	@$(MAKE) --no-print-directory BUILD=build/clang CC=clang all
 
-test: deps-test
-	@$(MAKE) --no-print-directory -j$$(nproc) firmware all
+test: test-build
 	@$(MAKE) --no-print-directory -j$$(nproc) bed
-	@$(MAKE) --no-print-directory -j$$(nproc) asan
-	@$(MAKE) --no-print-directory -j$$(nproc) c-tests
 	@$(MAKE) --no-print-directory -j$$(nproc) clang
 	@$(MAKE) --no-print-directory -j$$(nproc) fuzz-targets
+	@tests/run.sh
+
+# All but the beds and the fuzz targets: for every commit.
+check: test-build
+	@tests/run.sh quick
+
+test-build: deps-test
+	@$(MAKE) --no-print-directory -j$$(nproc) firmware all
+	@$(MAKE) --no-print-directory -j$$(nproc) asan
+	@$(MAKE) --no-print-directory -j$$(nproc) c-tests
 	@$(MAKE) --no-print-directory lint
 	@cp $(FIRMWARE) $(ASAN)/
-	@tests/run.sh
 
 # ---- lint ----
 
@@ -235,5 +242,5 @@ uninstall:
 clean:
 	rm -rf build
 
-.PHONY: all asan bed bench c-tests clang clean demo deps deps-test firmware format fuzz \
-        fuzz-targets install lint test uninstall
+.PHONY: all asan bed bench c-tests check clang clean demo deps deps-test firmware format fuzz \
+        fuzz-targets install lint test test-build uninstall
