@@ -136,8 +136,12 @@ static void warn(void *data, const char *message, int to_be_continued)
     bool *continues = data;
     if (!*continues && *message == '@')
         return;
-    fprintf(stderr, "%s%s%s", *continues ? "" : "moonflash: warning: ", message,
-            to_be_continued ? "" : "\n");
+    if (!*continues)
+        fputs("moonflash: warning: ", stderr);
+    for (const char *c = message; *c; c++)
+        fputc((*c >= 0 && *c < ' ' && *c != '\n' && *c != '\t') || *c == 127 ? '?' : *c, stderr);
+    if (!to_be_continued)
+        fputc('\n', stderr);
     *continues = to_be_continued != 0;
 }
 
@@ -211,7 +215,7 @@ static int protected_main(lua_State *L)
 static void end_unread(void *arg)
 {
     struct host *host = arg;
-    tasks_interrupt(host->tasks, "output", "more than 16 MB of output are not read: stopped");
+    tasks_interrupt(host->tasks, "output", "stopped: more than 16 MB of output are not read");
 }
 
 static void on_unread(void *arg)

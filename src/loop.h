@@ -34,7 +34,7 @@ struct loop_watch {
     struct loop_watch *next;
     size_t index; /* among what poll(2) was asked for; 0: it was not */
     bool watched;
-    bool aside; /* nothing waits for it: it neither holds up virtual time nor a deadlock */
+    bool aside; /* no pending work: virtual time and the search for deadlocks pass it by */
 };
 
 /* A child process: ended() gets waitpid(2)'s status, once. */

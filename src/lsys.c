@@ -220,14 +220,19 @@ static int sys_create(lua_State *L)
     return 1;
 }
 
-/* A file system that can't do it in one step may know hard links. */
+/* Where a file system can't do it in one step, an empty file is made first: that fails if `to`
+ * exists, and is what the renaming replaces. */
 static int rename_new(const char *from, const char *to)
 {
     if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
         return 0;
     if (errno != EINVAL && errno != ENOSYS)
         return -1;
-    return link(from, to) == 0 ? unlink(from) : -1;
+    int fd = open(to, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return -1;
+    close(fd);
+    return rename(from, to);
 }
 
 /*** sys.rename_new(from, to) --> true; nil and why, and nothing is changed, where `to` is there */
@@ -245,8 +250,9 @@ static int sys_sync(lua_State *L)
 {
     const luaL_Stream *file = luaL_checkudata(L, 1, LUA_FILEHANDLE);
     luaL_argcheck(L, file->closef, 1, "a file that is open");
+    int fd = fileno(file->f); /* -1: standard output and error have none (src/output.c) */
     /* a pipe, say, has no disk behind it */
-    if (fflush(file->f) != 0 || (fsync(fileno(file->f)) != 0 && errno != EINVAL))
+    if (fflush(file->f) != 0 || (fd >= 0 && fsync(fd) != 0 && errno != EINVAL))
         return luaL_fileresult(L, 0, NULL);
     lua_pushboolean(L, 1);
     return 1;

@@ -16,6 +16,7 @@
 #include "loop.h"
 
 #define PATIENCE 1.0        /* seconds that a reader may take before it counts as stalled */
+#define MOMENT   0.03       /* seconds that a writer waits for a reader that takes something */
 #define HURRY    (1u << 20) /* bytes in the queue from which on a writer waits for the reader */
 #define SLICE    100        /* milliseconds between two looks for a signal */
 
@@ -72,7 +73,7 @@ static ssize_t write_some(const struct outlet *outlet, const void *bytes, size_t
 
 /* Writes as much as the reader takes.  Returns the bytes that need not be kept: after an error,
  * all. */
-static size_t give(struct outlet *outlet, const unsigned char *bytes, size_t length)
+static size_t give(struct outlet *outlet, const unsigned char *bytes, size_t length, bool *failed)
 {
     size_t given = 0;
     while (given < length) {
@@ -83,6 +84,7 @@ static size_t give(struct outlet *outlet, const unsigned char *bytes, size_t len
             break;
         if (n < 0) {
             outlet->error = outlet->error ? outlet->error : errno;
+            *failed = true;
             return length;
         }
         given += (size_t)n;
@@ -94,7 +96,8 @@ static size_t give(struct outlet *outlet, const unsigned char *bytes, size_t len
 /* The same with what is kept. */
 static void push(struct outlet *outlet)
 {
-    size_t given = give(outlet, outlet->bytes + outlet->first, outlet->length);
+    bool failed = false;
+    size_t given = give(outlet, outlet->bytes + outlet->first, outlet->length, &failed);
     outlet->first += given;
     outlet->length -= given;
     if (outlet->length > 0) {
@@ -132,15 +135,18 @@ static bool make_room(struct outlet *outlet, size_t more)
     return true;
 }
 
-/* A writer that is faster than its reader waits for it.  A reader that has taken nothing for a
- * second is not waited for. */
+/* A writer that is faster than its reader waits for it, for a moment: boards wait, too.  A reader
+ * that has taken nothing for a second is not waited for. */
 static void wait_for_reader(struct outlet *outlet)
 {
-    while (outlet->length > HURRY && !loop_interrupted(outlet->loop)) {
-        double left = outlet->taken_at + PATIENCE - real_now();
-        if (left <= 0 || !is_writable(outlet, (int)(left * 1000) + 1))
+    double now = real_now(), limit = now + MOMENT;
+    if (limit > outlet->taken_at + PATIENCE)
+        limit = outlet->taken_at + PATIENCE;
+    while (outlet->length > HURRY && now < limit && !loop_interrupted(outlet->loop)) {
+        if (!is_writable(outlet, (int)((limit - now) * 1000) + 1))
             return;
         push(outlet);
+        now = real_now();
     }
 }
 
@@ -161,20 +167,20 @@ static bool keep(struct outlet *outlet, const unsigned char *bytes, size_t lengt
 
 bool outlet_write(struct outlet *outlet, const void *bytes, size_t length)
 {
-    if (outlet->full)
-        return false;
-    int before = outlet->error;
+    bool failed = outlet->full;
     size_t given = 0;
     if (outlet->length > 0)
         push(outlet);
     wait_for_reader(outlet);
-    if (outlet->length == 0) {
+    if (!failed && outlet->length == 0) {
         outlet->taken_at = real_now();
-        given = give(outlet, bytes, length);
+        given = give(outlet, bytes, length, &failed);
     }
-    if (given < length && !keep(outlet, (const unsigned char *)bytes + given, length - given))
-        return false;
-    return outlet->error == before;
+    if (!failed && given < length)
+        failed = !keep(outlet, (const unsigned char *)bytes + given, length - given);
+    if (failed)
+        errno = outlet->error;
+    return !failed;
 }
 
 size_t outlet_backlog(const struct outlet *outlet)

@@ -18,7 +18,7 @@ struct outlet;
 struct outlet *outlet_new(struct loop *loop, int fd, void (*full)(void *arg), void *arg);
 void outlet_free(struct outlet *outlet); /* does not write what is left, nor close `fd` */
 
-/* False: the bytes are lost.  outlet_error() has the reason. */
+/* False and errno: these bytes are lost. */
 bool outlet_write(struct outlet *outlet, const void *bytes, size_t length);
 
 /* Bytes that the reader has not taken. */

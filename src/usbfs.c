@@ -126,6 +126,9 @@ static void usbfs_submit(struct port_handle *head, struct port_transfer *transfe
 static void usbfs_close(struct port_handle *head)
 {
     struct usbfs_handle *handle = (struct usbfs_handle *)head;
+    loop_unpost(handle->loop, &handle->finished);
+    loop_unwatch(handle->loop, &handle->watch);
+    loop_timer_cancel(handle->loop, &handle->timer);
     close(handle->node);
     free(handle->buffer);
     free(handle);
@@ -137,8 +140,10 @@ int usbfs_open(struct loop *loop, const char *node, struct port_handle **opened)
     unsigned char *buffer = malloc(SETUP_LENGTH + MOST_DATA);
     int file = handle && buffer ? open(node, O_RDWR | O_CLOEXEC) : -1;
     if (file < 0) {
+        int cause = errno;
         free(buffer);
         free(handle);
+        errno = cause;
         return -1;
     }
     handle->head.port = &handle->port;

@@ -90,10 +90,12 @@ return function(link)
   ---@return string
   function M.key_of(info) return info.path .. "\0" .. info.generation end
 
-  -- What is remembered of a device, by path: the row that link.devices() had; came, when it was
-  -- seen first (false: at the first look); info, with the strings, which are read once;
-  -- silent_until, while one that did not answer is left alone; before, the device that was there
-  -- before, whose own is nil. boards.lua adds dfuse, transfer_size and journal.
+  -- What is remembered of a device, by path: the row that link.devices() had, and
+  --   came          when it was seen first; false: when its path was looked at first
+  --   info          what describe() made of it, with the strings, which are read once
+  --   silent_until  the time until which a device that did not answer is not asked again
+  --   before        the device that was at this path before; older ones are forgotten
+  -- boards.lua adds dfuse, transfer_size and journal.
   local places, count = {}, 0
   local looked_at = { all = false } -- paths that were looked at
 
@@ -167,12 +169,14 @@ return function(link)
 
   -- All at once: several that hang take as long as one.
   local function all_with_strings(infos)
+    local jobs = {}
     local _ <close> = setmetatable({}, { __close = function(_, err)
+      for _, job in pairs(jobs) do job:cancel() end
       if err then explain.interrupted(err, "while the boards were listed") end
     end })
-    local jobs = {}
+    local at_once = #infos > 1 and coroutine.isyieldable()
     for i, info in ipairs(infos) do
-      if #infos > 1 and not M.is_known(info) then jobs[i] = task.spawn(with_strings, info) end
+      if at_once and not M.is_known(info) then jobs[i] = task.spawn(with_strings, info) end
     end
     for i, info in ipairs(infos) do
       infos[i] = jobs[i] and jobs[i]:join() or with_strings(info)
@@ -299,7 +303,7 @@ return function(link)
   ---@return boolean? settling its terminal is yet to come, or to be opened by us
   function M.application(path, stale)
     local here = false
-    for _, row in ipairs(link.devices(path)) do
+    for _, row in ipairs(look(path)) do
       here = true
       local device = row.generation ~= stale and descriptor.device(row.device)
       local info = device and describe(row)

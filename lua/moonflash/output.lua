@@ -41,7 +41,9 @@ function M.say(s) sink(io.stderr, s) end
 ---@return boolean
 function M.may_draw()
   local may = sys.backlog(2) == 0
-  if not may and not dropping then M.say("\n(the output is not read: progress is not shown)\n") end
+  if not may and not dropping then
+    M.say("\n(output stalled: progress is not shown until it is read)\n")
+  end
   dropping = not may
   return may
 end
@@ -61,11 +63,20 @@ local function write(file, ...)
   return sink(file, is_terminal[file] and text.plain(s) or s)
 end
 
+local warn = warn
+
 ---Puts itself in the place of what scripts write with, if that may be a terminal.
 function M.begin()
   is_terminal = { [io.stdout] = sys.is_terminal(1), [io.stderr] = sys.is_terminal(2) }
   if not (is_terminal[io.stdout] or is_terminal[io.stderr]) then return end
   methods.write = write
+  _G.warn = function(...)
+    local parts = table.pack(...)
+    for i = 1, parts.n do
+      if type(parts[i]) == "string" then parts[i] = text.plain(parts[i]) end
+    end
+    return warn(table.unpack(parts, 1, parts.n))
+  end
   io.write = function(...) return write(io.output(), ...) end -- luacheck: ignore 122
   _G.print = function(...)
     local parts = table.pack(...)

@@ -78,7 +78,7 @@ end
 -- Draws over what was drawn, below the lines `above`, which stay. Line by line: a terminal that is
 -- told to wipe all of its screen moves that into its scrollback.
 local function draw(above, below)
-  if not output.may_draw() then
+  if not ended and not output.may_draw() then
     if above then output.say(above .. "\n") end
     drawn = 0 -- the next picture goes below
     return

@@ -420,5 +420,17 @@ function TestAgain.test_many_that_come_and_go()
   lu.assertEquals(#dfu.device(place.path, generation).device, 18) -- the trace may still ask
 end
 
+-- Where Lua can't yield, strings are read one after the other.
+function TestAgain.test_a_listing_in_a_sort()
+  local one <close> = sim.new("f407")
+  local other <close> = sim.new("g474")
+  local seen
+  table.sort({ 2, 1 }, function(a, b)
+    seen = list(nil, one, other)
+    return a < b
+  end)
+  lu.assertEquals(seen, one.path .. " " .. other.path)
+end
+
 return { TestSelectors = TestSelectors, TestList = TestList, TestOpening = TestOpening,
          TestArrivals = TestArrivals, TestAgain = TestAgain }

@@ -203,4 +203,18 @@ function TestFuzz.test_joined_records()
   lu.assertTrue(same > 200 and failed > 200, same .. " read, " .. failed .. " refused")
 end
 
+-- A record of the other format belongs to no record, wherever it stands.
+function TestFuzz.test_records_of_the_other_format()
+  local hex, srec = require "moonflash.image.hex", require "moonflash.image.srec"
+  local h, s = fw.hex(0, 0x10, "abcd"), fw.srec(1, 0x20, "efgh")
+  for _, lines in ipairs { { h, s, h }, { s, h, s } } do
+    local module, ended = hex, fw.HEX_END
+    if lines[1] == s then module, ended = srec, fw.srec(7, 0, "") end
+    local ok, err = pcall(module.parse, "x", table.concat(lines) .. ended)
+    lu.assertFalse(ok)
+    lu.assertStrContains(err.message, "x:2: ")
+    lu.assertStrContains(err.message, "belongs to no record")
+  end
+end
+
 return { TestFuzz = TestFuzz, TestMany = TestMany }

@@ -3,6 +3,7 @@
 local json = require "cjson"
 local lu = require "luaunit"
 local rows = require "moonflash.rows"
+local support = require "support"
 local sys = require "sys"
 local task = require "task"
 
@@ -105,6 +106,24 @@ function TestRows:test_print_above()
   rows.print("a line")
   rows.result(list[2], "PASS", "2 s")
   lu.assertEquals(self:screen(), { "a line", " 1-4.1  PASS     1 s", " 1-4.2  PASS     2 s" })
+end
+
+-- A reader that has not caught up gets no pictures, but lines, and the results at the end.
+function TestRows:test_a_reader_that_stalls()
+  local list, backlog = boards(2), sys.backlog
+  local _ <close> = support.close_with(function() sys.backlog = backlog end)
+  rows.begin(list)
+  rows.update(list[1], "write", 0.5)
+  sys.backlog = function() return 1 end
+  rows.update(list[1], "write", 0.6)
+  rows.print("a line")
+  rows.result(list[1], "PASS", "NOT VERIFIED")
+  rows.result(list[2], "FAIL", "it went")
+  rows.finish()
+  local text = table.concat(self:screen(), "\n")
+  for _, words in ipairs { "output stalled", "a line", "NOT VERIFIED", "it went" } do
+    lu.assertStrContains(text, words)
+  end
 end
 
 -- Those that still work come first, and none is higher than the screen.

@@ -14,12 +14,12 @@ local ok, note, bad = finding.ok, finding.note, finding.bad
 local PATIENCE = 1 -- seconds that a request may take: ROMs that are idle need milliseconds
 local BUSY = 2     -- seconds that a board may stay busy
 
+local function pin(info) return roms.may_be(info) and " (BOOT0 high)" or "" end
+
 ---What to do where a board is stuck.
 ---@param info table as dfu.list() has it
 ---@return string
-function M.restart(info)
-  return ("Reset it%s, or plug it in again."):format(roms.may_be(info) and " (BOOT0 high)" or "")
-end
+function M.restart(info) return ("Reset it%s, or plug it in again."):format(pin(info)) end
 
 ---Opens a board that is in DFU mode; where that fails, the patient has the error.
 ---@param patient moonflash.Patient
@@ -55,8 +55,8 @@ local function wait_while_busy(board)
 end
 
 local function may_erase(info)
-  return "It may be erasing, for another program say, which takes up to half a minute: wait, and "
-    .. "look again.\nIf it stays so: r" .. M.restart(info):sub(2)
+  return ("It may be erasing, for another program say, which takes up to half a minute: wait, and "
+    .. "look again.\nIf it stays so: reset it%s, or plug it in again."):format(pin(info))
 end
 
 local states = {

@@ -10,7 +10,7 @@ local M = {}
 local ok, note, bad = finding.ok, finding.note, finding.bad
 
 local WITHOUT = "Without a board: -d sim:f407 is a simulated one."
-local BOOT0 = "an STM32: BOOT0 to VDD (on an F4 also PB2 to GND), and press reset"
+local BOOT0 = "STM32: BOOT0 to VDD (on an F4 also PB2 to GND), and press reset"
 
 -- ---- the computer ----
 
@@ -87,7 +87,7 @@ function M.board(all)
   end
   local lines = {}
   suspects(lines)
-  lines[#lines + 1] = "A" .. BOOT0:sub(2) .. "; then run this again."
+  lines[#lines + 1] = "An " .. BOOT0 .. "; then run this again."
   lines[#lines + 1] = "If 'lsusb' shows nothing new even then: many cables only charge. Try "
     .. "another one, and another port."
   lines[#lines + 1] = WITHOUT
@@ -101,7 +101,7 @@ function M.mode(patient, all)
   local functional = patient.info.functional
   if patient.info.mode == "runtime" then
     local todo = ("'moonflash -d %s detach' puts it into DFU mode.\nIf it comes back as it is, "
-      .. "and is %s."):format(patient.path, BOOT0)
+      .. "and is an %s."):format(patient.path, BOOT0)
     local found = "runs its program; it is not in DFU mode"
     return all.in_dfu and note(found, todo) or bad("usb.no-device", found, todo)
   end

@@ -81,7 +81,7 @@ function M.each(name, text, mark, width, joined)
   local past = stop_of(text)
   mark = mark:byte()
   return function()
-    if joined and at < past then
+    if joined and at < past and byte(text, at) == mark then
       local data, address, count, after = unhex_run(text, at)
       if data and after <= past then
         local first, kind = line + 1, byte(text, at + 1)
