@@ -17,6 +17,16 @@ plain() {
   sed -E 's/[0-9.]+ (ms|s)( |$)/~ \1\2/g; s/[0-9.]+ [KM]?B\/s/~ rate/g; s/^ +[0-9]+\.[0-9]{4} /~ /; s/ +/ /g'
 }
 
+# typed LINE: waits until it is on the screen. Before that the prompt that stands there is the old one.
+typed() {
+  i=0
+  until on_screen | grep -qF -e "$1"; do
+    i=$((i + 1))
+    [ $i -lt $PATIENCE ] || return 1
+    sleep 0.02
+  done
+}
+
 # Plays the block in $place/block; what the screen shows then is in $place/shown.
 play() {
   fresh
@@ -30,7 +40,7 @@ play() {
   while read -r line; do
     case $line in
       ^C*) at_work && key C-c ;;
-      *) ready && enter "${line#> }" ;;
+      *) ready && enter "${line#> }" && typed "$line" ;;
     esac || return 1
   done <"$place/typed"
   ready || return 1

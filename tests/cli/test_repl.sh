@@ -335,8 +335,8 @@ tmux -S "$socket" resize-window -t "s$session" -x 60 -y 30
 enter '"'
 shows "another size of the terminal" '^"before the resize"$'
 
-# The process that was started last in the terminal.
-its_pid() { pgrep -n -f "^$MOONFLASH .*repl"; }
+# The process that this terminal's shell has started; other tests run prompts, too.
+its_pid() { pgrep -P "$(tmux -S "$socket" display-message -p -t "s$session" '#{pane_pid}')"; }
 for signal in TERM HUP; do
   repl -d sim:f407
   kill "-$signal" "$(its_pid)"
