@@ -284,6 +284,14 @@ static int l_tag(lua_State *L)
     return 1;
 }
 
+/*** task.can_join() --> whether a task can be joined here: in a sort, a gsub or a module's body
+ * none can */
+static int l_can_join(lua_State *L)
+{
+    lua_pushboolean(L, lua_isyieldable(L));
+    return 1;
+}
+
 /*** task.supervise(children?): signals and os.exit don't cancel this task; it hears of them from
  * others. children: nor do they what it spawns from now on. */
 static int l_supervise(lua_State *L)
@@ -398,10 +406,19 @@ static int task_gc(lua_State *L)
 }
 
 static const luaL_Reg task_lib[] = {
-    { "spawn", l_spawn },           { "sleep", l_sleep },     { "now", l_now },
-    { "deadline", l_deadline },     { "current", l_current }, { "tag", l_tag },
-    { "supervise", l_supervise },   { "settle", l_settle },   { "failure", l_failure },
-    { "foreground", l_foreground }, { "others", l_others },   { NULL, NULL },
+    { "spawn", l_spawn },
+    { "sleep", l_sleep },
+    { "now", l_now },
+    { "deadline", l_deadline },
+    { "current", l_current },
+    { "tag", l_tag },
+    { "can_join", l_can_join },
+    { "supervise", l_supervise },
+    { "settle", l_settle },
+    { "failure", l_failure },
+    { "foreground", l_foreground },
+    { "others", l_others },
+    { NULL, NULL },
 };
 
 static const luaL_Reg task_meth[] = {

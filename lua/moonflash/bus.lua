@@ -174,7 +174,7 @@ return function(link)
       for _, job in pairs(jobs) do job:cancel() end
       if err then explain.interrupted(err, "while the boards were listed") end
     end })
-    local at_once = #infos > 1 and coroutine.isyieldable()
+    local at_once = #infos > 1 and task.can_join()
     for i, info in ipairs(infos) do
       if at_once and not M.is_known(info) then jobs[i] = task.spawn(with_strings, info) end
     end
