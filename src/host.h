@@ -24,7 +24,7 @@ struct host {
     struct board_observer observer; /* of all boards */
     struct proc *procs;             /* programs that run beside us */
     struct port *sims;              /* the one of them over simulated boards */
-    struct loop_job unread;         /* ends the tasks when nobody reads what they write */
+    struct loop_job unread;         /* ends the tasks when their output is not read */
     char *source_tree;              /* where lua/ and scripts/ are read from disk; NULL: built in */
 };
 

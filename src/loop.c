@@ -51,7 +51,7 @@ static struct {
 
 static const int caught[] = { SIGINT, SIGTERM, SIGHUP, SIGCHLD };
 
-static double real_now(void)
+double loop_real_now(void)
 {
     struct timespec ts;
     clock_gettime(CLOCK_MONOTONIC, &ts);
@@ -71,7 +71,7 @@ struct loop *loop_new(void)
         fcntl(loop->pipe[i], F_SETFD, FD_CLOEXEC);
         fcntl(loop->pipe[i], F_SETFL, O_NONBLOCK);
     }
-    loop->start = real_now();
+    loop->start = loop_real_now();
     loop->jobs_tail = &loop->jobs;
     return loop;
 }
@@ -122,7 +122,7 @@ void loop_skip(struct loop *loop, double seconds)
 
 double loop_now(struct loop *loop)
 {
-    return loop->is_virtual ? loop->now : real_now() - loop->start;
+    return loop->is_virtual ? loop->now : loop_real_now() - loop->start;
 }
 
 void loop_timer_cancel(struct loop *loop, struct loop_timer *timer)
@@ -510,12 +510,12 @@ bool loop_turn(struct loop *loop, bool wait)
     size_t n = fill_fds(loop);
     if (n == 0)
         return false;
-    double before = real_now();
+    double before = loop_real_now();
     double limit = sleep_limit(loop, wait);
     struct timespec timeout = as_timespec(limit < 0 ? 0 : limit);
     int ready = ppoll(loop->fds, (nfds_t)n, limit < 0 ? NULL : &timeout, NULL);
     if (wait)
-        advance_clock(loop, real_now() - before, ready == 0);
+        advance_clock(loop, loop_real_now() - before, ready == 0);
     if (ready > 0)
         dispatch_fds(loop, n);
     return true;

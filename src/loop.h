@@ -71,6 +71,9 @@ void loop_skip(struct loop *loop, double seconds);
 /* Seconds since the loop was made, never going back (CLOCK_MONOTONIC, or virtual). */
 double loop_now(struct loop *loop);
 
+/* CLOCK_MONOTONIC in seconds, also where the loop's time is virtual. */
+double loop_real_now(void);
+
 void loop_timer_set(struct loop *loop, struct loop_timer *timer, double at);
 void loop_timer_cancel(struct loop *loop, struct loop_timer *timer);
 void loop_post(struct loop *loop, struct loop_job *job);

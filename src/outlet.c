@@ -10,7 +10,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "loop.h"
@@ -42,13 +41,6 @@ struct outlet {
     void *arg;
 };
 
-static double real_now(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
 /* ---- writing ---- */
 
 static bool is_writable(const struct outlet *outlet, int milliseconds)
@@ -71,8 +63,8 @@ static ssize_t write_some(const struct outlet *outlet, const void *bytes, size_t
     return write(outlet->fd, bytes, length);
 }
 
-/* Writes as much as the reader takes.  Returns the bytes that need not be kept: after an error,
- * all. */
+/* Writes as much as the reader takes.  Returns how many bytes are done with: after an error all of
+ * them, which are lost, and *failed is true. */
 static size_t give(struct outlet *outlet, const unsigned char *bytes, size_t length, bool *failed)
 {
     size_t given = 0;
@@ -88,7 +80,7 @@ static size_t give(struct outlet *outlet, const unsigned char *bytes, size_t len
             return length;
         }
         given += (size_t)n;
-        outlet->taken_at = real_now();
+        outlet->taken_at = loop_real_now();
     }
     return given;
 }
@@ -139,14 +131,14 @@ static bool make_room(struct outlet *outlet, size_t more)
  * that has taken nothing for a second is not waited for. */
 static void wait_for_reader(struct outlet *outlet)
 {
-    double now = real_now(), limit = now + MOMENT;
+    double now = loop_real_now(), limit = now + MOMENT;
     if (limit > outlet->taken_at + PATIENCE)
         limit = outlet->taken_at + PATIENCE;
     while (outlet->length > HURRY && now < limit && !loop_interrupted(outlet->loop)) {
         if (!is_writable(outlet, (int)((limit - now) * 1000) + 1))
             return;
         push(outlet);
-        now = real_now();
+        now = loop_real_now();
     }
 }
 
@@ -173,7 +165,7 @@ bool outlet_write(struct outlet *outlet, const void *bytes, size_t length)
         push(outlet);
     wait_for_reader(outlet);
     if (!failed && outlet->length == 0) {
-        outlet->taken_at = real_now();
+        outlet->taken_at = loop_real_now();
         given = give(outlet, bytes, length, &failed);
     }
     if (!failed && given < length)
@@ -198,8 +190,8 @@ void outlet_drain(struct outlet *outlet)
     double limit = 0;
     for (push(outlet); outlet->length > 0; push(outlet)) {
         if (limit == 0 && (outlet->full || loop_interrupted(outlet->loop)))
-            limit = real_now() + PATIENCE;
-        if (limit > 0 && real_now() >= limit)
+            limit = loop_real_now() + PATIENCE;
+        if (limit > 0 && loop_real_now() >= limit)
             return;
         is_writable(outlet, SLICE);
     }

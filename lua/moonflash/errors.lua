@@ -109,9 +109,8 @@ for _, code in ipairs(all) do
   all[code], firsts[#firsts + 1] = true, code:match("^[^.]+")
 end
 
--- A code that only a slip can have made: its first part is ours, or nearly so, and the whole is
--- not.
--- Scripts may have codes of their own.
+-- Raises misuse where a code is misspelt: its first part is one of ours, or nearly so, and the
+-- whole code is not. Scripts may have codes of their own.
 local function check_code(code)
   local first = code:match("^[^.]*")
   if all[code] or not suggest.guess(first, firsts) then return end

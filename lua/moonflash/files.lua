@@ -73,7 +73,9 @@ end
 
 local TRIES = 8
 
--- A new file beside the one that is meant, until all of it is there. Nobody can foresee its name.
+-- Creates a file beside the one to be written, which it replaces when it is complete. Its name is
+-- random, so that no other program can take it before. Returns the file and its name; or nil and
+-- why.
 local function create_part(name)
   local file, why
   for _ = 1, TRIES do

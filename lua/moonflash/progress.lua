@@ -20,7 +20,7 @@ local SCREENFUL = 20    -- lines: what was said before these is out of sight
 local FULL, EMPTY = "█", "░"
 
 -- mode: "bars", "rows", "lines", "json" or "quiet"; said: lines; told: [board] = how many there
--- were when its failure was told; dropping: nobody reads events of progress; disturbed:
+-- were when its failure was told; dropping: progress events are left out; disturbed:
 -- something was said while a question was open; worked: the first board that had a bar, and whether
 -- there was another
 local state = { mode = "lines", several = false, bar = nil, question = nil, said = 0, told = {},
@@ -230,7 +230,8 @@ local function write_event(event)
   io.stdout:flush()
 end
 
--- Progress is dropped while nobody reads; an event says where that begins.
+-- Whether an event is left out: progress, while the reader of standard output has fallen behind. An
+-- event "dropping" tells where that begins.
 local function is_dropped(event)
   if event.event ~= "progress" then return false end
   local dropping = sys.backlog(1) > 0

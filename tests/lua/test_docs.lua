@@ -205,6 +205,13 @@ local function documented_codes()
   return codes
 end
 
+-- A code that catch did not know would be refused as misspelt.
+function TestDocs.test_catch_knows_the_codes()
+  for code in pairs(documented_codes()) do
+    if code ~= "dfu.errXXX" then lu.assertEquals(errors.catch(code, tostring, 1), "1") end
+  end
+end
+
 function TestDocs.test_codes_with_their_exit_status_and_outcome()
   local documented = documented_codes()
   for code, row in pairs(errors.codes) do
