@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- sim.lua: offers simulated boards to a kernel over USB/IP, and says what happens to them.
 local errors = require "moonflash.errors"
-local progress = require "moonflash.progress"
+local events = require "moonflash.base.events"
 local text = require "moonflash.text"
 
 -- "127.0.0.1:3240", "[::1]:3240", "127.0.0.1", "localhost" --> address, port
@@ -80,7 +80,7 @@ return {
     local server <close> = sim.serve(address, port, opt.selector, { anywhere = opt.anywhere })
     announce(server, opt.selector)
     for event in server.event, server do
-      progress.event(event)
+      events.emit("served", event)
       local line = words[event.event](event, server)
       if line and event.path then line = ("%s %s: %s"):format(event.bus_id, event.path, line) end
       if line then print(line) end

@@ -3,8 +3,7 @@
 -- standard input. All that reads standard input for recipes is here.
 local dfu = require "dfu"
 local errors = require "moonflash.errors"
-local progress = require "moonflash.progress"
-local steps = require "moonflash.steps"
+local events = require "moonflash.base.events"
 local task = require "task"
 
 local LONGEST = 4096 -- bytes of a line
@@ -42,9 +41,8 @@ return function(outside)
   end
 
   -- A board is not to blame for the questions of others: its deadlines stand still meanwhile.
-  local function enter()
-    local board = task.tag()
-    local _ <close> = board and steps.pause(dfu.fields(board))
+  local function enter(board)
+    local _ <close> = board and dfu.fields(board).job:pause()
     return gate:enter()
   end
 
@@ -52,20 +50,21 @@ return function(outside)
   ---@param text string
   ---@return string line
   return function(text)
-    local _ <close> = enter()
+    local board = task.tag()
+    local _ <close> = enter(board)
     input = input or outside.input()
     -- what was typed before the question has been on the screen before it, with its new line
     rest = rest .. (input:read(LONGEST) or "")
     local typed = not rest:find("\n", 1, true)
     local line, why
-    progress.ask(text)
+    events.emit("question", board, text)
     local _ <close> = setmetatable({}, { __close = function()
       -- what was typed for a question that was given up is no answer to the next
       if not line then
         rest = "" -- the line that has no end yet: of a pipe; the terminal's it keeps itself
         input:discard()
       end
-      progress.answered(line, line and typed and has_newline)
+      events.emit("answer", line, line and typed and has_newline)
     end })
     line, why = next_line()
     if not line then

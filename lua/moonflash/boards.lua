@@ -4,8 +4,10 @@
 local bus_over = require "moonflash.bus"
 local check = require "moonflash.check"
 local errors = require "moonflash.errors"
+local events = require "moonflash.base.events"
 local explain = require "moonflash.explain"
 local guard = require "moonflash.guard"
+local jobs = require "moonflash.board.job"
 local journal = require "moonflash.journal"
 local last_words = require "moonflash.last_words"
 local leaving = require "moonflash.leaving"
@@ -15,7 +17,6 @@ local parts = require "moonflash.parts"
 local roms = require "moonflash.roms"
 local selectors = require "moonflash.selector"
 local slots = require "moonflash.slots"
-local steps = require "moonflash.steps"
 local suggest = require "moonflash.suggest"
 local task = require "task"
 
@@ -319,7 +320,7 @@ return function(link)
         if task.now() >= deadline then
           local fields = link.fields(board)
           no_device({ path = board.path, mode = wanted.mode }, board.path, fields.info ~= nil,
-            fields.brought)
+            fields.job.brought)
         end
       end
       task.sleep(bus.RESCAN)
@@ -332,10 +333,10 @@ return function(link)
   link.extend("open", function(board, seconds, selector)
     check.seconds("board:open(seconds, selector)", seconds)
     local fields = link.fields(board)
-    local wanted = selectors.parse(selector or fields.meant)
+    local wanted = selectors.parse(selector or fields.job.meant)
     if M.defaults.dry and board.is_open then return board end -- nothing has made it go away
     open_place(board, seconds, wanted)
-    if fields.on_open then fields.on_open(board) end -- a run's: it says so
+    if fields.job.task then fields.job:announce(board) end
     return board
   end)
 
@@ -372,7 +373,7 @@ return function(link)
     if seconds == nil then misuse("board:wait_app(seconds): seconds, 0 or more") end
     check.seconds("board:wait_app(seconds)", seconds)
     if M.defaults.dry then
-      link.fields(board).would(board, "wait for its program")
+      events.emit("would", board, "wait for its program")
       return {}
     end
     local deadline = task.now() + seconds
@@ -397,7 +398,7 @@ return function(link)
   ---@param name string
   ---@param seconds? number that it may take
   link.extend("step", function(board, name, seconds)
-    steps.step(board, link.fields(board), name, seconds)
+    link.fields(board).job:begin_step(board, name, seconds)
   end)
 
   ---Keeps a measurement. Raises `fail` where it is outside its limits.
@@ -405,7 +406,7 @@ return function(link)
   ---@param value string|number|boolean
   ---@param limits? table min=, max=, unit=
   link.extend("note", function(board, name, value, limits)
-    steps.note(board, link.fields(board), name, value, limits)
+    link.fields(board).job:measure(board, name, value, limits)
   end)
 
   -- ---- what C asks for ----
@@ -451,9 +452,10 @@ return function(link)
   end
 
   fresh = function()
-    local fields = { alts = {}, journal = journal.new(),
+    local job = jobs.new()
+    local fields = { alts = {}, journal = journal.new(), job = job,
       stats = { sectors_erased = 0, bytes_written = 0, bytes_skipped = 0, bytes_verified = 0,
-                steps = {}, notes = {} } }
+                steps = job.steps, notes = job.notes } }
 
     function fields.explain(board, facts)
       return explain.explain(board, fields, facts)
@@ -489,8 +491,7 @@ return function(link)
       local stats = fields.stats
       if what == "left" then
         stats.left = fields.dfuse and first or true
-        require("moonflash.progress").event { event = "left", path = board.path,
-                                              address = fields.dfuse and first or nil }
+        events.emit("left", board, fields.dfuse and first or nil)
         return
       end
       fields.journal:mark(what, first, last, alt_of(first, alt))
@@ -529,7 +530,7 @@ return function(link)
     end
 
     function fields.would(board, what, address, length)
-      if M.defaults.would then M.defaults.would(board, what, address, length) end
+      events.emit("would", board, what, address, length)
     end
 
     function fields.find_alt(board, wanted)

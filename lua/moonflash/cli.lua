@@ -2,7 +2,6 @@
 -- The command line: from argv to a recipe or a script, and to an exit status.
 local errors = require "moonflash.errors"
 local task = require "task"
-local text = require "moonflash.text"
 
 local USAGE = 64
 
@@ -120,10 +119,10 @@ end
 
 -- What the words before (and around) a recipe ask for, put into force.
 local function apply(values)
-  local progress = library("progress")
   local traced = values.trace or values.trace_bytes
   check_every_slot(values)
-  progress.start { json = values.json, quiet = values.quiet, trace = traced }
+  library("ui").begin { json = values.json, quiet = values.quiet, trace = traced }
+  library("recipe").stdout_is_data = values.json
   if values.report then library("report").check(values.report) end
   if values.virtual_time then require("sys").virtual_time() end
   local devices = values.device
@@ -136,12 +135,6 @@ local function apply(values)
   dfu.defaults.dry = values.dry_run or false
   if values.slots then library("slots").use(values.slots) end
   dfu.defaults.layout = values.layout and parse_layout(values.layout)
-  dfu.defaults.would = function(board, what, address, length)
-    local where = (what == "erase" or what == "write" or what == "leave")
-      and " " .. text.hex(address) or ""
-    local size = what == "write" and ", " .. text.size(length) or ""
-    progress.print(("%s: would %s%s%s"):format(board.path, what, where, size))
-  end
   if traced then
     library("trace").start(values.trace_bytes)
     library("trace").live(true, values.every_board or values.every_slot or #(devices or {}) > 1)
@@ -217,23 +210,13 @@ end
 -- ---- running ----
 
 local function describe_failure(err, traceback)
-  local progress = library("progress")
   err = errors.of_memory(err)
   if errors.matches(err, "exit") then return errors.exit_status(err) end
-  local data = errors.is(err) and err.data or nil
-  if data ~= nil and not progress.is_json() then -- it says all that the hint would
-    io.stdout:write(text.plain(tostring(data)), "\n")
-    io.stdout:flush()
-    progress.failed(err.message)
-  else
-    progress.failed(errors.text(err))
-  end
+  library("ui").ensure()
+  library("base.events").emit("failure", err)
   if not errors.is(err) and traceback and os.getenv("MOONFLASH_TRACEBACK") then
     io.stderr:write(traceback, "\n")
   end
-  progress.event { event = "result", outcome = errors.outcome(err),
-                   code = errors.is(err) and err.code or nil, message = errors.said(err),
-                   path = errors.is(err) and err.path or nil, data = data }
   return errors.exit_status(err)
 end
 

@@ -5,6 +5,7 @@ local bystanders = require "moonflash.flash.bystanders"
 local check = require "moonflash.check"
 local dfu = require "dfu"
 local errors = require "moonflash.errors"
+local events = require "moonflash.base.events"
 local guard = require "moonflash.guard"
 local images = require "moonflash.image"
 local kept = require "moonflash.flash.kept"
@@ -13,12 +14,10 @@ local memory = require "moonflash.memory"
 local misuse = require "moonflash.misuse"
 local perform = require "moonflash.flash.perform"
 local plans = require "moonflash.flash.plan"
-local progress = require "moonflash.progress"
 local scope = require "moonflash.flash.scope"
 local sectors_of = require "moonflash.flash.sectors"
 local show = require "moonflash.flash.show"
 local start = require "moonflash.flash.start"
-local text = require "moonflash.text"
 local unprotect = require "moonflash.flash.unprotect"
 local verify = require "moonflash.flash.verify"
 
@@ -87,18 +86,6 @@ M.describe = show.plan
 
 -- ---- writing ----
 
-local function tell(board, plan)
-  local sectors, erased = {}, 0
-  for i, sector in ipairs(plan.sectors) do
-    sectors[i] = { address = sector.address, size = sector.size, state = sector.state,
-                   erase = sector.erase }
-    if sector.erase then erased = erased + 1 end
-  end
-  progress.event { event = "plan", path = board.path, image = plan.image.name, bytes = plan.bytes,
-    sectors_erase = erased, bytes_write = plan.bytes_write, mass_erase = plan.mass,
-    seconds = plan.seconds, seconds_full = plan.seconds_full, sectors = sectors }
-end
-
 -- What would close the chip for ever is refused before the first erase.
 local function check_irreversible(board, plan)
   local fields = dfu.fields(board)
@@ -109,21 +96,17 @@ local function write_dfuse(board, image, options)
   local fields = dfu.fields(board)
   if option(options, "unprotect") and unprotect.state(board) ~= false then
     if unprotect.run(board, options) and fields.dry then
-      return progress.print("Then the whole image would be written. Nothing was changed.")
+      return events.emit("remark", board, "would-write-all")
     end
   end
   local plan = plans.make(board, image, options)
-  fields.plan, fields.image = plan, plan.image
+  fields.job:take(plan.image, plan)
   plan.restored = kept.check(board, plan.image, plan.sectors, plan.kept_file)
   if plan.mass then perform.check_mass_erase(board) end
   check_irreversible(board, plan)
   if option(options, "leave") then start.find(board, plan) end
-  tell(board, plan)
-  if fields.dry then
-    progress.print(show.plan(plan) .. " Nothing was written.")
-  else
-    perform.plan(board, plan, options)
-  end
+  events.emit("plan", board, plan, fields.dry)
+  if not fields.dry then perform.plan(board, plan, options) end
 end
 
 -- Plain DFU has neither addresses nor commands.
@@ -146,7 +129,7 @@ function M.write(board, image, options)
   local fields = dfu.check(usage, board)
   check_image(usage, image)
   check.options(usage, options, names)
-  fields.image = image
+  fields.job:take(image)
   check_fits(board, image, options)
   if fields.dfuse then
     write_dfuse(board, image, options)
@@ -154,7 +137,7 @@ function M.write(board, image, options)
     check_plain(board, options)
     perform.plain(board, scope.apply(board, image, options or {}), options)
   end
-  if option(options, "leave") then board:leave(fields.dfuse and fields.image.start or nil) end
+  if option(options, "leave") then board:leave(fields.dfuse and fields.job.image.start or nil) end
 end
 
 -- A board that says that it can't be read is not asked.
@@ -177,7 +160,7 @@ function M.verify(board, image, options)
   check_readable(board, "verify")
   image = scope.apply(board, image, options or {})
   local segments = image.segments
-  fields.image = image
+  fields.job:take(image)
   if not fields.dfuse then -- its one memory starts at 0, wherever the image was for
     lay.check_plain(board, image)
     segments = { { address = 0, bytes = segments[1].bytes } }
@@ -216,7 +199,9 @@ function M.erase(board, sectors, options)
   perform.erase_sectors(board, erased)
   if fields.dry then
     local words = bystanders.describe(places)
-    if words and #erased > 0 then progress.print(words) end
+    if words and #erased > 0 then
+      events.emit("remark", board, "would-compare", { text = words })
+    end
     return
   end
   if can_read then
@@ -253,8 +238,7 @@ function M.erase_all(board)
   end
   local refused = blank.check_memory(board, board.alts[1])
   if refused then
-    progress.print(("The flash is blank up to %s; the board can't be read from there on."):format(
-      text.hex(refused)))
+    events.emit("remark", board, "blank-up-to", { address = refused })
   end
 end
 
@@ -296,7 +280,7 @@ function M.read(board, address, length)
   if not dfu.fields(board).dfuse then -- only from 0, and whole
     return board:read(address, length)
   end
-  local phase = progress.phase(board, "read", length, "bytes")
+  local phase = events.phase(board, "read", length, "bytes")
   local size = sectors_of.CHUNK * board.transfer_size
   local chunks = {}
   for at = 0, length - 1, size do

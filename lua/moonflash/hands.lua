@@ -5,6 +5,7 @@ local check = require "moonflash.check"
 local dfu = require "dfu"
 local difference = require "moonflash.difference"
 local errors = require "moonflash.errors"
+local events = require "moonflash.base.events"
 local files = require "moonflash.files"
 local flash = require "moonflash.flash"
 local hexdump = require "moonflash.hexdump"
@@ -12,7 +13,6 @@ local image = require "moonflash.image"
 local list = require "moonflash.list"
 local memory = require "moonflash.memory"
 local misuse = require "moonflash.misuse"
-local progress = require "moonflash.progress"
 local task = require "task"
 local text = require "moonflash.text"
 
@@ -127,7 +127,7 @@ function M.find(board, bytes)
       message = board.path .. ": the board tells of no memory that can be read" }
   end
   for _, run in ipairs(runs) do total = total + run.stop - run.address end
-  local phase, found = progress.phase(board, "find", total, "bytes"), {}
+  local phase, found = events.phase(board, "find", total, "bytes"), {}
   for _, run in ipairs(runs) do find_in(board, run, bytes, phase, found) end
   phase:finish()
   return list.shown(found, addresses)
@@ -236,7 +236,7 @@ function M.save(board, file, address, length)
     image.new({ name = file:match("[^/]+$"), ids = format == "dfu" and ids or nil,
       segments = { { address = address, bytes = bytes } } }):save(file, format)
   end
-  progress.print(("%s: %d bytes from %s"):format(file, #bytes, text.hex(address)))
+  events.emit("remark", board, "saved", { file = file, bytes = #bytes, address = address })
 end
 
 ---What is where.

@@ -2,9 +2,8 @@
 -- Board:leave: starts the program of a board, and sees that the board is gone. Only then it is said
 -- to have left.
 local errors = require "moonflash.errors"
-local progress = require "moonflash.progress"
+local events = require "moonflash.base.events"
 local task = require "task"
-local text = require "moonflash.text"
 
 local LEAVING = 2     -- seconds after which a board that was told to leave is off the bus
 local COMING_BACK = 2 -- seconds in which a board that comes back in DFU mode is on the bus again
@@ -62,8 +61,7 @@ return function(link, bus)
       local unread
       address, unread = require("moonflash.flash.start").find(board)
       if unread and address then
-        progress.print(("could not look for a program at %s; leaving DFU mode anyway"):format(
-          text.hex(address)))
+        events.emit("remark", board, "program-unread", { address = address })
       end
       may_return = may_return and unread
     end

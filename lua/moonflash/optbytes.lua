@@ -4,11 +4,11 @@
 local checks = require "moonflash.check"
 local dfu = require "dfu"
 local errors = require "moonflash.errors"
+local events = require "moonflash.base.events"
 local families = require "moonflash.optbytes.families"
 local memory = require "moonflash.memory"
 local misuse = require "moonflash.misuse"
 local parts = require "moonflash.parts"
-local progress = require "moonflash.progress"
 local suggest = require "moonflash.suggest"
 local text = require "moonflash.text"
 
@@ -317,10 +317,10 @@ function M.write(board, changes, options)
   local before = load_sound(board, family)
   local after, lines = merge(family, before, changes)
   if #lines == 0 then
-    progress.print("The option bytes are so already.")
+    events.emit("remark", board, "option-bytes-same")
     return values_of(family, before)
   end
-  for _, line in ipairs(lines) do progress.print(line) end
+  for _, line in ipairs(lines) do events.emit("remark", board, "option-bytes", { text = line }) end
   board:write(family.address, after, { irreversible = irreversible })
   if dfu.fields(board).dry then return nil end
   return verify(board, family, after, options and rawget(options, "seconds") or BACK)

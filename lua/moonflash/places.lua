@@ -2,7 +2,7 @@
 -- Which boards a recipe runs on: those that -d, --every-board, --every-slot and the recipe mean.
 local dfu = require "dfu"
 local errors = require "moonflash.errors"
-local progress = require "moonflash.progress"
+local events = require "moonflash.base.events"
 local selectors = require "moonflash.selector"
 local slots = require "moonflash.slots"
 local task = require "task"
@@ -72,11 +72,10 @@ local function in_slots(recipe)
     local path = all.by_name[name]
     local found, err = jobs[i]:join()
     if not found and errors.matches(err, "usb.no-device") and is_empty(path) then
-      progress.print(("%s (%s): no board for this recipe"):format(name, path))
-      progress.event { event = "empty", path = path }
+      events.emit("empty", path, name)
     else
       local board = dfu.at { path = path }
-      if not found then dfu.fields(board).refused = err end
+      if not found then dfu.fields(board).job:refuse(err) end
       boards[#boards + 1] = board
     end
   end
@@ -99,8 +98,9 @@ local function away(recipe, options)
     if not seen[board.path] then
       seen[board.path] = true
       boards[#boards + 1] = board
-      local fields = dfu.fields(board) -- for board:open
-      fields.meant, fields.brought = recipe.table.board, true
+      local job = dfu.fields(board).job -- for board:open
+      job:require(recipe.table.board)
+      job:bring()
     end
   end
   if #boards == 0 then

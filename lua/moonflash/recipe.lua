@@ -2,8 +2,8 @@
 -- Recipes: where they are, the environment they run in, and what their tables may say.
 local args = require "moonflash.args"
 local errors = require "moonflash.errors"
+local events = require "moonflash.base.events"
 local files = require "moonflash.files"
-local progress = require "moonflash.progress"
 local suggest = require "moonflash.suggest"
 local sys = require "sys"
 local task = require "task"
@@ -208,11 +208,14 @@ local function guard(env)
   return setmetatable(env, meta)
 end
 
+-- Standard output is for programs: what a plain script prints does not go there.
+M.stdout_is_data = false
+
 -- Inside a recipe, print goes above the bars.
 local function print_above(...)
   local parts = table.pack(...)
   for i = 1, parts.n do parts[i] = tostring(parts[i]) end
-  progress.print(table.concat(parts, "\t"))
+  events.emit("print", task.tag(), table.concat(parts, "\t"))
 end
 
 -- What was made by setup of a used recipe, to be closed at the end of the run.
@@ -230,7 +233,7 @@ function M.environment(found)
   function env.use(name, options)
     return M.use(name, options, found)
   end
-  if progress.is_json() then env.print = print_above end
+  if M.stdout_is_data then env.print = print_above end
   env._G = env
   return guard(env)
 end
@@ -379,9 +382,10 @@ local function run_used(recipe, board, opt, value)
   local fields = require("dfu").fields(board)
   local t, name = recipe.table, ("recipe '%s'"):format(recipe.name)
   if board.is_open then require("moonflash.places").check(fields.info, t.board, name) end
-  local meant = fields.meant
-  local _ <close> = setmetatable({}, { __close = function() fields.meant = meant end })
-  if t.start == "operator" and t.board then fields.meant = both(t.board, meant) end
+  local job = fields.job
+  local meant = job.meant
+  local _ <close> = setmetatable({}, { __close = function() job:require(meant) end })
+  if t.start == "operator" and t.board then job:require(both(t.board, meant)) end
   if not t.seconds then return t.run(board, opt, value) end
   return task.deadline(t.seconds, function()
     task.current():limit(t.seconds, ("%s not done within %g s"):format(name, t.seconds))

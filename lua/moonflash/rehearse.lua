@@ -8,10 +8,10 @@
 local dfu = require "dfu"
 local difference = require "moonflash.difference"
 local errors = require "moonflash.errors"
+local events = require "moonflash.base.events"
 local files = require "moonflash.files"
 local kept = require "moonflash.flash.kept"
 local memory = require "moonflash.memory"
-local progress = require "moonflash.progress"
 local run = require "moonflash.run"
 local sim = require "sim"
 local text = require "moonflash.text"
@@ -197,8 +197,7 @@ end
 ---@param most? integer at most so many requests of a run get faults
 ---@return table summary requests=, runs=
 function M.recipe(recipe, opt, spec, most)
-  progress.mute(true)
-  local _ <close> = setmetatable({}, { __close = function() progress.mute(false) end })
+  local _ <close> = events.apart("question", "answer") -- the operator still has to answer
   local value = recipe.table.setup and recipe.table.setup(opt)
   local scene = scene_of(spec)
   local clean = clean_run(recipe, opt, value, scene)

@@ -5,7 +5,6 @@ local errors = require "moonflash.errors"
 local explain = require "moonflash.explain"
 local history = require "moonflash.repl.history"
 local misuse = require "moonflash.misuse"
-local progress = require "moonflash.progress"
 local prompt = require "prompt"
 local recipe = require "moonflash.recipe"
 local reads = require "moonflash.repl.reads"
@@ -15,6 +14,7 @@ local sys = require "sys"
 local task = require "task"
 local text = require "moonflash.text"
 local tokens = require "moonflash.repl.tokens"
+local ui = require "moonflash.ui"
 local values = require "moonflash.repl.values"
 
 local M = {}
@@ -165,7 +165,7 @@ local function words_of(session, err)
 end
 
 local function say_error(session, err, flash_before)
-  progress.leave_bar()
+  ui.end_drawing()
   say(words_of(session, err))
   if not errors.matches(err, "cancelled") then return end
   local flash = flash_text(session)

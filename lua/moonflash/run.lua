@@ -3,15 +3,13 @@
 local cleanup = require "moonflash.cleanup"
 local dfu = require "dfu"
 local errors = require "moonflash.errors"
+local events = require "moonflash.base.events"
 local last_words = require "moonflash.last_words"
 local places = require "moonflash.places"
-local progress = require "moonflash.progress"
 local recipe_library = require "moonflash.recipe"
 local remedies = require "moonflash.remedies"
-local steps = require "moonflash.steps"
 local streams = require "moonflash.stream"
 local task = require "task"
-local text = require "moonflash.text"
 
 local M = {}
 
@@ -27,32 +25,18 @@ end
 
 -- ---- one board ----
 
--- Said once of each board, though the recipe may open it again and again.
-local function announce(board)
-  local fields = dfu.fields(board)
-  local who = ("%04x:%04x %s"):format(board.vid, board.pid, board.serial)
-  if fields.announced == who then return end
-  fields.announced = who
-  local simulated = board.path:find("^sim:") and " (simulated)" or ""
-  progress.note(("%s%s  %04x:%04x  %s"):format(board.product or "a board without a name",
-    simulated, board.vid, board.pid, board.path))
-  progress.event { event = "board", path = board.path, vid = board.vid, pid = board.pid,
-                   serial = board.serial, product = board.product, mode = board.mode }
-end
-
 local function work(recipe, board, opt, value, result)
-  local fields = dfu.fields(board)
+  local job = dfu.fields(board).job
   task.tag(board)
   local _ <close> = board
-  steps.begin(fields, recipe.table.seconds)
-  if fields.refused then error(fields.refused, 0) end -- what places.lua found in its slot
+  job:begin(recipe.table.seconds)
+  if job.refused then error(job.refused, 0) end
   local brought = recipe.table.start == "operator" -- by the recipe itself
-  fields.on_open = announce
   if not brought then board:open(recipe.wait, { mode = recipe.table.mode }) end
   result.opened = task.now()
   -- the clock stops before the board is closed, whatever ends the run
   local _ <close> = setmetatable({}, { __close = function()
-    steps.finish(board, fields)
+    job:finish(board)
     result.seconds = task.now() - result.opened
   end })
   return recipe.table.run(board, opt, value)
@@ -108,44 +92,6 @@ function M.on_board(recipe, board, opt, value)
   return result
 end
 
-local function some(list)
-  return #list > 0 and list or nil
-end
-
-local function report(result)
-  local stats = result.stats
-  if result.outcome == "PASS" then
-    progress.passed(result.board, stats, result.seconds)
-    if type(result.data) == "string" or (type(result.data) == "table"
-      and (getmetatable(result.data) or {}).__tostring) then
-      progress.returned(result.board, result.data)
-    end
-  elseif not errors.matches(result.err, "exit") then
-    local flash = result.flash and "\n  " .. result.flash or ""
-    progress.failed(errors.text(result.err) .. flash, result.board, result.outcome)
-  end
-  local at_end = {}
-  for i, err in ipairs(result.at_end) do
-    progress.failed(errors.text(err), result.board)
-    at_end[i] = errors.words(err)
-  end
-  local err = errors.is(result.err) and result.err or {}
-  progress.event {
-    event = "result", path = result.path, outcome = result.outcome, code = err.code,
-    message = result.err and errors.said(result.err) or nil,
-    flash = err.flash or result.flash,
-    ranges = err.ranges or result.flash and result.ranges or nil,
-    verified = stats.verified or false, unverified = stats.unverified,
-    bytes_unverified = stats.bytes_unverified,
-    board_seconds = result.seconds, sectors_erased = stats.sectors_erased,
-    bytes_written = stats.bytes_written, bytes_skipped = stats.bytes_skipped,
-    bytes_verified = stats.bytes_verified, left = stats.left, data = result.data,
-    step = result.step, steps = some(stats.steps), notes = some(stats.notes),
-    sectors_same = stats.sectors_same, seconds_saved = stats.seconds_saved,
-    retries = result.board.retries > 0 and result.board.retries or nil, at_end = some(at_end),
-  }
-end
-
 -- ---- the whole ----
 
 local function closer_of(value)
@@ -188,21 +134,13 @@ local function run_boards(recipe, boards, opt, value)
     jobs[i] = task.spawn(function()
       task.supervise()
       results[i] = M.on_board(recipe, board, opt, value)
-      report(results[i])
+      events.emit("result", results[i])
     end)
   end
   for _, job in ipairs(jobs) do job:join() end
   local failure = table.pack(task.failure())
-  progress.summary(results, failure.n > 0)
+  events.emit("summary", results, failure.n > 0)
   return results, failure
-end
-
-local function show(data)
-  if progress.is_json() then
-    progress.event { event = "result", outcome = "PASS", data = data }
-  elseif data ~= nil then
-    io.stdout:write(text.plain(tostring(data)), "\n")
-  end
 end
 
 -- The exit status of the first board that failed; 0 where none did.
@@ -223,13 +161,13 @@ local function carry_out(recipe, opt, options, about, made)
   end
   local value = made.value
   if not recipe.table.run then
-    show(value)
+    events.emit("value", value)
     about.text = value ~= nil and tostring(value) or nil
     return 0
   end
   local found, boards, traceback = M.shielded(places.choose, recipe, options)
   if not found then return nil, boards, traceback end
-  if #boards > 1 then progress.set_several(boards) end
+  events.emit("boards", boards)
   local failure
   about.results, failure = run_boards(recipe, boards, opt, value)
   if recipe.table.finish then
@@ -264,7 +202,7 @@ local function attempt(recipe, opt, options, about)
     if i == 1 and passed then
       status, err = nil, failure
     else
-      progress.failed(errors.text(failure))
+      events.emit("complaint", failure)
       about.at_end = about.at_end or {}
       table.insert(about.at_end, failure)
     end
@@ -294,11 +232,11 @@ function M.ended(about, options, status, err, traceback)
   about.status = status or errors.exit_status(err)
   local written, why = pcall(require("moonflash.report").write, options.report, about)
   if written then
-    progress.note("The report is in " .. options.report)
+    events.emit("report", options.report)
   elseif status == 0 then
     return nil, why
   else
-    progress.failed(errors.text(why))
+    events.emit("complaint", why)
   end
   return status, err, traceback
 end

@@ -3,9 +3,9 @@
 -- the screen as it ends (--trace, --trace-bytes), all of them in a file (--pcap).
 local descriptor = require "moonflash.descriptor"
 local dfu = require "dfu"
+local events = require "moonflash.base.events"
 local misuse = require "moonflash.misuse"
 local pcap = require "moonflash.pcap"
-local progress = require "moonflash.progress"
 local task = require "task"
 local text = require "moonflash.text"
 
@@ -227,7 +227,7 @@ local function show(r)
     local whose = r.path .. ": " .. (" "):rep(state.width - #r.path)
     lines = whose .. lines:gsub("\n", "\n" .. whose)
   end
-  progress.wire(lines)
+  events.emit("wire", lines)
 end
 
 -- What C calls for each request that has ended. type is nil for a USB reset.

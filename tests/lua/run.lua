@@ -3,9 +3,11 @@
 --   build/moonflash tests/lua/run.lua [FILE...]
 -- Each file returns a table of test classes. After each test no board and no task may be left.
 -- They run on the virtual clock: no test has to wait.
+local events = require "moonflash.base.events"
 local lu = require "luaunit"
 
 sys.virtual_time()
+local _ <close> = events.apart() -- nothing is shown of what the library does
 
 local folder = arg[0]:match("^(.*)/") or "."
 

@@ -5,7 +5,6 @@ local catch = require "moonflash.errors".catch
 local dfu = require "dfu"
 local lu = require "luaunit"
 local optbytes = require "moonflash.optbytes"
-local progress = require "moonflash.progress"
 local sim = require "sim"
 local support = require "support"
 local task = require "task"
@@ -476,8 +475,6 @@ end
 
 -- Whatever it strikes, opening the board again too, what is said of the flash is true of it.
 function TestCancel.test_the_journal_is_true_at_any_moment()
-  progress.mute(true)
-  local _ <close> = close_with(function() progress.mute(false) end)
   local untrue, unknown = {}, {}
   for ms = 0, 240, 2 do
     local place <close> = sim.new("f407")

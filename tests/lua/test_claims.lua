@@ -7,7 +7,6 @@ local dfu = require "dfu"
 local flash = require "moonflash.flash"
 local fw = require "firmware"
 local image = require "moonflash.image"
-local progress = require "moonflash.progress"
 local run = require "moonflash.run"
 local sim = require "sim"
 local support = require "support"
@@ -38,8 +37,6 @@ end
 
 local TestClaims = {}
 
-function TestClaims.setUp() progress.mute(true) end
-function TestClaims.tearDown() progress.mute(false) end
 
 -- ---- "verified": all of the image stands on the board at the end ----
 

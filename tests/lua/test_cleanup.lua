@@ -3,7 +3,6 @@
 local dfu = require "dfu"
 local errors = require "moonflash.errors"
 local lu = require "luaunit"
-local progress = require "moonflash.progress"
 local run = require "moonflash.run"
 local sim = require "sim"
 local support = require "support"
@@ -14,14 +13,12 @@ local TestCleanup = {}
 
 function TestCleanup:setUp()
   while task.failure() do end -- of tests before: a whole run ends with what nobody joined
-  progress.mute(true)
   self.sim = sim.new("f407,usb=none,times=zero")
   self.done = {}
 end
 
 function TestCleanup:tearDown()
   self.sim:close()
-  progress.mute(false)
 end
 
 function TestCleanup:note(name)

@@ -6,7 +6,6 @@ local dfu = require "dfu"
 local files = require "moonflash.files"
 local lu = require "luaunit"
 local optbytes = require "moonflash.optbytes"
-local progress = require "moonflash.progress"
 local recipes = require "moonflash.recipe"
 local rehearse = require "moonflash.rehearse"
 local run = require "moonflash.run"
@@ -35,7 +34,6 @@ local function write(name, bytes, is_program)
 end
 
 function TestExamples:setUp()
-  progress.mute(true)
   self.folder = sys.run { "mktemp", "-d" }.output:gsub("\n$", "") .. "/"
   self.sims = {}
   self.log = self.folder .. "relay.log"
@@ -49,7 +47,6 @@ function TestExamples:tearDown()
   sys.run { "rm", "-r", self.folder }
   slots.use(nil)
   dfu.defaults.selectors = nil
-  progress.mute(false)
 end
 
 -- ---- what is around ----

@@ -8,7 +8,6 @@ local errors = require "moonflash.errors"
 local flash = require "moonflash.flash"
 local hands = require "moonflash.hands"
 local image = require "moonflash.image"
-local progress = require "moonflash.progress"
 local sim = require "sim"
 local sys = require "sys"
 local task = require "task"
@@ -40,13 +39,11 @@ local function raises(code, f, ...)
 end
 
 function TestFlash:setUp()
-  progress.mute(true)
   self.sim = sim.new("f407,usb=none")
   self.board = dfu.open(self.sim.path)
 end
 
 function TestFlash:tearDown()
-  progress.mute(false)
   self.board:close()
   self.sim:close()
   os.remove(KEPT)

@@ -5,7 +5,6 @@ local dfu = require "dfu"
 local flash = require "moonflash.flash"
 local fw = require "firmware"
 local image = require "moonflash.image"
-local progress = require "moonflash.progress"
 local sim = require "sim"
 local support = require "support"
 local sys = require "sys"
@@ -25,10 +24,8 @@ end
 
 local TestKeptFiles = {}
 
-function TestKeptFiles.setUp() progress.mute(true) end
 
 function TestKeptFiles.tearDown()
-  progress.mute(false)
   for _, name in ipairs(names()) do os.remove(name) end
 end
 

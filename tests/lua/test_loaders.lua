@@ -4,7 +4,6 @@ local lu = require "luaunit"
 local dfu = require "dfu"
 local flash = require "moonflash.flash"
 local fw = require "firmware"
-local progress = require "moonflash.progress"
 local sim = require "sim"
 local support = require "support"
 
@@ -16,8 +15,6 @@ local PLAIN = { "dapboot", "maple", "uboot" } -- and tinyusb, which corrupts wha
 
 local TestLoaders = {}
 
-function TestLoaders.setUp() progress.mute(true) end
-function TestLoaders.tearDown() progress.mute(false) end
 
 -- The first address that can be erased and written; 0 in plain DFU.
 local function place_of_program(board)

@@ -5,7 +5,6 @@ local errors = require "moonflash.errors"
 local flash = require "moonflash.flash"
 local lu = require "luaunit"
 local optbytes = require "moonflash.optbytes"
-local progress = require "moonflash.progress"
 local sim = require "sim"
 local support = require "support"
 
@@ -20,13 +19,11 @@ local WITH_COMPLEMENTS = "\xEF\xAA\x10\x55" .. ("\255"):rep(4) .. "\xFF\x0F\x00\
 local TestOptbytes = {}
 
 function TestOptbytes:setUp()
-  progress.mute(true)
   self.sim = sim.new("f407,usb=none")
   self.board = dfu.open(self.sim.path)
 end
 
 function TestOptbytes:tearDown()
-  progress.mute(false)
   dfu.defaults.dry = false
   self.board:close()
   self.sim:close()

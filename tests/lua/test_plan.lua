@@ -6,7 +6,6 @@ local flash = require "moonflash.flash"
 local images = require "moonflash.image"
 local memory = require "moonflash.memory"
 local parts = require "moonflash.parts"
-local progress = require "moonflash.progress"
 local sectors = require "moonflash.flash.sectors"
 local sim = require "sim"
 local support = require "support"
@@ -84,14 +83,12 @@ end
 -- ---- plans ----
 
 function TestPlan:setUp()
-  progress.mute(true)
   self.sim = sim.new("f407,usb=none")
   self.sim:poke(BASE, OLD)
   self.board = dfu.open(self.sim.path)
 end
 
 function TestPlan:tearDown()
-  progress.mute(false)
   self.board:close()
   self.sim:close()
 end

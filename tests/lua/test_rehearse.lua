@@ -71,7 +71,6 @@ end
 local function complaint(body)
   local recipe = { name = "it", args = {}, table = { run = body } }
   local ok, err = pcall(rehearse.recipe, recipe, {}, "f407,usb=none", MOST)
-  require("moonflash.progress").mute(false)
   lu.assertFalse(ok)
   lu.assertEquals(err.code, "fail")
   return err.hint
@@ -146,7 +145,6 @@ end
 function TestRehearse.test_a_recipe_that_fails_without_faults()
   local recipe = { name = "it", args = {}, table = { run = function() fail("always") end } }
   local ok, err = pcall(rehearse.recipe, recipe, {}, "f407")
-  require("moonflash.progress").mute(false)
   lu.assertFalse(ok)
   lu.assertStrContains(err.message, "without any fault")
 end

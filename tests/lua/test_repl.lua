@@ -12,7 +12,6 @@ local image = require "moonflash.image"
 local inspect = require "moonflash.inspect"
 local list = require "moonflash.list"
 local lu = require "luaunit"
-local progress = require "moonflash.progress"
 local reads = require "moonflash.repl.reads"
 local recipe = require "moonflash.recipe"
 local scopes = require "moonflash.repl.scope"
@@ -714,8 +713,6 @@ end
 function TestHands.test_save()
   with_board("f407", function(board, simulated)
     simulated:poke(FLASH, "saved")
-    progress.mute(true)
-    local _ <close> = support.close_with(function() progress.mute(false) end)
     local name = os.tmpname()
     support.assert_raises("file.write", hands.save, board, name, FLASH, 5) -- it is there already
     os.remove(name)

@@ -9,7 +9,6 @@ local flash = require "moonflash.flash"
 local html = require "moonflash.report.html"
 local page = require "moonflash.report.page"
 local picture = require "moonflash.report.picture"
-local progress = require "moonflash.progress"
 local report = require "moonflash.report"
 local run = require "moonflash.run"
 local sim = require "sim"
@@ -75,12 +74,10 @@ local function fates(result, dry)
 end
 
 function TestReport:setUp()
-  progress.mute(true)
   self.sims = {}
 end
 
 function TestReport:tearDown()
-  progress.mute(false)
   dfu.defaults.dry = false
   for _, board in ipairs(self.sims) do board:close() end
 end

@@ -2,7 +2,6 @@
 -- moonflash slots --make: an operator who answers, and plugs boards in.
 local files = require "moonflash.files"
 local lu = require "luaunit"
-local progress = require "moonflash.progress"
 local recipes = require "moonflash.recipe"
 local sim = require "sim"
 local support = require "support"
@@ -12,7 +11,6 @@ local task = require "task"
 local TestMake = {}
 
 function TestMake:setUp()
-  progress.mute(true)
   self.file = os.tmpname()
   os.remove(self.file)
   self.ask = sys.ask
@@ -26,7 +24,6 @@ function TestMake:tearDown()
   sys.ask = self.ask
   os.remove(self.file)
   for _, s in ipairs { self.here, self.left, self.right } do s:close() end
-  progress.mute(false)
 end
 
 -- What the operator answers, one after the other, and what he does then.

@@ -5,7 +5,6 @@ local dfu = require "dfu"
 local errors = require "moonflash.errors"
 local files = require "moonflash.files"
 local places = require "moonflash.places"
-local progress = require "moonflash.progress"
 local recipes = require "moonflash.recipe"
 local run = require "moonflash.run"
 local selectors = require "moonflash.selector"
@@ -66,13 +65,11 @@ end
 -- ---- steps and notes ----
 
 function TestSteps:setUp()
-  progress.mute(true)
   self.sims = {}
 end
 
 function TestSteps:tearDown()
   for _, s in ipairs(self.sims) do s:close() end
-  progress.mute(false)
   dfu.defaults.selectors = nil
 end
 
@@ -158,10 +155,8 @@ function TestSteps:test_notes_that_make_no_sense()
   lu.assertEquals(#dfu.fields(board).stats.notes, 0)
 end
 
--- An operator who takes two seconds an answer, and asks of nobody that he is heard.
+-- An operator who takes two seconds for an answer.
 local function slow_operator()
-  local shown, answered = progress.ask, progress.answered
-  progress.ask, progress.answered = function() end, function() end
   local line
   local ask = require "moonflash.ask" { input = function()
     return { discard = function() end,
@@ -175,15 +170,13 @@ local function slow_operator()
                return typed
              end }
   end }
-  return ask, support.close_with(function()
-    progress.ask, progress.answered = shown, answered
-  end)
+  return ask
 end
 
 -- A board is not to blame for the questions of others, but for its own; and the deadline of the
 -- whole goes on where it stood.
 function TestSteps:test_a_question_in_the_queue_has_no_deadline()
-  local ask, _ <close> = slow_operator()
+  local ask = slow_operator()
   local function scan(board)
     board:step("scan", 3)
     ask("Barcode?")

@@ -3,9 +3,9 @@
 -- not (RM0090); boot loaders that are no ROM take commands that they do not know for done.
 local dfu = require "dfu"
 local errors = require "moonflash.errors"
+local events = require "moonflash.base.events"
 local optbytes = require "moonflash.optbytes"
 local parts = require "moonflash.parts"
-local progress = require "moonflash.progress"
 local sectors_of = require "moonflash.flash.sectors"
 local setting = require "moonflash.flash.setting"
 local text = require "moonflash.text"
@@ -43,7 +43,7 @@ end
 function M.check(board, sectors)
   local fields, total = dfu.fields(board), 0
   for _, sector in ipairs(sectors) do total = total + sector.size end
-  local phase = progress.phase(board, "look", total, "bytes")
+  local phase = events.phase(board, "look", total, "bytes")
   local count, first = 0, nil
   for _, sector in ipairs(sectors) do
     local last, bad = sector.address + sector.size - 1, nil
@@ -79,7 +79,7 @@ end
 function M.check_memory(board, alt)
   local fields = dfu.fields(board)
   local size = sectors_of.CHUNK * board.transfer_size
-  local phase = progress.phase(board, "look", require("moonflash.memory").size(alt.layout.segments),
+  local phase = events.phase(board, "look", require("moonflash.memory").size(alt.layout.segments),
     "bytes")
   for _, s in ipairs(alt.layout.segments) do
     local last = s.address + s.count * s.size - 1

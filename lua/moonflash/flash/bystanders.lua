@@ -6,8 +6,8 @@
 -- exists: strings often announce more than a chip has, and ROMs die of a read past their flash.
 local dfu = require "dfu"
 local errors = require "moonflash.errors"
+local events = require "moonflash.base.events"
 local memory = require "moonflash.memory"
-local progress = require "moonflash.progress"
 local setting = require "moonflash.flash.setting"
 local text = require "moonflash.text"
 
@@ -165,8 +165,8 @@ function M.look(board, plan, places)
     if not place.before then
       board:clear_status()
       board:abort()
-      progress.print(("%s can't be read, so changes there will not be noticed"):format(
-        text.range(place.address, place.address + place.length - 1)))
+      events.emit("remark", board, "bystander-unread", { first = place.address,
+        last = place.address + place.length - 1 })
     end
   end
 end

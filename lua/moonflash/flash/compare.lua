@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Comparing an image with what stands on a board, before anything is planned: for each sector
 -- whether it is the same, blank or different.
-local progress = require "moonflash.progress"
+local events = require "moonflash.base.events"
 local sectors_of = require "moonflash.flash.sectors"
 local setting = require "moonflash.flash.setting"
 local task = require "task"
@@ -81,7 +81,7 @@ function M.look(board, sectors, grain)
   for _, sector in ipairs(sectors) do
     total = total + bytes_in(sector.spans)
   end
-  local phase = progress.phase(board, "compare", total, "bytes")
+  local phase = events.phase(board, "compare", total, "bytes")
   local joined_read = reader(board, sectors)
   for _, sector in ipairs(sectors) do
     local began = task.now()
@@ -97,8 +97,7 @@ function M.look(board, sectors, grain)
     sector.state = seen.same and "same"
       or seen.blank and is_rest_blank(board, sector, grain.erased) and "blank" or "differs"
     sector.seconds = { compare = task.now() - began }
-    progress.event { event = "sector", path = board.path, phase = "compare",
-      address = sector.address, size = sector.size, seconds = sector.seconds.compare }
+    events.emit("sector", board, sector, "compare", sector.seconds.compare)
   end
   phase:finish()
 end

@@ -8,11 +8,11 @@
 -- refused until the file has been written back, or was removed.
 local dfu = require "dfu"
 local errors = require "moonflash.errors"
+local events = require "moonflash.base.events"
 local explain = require "moonflash.explain"
 local files = require "moonflash.files"
 local images = require "moonflash.image"
 local parts = require "moonflash.parts"
-local progress = require "moonflash.progress"
 local setting = require "moonflash.flash.setting"
 local sys = require "sys"
 local text = require "moonflash.text"
@@ -189,8 +189,8 @@ function M.find(board, image)
   end
   local file = here or #fitting == 1 and fitting[1] or nil
   if not file then return {}, nil end
-  progress.print(("Kept bytes of %s are taken from %s"):format(
-    text.range(file.first, file.last), file.name))
+  events.emit("remark", board, "kept-taken", { first = file.first, last = file.last,
+                                               file = file.name })
   return file.pieces, file
 end
 
@@ -343,8 +343,7 @@ function M.guard(board, plan)
     fields.kept_in = nil
     if not file then return end
     if err == nil then
-      progress.print(("The kept bytes were not verified, so %s stays.\n"
-        .. "Remove the file when the board is known to be right."):format(file.name))
+      events.emit("remark", board, "kept-stays", { file = file.name })
     elseif not plan.kept_file and not is_touched(board, pieces, plan.trusted) then
       store.remove(file.name)
     else

@@ -5,15 +5,14 @@ local blank = require "moonflash.flash.blank"
 local bystanders = require "moonflash.flash.bystanders"
 local dfu = require "dfu"
 local errors = require "moonflash.errors"
+local events = require "moonflash.base.events"
 local kept = require "moonflash.flash.kept"
 local lay = require "moonflash.flash.lay"
 local memory = require "moonflash.memory"
 local plans = require "moonflash.flash.plan"
-local progress = require "moonflash.progress"
 local sectors_of = require "moonflash.flash.sectors"
 local setting = require "moonflash.flash.setting"
 local task = require "task"
-local text = require "moonflash.text"
 local verify = require "moonflash.flash.verify"
 
 local M = {}
@@ -31,8 +30,7 @@ local function stopwatch(board, plan, name)
     if current then
       current.seconds = current.seconds or {}
       current.seconds[name] = (current.seconds[name] or 0) + seconds
-      progress.event { event = "sector", path = board.path, phase = name,
-        address = current.address, size = current.size, seconds = seconds }
+      events.emit("sector", board, current, name, seconds)
     end
     current, seconds = nil, 0
   end
@@ -54,7 +52,7 @@ end
 ---@param sectors table[]
 ---@param told? fun(address: integer, seconds: number)
 function M.erase_sectors(board, sectors, told)
-  local phase = progress.phase(board, "erase", #sectors, "sector")
+  local phase = events.phase(board, "erase", #sectors, "sector")
   for _, sector in ipairs(sectors) do
     local began = task.now()
     setting.erase(board, sector.alt, sector.address)
@@ -94,11 +92,11 @@ end
 ---@return number seconds that it took
 function M.erase_all(board)
   M.check_mass_erase(board)
-  local phase = progress.phase(board, "erase", 1, "whole chip")
+  local phase = events.phase(board, "erase", 1, "whole chip")
   local began = task.now()
   board:mass_erase()
   local seconds = task.now() - began
-  progress.event { event = "mass_erase", path = board.path, seconds = seconds }
+  events.emit("mass_erase", board, seconds)
   phase:advance(1)
   phase:finish()
   return seconds
@@ -138,7 +136,7 @@ local function write_runs(board, runs, told)
   if #runs == 0 then return end
   local _ <close> = setmetatable({}, { __close = function() writing = writing - 1 end })
   out_of_step()
-  local phase = progress.phase(board, "write", sectors_of.bytes_in(runs), "bytes")
+  local phase = events.phase(board, "write", sectors_of.bytes_in(runs), "bytes")
   local size = sectors_of.CHUNK * board.transfer_size
   for i, run in ipairs(runs) do
     if i > 1 and not dfu.fields(board).part.early then board:abort() end
@@ -217,8 +215,8 @@ local function check_and_mend(board, plan, retries)
   local result = read_back(board, plan)
   for _ = 1, result.first and retries or 0 do
     local part = again(board, plan, result)
-    progress.print(("%s failed verification; %s again"):format(
-      text.count(result.bad_count, "sector"), #part.sectors > 0 and "writing" or "reading"))
+    events.emit("remark", board, "written-again", { sectors = result.bad_count,
+                                                    writing = #part.sectors > 0 })
     carry_out(board, part)
     result = read_back(board, plan)
     if not result.first then break end
@@ -293,7 +291,7 @@ function M.plain(board, image, options)
   lay.check_plain(board, image)
   local stats = dfu.fields(board).stats
   local bytes = image.segments[1].bytes
-  local phase = progress.phase(board, "write", #bytes, "bytes")
+  local phase = events.phase(board, "write", #bytes, "bytes")
   dfu.fields(board).want(0, #bytes - 1)
   board:write(0, bytes)
   phase:advance(#bytes)

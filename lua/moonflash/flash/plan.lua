@@ -6,11 +6,11 @@ local bystanders = require "moonflash.flash.bystanders"
 local compare = require "moonflash.flash.compare"
 local dfu = require "dfu"
 local errors = require "moonflash.errors"
+local events = require "moonflash.base.events"
 local kept = require "moonflash.flash.kept"
 local lay = require "moonflash.flash.lay"
 local memory = require "moonflash.memory"
 local parts = require "moonflash.parts"
-local progress = require "moonflash.progress"
 local scope = require "moonflash.flash.scope"
 local sectors_of = require "moonflash.flash.sectors"
 local setting = require "moonflash.flash.setting"
@@ -268,8 +268,7 @@ function M.make(board, image, options)
   image = scope.apply(board, image, options or {})
   check_options(board, image, options)
   local sectors, total = lay.out(board, image)
-  progress.note(("%s  %s at %s, %d of %s"):format(image.name, text.size(bytes_in(image.segments)),
-    text.hex(image.segments[1].address), #sectors, text.count(total, "sector")))
+  events.emit("image", board, image, #sectors, total)
   local kept_file
   if keep then
     local pieces

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- Which part of an image is meant for a board: --only and --skip-outside.
 local errors = require "moonflash.errors"
+local events = require "moonflash.base.events"
 local parts = require "moonflash.parts"
-local progress = require "moonflash.progress"
 local selectors = require "moonflash.selector"
 local text = require "moonflash.text"
 
@@ -112,11 +112,10 @@ local function take_only(board, segments, only)
   return list
 end
 
-local function say_skipped(image, outside)
+local function tell_skipped(board, image, outside)
   for _, piece in ipairs(outside) do
-    progress.print(("%s: skipped %s (%s): this board has no writable memory there"):format(
-      image.name, text.range(piece.address, piece.address + #piece.bytes - 1),
-      text.size(#piece.bytes)))
+    events.emit("remark", board, "skipped", { image = image.name, first = piece.address,
+      last = piece.address + #piece.bytes - 1, bytes = #piece.bytes })
   end
 end
 
@@ -143,7 +142,7 @@ function M.apply(board, image, options)
   if skip then
     local outside
     segments, outside = split(segments, writable(board.alts))
-    say_skipped(image, outside)
+    tell_skipped(board, image, outside)
   end
   if #segments == 0 then
     errors.raise { code = "image", path = board.path,

@@ -12,7 +12,7 @@ local M = {}
 -- The places to look at: the image's own; else the first sector of the first memory, and the first
 -- one that can be erased: a boot loader may stand below the program.
 local function places(board, fields)
-  local start = fields.image and fields.image.start
+  local start = fields.job.image and fields.job.image.start
   if start then return { start } end
   local list, alt = {}, board.alts[1]
   local segments = alt and alt.layout.segments or {}
@@ -58,7 +58,7 @@ end
 ---@return boolean? unread a board that can't be read may have a program there or not
 function M.find(board, plan)
   local fields = dfu.fields(board)
-  plan = plan or fields.dry and fields.plan or nil
+  plan = plan or fields.dry and fields.job.plan or nil
   local list = places(board, fields)
   if #list == 0 or fields.part.riscv then return list[1], true end
   if not fields.info.functional.attributes.can_upload then return list[1], true end

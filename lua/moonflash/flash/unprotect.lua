@@ -4,8 +4,8 @@
 -- the command for done, and do nothing.
 local dfu = require "dfu"
 local errors = require "moonflash.errors"
+local events = require "moonflash.base.events"
 local parts = require "moonflash.parts"
-local progress = require "moonflash.progress"
 local remedies = require "moonflash.remedies"
 local roms = require "moonflash.roms"
 local setting = require "moonflash.flash.setting"
@@ -106,7 +106,7 @@ end
 function M.run(board, options)
   local protected = M.state(board)
   if protected == false then
-    progress.print("There is no read protection to remove.")
+    events.emit("remark", board, "not-protected")
     return false
   end
   confirm(board, options and rawget(options, "yes"))

@@ -3,9 +3,9 @@
 local dfu = require "dfu"
 local difference = require "moonflash.difference"
 local errors = require "moonflash.errors"
+local events = require "moonflash.base.events"
 local memory = require "moonflash.memory"
 local optbytes = require "moonflash.optbytes"
-local progress = require "moonflash.progress"
 local sectors_of = require "moonflash.flash.sectors"
 local setting = require "moonflash.flash.setting"
 local task = require "task"
@@ -172,7 +172,7 @@ end
 ---@return table found bad= which sectors, for is_bad; bad_count=, sectors=; first={ address=,
 ---  expected=, found= } or nil
 function M.compare(board, segments, told)
-  local phase = progress.phase(board, "verify", sectors_of.bytes_in(segments), "bytes")
+  local phase = events.phase(board, "verify", sectors_of.bytes_in(segments), "bytes")
   local fields = dfu.fields(board)
   -- plain DFU reads from the start, so all at once
   local size = fields.dfuse and sectors_of.CHUNK * board.transfer_size or math.maxinteger

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- What is printed while somebody types: whole lines, above the line that is being typed. A bar
--- (progress.lua), which is drawn again and again in one line, is seen when it is finished.
+-- (ui/bars.lua), which is drawn again and again in one line, is seen when it is finished.
+local console = require "moonflash.ui.console"
 local output = require "moonflash.output"
-local progress = require "moonflash.progress"
 local prompt = require "prompt"
 local sys = require "sys"
 
@@ -58,10 +58,10 @@ end
 ---@return table closing it undoes that
 function M.start()
   local redirection = output.redirect(write_one)
-  progress.on_typed(function() standing = nil end)
+  console.on_typed(function() standing = nil end)
   return setmetatable({}, { __close = function()
     local _ <close> = redirection
-    progress.on_typed(nil)
+    console.on_typed(nil)
     begun, standing, typing = {}, nil, false
   end })
 end

@@ -39,7 +39,7 @@ end
 -- What was done in numbers.
 local function numbers(result)
   local stats, fields = result.stats, dfu.fields(result.board)
-  local plan = fields.plan or {}
+  local plan = fields.job.plan or {}
   local function size_or_nothing(bytes) return bytes > 0 and text.size(bytes) end
   return parts.descriptions {
     { "Erased", stats.sectors_erased > 0 and text.count(stats.sectors_erased, "sector")

@@ -141,9 +141,9 @@ end
 function M.memories(result, dry)
   local fields = dfu.fields(result.board)
   local about = { sectors = {}, pieces = {}, claims = result.ranges or {}, dry = dry }
-  local plan = fields.plan or { sectors = {} }
+  local plan = fields.job.plan or { sectors = {} }
   for _, sector in ipairs(plan.sectors) do about.sectors[sector.address] = sector end
-  for _, segment in ipairs(fields.image and fields.dfuse and fields.image.segments or {}) do
+  for _, segment in ipairs(fields.job.image and fields.dfuse and fields.job.image.segments or {}) do
     table.insert(about.pieces, { first = segment.address,
                                  last = segment.address + #segment.bytes - 1 })
   end

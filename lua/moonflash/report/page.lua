@@ -81,7 +81,7 @@ end
 local function images_of(run)
   local images, seen = {}, {}
   for _, result in ipairs(run.results) do
-    local image = dfu.fields(result.board).image
+    local image = dfu.fields(result.board).job.image
     if image and not seen[image] then
       seen[image] = true
       images[#images + 1] = image

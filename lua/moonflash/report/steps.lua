@@ -3,7 +3,7 @@
 local html = require "moonflash.report.html"
 local parts = require "moonflash.report.parts"
 local picture = require "moonflash.report.picture"
-local steps = require "moonflash.steps"
+local measurement = require "moonflash.board.measurement"
 
 local M = {}
 
@@ -27,7 +27,7 @@ local function step_table(result)
 end
 
 local function limits_of(note)
-  return (note.min or note.max) and steps.should_be(note)
+  return (note.min or note.max) and measurement.should_be(note)
 end
 
 local function note_table(result)
@@ -44,7 +44,7 @@ local function note_table(result)
   end
   for i, note in ipairs(result.stats.notes) do
     rows[i] = { words(note.name),
-      { words(steps.value_text(note)), not note.ok and bad("outside") } }
+      { words(measurement.text(note)), not note.ok and bad("outside") } }
   end
   column("Limits", limits_of)
   column("In step", function(note) return note.step end)

@@ -1,0 +1,59 @@
+-- SPDX-License-Identifier: MIT
+-- What a run shows while it goes on. Each mode is a subscriber to events: bars for a terminal,
+-- several for a terminal and several boards, lines elsewhere, json for programs, quiet.
+local console = require "moonflash.ui.console"
+local events = require "moonflash.base.events"
+local sys = require "sys"
+
+local M = {}
+
+local mode -- the subscriber in force
+
+local function subscribe(subscriber)
+  if mode then events.off(mode) end
+  mode = subscriber
+  events.on(mode)
+end
+
+local function is_dumb()
+  local term = os.getenv("TERM")
+  return term == nil or term == "dumb"
+end
+
+-- Bars become rows when a run turns out to be for several boards.
+local function for_several(bars)
+  function bars.boards(_, boards)
+    if #boards < 2 then return end
+    console.set_several()
+    subscribe(require("moonflash.ui.several").new(boards))
+  end
+  return bars
+end
+
+---Chooses how things are shown.
+---@param options table json, quiet, trace: booleans
+function M.begin(options)
+  console.reset()
+  if options.json then
+    subscribe(require("moonflash.ui.json").new())
+  elseif options.quiet then
+    subscribe(require("moonflash.ui.quiet").new())
+  elseif not options.trace and sys.is_terminal(2) and not is_dumb()
+    and not os.getenv("NO_COLOR") then
+    subscribe(for_several(require("moonflash.ui.bars").new()))
+  else
+    subscribe(require("moonflash.ui.lines").new())
+  end
+end
+
+---Sees to it that events are shown: as lines, where no mode was chosen yet.
+function M.ensure()
+  if not mode then subscribe(require("moonflash.ui.lines").new()) end
+end
+
+---A bar on the screen's last line stays as it is; what is written next goes below.
+function M.end_drawing()
+  if mode then mode:end_drawing() end
+end
+
+return M

@@ -1,0 +1,192 @@
+-- SPDX-License-Identifier: MIT
+-- Shows events as lines on standard error, where there is no terminal to draw on. The other modes
+-- are this one, with some of its methods replaced.
+local console = require "moonflash.ui.console"
+local errors = require "moonflash.errors"
+local measurement = require "moonflash.board.measurement"
+local show = require "moonflash.flash.show"
+local sys = require "sys"
+local text = require "moonflash.text"
+local words = require "moonflash.ui.words"
+
+local M = {}
+M.__index = M
+
+local SCREENFUL = 20 -- lines: what was printed before these is out of sight
+
+---@return table a new subscriber
+function M.new()
+  return setmetatable({ told = {} }, M) -- told: by board, where its failure was printed
+end
+
+-- What is printed goes above this. A terminal's modes draw something there.
+function M:above(lines)
+  local _ = self
+  console.say(text.plain(lines) .. "\n")
+end
+
+-- What is drawn ends here; what is printed next goes below.
+function M.end_drawing() end
+
+-- ---- what happens on the way ----
+
+function M:print(board, line)
+  local prefix = console.prefix(board)
+  self:above(prefix .. (prefix ~= "" and text.without_path(line, board.path) or line))
+end
+
+function M:remark(board, name, facts)
+  self:print(board, words.remark(name, facts))
+end
+
+function M:empty(path, slot)
+  self:print(nil, ("%s (%s): no board for this recipe"):format(slot, path))
+end
+
+function M:would(board, ...)
+  self:print(board, ("%s: %s"):format(board.path, words.would(...)))
+end
+
+function M:plan(board, plan, dry)
+  if dry then self:print(board, show.plan(plan) .. " Nothing was written.") end
+end
+
+function M:step(board, step)
+  if console.is_several() then self:print(board, "step " .. words.one_line(step.name)) end
+end
+
+function M:measurement(board, note)
+  self:print(board, words.one_line(("%s: %s"):format(note.name, measurement.text(note))))
+end
+
+function M:wire(lines)
+  self:above(lines)
+end
+
+function M.boards(_, boards)
+  if #boards > 1 then console.set_several() end
+end
+
+-- ---- questions ----
+
+function M:question(board, question)
+  self:end_drawing()
+  console.ask(console.prefix(board) .. question)
+end
+
+function M.answer(_, _, typed)
+  console.answered(typed)
+end
+
+-- ---- how it ended ----
+
+function M:passed(board, stats, seconds)
+  local _ = self
+  local done = words.done(stats)
+  if done == "" and not console.is_several() then return end
+  console.say(("%s%s%s: %s\n"):format(console.prefix(board), done == "" and "PASS" or done,
+    words.remarks(stats, board.retries), text.seconds(seconds)))
+end
+
+-- What run returned for a board goes to standard output.
+function M.returned(_, board, value)
+  io.stdout:write(text.plain(console.prefix(board) .. errors.words(value)), "\n")
+end
+
+-- Whose failure it is, of several boards; most messages have the path.
+local function whose(message, board)
+  if not console.is_several() or not board then return "" end
+  if board.slot then return board.slot .. ": " end
+  return text.without_path(message, board.path) == message and board.path .. ": " or ""
+end
+
+function M:failed(message, board)
+  self:end_drawing()
+  message = text.plain(message)
+  self:above(("moonflash: %s%s"):format(whose(message, board), message))
+end
+
+local function prints(value)
+  return type(value) == "string"
+    or type(value) == "table" and (getmetatable(value) or {}).__tostring ~= nil
+end
+
+function M:result(result)
+  local board = result.board
+  if result.outcome == "PASS" then
+    self:end_drawing()
+    self:passed(board, result.stats, result.seconds)
+    if prints(result.data) then self:returned(board, result.data) end
+  elseif not errors.matches(result.err, "exit") then
+    self:failed(errors.text(result.err) .. (result.flash and "\n  " .. result.flash or ""), board)
+    self.told[board] = console.lines()
+  end
+  for _, err in ipairs(result.at_end) do self:failed(errors.text(err), board) end
+end
+
+---The first line of why a board failed.
+---@param result table
+---@return string
+function M.reason(result)
+  if errors.matches(result.err, "exit") then return "exit " .. errors.exit_status(result.err) end
+  local message = text.without_path(text.plain(errors.said(result.err)), result.board.path)
+  return message:match("[^\n]*")
+end
+
+-- Why boards failed, again as the last lines, unless all the messages can still be seen.
+function M:tell_again(failed)
+  local out_of_sight = false
+  for _, result in ipairs(failed) do
+    local told = self.told[result.board]
+    out_of_sight = out_of_sight or not told or console.lines() - told > SCREENFUL
+  end
+  if not out_of_sight then return end
+  local columns = sys.is_terminal(2) and sys.columns() - 1 or math.maxinteger
+  for _, result in ipairs(failed) do
+    local line = ("  %s: %s: %s"):format(console.who(result.board), result.outcome,
+      M.reason(result))
+    console.say(text.cut(line, columns) .. "\n")
+  end
+end
+
+function M:all_passed(count)
+  local _ = self
+  console.say(("%d boards passed.\n"):format(count))
+end
+
+function M:summary(results, also_failed)
+  if not console.is_several() then return end
+  local failed, names = {}, {}
+  for _, result in ipairs(results) do
+    if result.outcome ~= "PASS" then
+      failed[#failed + 1], names[#names + 1] = result, console.who(result.board)
+    end
+  end
+  self:tell_again(failed)
+  if #failed > 0 then
+    console.say(("%d of %d boards did not pass: %s\n"):format(#failed, #results,
+      table.concat(names, ", ")))
+  elseif not also_failed then
+    self:all_passed(#results)
+  end
+end
+
+-- ---- the whole run ----
+
+function M.value(_, value)
+  if value ~= nil then io.stdout:write(text.plain(tostring(value)), "\n") end
+end
+
+function M:complaint(err)
+  self:failed(errors.text(err))
+end
+
+function M:failure(err)
+  local data = errors.is(err) and err.data or nil
+  if data == nil then return self:failed(errors.text(err)) end
+  io.stdout:write(text.plain(tostring(data)), "\n") -- it says all that the hint would
+  io.stdout:flush()
+  self:failed(err.message)
+end
+
+return M

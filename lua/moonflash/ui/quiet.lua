@@ -1,0 +1,25 @@
+-- SPDX-License-Identifier: MIT
+-- --quiet: failures and questions, what was not verified, and what the recipe returned.
+local console = require "moonflash.ui.console"
+local lines = require "moonflash.ui.lines"
+local text = require "moonflash.text"
+local words = require "moonflash.ui.words"
+
+local M = setmetatable({}, lines)
+M.__index = M
+
+---@return table a new subscriber
+function M.new() return setmetatable(lines.new(), M) end
+
+function M.print() end
+
+function M.all_passed() end
+
+function M.passed(_, board, stats)
+  if not stats.unverified then return end
+  local size = words.is_partly_verified(stats) and text.size(stats.bytes_unverified) .. " " or ""
+  console.say(("%s: %sNOT VERIFIED (%s)\n"):format(text.plain(console.who(board)), size,
+    stats.unverified))
+end
+
+return M

@@ -1,0 +1,191 @@
+-- SPDX-License-Identifier: MIT
+-- The sentences for facts that the library tells: results, remarks, dry runs.
+local roms = require "moonflash.roms"
+local text = require "moonflash.text"
+
+local M = {}
+
+---A part of a line, from text of a recipe or a board.
+---@param s string
+---@return string
+function M.one_line(s)
+  return (text.plain(s):gsub("%s", " "))
+end
+
+-- ---- results ----
+
+---Whether a part of what was written is verified, and a part is not.
+---@param stats table
+---@return boolean
+function M.is_partly_verified(stats)
+  return (stats.bytes_unverified or 0) > 0 and stats.bytes_unverified < stats.bytes_written
+end
+
+---"erased 1 sector, wrote 4.0 KB, verified": what was done to a board; "" where nothing was.
+---@param stats table
+---@return string
+function M.done(stats)
+  local parts = {}
+  if stats.sectors_erased > 0 then
+    parts[#parts + 1] = "erased " .. text.count(stats.sectors_erased, "sector")
+  end
+  if M.is_partly_verified(stats) then
+    parts[#parts + 1] = ("wrote %s; %s of it NOT VERIFIED (%s)"):format(
+      text.size(stats.bytes_written), text.size(stats.bytes_unverified), stats.unverified)
+  elseif stats.bytes_written > 0 then
+    parts[#parts + 1] = "wrote " .. text.size(stats.bytes_written)
+  end
+  if stats.bytes_skipped > 0 then -- the rest of these is as erasing leaves it
+    parts[#parts + 1] = "skipped " .. text.size(stats.bytes_skipped) .. (stats.sectors_same
+      and (" (%s the same)"):format(text.count(stats.sectors_same, "sector")) or "")
+  end
+  if stats.verified then parts[#parts + 1] = "verified" end
+  if stats.unverified and not M.is_partly_verified(stats) then
+    parts[#parts + 1] = "NOT VERIFIED (" .. stats.unverified .. ")"
+  end
+  if stats.left == true then
+    parts[#parts + 1] = "left"
+  elseif stats.left then
+    parts[#parts + 1] = "left for " .. text.hex(stats.left)
+  end
+  return table.concat(parts, ", ")
+end
+
+---What comparing first has saved; nil where that is less than a second.
+---@param stats table
+---@return string?
+function M.saved(stats)
+  local saved = stats.seconds_saved or 0
+  return saved >= 1 and ("about %.0f s saved"):format(saved) or nil
+end
+
+---" (about 8 s saved, 1 request sent again)", or "".
+---@param stats table
+---@param retries integer
+---@return string
+function M.remarks(stats, retries)
+  local parts = { M.saved(stats) }
+  if retries > 0 then parts[#parts + 1] = text.count(retries, "request") .. " sent again" end
+  return #parts > 0 and (" (%s)"):format(table.concat(parts, ", ")) or ""
+end
+
+---The last sentence about one board that passed.
+---@param board table
+---@param stats table
+---@return string
+function M.last_sentence(board, stats)
+  local checked = stats.verified and "Verified. "
+    or M.is_partly_verified(stats) and ("%s of the written data is NOT VERIFIED (%s). "):format(
+      text.size(stats.bytes_unverified), stats.unverified)
+    or stats.unverified and "NOT VERIFIED: " .. stats.unverified .. ". " or ""
+  if stats.left == true then
+    return checked .. "The board left DFU mode, to run its program."
+  elseif stats.left then
+    return checked .. ("Told to start the program at %s; the board left."):format(
+      text.hex(stats.left))
+  elseif stats.bytes_written > 0 or stats.sectors_same then
+    return (stats.bytes_written == 0 and "It was there already. " or checked)
+      .. "Still in DFU mode: 'moonflash leave' starts it"
+      .. (roms.may_be(board) and ", or BOOT0 low and reset." or ".")
+  end
+  return checked .. "Done."
+end
+
+---"STM32  BOOTLOADER (simulated)  0483:df11  sim:f407"
+---@param board table
+---@return string
+function M.board(board)
+  return ("%s%s  %04x:%04x  %s"):format(board.product or "a board without a name",
+    board.path:find("^sim:") and " (simulated)" or "", board.vid, board.pid, board.path)
+end
+
+---"app.bin  57.5 KB at 0x08000000, 4 of 12 sectors"
+---@param image table
+---@param sectors integer that it touches
+---@param total integer
+---@return string
+function M.image(image, sectors, total)
+  local size = 0
+  for _, segment in ipairs(image.segments) do size = size + #segment.bytes end
+  return ("%s  %s at %s, %d of %s"):format(image.name, text.size(size),
+    text.hex(image.segments[1].address), sectors, text.count(total, "sector"))
+end
+
+-- ---- dry runs ----
+
+local HAS_ADDRESS = { erase = true, write = true, leave = true }
+
+---"would erase 0x08000000"
+---@param what string
+---@param address? integer
+---@param length? integer bytes
+---@return string
+function M.would(what, address, length)
+  return ("would %s%s%s"):format(what, HAS_ADDRESS[what] and " " .. text.hex(address) or "",
+    what == "write" and ", " .. text.size(length) or "")
+end
+
+-- ---- remarks ----
+
+local remarks = {}
+
+function remarks.skipped(facts)
+  return ("%s: skipped %s (%s): this board has no writable memory there"):format(facts.image,
+    text.range(facts.first, facts.last), text.size(facts.bytes))
+end
+
+remarks["kept-taken"] = function(facts)
+  return ("Kept bytes of %s are taken from %s"):format(text.range(facts.first, facts.last),
+    facts.file)
+end
+
+remarks["kept-stays"] = function(facts)
+  return ("The kept bytes were not verified, so %s stays.\n"
+    .. "Remove the file when the board is known to be right."):format(facts.file)
+end
+
+remarks["blank-up-to"] = function(facts)
+  return ("The flash is blank up to %s; the board can't be read from there on."):format(
+    text.hex(facts.address))
+end
+
+remarks["written-again"] = function(facts)
+  return ("%s failed verification; %s again"):format(text.count(facts.sectors, "sector"),
+    facts.writing and "writing" or "reading")
+end
+
+remarks["bystander-unread"] = function(facts)
+  return ("%s can't be read, so changes there will not be noticed"):format(
+    text.range(facts.first, facts.last))
+end
+
+remarks["would-compare"] = function(facts) return facts.text end
+
+remarks["program-unread"] = function(facts)
+  return ("could not look for a program at %s; leaving DFU mode anyway"):format(
+    text.hex(facts.address))
+end
+
+remarks["not-protected"] = function() return "There is no read protection to remove." end
+
+remarks["would-write-all"] = function()
+  return "Then the whole image would be written. Nothing was changed."
+end
+
+remarks["option-bytes-same"] = function() return "The option bytes are so already." end
+
+remarks["option-bytes"] = function(facts) return facts.text end
+
+function remarks.saved(facts)
+  return ("%s: %d bytes from %s"):format(facts.file, facts.bytes, text.hex(facts.address))
+end
+
+---The sentence for a remark.
+---@param name string
+---@param facts table
+---@return string
+function M.remark(name, facts)
+  return remarks[name](facts)
+end
+
+return M
