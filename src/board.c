@@ -161,9 +161,8 @@ static void wait_over(void *arg)
 static void perform(struct board *board, struct dfu_act act)
 {
     board->started = loop_now(board->loop);
-    while (act.what == DFU_SELECT) {
+    while (act.what == DFU_SELECT)
         act = dfu_step(&board->op, select_alt(board, act.alt), 0);
-    }
     switch (act.what) {
     case DFU_CONTROL:
         board->transfer = (struct port_transfer){ .setup = act.setup,

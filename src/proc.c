@@ -49,12 +49,11 @@ static bool set_descriptors(int in, int out)
 
 static void set_environment(const char *const *settings)
 {
-    for (; settings && *settings; settings++) {
+    for (; settings && *settings; settings++)
         if (strchr(*settings, '='))
             putenv((char *)*settings);
         else
             unsetenv(*settings);
-    }
 }
 
 /* Ends with errno, as the parent wants to have it, or does not come back.  Signals are blocked

@@ -18,7 +18,7 @@ static bool on_bus(const struct sim *sim)
     return sim->life == SIM_DFU || sim->life == SIM_RUNTIME;
 }
 
-/* Starts and ends. */
+/* ---- starts and ends ---- */
 
 static bool within(uint32_t address, uint64_t start, uint64_t size)
 {
@@ -34,9 +34,8 @@ static bool is_stack(const struct sim *sim, uint32_t sp)
     for (size_t i = 0; i < kind->memory_count; i++) {
         const struct sim_memory *memory = &kind->memories[i];
 
-        if (memory->role == SIM_ROLE_RAM) {
+        if (memory->role == SIM_ROLE_RAM)
             good = good || within(sp, memory->address + UINT64_C(1), memory->size);
-        }
     }
     return good && sp % 4 == 0;
 }
@@ -46,7 +45,7 @@ static bool is_executable(const struct sim *sim, uint32_t address)
     uint8_t *bytes;
     const struct sim_memory *memory = simmem_find(&sim->mem, address, 1, &bytes);
 
-    if (memory == NULL) {
+    if (!memory) {
         return sim->kind->alias != 0 &&
                within(address, sim->kind->alias, sim->kind->memories[0].size);
     }
@@ -57,9 +56,8 @@ static uint32_t word_at(const struct sim *sim, uint32_t address)
 {
     uint8_t *bytes;
 
-    if (simmem_find(&sim->mem, address, 4, &bytes) == NULL) {
+    if (!simmem_find(&sim->mem, address, 4, &bytes))
         return 0;
-    }
     return bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
 }
 
@@ -80,9 +78,8 @@ static void judge_program(struct sim *sim, uint32_t address)
 /* Comes to the bus, as a new device. */
 static void arrive(struct sim *sim, enum sim_life life, enum sim_state state)
 {
-    if (sim->life == SIM_DFU && life == SIM_RUNTIME) {
+    if (sim->life == SIM_DFU && life == SIM_RUNTIME)
         judge_program(sim, sim->kind->memories[0].address);
-    }
     sim->life = life;
     sim->generation++;
     sim->state = (uint8_t)state;
@@ -100,15 +97,14 @@ static void start(struct sim *sim)
     sim->hung = false;
     sim->work.kind = SIM_WORK_NONE;
     simmem_start(&sim->mem);
-    if (sim->mem.rdp == 2) {
+    if (sim->mem.rdp == 2)
         sim->life = SIM_AWAY;
-    } else if (!sim->kind->plain || (sim->kind->waits && !sim->downloaded)) {
+    else if (!sim->kind->plain || (sim->kind->waits && !sim->downloaded))
         arrive(sim, SIM_DFU, sim->kind->start_state);
-    } else if (sim->has_program) {
+    else if (sim->has_program)
         arrive(sim, SIM_RUNTIME, SIM_APP_IDLE);
-    } else {
+    else
         arrive(sim, SIM_DFU, SIM_ERROR);
-    }
 }
 
 static void begin(struct sim *sim, const struct sim_work *work, double at)
@@ -133,7 +129,7 @@ static void leave(struct sim *sim, double at)
     }
     sim->life = SIM_RUNNING;
     sim->work.kind = SIM_WORK_NONE;
-    if (sim->start.works && sim->kind->runtime.device != NULL) {
+    if (sim->start.works && sim->kind->runtime.device) {
         const struct sim_work start = { .kind = SIM_WORK_START,
                                         .seconds = sim->kind->start_seconds };
 
@@ -145,9 +141,8 @@ static void leave(struct sim *sim, double at)
 /* The end of a request: what it set off begins, and with some work the board leaves the bus. */
 static void set_off(struct sim *sim, const struct sim_work *work, double at)
 {
-    if (work->kind == SIM_WORK_NONE) {
+    if (work->kind == SIM_WORK_NONE)
         return;
-    }
     begin(sim, work, at);
     switch (work->kind) {
     case SIM_WORK_WRITE:
@@ -196,9 +191,8 @@ static void land(struct sim *sim)
 /* Brings the board up to `now`. */
 static void settle(struct sim *sim, double now)
 {
-    while (sim->work.kind != SIM_WORK_NONE && now >= sim->work.end - instant) {
+    while (sim->work.kind != SIM_WORK_NONE && now >= sim->work.end - instant)
         land(sim);
-    }
 }
 
 /* Takes the board out of its work, which stays half done. */
@@ -207,19 +201,17 @@ static void interrupt(struct sim *sim, double now)
     const struct sim_work *work = &sim->work;
 
     settle(sim, now);
-    if (work->kind != SIM_WORK_NONE && now > work->begin) {
+    if (work->kind != SIM_WORK_NONE && now > work->begin)
         simdfu_land(sim, (now - work->begin) / (work->end - work->begin));
-    }
     sim->work.kind = SIM_WORK_NONE;
 }
 
-/* Faults. */
+/* ---- faults ---- */
 
 static bool strikes(const struct sim_when *when, uint64_t request, const struct sim_span *span)
 {
-    if (when->request != 0) {
+    if (when->request != 0)
         return when->request == request;
-    }
     return span->op != SIM_OP_ANY && (when->op == SIM_OP_ANY || when->op == span->op) &&
            when->address >= span->address && when->address - span->address < span->length;
 }
@@ -248,12 +240,10 @@ static void corrupt(struct sim *sim, const struct sim_when *when, const struct s
     uint8_t *block = span->op == SIM_OP_WRITE ? sim->buffer : data;
     uint64_t at = when->request != 0 ? (uint64_t)result / 2 : when->address - span->address;
 
-    if (span->op != SIM_OP_WRITE && span->op != SIM_OP_READ) {
+    if (span->op != SIM_OP_WRITE && span->op != SIM_OP_READ)
         return;
-    }
-    if (at < (uint64_t)result) {
+    if (at < (uint64_t)result)
         block[at] ^= 0x10;
-    }
 }
 
 /* Before the request is carried out.  True: it is already answered. */
@@ -303,16 +293,13 @@ static int carry_out(struct sim *sim, const struct sim_setup *setup, uint8_t *da
         return result;
     }
     settle(sim, now + hold);
-    if (simdfu_busy(sim) && sim->kind->busy == SIM_BUSY_STALL) {
+    if (simdfu_busy(sim) && sim->kind->busy == SIM_BUSY_STALL)
         return SIM_STALL;
-    }
     result = simdfu_request(sim, setup, data, work);
-    if (result > 0 && taken.fault == SIM_FAULT_CORRUPT) {
+    if (result > 0 && taken.fault == SIM_FAULT_CORRUPT)
         corrupt(sim, &taken.when, &span, data, result);
-    }
-    if (result > 0 && taken.fault == SIM_FAULT_SHORT && (setup->type & 0x80) != 0) {
+    if (result > 0 && taken.fault == SIM_FAULT_SHORT && (setup->type & 0x80) != 0)
         result /= 2;
-    }
     return result;
 }
 
@@ -324,32 +311,28 @@ struct sim_answer sim_control(struct sim *sim, double now, const struct sim_setu
     double hold = 0;
 
     settle(sim, now);
-    if (!on_bus(sim)) {
+    if (!on_bus(sim))
         return answer;
-    }
     if (sim->hung) {
         answer.result = SIM_HANG;
         return answer;
     }
-    if (simdfu_busy(sim) && sim->kind->busy == SIM_BUSY_NAK) {
+    if (simdfu_busy(sim) && sim->kind->busy == SIM_BUSY_NAK)
         hold = sim->work.end - now;
-    }
     answer.result = carry_out(sim, setup, data, now, hold, &work);
-    if (answer.result == SIM_GONE || answer.result == SIM_HANG) {
+    if (answer.result == SIM_GONE || answer.result == SIM_HANG)
         return answer;
-    }
     size_t length = answer.result > 0 ? (size_t)answer.result : 0;
     answer.wire = simstd_wire_seconds(sim, length);
     answer.seconds = hold + simstd_seconds(sim, (setup->type & 0x80) != 0, length);
     set_off(sim, &work, now + answer.seconds);
     if (simdfu_busy(sim) && (simkind_has(sim->kind, SIM_EXECUTES_IN_STATUS) ||
-                             simkind_has(sim->kind, SIM_EXECUTES_IN_DOWNLOAD))) {
+                             simkind_has(sim->kind, SIM_EXECUTES_IN_DOWNLOAD)))
         answer.seconds += sim->work.seconds; /* the request itself is held meanwhile */
-    }
     return answer;
 }
 
-/* Making one. */
+/* ---- making one ---- */
 
 const char *sim_kind_name(size_t i)
 {
@@ -370,27 +353,23 @@ static void leave_command(struct sim *sim)
     }
     sim->length = 5;
     sim->buffer[0] = 0x41;
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < 4; i++)
         sim->buffer[1 + i] = (uint8_t)(address >> 8 * i);
-    }
 }
 
 static void set_state(struct sim *sim, int state)
 {
     static const struct sim_work detach = { .kind = SIM_WORK_DETACH, .seconds = SIM_RESET_SECONDS };
 
-    if (state < 0 || !on_bus(sim)) {
+    if (state < 0 || !on_bus(sim))
         return;
-    }
     sim->life = sim->kind->plain && state < SIM_IDLE ? SIM_RUNTIME : SIM_DFU;
     sim->state = (uint8_t)state;
     sim->status = state == SIM_ERROR ? SIM_ERR_FIRMWARE : SIM_OK;
-    if (state == SIM_DNLOAD_SYNC) {
+    if (state == SIM_DNLOAD_SYNC)
         leave_command(sim);
-    }
-    if (state == SIM_APP_DETACH && sim->life == SIM_RUNTIME) {
+    if (state == SIM_APP_DETACH && sim->life == SIM_RUNTIME)
         begin(sim, &detach, 0);
-    }
 }
 
 static bool are_valid(const struct sim_options *options)
@@ -402,25 +381,22 @@ static bool are_valid(const struct sim_options *options)
 struct sim *sim_new(const struct sim_options *options)
 {
     const struct sim_kind *kind =
-        options->product != NULL ? simproduct_kind(options->product) : simkind_find(options->kind);
+        options->product ? simproduct_kind(options->product) : simkind_find(options->kind);
     const char *serial;
     struct sim *sim;
 
-    if (kind == NULL || !are_valid(options)) {
+    if (!kind || !are_valid(options))
         return NULL;
-    }
     sim = calloc(1, sizeof *sim);
-    if (sim == NULL) {
+    if (!sim)
         return NULL;
-    }
     if (!simmem_init(&sim->mem, kind, options)) {
         free(sim);
         return NULL;
     }
-    serial = options->serial != NULL ? options->serial : kind->strings[SIM_SERIAL_STRING];
-    for (size_t i = 0; i < SIM_SERIAL_MAX && serial[i] != '\0'; i++) {
+    serial = options->serial ? options->serial : kind->strings[SIM_SERIAL_STRING];
+    for (size_t i = 0; i < SIM_SERIAL_MAX && serial[i] != '\0'; i++)
         sim->serial[i] = serial[i];
-    }
     sim->kind = kind;
     sim->product = simproduct_keep(options->product);
     sim->usb = options->usb;
@@ -434,14 +410,14 @@ struct sim *sim_new(const struct sim_options *options)
 
 void sim_free(struct sim *sim)
 {
-    if (sim != NULL) {
+    if (sim) {
         simmem_free(&sim->mem);
         simproduct_drop(sim->product);
         free(sim);
     }
 }
 
-/* What its surroundings see and do. */
+/* ---- what its surroundings see and do ---- */
 
 enum sim_life sim_life(struct sim *sim, double now)
 {
@@ -519,26 +495,23 @@ static void start_over(struct sim *sim, enum sim_state state)
 void sim_bus_reset(struct sim *sim, double now)
 {
     settle(sim, now);
-    if (!on_bus(sim) || sim->hung) {
+    if (!on_bus(sim) || sim->hung)
         return;
-    }
     if (!sim->kind->plain && sim->life == SIM_DFU) {
-        if (sim->work.kind == SIM_WORK_REFUSE) {
+        if (sim->work.kind == SIM_WORK_REFUSE)
             sim->work.kind = SIM_WORK_NONE;
-        }
         start_over(sim, sim->kind->start_state);
         return;
     }
     interrupt(sim, now);
-    if (sim->life == SIM_RUNTIME && sim->state == SIM_APP_DETACH) {
+    if (sim->life == SIM_RUNTIME && sim->state == SIM_APP_DETACH)
         arrive(sim, SIM_DFU, sim->kind->start_state);
-    } else if (sim->life == SIM_RUNTIME) {
+    else if (sim->life == SIM_RUNTIME)
         start_over(sim, SIM_APP_IDLE);
-    } else if (sim->has_program) {
+    else if (sim->has_program)
         arrive(sim, SIM_RUNTIME, SIM_APP_IDLE);
-    } else {
+    else
         start_over(sim, SIM_ERROR);
-    }
 }
 
 static const char *const fault_names[SIM_FAULTS] = {
@@ -559,12 +532,10 @@ bool sim_fault_by_name(const char *name, enum sim_fault *fault)
 
 bool sim_add_fault(struct sim *sim, enum sim_fault fault, const struct sim_when *when)
 {
-    if (fault >= SIM_FAULTS || when->op > SIM_OP_ERASE || sim->fault_count == SIM_FAULTS_MAX) {
+    if (fault >= SIM_FAULTS || when->op > SIM_OP_ERASE || sim->fault_count == SIM_FAULTS_MAX)
         return false;
-    }
-    if (when->request != 0 && when->request <= sim->requests) {
+    if (when->request != 0 && when->request <= sim->requests)
         return false; /* that request was */
-    }
     sim->faults[sim->fault_count++] = (struct sim_pending_fault){ fault, *when };
     return true;
 }
@@ -574,12 +545,10 @@ bool sim_peek(struct sim *sim, double now, uint32_t address, uint8_t *data, size
     uint8_t *bytes;
 
     settle(sim, now);
-    if (simmem_find(&sim->mem, address, length, &bytes) == NULL) {
+    if (!simmem_find(&sim->mem, address, length, &bytes))
         return false;
-    }
-    if (length > 0) {
+    if (length > 0)
         memcpy(data, bytes, length);
-    }
     return true;
 }
 
@@ -590,15 +559,12 @@ bool sim_poke(struct sim *sim, double now, uint32_t address, const uint8_t *data
 
     settle(sim, now);
     memory = simmem_find(&sim->mem, address, length, &bytes);
-    if (memory == NULL) {
+    if (!memory)
         return false;
-    }
-    if (length > 0) {
+    if (length > 0)
         memcpy(bytes, data, length);
-    }
-    if (memory == &sim->kind->memories[0]) {
+    if (memory == &sim->kind->memories[0])
         simmem_mark(&sim->mem, address - memory->address, length);
-    }
     return true;
 }
 
@@ -615,9 +581,8 @@ bool sim_flash_changed(struct sim *sim, double now, size_t *first, size_t *last)
     struct simmem *mem = &sim->mem;
 
     settle(sim, now);
-    if (mem->changed == mem->changed_end) {
+    if (mem->changed == mem->changed_end)
         return false;
-    }
     *first = mem->changed;
     *last = mem->changed_end - 1;
     mem->changed = mem->changed_end;

@@ -52,12 +52,10 @@ static uint64_t block_address(const struct sim *sim, uint16_t block)
 {
     uint64_t size = sim->kind->transfer_size;
 
-    if (simkind_has(sim->kind, SIM_HALF_BLOCKS)) {
+    if (simkind_has(sim->kind, SIM_HALF_BLOCKS))
         size /= 2;
-    }
-    if (sim->kind->plain && has_habit(sim, SIM_COUNTS_ITSELF)) {
+    if (sim->kind->plain && has_habit(sim, SIM_COUNTS_ITSELF))
         return sim->next_block * size;
-    }
     return sim->kind->plain ? block * size : sim->pointer + (block - UINT64_C(2)) * size;
 }
 
@@ -78,12 +76,11 @@ static struct sim_span command_span(const struct sim *sim, const uint8_t *data, 
     struct sim_span span = { .op = SIM_OP_ANY };
     struct sim_sector sector = { .size = 0 };
 
-    if (length == 1 && (data[0] == COMMAND_ERASE || data[0] == COMMAND_UNPROTECT)) {
+    if (length == 1 && (data[0] == COMMAND_ERASE || data[0] == COMMAND_UNPROTECT))
         span = (struct sim_span){ SIM_OP_ERASE, flash->address, flash->size };
-    }
     flash =
         length == 5 && data[0] == COMMAND_ERASE ? find_sector(sim, le32(data + 1), &sector) : NULL;
-    if (flash != NULL) {
+    if (flash) {
         span = (struct sim_span){ SIM_OP_ERASE, flash->address + (uint64_t)sector.offset,
                                   sector.size };
     }
@@ -97,19 +94,17 @@ struct sim_span simdfu_span(const struct sim *sim, const struct sim_setup *setup
     bool in = setup->type == IN && setup->request == UPLOAD;
     struct sim_span span = { .op = SIM_OP_ANY };
 
-    if ((!out && !in) || setup->length == 0) {
+    if ((!out && !in) || setup->length == 0)
         return span;
-    }
-    if (!sim->kind->plain && setup->value < 2) {
+    if (!sim->kind->plain && setup->value < 2)
         return out && setup->value == 0 ? command_span(sim, data, setup->length) : span;
-    }
     span.op = out ? SIM_OP_WRITE : SIM_OP_READ;
     span.address = block_address(sim, setup->value);
     span.length = setup->length;
     return span;
 }
 
-/* Work beginning and ending. */
+/* ---- work beginning and ending ---- */
 
 static void refuse(struct sim_work *work, enum sim_status status)
 {
@@ -131,9 +126,8 @@ static void plan_address(const struct sim *sim, uint32_t address, struct sim_wor
     uint8_t *bytes;
 
     *work = (struct sim_work){ .kind = SIM_WORK_ADDRESS, .address = address };
-    if (simmem_find_user(&sim->mem, address, 1, &bytes) == NULL) {
+    if (!simmem_find_user(&sim->mem, address, 1, &bytes))
         refuse(work, bad_address(sim));
-    }
 }
 
 /* Only flash has something to erase: OTP has not, and ST's library refuses the rest. */
@@ -141,7 +135,7 @@ static void plan_erase(const struct sim *sim, uint32_t address, struct sim_work 
 {
     struct sim_sector sector;
 
-    if (find_sector(sim, address, &sector) == NULL) {
+    if (!find_sector(sim, address, &sector)) {
         refuse(work, bad_address(sim));
         return;
     }
@@ -180,7 +174,7 @@ static void plan_write(const struct sim *sim, struct sim_work *work)
     uint8_t *bytes;
     const struct sim_memory *memory = simmem_find_user(&sim->mem, address, sim->length, &bytes);
 
-    if (memory == NULL) {
+    if (!memory) {
         refuse(work, sim->kind->plain ? SIM_ERR_ADDRESS : bad_address(sim));
         return;
     }
@@ -190,12 +184,10 @@ static void plan_write(const struct sim *sim, struct sim_work *work)
         .length = sim->length,
         .seconds = simmem_write_seconds(&sim->mem, (uint32_t)address, sim->length),
     };
-    if (!sim->kind->plain) {
+    if (!sim->kind->plain)
         work->length = padded(memory, (uint32_t)address, sim->length);
-    }
-    if (memory->role != SIM_ROLE_OPTIONS) {
+    if (memory->role != SIM_ROLE_OPTIONS)
         return;
-    }
     if (address != memory->address) {
         refuse(work, SIM_ERR_TARGET); /* only from their start */
         return;
@@ -215,42 +207,38 @@ static uint32_t plan_command(const struct sim *sim, struct sim_work *work)
 
     if (data[0] == COMMAND_UNPROTECT && sim->length == 1) {
         plan_mass_erase(sim, work);
-        if (has_habit(sim, SIM_IGNORES_UNPROTECT)) {
+        if (has_habit(sim, SIM_IGNORES_UNPROTECT))
             *work = (struct sim_work){ .kind = SIM_WORK_NOTHING };
-        } else {
+        else
             work->kind = SIM_WORK_UNPROTECT;
-        }
         return poll->erase;
     }
-    if (!erase && !address && has_habit(sim, SIM_IGNORES_COMMANDS)) {
+    if (!erase && !address && has_habit(sim, SIM_IGNORES_COMMANDS))
         *work = (struct sim_work){ .kind = SIM_WORK_NOTHING };
-    } else if (!erase && !address) {
+    else if (!erase && !address)
         refuse(work, SIM_ERR_STALLEDPKT);
-    } else if (sim->mem.rdp != 0) {
+    else if (sim->mem.rdp != 0)
         refuse(work, SIM_ERR_VENDOR);
-    } else if (address) {
+    else if (address)
         plan_address(sim, le32(data + 1), work);
-    } else if (sim->length == 5) {
+    else if (sim->length == 5)
         plan_erase(sim, le32(data + 1), work);
-    } else if (has_habit(sim, SIM_IGNORES_MASS_ERASE)) {
+    else if (has_habit(sim, SIM_IGNORES_MASS_ERASE))
         *work = (struct sim_work){ .kind = SIM_WORK_NOTHING };
-    } else {
+    else
         plan_mass_erase(sim, work);
-    }
     return erase ? poll->erase : poll->address;
 }
 
 /* The work that the stored command is, and the bwPollTimeout to announce for it. */
 static uint32_t plan(const struct sim *sim, struct sim_work *work)
 {
-    if (!sim->kind->plain && sim->block == 0) {
+    if (!sim->kind->plain && sim->block == 0)
         return plan_command(sim, work);
-    }
-    if (sim->mem.rdp != 0) {
+    if (sim->mem.rdp != 0)
         refuse(work, SIM_ERR_VENDOR);
-    } else {
+    else
         plan_write(sim, work);
-    }
     return sim->kind->poll.write;
 }
 
@@ -262,12 +250,10 @@ static void erase_too_much(struct sim *sim, const struct sim_memory *flash,
     bool far = has_habit(sim, SIM_ERASES_FOUR_ON) && told->offset >= flash->size / 2;
 
     for (uint32_t n = 1; has_habit(sim, SIM_ERASES_TO_END) || (far && n <= 4); n++) {
-        if (!simkind_sector(flash, (uint64_t)sector.offset + sector.size, &sector)) {
+        if (!simkind_sector(flash, (uint64_t)sector.offset + sector.size, &sector))
             return;
-        }
-        if (!far || n == 4) {
+        if (!far || n == 4)
             simmem_erase(&sim->mem, flash, sector.offset, sector.size, fraction);
-        }
     }
 }
 
@@ -277,13 +263,12 @@ static void land_erase(struct sim *sim, double fraction)
     struct sim_sector sector;
     const struct sim_memory *flash = find_sector(sim, work->address, &sector);
 
-    if (flash != NULL) { /* a mass erase begins with the first sector */
+    if (flash) { /* a mass erase begins with the first sector */
         simmem_erase(&sim->mem, flash, sector.offset, work->length, fraction);
         erase_too_much(sim, flash, &sector, fraction);
     }
-    if (fraction >= 1 && !has_habit(sim, SIM_KEEPS_POINTER)) {
+    if (fraction >= 1 && !has_habit(sim, SIM_KEEPS_POINTER))
         sim->pointer = work->address; /* ST's library keeps both in one variable */
-    }
 }
 
 /* What becomes of the memories at the end of the work, or where it was cut off; and of the
@@ -305,18 +290,16 @@ void simdfu_land(struct sim *sim, double fraction)
         land_erase(sim, fraction);
         break;
     case SIM_WORK_UNPROTECT:
-        if (has_habit(sim, SIM_UNPROTECTS_AT_POWER)) {
+        if (has_habit(sim, SIM_UNPROTECTS_AT_POWER))
             sim->mem.wants_power = fraction >= 1;
-        } else {
+        else
             simmem_unprotect(&sim->mem, fraction);
-        }
         break;
     default:
         break;
     }
-    if (fraction < 1) {
+    if (fraction < 1)
         return;
-    }
     if (work->kind == SIM_WORK_REFUSE && has_habit(sim, SIM_ERROR_WITHOUT_STATE)) {
         sim->status = (uint8_t)work->status;
         sim->state = SIM_DNLOAD_SYNC;
@@ -332,16 +315,14 @@ void simdfu_land(struct sim *sim, double fraction)
     }
 }
 
-/* The requests, those that all boards have first. */
+/* ---- the requests, those that all boards have first ---- */
 
 static int give(const struct sim_setup *setup, uint8_t *data, const uint8_t *bytes, size_t length)
 {
-    if (length > setup->length) {
+    if (length > setup->length)
         length = setup->length;
-    }
-    if (length > 0) {
+    if (length > 0)
         memcpy(data, bytes, length);
-    }
     return (int)length;
 }
 
@@ -400,9 +381,8 @@ static uint32_t advance(struct sim *sim, struct sim_work *work)
         poll = sim->kind->poll.manifest;
         break;
     case SIM_MANIFEST_WAIT_RESET:
-        if (has_habit(sim, SIM_WAITS_FOR_STATUS)) {
+        if (has_habit(sim, SIM_WAITS_FOR_STATUS))
             *work = (struct sim_work){ .kind = SIM_WORK_LEAVE };
-        }
         break;
     default:
         break;
@@ -423,9 +403,8 @@ static int get_status(struct sim *sim, const struct sim_setup *setup, uint8_t *d
         sim->status == SIM_ERR_ADDRESS && has_habit(sim, SIM_ADDRESS_ERRORS) ? SIM_ERROR_STRING : 0,
     };
 
-    if (sim->state != SIM_ERROR) {
+    if (sim->state != SIM_ERROR)
         sim->status = SIM_OK; /* an error that left the state alone is said once */
-    }
     return give(setup, data, bytes, sizeof bytes);
 }
 
@@ -438,12 +417,10 @@ static int clear_status(struct sim *sim)
         sim->status = odd ? SIM_ERR_UNKNOWN : SIM_OK;
         return 0;
     }
-    if (has_habit(sim, SIM_CLEAR_STALLS)) {
+    if (has_habit(sim, SIM_CLEAR_STALLS))
         return SIM_STALL;
-    }
-    if (sim->kind->plain) {
+    if (sim->kind->plain)
         return stall(sim);
-    }
     simdfu_error(sim, SIM_ERR_UNKNOWN);
     return 0;
 }
@@ -451,9 +428,8 @@ static int clear_status(struct sim *sim)
 /* The ROM takes ABORT in every state, and where it means nothing it does nothing. */
 static int abort_request(struct sim *sim)
 {
-    if (sim->state == SIM_DNLOAD_SYNC && has_habit(sim, SIM_ABORT_STALLS_IN_SYNC)) {
+    if (sim->state == SIM_DNLOAD_SYNC && has_habit(sim, SIM_ABORT_STALLS_IN_SYNC))
         return SIM_STALL;
-    }
     if (sim->state == SIM_DNLOAD_SYNC && has_habit(sim, SIM_ABORT_ERRS_IN_SYNC)) {
         simdfu_error(sim, SIM_OK);
         return SIM_STALL;
@@ -475,14 +451,11 @@ static int abort_request(struct sim *sim)
 /* What plain boot loaders make of a block before it is stored. */
 static void spoil_block(struct sim *sim)
 {
-    if (has_habit(sim, SIM_CORRUPTS_BLOCKS)) {
-        for (size_t i = 0; i < 6 && i < sim->length; i++) {
+    if (has_habit(sim, SIM_CORRUPTS_BLOCKS))
+        for (size_t i = 0; i < 6 && i < sim->length; i++)
             sim->buffer[i] = (uint8_t)i;
-        }
-    }
-    if (has_habit(sim, SIM_DROPS_ODD_BYTE) && sim->length % 2 != 0) {
+    if (has_habit(sim, SIM_DROPS_ODD_BYTE) && sim->length % 2 != 0)
         sim->buffer[--sim->length] = 0xFF;
-    }
 }
 
 /* Counts the block, as those that take no notice of its number do; false: it is out of order. */
@@ -493,9 +466,8 @@ static bool count_block(struct sim *sim, uint16_t block)
         simdfu_error(sim, SIM_ERR_UNKNOWN);
         return false;
     }
-    if (sim->state == SIM_IDLE && !has_habit(sim, SIM_WANTS_ORDER)) {
+    if (sim->state == SIM_IDLE && !has_habit(sim, SIM_WANTS_ORDER))
         sim->next_block = 0;
-    }
     return true;
 }
 
@@ -518,23 +490,19 @@ static int download(struct sim *sim, const struct sim_setup *setup, const uint8_
     bool plain = sim->kind->plain;
 
     if ((sim->state != SIM_IDLE && sim->state != SIM_DNLOAD_IDLE) ||
-        setup->length > sim->kind->transfer_size) {
+        setup->length > sim->kind->transfer_size)
         return stall(sim);
-    }
     if (setup->length == 0) {
-        if (plain && sim->state == SIM_IDLE) {
+        if (plain && sim->state == SIM_IDLE)
             return stall(sim); /* nothing came before it */
-        }
         sim->state = SIM_MANIFEST_SYNC;
         sim->next_block = 0;
         return 0;
     }
-    if (!plain && setup->value == 1) {
+    if (!plain && setup->value == 1)
         return SIM_STALL;
-    }
-    if (plain && !count_block(sim, setup->value)) {
+    if (plain && !count_block(sim, setup->value))
         return setup->length; /* GETSTATUS has the error */
-    }
     memset(sim->buffer, 0xFF, sizeof sim->buffer);
     memcpy(sim->buffer, data, setup->length);
     sim->block = setup->value;
@@ -542,9 +510,8 @@ static int download(struct sim *sim, const struct sim_setup *setup, const uint8_
     spoil_block(sim);
     sim->stored = true;
     sim->state = SIM_DNLOAD_SYNC;
-    if (has_habit(sim, SIM_EXECUTES_IN_DOWNLOAD)) {
+    if (has_habit(sim, SIM_EXECUTES_IN_DOWNLOAD))
         return execute_at_once(sim, work);
-    }
     return setup->length;
 }
 
@@ -554,19 +521,15 @@ static int upload_plain(struct sim *sim, const struct sim_setup *setup, uint8_t 
     uint64_t size = sim->kind->memories[0].size;
     size_t length = setup->length;
 
-    if (has_habit(sim, SIM_UPLOADS_WHOLE_BLOCKS) && length < sim->kind->transfer_size) {
+    if (has_habit(sim, SIM_UPLOADS_WHOLE_BLOCKS) && length < sim->kind->transfer_size)
         return SIM_STALL; /* more bytes than were asked for end the transfer with an error */
-    }
 
-    if (address > size) {
+    if (address > size)
         address = size;
-    }
-    if (length > size - address) {
+    if (length > size - address)
         length = (size_t)(size - address);
-    }
-    if (length > 0) {
+    if (length > 0)
         memcpy(data, sim->mem.bytes[0] + address, length);
-    }
     sim->state = length < setup->length || length == 0 ? SIM_IDLE : SIM_UPLOAD_IDLE;
     return (int)length;
 }
@@ -606,12 +569,10 @@ static int upload_commands(struct sim *sim, const struct sim_setup *setup, uint8
     static const uint8_t commands[] = { 0x00, COMMAND_SET_ADDRESS, COMMAND_ERASE,
                                         COMMAND_UNPROTECT };
 
-    if (has_habit(sim, SIM_NO_ANSWER_TO_GET)) {
+    if (has_habit(sim, SIM_NO_ANSWER_TO_GET))
         return SIM_HANG;
-    }
-    if (has_habit(sim, SIM_REFUSES_GET)) {
+    if (has_habit(sim, SIM_REFUSES_GET))
         return refuse_upload(sim);
-    }
     if (has_habit(sim, SIM_STALE_GET)) {
         size_t length = setup->length < sizeof sim->buffer ? setup->length : sizeof sim->buffer;
 
@@ -627,19 +588,16 @@ static int upload(struct sim *sim, const struct sim_setup *setup, uint8_t *data)
     bool anywhere = sim->state == SIM_DNLOAD_IDLE && has_habit(sim, SIM_UPLOADS_ANYWHERE);
 
     if ((sim->state != SIM_IDLE && sim->state != SIM_UPLOAD_IDLE && !anywhere) ||
-        setup->length > sim->kind->transfer_size || has_habit(sim, SIM_NO_UPLOAD)) {
+        setup->length > sim->kind->transfer_size || has_habit(sim, SIM_NO_UPLOAD))
         return refuse_upload(sim);
-    }
-    if (sim->kind->plain) {
+    if (sim->kind->plain)
         return upload_plain(sim, setup, data);
-    }
     if (setup->length == 0) {
         sim->state = SIM_IDLE;
         return 0;
     }
-    if (setup->value == 0) {
+    if (setup->value == 0)
         return upload_commands(sim, setup, data);
-    }
     if (setup->value == 1) {
         simdfu_error(sim, SIM_ERR_STALLEDPKT);
         return refuse_upload(sim);
@@ -664,9 +622,8 @@ static int detach(struct sim *sim, struct sim_work *work)
 static int runtime_request(struct sim *sim, const struct sim_setup *setup, uint8_t *data,
                            struct sim_work *work)
 {
-    if (sim->kind->runtime.no_dfu) {
+    if (sim->kind->runtime.no_dfu)
         return SIM_STALL;
-    }
     switch (setup->type << 8 | setup->request) {
     case OUT << 8 | DETACH:
         return sim->state == SIM_APP_IDLE ? detach(sim, work) : SIM_STALL;
@@ -682,16 +639,12 @@ static int runtime_request(struct sim *sim, const struct sim_setup *setup, uint8
 int simdfu_request(struct sim *sim, const struct sim_setup *setup, uint8_t *data,
                    struct sim_work *work)
 {
-    if (setup->index != 0) {
+    if (setup->index != 0)
         return SIM_STALL; /* there is one interface */
-    }
-    if (sim->life == SIM_RUNTIME) {
+    if (sim->life == SIM_RUNTIME)
         return runtime_request(sim, setup, data, work);
-    }
-    if (sim->state == SIM_ERROR && has_habit(sim, SIM_DEAF_IN_ERROR) &&
-        setup->request != CLRSTATUS) {
+    if (sim->state == SIM_ERROR && has_habit(sim, SIM_DEAF_IN_ERROR) && setup->request != CLRSTATUS)
         return SIM_STALL;
-    }
     switch (setup->type << 8 | setup->request) {
     case OUT << 8 | DETACH:
         return detach(sim, work);

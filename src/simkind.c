@@ -241,11 +241,9 @@ bool simkind_has(const struct sim_kind *kind, enum sim_habit habit)
 
 const struct sim_kind *simkind_find(const char *name)
 {
-    for (size_t i = 0; name != NULL && i < sim_kind_count; i++) {
-        if (strcmp(sim_kinds[i].name, name) == 0) {
+    for (size_t i = 0; name && i < sim_kind_count; i++)
+        if (strcmp(sim_kinds[i].name, name) == 0)
             return &sim_kinds[i];
-        }
-    }
     return NULL;
 }
 

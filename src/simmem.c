@@ -13,11 +13,9 @@ enum {
 /* The first memory with this role: its bytes, or NULL. */
 static uint8_t *bytes_of(const struct simmem *mem, enum sim_role role)
 {
-    for (size_t i = 0; i < mem->kind->memory_count; i++) {
-        if (mem->kind->memories[i].role == role) {
+    for (size_t i = 0; i < mem->kind->memory_count; i++)
+        if (mem->kind->memories[i].role == role)
             return mem->bytes[i];
-        }
-    }
     return NULL;
 }
 
@@ -27,9 +25,8 @@ static uint32_t sector_bits(const struct sim_kind *kind)
     const struct sim_memory *flash = &kind->memories[0];
     uint32_t count = 0;
 
-    for (size_t i = 0; i < flash->run_count; i++) {
+    for (size_t i = 0; i < flash->run_count; i++)
         count += flash->runs[i].count;
-    }
     return count >= 32 ? UINT32_MAX : (UINT32_C(1) << count) - 1;
 }
 
@@ -45,7 +42,7 @@ static void init_protection(struct simmem *mem, const struct sim_options *option
     uint8_t *bytes = bytes_of(mem, SIM_ROLE_OPTIONS);
 
     mem->wrp = options->wrp & sector_bits(kind);
-    if (bytes == NULL) { /* a ROM protects all the same, a plain boot loader can't */
+    if (!bytes) { /* a ROM protects all the same, a plain boot loader can't */
         mem->rdp = kind->plain ? 0 : options->rdp;
         return;
     }
@@ -62,12 +59,11 @@ bool simmem_init(struct simmem *mem, const struct sim_kind *kind, const struct s
     uint8_t *next;
 
     *mem = (struct simmem){ .kind = kind, .times = options->times };
-    for (size_t i = 1; i < kind->memory_count; i++) {
+    for (size_t i = 1; i < kind->memory_count; i++)
         total += kind->memories[i].size;
-    }
     mem->bytes[0] = malloc(kind->memories[0].size);
     mem->small = calloc(total, 1);
-    if (mem->bytes[0] == NULL || mem->small == NULL) {
+    if (!mem->bytes[0] || !mem->small) {
         simmem_free(mem);
         return false;
     }
@@ -82,9 +78,8 @@ bool simmem_init(struct simmem *mem, const struct sim_kind *kind, const struct s
             memset(mem->bytes[i], memory->role == SIM_ROLE_FLASH ? erased_byte(mem) : 0xFF,
                    memory->size);
         }
-        if (memory->initial != NULL) {
+        if (memory->initial)
             memcpy(mem->bytes[i], memory->initial, memory->initial_length);
-        }
     }
     init_protection(mem, options);
     return true;
@@ -104,12 +99,10 @@ void simmem_start(struct simmem *mem)
     const uint8_t *options = bytes_of(mem, SIM_ROLE_OPTIONS);
     uint8_t *feature = bytes_of(mem, SIM_ROLE_FEATURE);
 
-    if (feature != NULL) {
+    if (feature)
         memset(feature, 0, 4);
-    }
-    if (options == NULL) {
+    if (!options)
         return;
-    }
     switch (options[kind->rdp_at]) {
     case RDP_LEVEL_0:
         mem->rdp = 0;
@@ -155,9 +148,8 @@ const struct sim_memory *simmem_find_user(const struct simmem *mem, uint64_t add
 {
     const struct sim_memory *memory = simmem_find(mem, address, length, bytes);
 
-    if (memory != NULL && address - memory->address < memory->reserved) {
+    if (memory && address - memory->address < memory->reserved)
         return NULL;
-    }
     return memory;
 }
 
@@ -168,9 +160,8 @@ static size_t width(const struct simmem *mem)
     static const size_t of_voltage[] = { 0, 1, 1, 2, 2 };
     const uint8_t *feature = bytes_of(mem, SIM_ROLE_FEATURE);
 
-    if (feature == NULL || feature[0] >= sizeof of_voltage / sizeof of_voltage[0]) {
+    if (!feature || feature[0] >= sizeof of_voltage / sizeof of_voltage[0])
         return 0;
-    }
     return of_voltage[feature[0]];
 }
 
@@ -209,9 +200,8 @@ double simmem_write_seconds(const struct simmem *mem, uint32_t address, uint32_t
     uint32_t unit, units;
     double seconds;
 
-    if (memory == NULL || (memory->role != SIM_ROLE_FLASH && memory->role != SIM_ROLE_OTP)) {
+    if (!memory || (memory->role != SIM_ROLE_FLASH && memory->role != SIM_ROLE_OTP))
         return 0;
-    }
     unit = unit_of(mem, memory);
     units = (length + unit - 1) / unit;
     if (memory->unit != 0) {
@@ -219,28 +209,24 @@ double simmem_write_seconds(const struct simmem *mem, uint32_t address, uint32_t
                           units * memory->unit_us_max / 1e3);
     }
     seconds = seconds_of(mem, units * kind->unit_us_typ / 1e3, units * kind->unit_us_max / 1e3);
-    if (kind->plain && simkind_sector(memory, address - memory->address, &sector)) {
+    if (kind->plain && simkind_sector(memory, address - memory->address, &sector))
         seconds += simmem_erase_seconds(mem, sector.erase);
-    }
     return seconds;
 }
 
 void simmem_mark(struct simmem *mem, size_t offset, size_t length)
 {
-    if (length == 0) {
+    if (length == 0)
         return;
-    }
     if (mem->changed == mem->changed_end) {
         mem->changed = offset;
         mem->changed_end = offset + length;
         return;
     }
-    if (offset < mem->changed) {
+    if (offset < mem->changed)
         mem->changed = offset;
-    }
-    if (offset + length > mem->changed_end) {
+    if (offset + length > mem->changed_end)
         mem->changed_end = offset + length;
-    }
 }
 
 /* Programming says where; erasing, only as long as nothing was programmed. */
@@ -248,9 +234,8 @@ void simmem_add_flashed(struct sim_flashed *sum, const struct sim_flashed *more)
 {
     bool fresh = sum->written == 0 && (sum->erased == 0 || more->written > 0);
 
-    if (more->written == 0 && more->erased == 0) {
+    if (more->written == 0 && more->erased == 0)
         return;
-    }
     if (fresh || (more->written > 0) == (sum->written > 0)) {
         sum->first = fresh || more->first < sum->first ? more->first : sum->first;
         sum->last = fresh || more->last > sum->last ? more->last : sum->last;
@@ -271,9 +256,8 @@ static void note_flashed(struct simmem *mem, const struct sim_memory *memory, ui
     uint32_t first = memory->address + offset;
     struct sim_flashed more = { written, erased, first, first + written + erased - 1 };
 
-    if (is_main(mem, memory)) {
+    if (is_main(mem, memory))
         simmem_add_flashed(&mem->flashed, &more);
-    }
 }
 
 /* Only the main flash has write protection. */
@@ -292,16 +276,13 @@ static void erase_raw(struct simmem *mem, const struct sim_memory *memory, uint3
     uint8_t *flash = mem->bytes[memory - mem->kind->memories];
     uint32_t done = (uint32_t)(length * fraction) & ~UINT32_C(3);
 
-    if (fraction <= 0) {
+    if (fraction <= 0)
         return;
-    }
     memset(flash + offset, erased_byte(mem), done);
-    for (uint32_t i = done; i < length && i < done + 4; i++) {
+    for (uint32_t i = done; i < length && i < done + 4; i++)
         flash[offset + i] |= (uint8_t)(0x5A + 37 * (i & 3));
-    }
-    if (is_main(mem, memory)) {
+    if (is_main(mem, memory))
         simmem_mark(mem, offset, done + 4 < length ? done + 4 : length);
-    }
     note_flashed(mem, memory, offset, 0, done);
 }
 
@@ -311,9 +292,8 @@ void simmem_erase(struct simmem *mem, const struct sim_memory *memory, uint32_t 
 {
     bool all = is_main(mem, memory) && length == memory->size;
 
-    if (all ? mem->wrp != 0 : is_protected(mem, memory, offset)) {
+    if (all ? mem->wrp != 0 : is_protected(mem, memory, offset))
         return;
-    }
     erase_raw(mem, memory, offset, length, fraction);
 }
 
@@ -326,14 +306,12 @@ static void program_flash(struct simmem *mem, const struct sim_memory *memory, u
     for (uint32_t i = 0; i < length; i++) {
         if (!is_protected(mem, memory, offset + i)) {
             /* bits only change away from what erasing leaves */
-            if (erased_byte(mem) == 0xFF) {
+            if (erased_byte(mem) == 0xFF)
                 flash[offset + i] &= data[i];
-            } else {
+            else
                 flash[offset + i] |= data[i];
-            }
-            if (is_main(mem, memory)) {
+            if (is_main(mem, memory))
                 simmem_mark(mem, offset + i, 1);
-            }
             note_flashed(mem, memory, offset + i, 1, 0);
         }
     }
@@ -348,14 +326,11 @@ static void write_flash(struct simmem *mem, const struct sim_memory *memory, uin
     /* plain DFU erases the sectors that begin in the block */
     for (uint32_t at = offset; mem->kind->plain && fraction > 0 && at < offset + length &&
                                simkind_sector(memory, at, &sector);
-         at = sector.offset + sector.size) {
-        if (sector.offset >= offset) {
+         at = sector.offset + sector.size)
+        if (sector.offset >= offset)
             simmem_erase(mem, memory, sector.offset, sector.size, 1);
-        }
-    }
-    if (fraction < 1) {
+    if (fraction < 1)
         length = (uint32_t)(length * fraction) / unit * unit;
-    }
     program_flash(mem, memory, offset, data, length);
 }
 
@@ -365,23 +340,20 @@ void simmem_write(struct simmem *mem, uint32_t address, const uint8_t *data, uin
     uint8_t *bytes;
     const struct sim_memory *memory = simmem_find(mem, address, length, &bytes);
 
-    if (memory == NULL) {
+    if (!memory)
         return;
-    }
     switch (memory->role) {
     case SIM_ROLE_FLASH:
         write_flash(mem, memory, address - memory->address, data, length, fraction);
         break;
     case SIM_ROLE_OTP:
-        for (uint32_t i = 0; i < length && i < length * fraction; i++) {
+        for (uint32_t i = 0; i < length && i < length * fraction; i++)
             bytes[i] &= data[i];
-        }
         break;
     case SIM_ROLE_OPTIONS:
         /* erased and programmed as a whole: the old ones hold until the new ones do */
-        if (fraction < 1) {
+        if (fraction < 1)
             break;
-        }
         memcpy(bytes, data, length);
         break;
     case SIM_ROLE_RAM:
@@ -404,14 +376,11 @@ void simmem_unprotect(struct simmem *mem, double fraction)
     uint8_t *options = bytes_of(mem, SIM_ROLE_OPTIONS);
 
     erase_raw(mem, &mem->kind->memories[0], 0, mem->kind->memories[0].size, fraction);
-    for (size_t i = 0; fraction > 0 && i < mem->kind->memory_count; i++) {
-        if (mem->kind->memories[i].role == SIM_ROLE_RAM) {
+    for (size_t i = 0; fraction > 0 && i < mem->kind->memory_count; i++)
+        if (mem->kind->memories[i].role == SIM_ROLE_RAM)
             memset(mem->bytes[i], 0, mem->kind->memories[i].size);
-        }
-    }
-    if (fraction >= 1 && options != NULL) {
+    if (fraction >= 1 && options)
         options[mem->kind->rdp_at] = RDP_LEVEL_0;
-    } else if (fraction >= 1) {
+    else if (fraction >= 1)
         mem->rdp = 0;
-    }
 }

@@ -41,23 +41,20 @@ struct simproduct {
 /* Keeps a string at an index; false: it is too long, or there is none. */
 static bool set_string(struct simproduct *product, size_t index, const char *text)
 {
-    if (text == NULL || index >= SIM_STRINGS_MAX || strlen(text) > TEXT_MOST) {
+    if (!text || index >= SIM_STRINGS_MAX || strlen(text) > TEXT_MOST)
         return false;
-    }
     strcpy(product->text[index], text);
     product->kind.strings[index] = product->text[index];
-    if (index >= product->string_count) {
+    if (index >= product->string_count)
         product->string_count = index + 1;
-    }
     return true;
 }
 
 /* Adds a string, if there is one, and says which index it has: else it stays as it is. */
 static bool add_string(struct simproduct *product, const char *text, uint8_t *index)
 {
-    if (text == NULL) {
+    if (!text)
         return true;
-    }
     *index = (uint8_t)product->string_count;
     return set_string(product, product->string_count, text);
 }
@@ -69,19 +66,16 @@ static bool set_strings(struct simproduct *product, const struct sim_product *sa
     bool good = true;
 
     for (size_t i = 1; i < SIM_STRINGS_MAX; i++) {
-        const char *text = i < 4 && first[i] != NULL ? first[i] : base->strings[i];
+        const char *text = i < 4 && first[i] ? first[i] : base->strings[i];
 
         product->kind.strings[i] = NULL;
-        if (text != NULL && (i < 4 || said->setting_count == 0)) {
+        if (text && (i < 4 || said->setting_count == 0))
             good = good && set_string(product, i, text);
-        }
     }
-    if (simkind_has(&product->kind, SIM_ADDRESS_ERRORS)) {
+    if (simkind_has(&product->kind, SIM_ADDRESS_ERRORS))
         good = good && set_string(product, SIM_ERROR_STRING, "Address out of range");
-    }
-    for (size_t i = 0; i < said->setting_count; i++) {
+    for (size_t i = 0; i < said->setting_count; i++)
         good = good && set_string(product, 4 + i, said->settings[i].name);
-    }
     return good;
 }
 
@@ -95,9 +89,8 @@ static void put16(uint8_t *p, int value)
 
 static bool put_id(uint8_t *p, int value)
 {
-    if (value != SIM_AS_BASE) {
+    if (value != SIM_AS_BASE)
         put16(p, value);
-    }
     return value >= SIM_AS_BASE && value <= 0xFFFF;
 }
 
@@ -130,18 +123,14 @@ static size_t put_functional(uint8_t *p, const struct sim_face *like, const stru
 {
     memcpy(p, like->config + like->config_length - CONFIG, CONFIG);
     put16(p + FUNCTIONAL_TRANSFER, kind->transfer_size);
-    if (simkind_has(kind, SIM_TOLERANT)) {
+    if (simkind_has(kind, SIM_TOLERANT))
         p[FUNCTIONAL_ATTRIBUTES] |= 0x04; /* bitManifestationTolerant */
-    }
-    if (simkind_has(kind, SIM_NO_UPLOAD)) {
+    if (simkind_has(kind, SIM_NO_UPLOAD))
         p[FUNCTIONAL_ATTRIBUTES] &= (uint8_t)~0x02; /* bitCanUpload */
-    }
-    if (said->attributes != 0) {
+    if (said->attributes != 0)
         p[FUNCTIONAL_ATTRIBUTES] = (uint8_t)said->attributes;
-    }
-    if (said->dfu_version != 0) {
+    if (said->dfu_version != 0)
         put16(p + FUNCTIONAL_VERSION, said->dfu_version);
-    }
     return CONFIG;
 }
 
@@ -152,12 +141,10 @@ static bool set_face(struct simproduct *product, const struct sim_product *said,
     uint8_t *config = product->config;
     size_t length = put_config(config, face);
 
-    if (said->setting_count > 0) {
+    if (said->setting_count > 0)
         face->alts = (uint8_t)said->setting_count;
-    }
-    for (size_t i = 0; i < face->alts; i++) {
+    for (size_t i = 0; i < face->alts; i++)
         length += put_interface(config + length, i, 0xFE, 2, 4 + i);
-    }
     length += put_functional(config + length, &base->dfu, &product->kind, said);
     put16(config + CONFIG_LENGTH, (int)length);
     memcpy(product->device, face->device, sizeof product->device);
@@ -176,9 +163,8 @@ static bool set_application(struct simproduct *product, const struct sim_product
     uint8_t name = 0;
     size_t length = put_config(config, &kind->dfu);
 
-    if (!app->there) {
+    if (!app->there)
         return true;
-    }
     memcpy(device, product->device, sizeof product->app_device);
     put16(device + DEVICE_USB, 0x0200);
     if (!put_ids(device, app->vid, app->pid, app->version) ||
@@ -186,9 +172,8 @@ static bool set_application(struct simproduct *product, const struct sim_product
         !add_string(product, app->product, device + DEVICE_STRINGS + 1) ||
         !add_string(product, app->serial, device + DEVICE_STRINGS + 2) ||
         (app->dfu && !add_string(product, "DFU run-time", &name)) ||
-        !(app->seconds >= 0 && app->seconds <= 60) || (kind->plain && !app->dfu)) {
+        !(app->seconds >= 0 && app->seconds <= 60) || (kind->plain && !app->dfu))
         return false;
-    }
     length += put_interface(config + length, 0, app->dfu ? 0xFE : 0xFF, app->dfu, name);
     if (app->dfu) {
         put_functional(config + length, &kind->dfu, kind, said);
@@ -218,9 +203,8 @@ static struct sim_ms erase_ms(const struct sim_kind *base, const struct sim_sett
     struct sim_ms ms;
     double ratio;
 
-    for (size_t i = 0; i < flash->run_count; i++) {
+    for (size_t i = 0; i < flash->run_count; i++)
         run = flash->runs[i].size == size ? &flash->runs[i] : run;
-    }
     ratio = (double)size / run->size;
     for (size_t i = 0; i < 3; i++) {
         bool said = setting->erase >= 0;
@@ -240,9 +224,8 @@ static bool add_segment(struct simproduct *product, const struct sim_kind *base,
     struct sim_memory *memory = &kind->memories[kind->memory_count];
     uint64_t bytes = bytes_in(segment);
 
-    if (bytes == 0 || bytes > SIM_PRODUCT_MOST || segment->address + bytes > UINT64_C(1) << 32) {
+    if (bytes == 0 || bytes > SIM_PRODUCT_MOST || segment->address + bytes > UINT64_C(1) << 32)
         return false;
-    }
     if (!first && memory[-1].address + (uint64_t)memory[-1].size == segment->address) {
         memory--;
     } else if (kind->memory_count == SIM_MEMORIES_MAX) {
@@ -282,9 +265,8 @@ static size_t find_role(const struct sim_kind *kind, enum sim_role role)
 {
     size_t i = 0;
 
-    while (i < kind->memory_count && kind->memories[i].role != role) {
+    while (i < kind->memory_count && kind->memories[i].role != role)
         i++;
-    }
     return i;
 }
 
@@ -294,28 +276,22 @@ static bool set_memories(struct simproduct *product, const struct sim_product *s
 {
     struct sim_kind *kind = &product->kind;
 
-    if (said->setting_count == 0) {
+    if (said->setting_count == 0)
         return true;
-    }
     kind->memory_count = 0;
     for (size_t i = 0; i < said->setting_count; i++) {
         const struct sim_setting *setting = &said->settings[i];
 
-        if (!is_setting(setting) || setting->segment_count == 0) {
+        if (!is_setting(setting) || setting->segment_count == 0)
             return false;
-        }
-        for (size_t j = 0; j < setting->segment_count; j++) {
-            if (!add_segment(product, base, setting, &setting->segments[j], i, j == 0)) {
+        for (size_t j = 0; j < setting->segment_count; j++)
+            if (!add_segment(product, base, setting, &setting->segments[j], i, j == 0))
                 return false;
-            }
-        }
-        if (i == 0 && (kind->memory_count != 1 || setting->role != SIM_ROLE_FLASH)) {
+        if (i == 0 && (kind->memory_count != 1 || setting->role != SIM_ROLE_FLASH))
             return false;
-        }
     }
-    if (kind->memory_count == SIM_MEMORIES_MAX) {
+    if (kind->memory_count == SIM_MEMORIES_MAX)
         return false;
-    }
     kind->memories[kind->memory_count++] = base->memories[find_role(base, SIM_ROLE_RAM)];
     kind->pointer = kind->memories[0].address;
     return true;
@@ -327,12 +303,10 @@ static bool set_options(struct sim_kind *kind, const struct sim_kind *base)
     size_t at = find_role(kind, SIM_ROLE_OPTIONS);
     size_t like = find_role(base, SIM_ROLE_OPTIONS);
 
-    if (at == kind->memory_count) {
+    if (at == kind->memory_count)
         return true;
-    }
-    if (like == base->memory_count || kind->memories[at].size < OPTIONS_LEAST) {
+    if (like == base->memory_count || kind->memories[at].size < OPTIONS_LEAST)
         return false;
-    }
     kind->memories[at].initial = base->memories[like].initial;
     kind->memories[at].initial_length = base->memories[like].initial_length;
     return true;
@@ -352,16 +326,14 @@ static bool check_memories(const struct sim_kind *kind)
         const struct sim_memory *memory = &kind->memories[i];
 
         total += memory->size;
-        if (memory->role == SIM_ROLE_FEATURE && memory->size < 4) {
+        if (memory->role == SIM_ROLE_FEATURE && memory->size < 4)
             return false;
-        }
         for (size_t j = 0; j < i; j++) {
             bool shared = simkind_has(kind, SIM_BY_SETTING) && memory->role != SIM_ROLE_RAM &&
                           memory->alt != kind->memories[j].alt;
 
-            if (!shared && !are_apart(memory, &kind->memories[j])) {
+            if (!shared && !are_apart(memory, &kind->memories[j]))
                 return false;
-            }
         }
     }
     return total <= SIM_PRODUCT_MOST;
@@ -372,9 +344,8 @@ static bool set_ram(struct sim_kind *kind, uint32_t size)
 {
     struct sim_memory *ram = &kind->memories[kind->memory_count - 1];
 
-    if (size != 0) {
+    if (size != 0)
         ram->size = size;
-    }
     return size == 0 || size > ram->reserved;
 }
 
@@ -386,18 +357,15 @@ static bool fill(struct simproduct *product, const struct sim_product *said,
 {
     struct sim_kind *kind = &product->kind;
 
-    if (base->plain && said->setting_count > 0) {
+    if (base->plain && said->setting_count > 0)
         return false;
-    }
     kind->start_state = said->starts_idle ? 2 : kind->start_state;
     kind->waits = said->starts_idle && base->plain;
-    if (said->poll != NULL) {
+    if (said->poll)
         kind->poll = *said->poll;
-    }
     kind->habits = said->habits;
-    if (said->transfer_size != 0) {
+    if (said->transfer_size != 0)
         kind->transfer_size = said->transfer_size;
-    }
     return kind->transfer_size >= SIM_TRANSFER_MIN && kind->transfer_size <= SIM_TRANSFER_MAX &&
            set_strings(product, said, base) && set_face(product, said, base) &&
            set_application(product, said) && set_memories(product, said, base) &&
@@ -410,16 +378,13 @@ struct simproduct *simproduct_new(const struct sim_product *said)
     struct simproduct *product;
     size_t runs = 0;
 
-    if (base == NULL || said->setting_count > SIM_SETTINGS_MAX) {
+    if (!base || said->setting_count > SIM_SETTINGS_MAX)
         return NULL;
-    }
-    for (size_t i = 0; i < said->setting_count; i++) {
+    for (size_t i = 0; i < said->setting_count; i++)
         runs += said->settings[i].segment_count;
-    }
     product = calloc(1, sizeof *product + runs * sizeof product->runs[0]);
-    if (product == NULL) {
+    if (!product)
         return NULL;
-    }
     product->users = 1;
     product->kind = *base;
     if (!fill(product, said, base)) {
@@ -436,15 +401,13 @@ const struct sim_kind *simproduct_kind(const struct simproduct *product)
 
 struct simproduct *simproduct_keep(struct simproduct *product)
 {
-    if (product != NULL) {
+    if (product)
         product->users++;
-    }
     return product;
 }
 
 void simproduct_drop(struct simproduct *product)
 {
-    if (product != NULL && --product->users == 0) {
+    if (product && --product->users == 0)
         free(product);
-    }
 }

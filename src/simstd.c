@@ -21,12 +21,10 @@ const struct sim_face *simstd_face(const struct sim *sim)
 
 static int answer(const struct sim_setup *setup, uint8_t *data, const void *bytes, size_t length)
 {
-    if (length > setup->length) {
+    if (length > setup->length)
         length = setup->length;
-    }
-    if (length > 0) {
+    if (length > 0)
         memcpy(data, bytes, length);
-    }
     return (int)length;
 }
 
@@ -56,9 +54,8 @@ static size_t to_utf16(const char *text, uint8_t bytes[2 * SIM_TEXT_MAX])
 
     while (*text != '\0') {
         text += character(text, &code);
-        if (units + (code > 0xFFFF) >= SIM_TEXT_MAX) {
+        if (units + (code > 0xFFFF) >= SIM_TEXT_MAX)
             break;
-        }
         if (code > 0xFFFF) {
             uint32_t high = 0xD800 + ((code - 0x10000) >> 10 & 0x3FF);
 
@@ -79,12 +76,10 @@ static int string(const struct sim *sim, const struct sim_setup *setup, uint8_t 
     uint8_t bytes[2 + 2 * SIM_TEXT_MAX] = { 0 };
     const char *text;
 
-    if (index == 0) {
+    if (index == 0)
         return answer(setup, data, languages, sizeof languages);
-    }
-    if (index >= SIM_STRINGS_MAX || sim->kind->strings[index] == NULL) {
+    if (index >= SIM_STRINGS_MAX || !sim->kind->strings[index])
         return SIM_STALL;
-    }
     text = index == SIM_SERIAL_STRING ? sim->serial : sim->kind->strings[index];
     bytes[0] = (uint8_t)(2 + to_utf16(text, bytes + 2));
     bytes[1] = TYPE_STRING;
@@ -111,18 +106,16 @@ static int descriptor(const struct sim *sim, const struct sim_setup *setup, uint
 /* The address pointer stays where it is: to these ROMs the address alone names a memory. */
 static int set_interface(struct sim *sim, const struct sim_setup *setup)
 {
-    if (setup->index != 0 || setup->value >= simstd_face(sim)->alts) {
+    if (setup->index != 0 || setup->value >= simstd_face(sim)->alts)
         return SIM_STALL;
-    }
     sim->mem.alt = (uint8_t)setup->value;
     return 0;
 }
 
 static int set_configuration(struct sim *sim, const struct sim_setup *setup)
 {
-    if (setup->value > 1) {
+    if (setup->value > 1)
         return SIM_STALL;
-    }
     sim->configuration = (uint8_t)setup->value;
     sim->mem.alt = 0;
     return 0;
@@ -169,9 +162,8 @@ static double field_ms(bool in, size_t length)
     const double small = 0.4;
     const double large = in ? 3.4 : 4.5;
 
-    if (length <= 64) {
+    if (length <= 64)
         return small;
-    }
     return small + (large - small) * (double)(length - 64) / (2048 - 64);
 }
 

@@ -87,9 +87,8 @@ static inline int rig_control(unsigned type, unsigned request, unsigned value, u
 
 static inline int rig_dnload(unsigned block, const void *data, size_t length)
 {
-    if (length > 0) {
+    if (length > 0)
         memmove(rig.data, data, length);
-    }
     return rig_control(0x21, 1, block, 0, length);
 }
 
@@ -103,9 +102,8 @@ static inline int rig_status(void)
 {
     int result = rig_control(0xA1, 3, 0, 0, 6);
 
-    if (result != 6) {
+    if (result != 6)
         return result;
-    }
     rig.status = rig.data[0];
     rig.poll = rig.data[1] | (unsigned)rig.data[2] << 8 | (unsigned)rig.data[3] << 16;
     rig.state = rig.data[4];
@@ -159,11 +157,10 @@ static inline void rig_write(uint32_t address, const void *data, size_t length)
 
 static inline void rig_ready(void)
 {
-    if (rig_state() == ERROR) {
+    if (rig_state() == ERROR)
         assert_int_equal(rig_clear(), 0);
-    } else {
+    else
         assert_int_equal(rig_abort(), 0);
-    }
     assert_int_equal(rig_state(), IDLE);
 }
 
@@ -208,9 +205,8 @@ static inline size_t rig_run(uint32_t address, uint8_t byte, size_t length)
     size_t i = 0;
 
     assert_true(sim_peek(rig.sim, rig.now, address, rig.data, length));
-    while (i < length && rig.data[i] == byte) {
+    while (i < length && rig.data[i] == byte)
         i++;
-    }
     return i;
 }
 
@@ -223,9 +219,8 @@ static inline void rig_near(double value, double wanted, double relative)
 {
     double error = value > wanted ? value - wanted : wanted - value;
 
-    if (error > wanted * relative) {
+    if (error > wanted * relative)
         fail_msg("%.6f is not within %g %% of %.6f", value, 100 * relative, wanted);
-    }
 }
 
 #define RIG_TEST(f) cmocka_unit_test_teardown(f, rig_close)

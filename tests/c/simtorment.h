@@ -32,12 +32,10 @@ static inline void random_data(uint8_t *data, size_t length)
 {
     static const uint8_t commands[] = { 0x21, 0x41, 0x92, 0x00 };
 
-    for (size_t i = 0; i < length && i < 8; i++) {
+    for (size_t i = 0; i < length && i < 8; i++)
         data[i] = (uint8_t)next_random();
-    }
-    if (length > 0) {
+    if (length > 0)
         data[0] = commands[next_random() & 3];
-    }
     if (length == 5 && (next_random() & 1) != 0) {
         data[3] = 0;
         data[4] = 8;
@@ -95,9 +93,8 @@ static inline void torment(const struct sim_options *options)
         assert_in_range(answer.result + 3, 0, setup.length + 3u);
         assert_true(answer.wire >= 0 && answer.seconds >= answer.wire && answer.seconds < 40);
         now += answer.seconds;
-        if ((next_random() & 15) == 0) {
+        if ((next_random() & 15) == 0)
             now += (next_random() & 0xFFFF) / 1e4;
-        }
         disturb(sim, now);
     }
     sim_free(sim);

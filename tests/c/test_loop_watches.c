@@ -8,10 +8,9 @@ static int pipes[4][2];
 
 static int open_pipes(void **state)
 {
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < 4; i++)
         if (pipe(pipes[i]) != 0)
             return -1;
-    }
     return open_loop(state);
 }
 

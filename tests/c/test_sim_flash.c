@@ -478,9 +478,8 @@ static double flash_everything(enum sim_usb usb, const struct host *host)
     assert_int_equal(rig_status(), MANIFEST);
     rig.now += rig.poll / 1e3;
     assert_int_equal(rig_life(), SIM_RUNNING);
-    for (uint32_t block = 0; block < 512; block++) {
+    for (uint32_t block = 0; block < 512; block++)
         assert_int_equal(rig_run(FLASH + block * 2048, (uint8_t)block, 2048), 2048);
-    }
     return rig.now;
 }
 

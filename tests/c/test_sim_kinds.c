@@ -10,9 +10,8 @@ static void check_text(unsigned index, const char *wanted)
     int length = rig_control(0x80, 6, 0x0300 | index, 0x0409, 255);
 
     assert_int_equal(length, 2 + 2 * strlen(wanted));
-    for (size_t i = 0; i < strlen(wanted); i++) {
+    for (size_t i = 0; i < strlen(wanted); i++)
         assert_int_equal(rig.data[2 + 2 * i], wanted[i]);
-    }
 }
 
 static void test_names(void **state)
@@ -41,9 +40,8 @@ static void test_bad_options(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_null(sim_new(&bad[i]));
-    }
     sim_free(NULL);
 }
 

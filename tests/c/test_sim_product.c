@@ -103,9 +103,8 @@ static void test_serial(void **state)
     assert_int_equal(rig_control(0x80, 6, 0x0303, 0x0409, 255), 254);
     rig_close(NULL);
     product = simproduct_new(&widget);
-    for (size_t i = 0; i + 4 < sizeof serial; i += 4) {
+    for (size_t i = 0; i + 4 < sizeof serial; i += 4)
         memcpy(serial + i, "\xF0\x9F\x94\xA5", 5);
-    }
     rig_open_with((struct sim_options){ .product = product, .serial = serial + 1, .state = -1 });
     simproduct_drop(product);
     /* what is left of the first character is no UTF-8: three bytes, as they are */
@@ -495,9 +494,8 @@ static void test_bad_memories(void **state)
     change[0] = settings[0];
     change[1] = settings[2];
     change[1].role = SIM_ROLE_OPTIONS;
-    for (size_t i = 0; i < 32; i++) {
+    for (size_t i = 0; i < 32; i++)
         many[i] = (struct sim_segment){ (uint32_t)(0x60000000 + 32 * i), 1, 16 };
-    }
     change[1].segments = many;
     change[1].segment_count = 14; /* the main flash, and RAM: sixteen in all */
     open_said(&said, 0);

@@ -376,12 +376,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const uint8_t *flash = sim_flash(sim, now, &address, &length);
     before = malloc(length);
     memcpy(before, flash, length);
-    for (int i = 0; i < REQUESTS_MOST && !used_up(&in); i++) {
+    for (int i = 0; i < REQUESTS_MOST && !used_up(&in); i++)
         if (choose(&in, 8) == 7)
             surroundings();
         else
             request();
-    }
     now += LONGEST;
     sim_life(sim, now);
     CLAIM(sim->work.kind == SIM_WORK_NONE);
