@@ -80,7 +80,7 @@ bool board_is_open(const struct board *board)
 
 /* ---- who looks on ---- */
 
-static void tell(const struct board *board, const struct port_setup *setup, const uint8_t *data,
+static void tell(const struct board *board, const struct usb_setup *setup, const uint8_t *data,
                  int result, double started)
 {
     const struct board_observer *observer = board->observer;
@@ -92,10 +92,10 @@ static void tell(const struct board *board, const struct port_setup *setup, cons
 static int select_alt(struct board *board, uint8_t alt)
 {
     double started = loop_now(board->loop);
-    struct port_setup setup = { .type = 0x01, /* SET_INTERFACE: USB 2.0, 9.4.10 */
-                                .request = 11,
-                                .value = alt,
-                                .index = board->dfu.interface };
+    struct usb_setup setup = { .type = USB_TO_INTERFACE,
+                               .request = USB_SET_INTERFACE,
+                               .value = alt,
+                               .index = board->dfu.interface };
     int result = board->handle->port->select(board->handle, board->dfu.interface, alt);
     tell(board, &setup, NULL, result, started);
     return result;
@@ -198,7 +198,7 @@ void board_start(struct board *board, void (*ended)(void *arg, bool ok), void *a
     perform(board, dfu_start(&board->op));
 }
 
-void board_start_raw(struct board *board, const struct port_setup *setup,
+void board_start_raw(struct board *board, const struct usb_setup *setup,
                      void (*ended)(void *arg, bool ok), void *arg)
 {
     board->busy = true;
@@ -206,11 +206,12 @@ void board_start_raw(struct board *board, const struct port_setup *setup,
     board->raw = true;
     board->ended = ended;
     board->ended_arg = arg;
-    if ((setup->type & 0x60) == 0x20) { /* a class request may change the state */
+    if ((setup->type & USB_TYPE_MASK) ==
+        USB_TYPE_CLASS) { /* a class request may change the state */
         board->touched = true;
         board->dfu.state = DFU_UNKNOWN;
         board->dfu.has_base = false;
-        if (setup->type == 0x21 && setup->request == 1 && setup->value == 0) /* DNLOAD, block 0 */
+        if (setup->type == DFU_OUT && setup->request == DFU_REQ_DNLOAD && setup->value == 0)
             dfu_note_command(&board->dfu, board->dfu.buffer, setup->length);
     }
     board->transfer = (struct port_transfer){ .setup = *setup,

@@ -26,7 +26,7 @@ struct region {
 /* Hears of each transfer that has ended, and may start nothing on a board, nor close one.  A
  * request without a setup is a USB reset.  data: what was sent, or what came. */
 struct board_observer {
-    void (*saw)(void *arg, const struct board *board, const struct port_setup *setup,
+    void (*saw)(void *arg, const struct board *board, const struct usb_setup *setup,
                 const uint8_t *data, int result, double started); /* NULL: nobody listens */
     void *arg;
 };
@@ -95,7 +95,7 @@ bool board_is_open(const struct board *board);
  * ended() comes from the loop, or from inside board_start and board_give_up where there is nothing
  * to wait for.  It takes note, and no more: it starts nothing on the board, and closes nothing. */
 void board_start(struct board *board, void (*ended)(void *arg, bool ok), void *arg);
-void board_start_raw(struct board *board, const struct port_setup *setup,
+void board_start_raw(struct board *board, const struct usb_setup *setup,
                      void (*ended)(void *arg, bool ok), void *arg);
 
 /* Gives the operation under way up: it ends soon. */

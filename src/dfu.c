@@ -17,7 +17,7 @@ static struct dfu_act ask_state(struct dfu_op *op)
 {
     const struct dfu_board *board = op->board;
     double timeout = board->hold > board->timeout ? board->hold : board->timeout;
-    return dfuact_control(op, AT_STATE, GETSTATE, 0, 1, timeout);
+    return dfuact_control(op, AT_STATE, DFU_REQ_GETSTATE, 0, 1, timeout);
 }
 
 /* One step out of a state that a board was found in.  Returns false where there is nothing to do:
@@ -52,16 +52,16 @@ static bool recover(struct dfu_op *op, struct dfu_act *act)
         *act = dfuact_fail(op, board->state == DFU_ERROR ? DFU_FAIL_STATUS : DFU_FAIL_STATE);
     } else if (board->state >= DFU_STATES) {
         /* a number that is no state: ST's example says 15 behind a refused UPLOAD */
-        *act = dfuact_ask(op, AT_CLEAR, CLRSTATUS, 0);
+        *act = dfuact_ask(op, AT_CLEAR, DFU_REQ_CLRSTATUS, 0);
     } else if (board->state == DFU_ERROR) {
         /* CLRSTATUS only here: elsewhere it puts a ROM into dfuERROR, or is stalled (C5) */
-        *act = board->status == DFU_UNKNOWN ? dfuact_ask(op, AT_ENTRY_STATUS, GETSTATUS, 6)
-                                            : dfuact_ask(op, AT_CLEAR, CLRSTATUS, 0);
+        *act = board->status == DFU_UNKNOWN ? dfuact_ask(op, AT_ENTRY_STATUS, DFU_REQ_GETSTATUS, 6)
+                                            : dfuact_ask(op, AT_CLEAR, DFU_REQ_CLRSTATUS, 0);
     } else if (op->abort_refused) {
         *act = dfuact_ask_busy(op, AT_ENTRY_STATUS); /* there is no other way out */
     } else {
         /* dfuDNLOAD-SYNC, dfuMANIFEST-SYNC: GETSTATUS would execute what is stored */
-        *act = dfuact_ask(op, AT_ABORT, ABORT, 0);
+        *act = dfuact_ask(op, AT_ABORT, DFU_REQ_ABORT, 0);
     }
     return true;
 }
@@ -75,7 +75,7 @@ static struct dfu_act on_entry(struct dfu_op *op, int result)
             return dfuact_pause(op, AT_STATE_WAIT, ENTRY_POLL); /* it is busy: L4 and others */
         if (result == PORT_STALL && op->kind != DFU_GET_STATE && !op->clear_sent) {
             op->clear_sent = true; /* or in dfuERROR, and deaf to all but this: CherryUSB */
-            return dfuact_ask(op, AT_CLEAR, CLRSTATUS, 0);
+            return dfuact_ask(op, AT_CLEAR, DFU_REQ_CLRSTATUS, 0);
         }
         if (result != 1)
             return dfuact_fail_transfer(op, result);
@@ -97,10 +97,10 @@ static struct dfu_act on_entry(struct dfu_op *op, int result)
         return dfu_advance(op);
     case AT_CLEAR:
         if ((dfuact_is_lost(result) || result == PORT_STALL) && !op->lost)
-            return dfuact_instead(op, dfuact_ask(op, AT_ENTRY_STATUS, GETSTATUS, 6));
+            return dfuact_instead(op, dfuact_ask(op, AT_ENTRY_STATUS, DFU_REQ_GETSTATUS, 6));
         if (result < 0)
             return dfuact_fail_transfer(op, result);
-        return dfuact_ask(op, AT_ENTRY_STATUS, GETSTATUS, 6);
+        return dfuact_ask(op, AT_ENTRY_STATUS, DFU_REQ_GETSTATUS, 6);
     case AT_ABORT: /* not GETSTATUS: it would execute what is stored */
         op->abort_refused = op->abort_refused || result == PORT_STALL;
         if ((dfuact_is_lost(result) || result == PORT_STALL) && !op->lost && op->kind != DFU_ABORT)
@@ -134,7 +134,7 @@ static struct dfu_act set_address(struct dfu_op *op, uint32_t address)
 static struct dfu_act download(struct dfu_op *op)
 {
     if (op->board->state == DFU_UPLOAD_IDLE)
-        return dfuact_ask(op, AT_ABORT, ABORT, 0);
+        return dfuact_ask(op, AT_ABORT, DFU_REQ_ABORT, 0);
 
     uint8_t *buffer = op->board->buffer;
     struct dfu_board *board = op->board;
@@ -183,7 +183,7 @@ static struct dfu_act write_next(struct dfu_op *op)
 {
     struct dfu_board *board = op->board;
     if (board->state == DFU_UPLOAD_IDLE)
-        return dfuact_ask(op, AT_ABORT, ABORT, 0);
+        return dfuact_ask(op, AT_ABORT, DFU_REQ_ABORT, 0);
     if (op->done == op->length) { /* plain DFU: a block of its own, after a short one as well */
         size_t blocks = (op->length + board->transfer_size - 1) / board->transfer_size;
         return dfuexchange_block(op, STAGE_MANIFEST, (uint16_t)blocks, 0);
@@ -203,11 +203,11 @@ static struct dfu_act read_next(struct dfu_op *op)
     int64_t block = next_block(op);
     if (block < 0) {
         if (board->state == DFU_UPLOAD_IDLE)
-            return dfuact_ask(op, AT_ABORT, ABORT, 0);
+            return dfuact_ask(op, AT_ABORT, DFU_REQ_ABORT, 0);
         return set_address(op, op->address + (uint32_t)op->done);
     }
     if (board->state == DFU_DNLOAD_IDLE)
-        return dfuact_ask(op, AT_ABORT, ABORT, 0);
+        return dfuact_ask(op, AT_ABORT, DFU_REQ_ABORT, 0);
     size_t left = op->length - op->done;
     return dfuexchange_upload(op, (uint16_t)block,
                               left < board->transfer_size ? left : board->transfer_size);
@@ -245,7 +245,7 @@ struct dfu_act dfu_advance(struct dfu_op *op)
                       board->state == DFU_DNLOAD_IDLE) ||
                      (op->kind == DFU_COMMANDS && board->state == DFU_UPLOAD_IDLE);
     if (from_idle && board->state != DFU_IDLE)
-        return dfuact_ask(op, AT_ABORT, ABORT, 0);
+        return dfuact_ask(op, AT_ABORT, DFU_REQ_ABORT, 0);
     if (other_alt) {
         op->phase = AT_SELECT;
         return (struct dfu_act){ .what = DFU_SELECT, .alt = op->alt };
@@ -291,10 +291,10 @@ struct dfu_act dfu_start(struct dfu_op *op)
         return ask_state(op);
     case DFU_ABORT:
         op->board->has_base = false;
-        return dfuact_ask(op, AT_ABORT, ABORT, 0);
+        return dfuact_ask(op, AT_ABORT, DFU_REQ_ABORT, 0);
     case DFU_DETACH:
         op->board->state = DFU_UNKNOWN;
-        return dfuact_control(op, AT_SINGLE, DETACH, op->block, 0, op->board->timeout);
+        return dfuact_control(op, AT_SINGLE, DFU_REQ_DETACH, op->block, 0, op->board->timeout);
     default:
         return dfu_advance(op);
     }

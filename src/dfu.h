@@ -18,29 +18,7 @@
 
 #define DFU_BUFFER 65536u /* holds the longest control transfer */
 
-enum dfu_state {
-    DFU_APP_IDLE,
-    DFU_APP_DETACH,
-    DFU_IDLE,
-    DFU_DNLOAD_SYNC,
-    DFU_DNBUSY,
-    DFU_DNLOAD_IDLE,
-    DFU_MANIFEST_SYNC,
-    DFU_MANIFEST,
-    DFU_MANIFEST_WAIT_RESET,
-    DFU_UPLOAD_IDLE,
-    DFU_ERROR,
-    DFU_STATES,
-    DFU_UNKNOWN = 255,
-};
-
-enum dfu_status {
-    DFU_OK = 0,
-    DFU_ERR_TARGET = 1,
-    DFU_ERR_ADDRESS = 8,
-    DFU_ERR_VENDOR = 11,
-    DFU_STATUSES = 16,
-};
+enum { DFU_UNKNOWN = 255 }; /* state, status: not known without asking */
 
 /* "dfuIDLE", "errTARGET", ...; "unknown" for what DFU 1.1 does not name. */
 const char *dfu_state_name(unsigned state);
@@ -115,7 +93,7 @@ enum dfu_what {
 
 struct dfu_act {
     enum dfu_what what;
-    struct port_setup setup;
+    struct usb_setup setup;
     uint8_t *data;
     uint8_t alt;
     double seconds; /* to wait, or the timeout of the transfer */

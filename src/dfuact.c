@@ -10,7 +10,8 @@
 struct dfu_act dfuact_control(struct dfu_op *op, enum phase phase, uint8_t request, uint16_t value,
                               size_t length, double timeout)
 {
-    bool in = request == UPLOAD || request == GETSTATUS || request == GETSTATE;
+    bool in =
+        request == DFU_REQ_UPLOAD || request == DFU_REQ_GETSTATUS || request == DFU_REQ_GETSTATE;
     op->phase = phase;
     return op->next = (struct dfu_act){
         .what = DFU_CONTROL,
@@ -32,7 +33,7 @@ struct dfu_act dfuact_ask(struct dfu_op *op, enum phase phase, uint8_t request, 
 struct dfu_act dfuact_ask_busy(struct dfu_op *op, enum phase phase)
 {
     double limit = op->limit > op->board->timeout ? op->limit : op->board->timeout;
-    return dfuact_control(op, phase, GETSTATUS, 0, 6, limit);
+    return dfuact_control(op, phase, DFU_REQ_GETSTATUS, 0, 6, limit);
 }
 
 struct dfu_act dfuact_pause(struct dfu_op *op, enum phase phase, double seconds)

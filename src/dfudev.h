@@ -7,12 +7,6 @@
 
 #include "dfu.h"
 
-/* bRequest, DFU 1.1 table 3.2; bmRequestType 0x21 (to the interface) or 0xA1 (from it) */
-enum { DETACH, DNLOAD, UPLOAD, GETSTATUS, CLRSTATUS, GETSTATE, ABORT };
-
-/* DfuSe commands: the first byte of block 0 (AN3156) */
-enum { DFUSE_SET_ADDRESS = 0x21, DFUSE_ERASE = 0x41, DFUSE_READ_UNPROTECT = 0x92 };
-
 /* What was sent last, so that the answer is understood. */
 enum phase {
     AT_START,

@@ -19,7 +19,7 @@ struct dfu_act dfuexchange_block(struct dfu_op *op, enum stage stage, uint16_t b
     op->first_took = -1;
     if (stage == STAGE_BLOCK || stage == STAGE_COMMAND)
         op->in_doubt = true;
-    return dfuact_control(op, AT_DNLOAD, DNLOAD, block, length, op->board->timeout);
+    return dfuact_control(op, AT_DNLOAD, DFU_REQ_DNLOAD, block, length, op->board->timeout);
 }
 
 struct dfu_act dfuexchange_command(struct dfu_op *op, enum stage stage, uint8_t command,
@@ -39,8 +39,8 @@ struct dfu_act dfuexchange_upload(struct dfu_op *op, uint16_t block, size_t leng
     bool whole = op->kind == DFU_READ && !op->board->dfuse;
     op->stage = STAGE_UPLOAD;
     op->block_length = length;
-    return dfuact_control(op, AT_UPLOAD, UPLOAD, block, whole ? op->board->transfer_size : length,
-                          op->board->timeout);
+    return dfuact_control(op, AT_UPLOAD, DFU_REQ_UPLOAD, block,
+                          whole ? op->board->transfer_size : length, op->board->timeout);
 }
 
 /* ---- how it goes on ---- */
@@ -48,7 +48,7 @@ struct dfu_act dfuexchange_upload(struct dfu_op *op, uint16_t block, size_t leng
 /* GETSTATUS after a request that was refused, or lost. */
 static struct dfu_act ask_why(struct dfu_op *op)
 {
-    return dfuact_ask(op, AT_WHY, GETSTATUS, 6);
+    return dfuact_ask(op, AT_WHY, DFU_REQ_GETSTATUS, 6);
 }
 
 static struct dfu_act fail_status(struct dfu_op *op)
@@ -229,7 +229,7 @@ static struct dfu_act on_dnload(struct dfu_op *op, int result)
             return dfuact_fail_transfer(op, result);
         op->board->state = DFU_MANIFEST_SYNC;
         op->again = false; /* from here on: that an answer was lost */
-        return dfuact_ask(op, AT_MANIFEST, GETSTATUS, 6);
+        return dfuact_ask(op, AT_MANIFEST, DFU_REQ_GETSTATUS, 6);
     }
     if (result < 0 || (size_t)result != op->block_length)
         return dfuact_fail_transfer(op, result);
@@ -309,7 +309,7 @@ static struct dfu_act on_manifest(struct dfu_op *op, int result)
         return went_away(op, true);
     op->again = true;
     op->board->retries++;
-    return dfuact_ask(op, AT_MANIFEST, GETSTATUS, 6);
+    return dfuact_ask(op, AT_MANIFEST, DFU_REQ_GETSTATUS, 6);
 }
 
 /* ---- a request that was refused, or lost ---- */
@@ -370,7 +370,7 @@ struct dfu_act dfuexchange_step(struct dfu_op *op, int result, double elapsed)
             op->gone = true;
             return dfuact_done(op);
         }
-        return dfuact_ask(op, AT_MANIFEST, GETSTATUS, 6);
+        return dfuact_ask(op, AT_MANIFEST, DFU_REQ_GETSTATUS, 6);
     default: /* AT_BUSY_WAIT */
         return dfuact_ask_busy(op, AT_STATUS);
     }

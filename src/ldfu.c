@@ -339,13 +339,13 @@ static int board_commands(lua_State *L)
 
 /* A request of the class, to the interface, that may change the flash: DNLOAD; or what DFU 1.1 does
  * not know.  The block that DNLOAD has, or -1. */
-static bool may_change_flash(const struct port_setup *setup, lua_Integer *block)
+static bool may_change_flash(const struct usb_setup *setup, lua_Integer *block)
 {
-    bool is_dnload = setup->request == 1;
+    bool is_dnload = setup->request == DFU_REQ_DNLOAD;
     *block = is_dnload ? setup->value : -1;
-    return (setup->type & 0xE0) == 0x20 &&
-           (is_dnload || setup->request == 2 || setup->request == 3 || setup->request == 5 ||
-            setup->request > 6);
+    return (setup->type & (USB_IN | USB_TYPE_MASK)) == USB_TYPE_CLASS &&
+           (is_dnload || setup->request == DFU_REQ_UPLOAD || setup->request == DFU_REQ_GETSTATUS ||
+            setup->request == DFU_REQ_GETSTATE || setup->request > DFU_REQ_ABORT);
 }
 
 /*** board:control(request_type, request, value, index, data_or_length, options?) --> string, when
@@ -353,7 +353,7 @@ static bool may_change_flash(const struct port_setup *setup, lua_Integer *block)
 static int board_control(lua_State *L)
 {
     struct board *board = lop_ready(L);
-    struct port_setup setup = {
+    struct usb_setup setup = {
         .type = check_byte(L, "control", 2),
         .request = check_byte(L, "control", 3),
         .value = check_word(L, "control", 4),
@@ -361,7 +361,7 @@ static int board_control(lua_State *L)
     };
     size_t length = 0;
     const char *data = NULL;
-    if (setup.type & 0x80) {
+    if (setup.type & USB_IN) {
         setup.length = check_word(L, "control", 6);
     } else {
         data = lua_isnoneornil(L, 6) ? "" : method_string(L, "control", 6, &length);

@@ -16,7 +16,7 @@ static const char function_key, thread_key;
 
 struct sight {
     const struct board *board;
-    const struct port_setup *setup;
+    const struct usb_setup *setup;
     const uint8_t *data;
     int result;
     double started;
@@ -24,7 +24,7 @@ struct sight {
 
 static size_t bytes_seen(const struct sight *sight)
 {
-    if (!(sight->setup->type & 0x80))
+    if (!(sight->setup->type & USB_IN))
         return sight->setup->length;
     return sight->result > 0 ? (size_t)sight->result : 0;
 }
@@ -33,7 +33,7 @@ static size_t bytes_seen(const struct sight *sight)
 static int tell(lua_State *L)
 {
     const struct sight *sight = lua_touserdata(L, 1);
-    const struct port_setup *setup = sight->setup;
+    const struct usb_setup *setup = sight->setup;
     lua_rawgetp(L, LUA_REGISTRYINDEX, &function_key);
     lua_pushstring(L, sight->board->path);
     lua_pushinteger(L, sight->board->generation);
@@ -57,7 +57,7 @@ static int tell(lua_State *L)
     return 0;
 }
 
-static void saw(void *arg, const struct board *board, const struct port_setup *setup,
+static void saw(void *arg, const struct board *board, const struct usb_setup *setup,
                 const uint8_t *data, int result, double started)
 {
     lua_State *L = arg;

@@ -385,7 +385,7 @@ int lop_run(lua_State *L, struct board *board, const struct dfu_op *op)
     return task_await(L, &pending->wait, (lua_KContext)pending, operation_ended);
 }
 
-int lop_control(lua_State *L, struct board *board, const struct port_setup *setup, const char *data)
+int lop_control(lua_State *L, struct board *board, const struct usb_setup *setup, const char *data)
 {
     struct pending *pending = new_pending(L, board, !data, setup->length);
     if (data)
@@ -399,11 +399,11 @@ int lop_control(lua_State *L, struct board *board, const struct port_setup *setu
 /* The board names a string that says more of an error: it is read before the error is raised. */
 static int ask_for_string(lua_State *L, const struct pending *failed)
 {
-    struct port_setup setup = { .type = 0x80,
-                                .request = 6, /* GET_DESCRIPTOR, in US English */
-                                .value = (uint16_t)(0x0300 | failed->op.string),
-                                .index = 0x0409,
-                                .length = 255 };
+    struct usb_setup setup = { .type = USB_IN,
+                               .request = USB_GET_DESCRIPTOR,
+                               .value = (uint16_t)(USB_STRING_DESCRIPTOR << 8 | failed->op.string),
+                               .index = USB_ENGLISH_US,
+                               .length = 255 };
     struct pending *pending = new_pending(L, failed->board, true, setup.length);
     pending->failed = failed;
     memset(failed->board->dfu.buffer, 0, setup.length);

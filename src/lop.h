@@ -11,7 +11,7 @@
 
 struct board;
 struct dfu_op;
-struct port_setup;
+struct usb_setup;
 
 #define BOARD_TYPE "dfu.Board"
 
@@ -48,8 +48,7 @@ int lop_refuse(lua_State *L, const char *failure, const char *operation, lua_Int
 /* Starts the operation, or the user's own control transfer, and awaits it: to be called as a tail
  * call.  The strings that it uses are arguments, and stay on the stack until it has ended. */
 int lop_run(lua_State *L, struct board *board, const struct dfu_op *op);
-int lop_control(lua_State *L, struct board *board, const struct port_setup *setup,
-                const char *data);
+int lop_control(lua_State *L, struct board *board, const struct usb_setup *setup, const char *data);
 
 /* "gone", "busy", ... of a port_result */
 const char *lop_result_name(int result);

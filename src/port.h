@@ -14,6 +14,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "dfu_spec.h"
+
 #define PORT_PATH_MAX 512
 
 /* How a transfer, or a call, can end but for a count of bytes. */
@@ -37,17 +39,11 @@ struct port_device {
     unsigned configuration;              /* bConfigurationValue of the active one; 0: not known */
 };
 
-struct port_setup {
-    uint8_t type; /* bmRequestType */
-    uint8_t request;
-    uint16_t value, index, length;
-};
-
 /* One control transfer.  It belongs to the caller, and so does the data (of setup.length bytes),
  * until done() is called, from the loop and never from inside submit(): with the count of bytes
  * moved, or a port_result. */
 struct port_transfer {
-    struct port_setup setup;
+    struct usb_setup setup;
     uint8_t *data;
     double timeout; /* seconds */
     void (*done)(void *arg, int result);

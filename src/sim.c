@@ -76,14 +76,14 @@ static void judge_program(struct sim *sim, uint32_t address)
 }
 
 /* Comes to the bus, as a new device. */
-static void arrive(struct sim *sim, enum sim_life life, enum sim_state state)
+static void arrive(struct sim *sim, enum sim_life life, enum dfu_state state)
 {
     if (sim->life == SIM_DFU && life == SIM_RUNTIME)
         judge_program(sim, sim->kind->memories[0].address);
     sim->life = life;
     sim->generation++;
     sim->state = (uint8_t)state;
-    sim->status = state == SIM_ERROR ? SIM_ERR_FIRMWARE : SIM_OK;
+    sim->status = state == DFU_ERROR ? DFU_ERR_FIRMWARE : DFU_OK;
     sim->stored = false;
     sim->next_block = 0;
     sim->mem.alt = 0;
@@ -102,9 +102,9 @@ static void start(struct sim *sim)
     else if (!sim->kind->plain || (sim->kind->waits && !sim->downloaded))
         arrive(sim, SIM_DFU, sim->kind->start_state);
     else if (sim->has_program)
-        arrive(sim, SIM_RUNTIME, SIM_APP_IDLE);
+        arrive(sim, SIM_RUNTIME, DFU_APP_IDLE);
     else
-        arrive(sim, SIM_DFU, SIM_ERROR);
+        arrive(sim, SIM_DFU, DFU_ERROR);
 }
 
 static void begin(struct sim *sim, const struct sim_work *work, double at)
@@ -181,7 +181,7 @@ static void land(struct sim *sim)
         arrive(sim, SIM_DFU, sim->kind->start_state);
         break;
     case SIM_WORK_START:
-        arrive(sim, SIM_RUNTIME, SIM_APP_IDLE);
+        arrive(sim, SIM_RUNTIME, DFU_APP_IDLE);
         break;
     default:
         break;
@@ -268,14 +268,14 @@ static bool fault_before(struct sim *sim, enum sim_fault fault, double now, doub
             return true;
         }
         settle(sim, now + hold);
-        simdfu_error(sim, SIM_ERR_UNKNOWN);
+        simdfu_error(sim, DFU_ERR_UNKNOWN);
         return false;
     default:
         return false;
     }
 }
 
-static int carry_out(struct sim *sim, const struct sim_setup *setup, uint8_t *data, double now,
+static int carry_out(struct sim *sim, const struct usb_setup *setup, uint8_t *data, double now,
                      double hold, struct sim_work *work)
 {
     struct sim_pending_fault taken = { .fault = SIM_FAULTS };
@@ -298,12 +298,12 @@ static int carry_out(struct sim *sim, const struct sim_setup *setup, uint8_t *da
     result = simdfu_request(sim, setup, data, work);
     if (result > 0 && taken.fault == SIM_FAULT_CORRUPT)
         corrupt(sim, &taken.when, &span, data, result);
-    if (result > 0 && taken.fault == SIM_FAULT_SHORT && (setup->type & 0x80) != 0)
+    if (result > 0 && taken.fault == SIM_FAULT_SHORT && (setup->type & USB_IN) != 0)
         result /= 2;
     return result;
 }
 
-struct sim_answer sim_control(struct sim *sim, double now, const struct sim_setup *setup,
+struct sim_answer sim_control(struct sim *sim, double now, const struct usb_setup *setup,
                               uint8_t *data)
 {
     struct sim_answer answer = { .result = SIM_GONE };
@@ -324,7 +324,7 @@ struct sim_answer sim_control(struct sim *sim, double now, const struct sim_setu
         return answer;
     size_t length = answer.result > 0 ? (size_t)answer.result : 0;
     answer.wire = simstd_wire_seconds(sim, length);
-    answer.seconds = hold + simstd_seconds(sim, (setup->type & 0x80) != 0, length);
+    answer.seconds = hold + simstd_seconds(sim, (setup->type & USB_IN) != 0, length);
     set_off(sim, &work, now + answer.seconds);
     if (simdfu_busy(sim) && (simkind_has(sim->kind, SIM_EXECUTES_IN_STATUS) ||
                              simkind_has(sim->kind, SIM_EXECUTES_IN_DOWNLOAD)))
@@ -363,19 +363,19 @@ static void set_state(struct sim *sim, int state)
 
     if (state < 0 || !on_bus(sim))
         return;
-    sim->life = sim->kind->plain && state < SIM_IDLE ? SIM_RUNTIME : SIM_DFU;
+    sim->life = sim->kind->plain && state < DFU_IDLE ? SIM_RUNTIME : SIM_DFU;
     sim->state = (uint8_t)state;
-    sim->status = state == SIM_ERROR ? SIM_ERR_FIRMWARE : SIM_OK;
-    if (state == SIM_DNLOAD_SYNC)
+    sim->status = state == DFU_ERROR ? DFU_ERR_FIRMWARE : DFU_OK;
+    if (state == DFU_DNLOAD_SYNC)
         leave_command(sim);
-    if (state == SIM_APP_DETACH && sim->life == SIM_RUNTIME)
+    if (state == DFU_APP_DETACH && sim->life == SIM_RUNTIME)
         begin(sim, &detach, 0);
 }
 
 static bool are_valid(const struct sim_options *options)
 {
     return options->rdp >= 0 && options->rdp <= 2 && options->usb <= SIM_USB_NONE &&
-           options->times <= SIM_TIMES_ZERO && options->state >= -1 && options->state <= SIM_ERROR;
+           options->times <= SIM_TIMES_ZERO && options->state >= -1 && options->state <= DFU_ERROR;
 }
 
 struct sim *sim_new(const struct sim_options *options)
@@ -482,7 +482,7 @@ void sim_reset(struct sim *sim, double now)
 }
 
 /* The same device at the same place, as it is after power-up. */
-static void start_over(struct sim *sim, enum sim_state state)
+static void start_over(struct sim *sim, enum dfu_state state)
 {
     unsigned generation = sim->generation;
 
@@ -504,14 +504,14 @@ void sim_bus_reset(struct sim *sim, double now)
         return;
     }
     interrupt(sim, now);
-    if (sim->life == SIM_RUNTIME && sim->state == SIM_APP_DETACH)
+    if (sim->life == SIM_RUNTIME && sim->state == DFU_APP_DETACH)
         arrive(sim, SIM_DFU, sim->kind->start_state);
     else if (sim->life == SIM_RUNTIME)
-        start_over(sim, SIM_APP_IDLE);
+        start_over(sim, DFU_APP_IDLE);
     else if (sim->has_program)
-        arrive(sim, SIM_RUNTIME, SIM_APP_IDLE);
+        arrive(sim, SIM_RUNTIME, DFU_APP_IDLE);
     else
-        start_over(sim, SIM_ERROR);
+        start_over(sim, DFU_ERROR);
 }
 
 static const char *const fault_names[SIM_FAULTS] = {

@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "dfu_spec.h"
+
 struct sim;
 struct simproduct; /* simproduct.h */
 
@@ -21,14 +23,6 @@ enum sim_result {
     SIM_STALL = -1, /* refused; the next request is heard again */
     SIM_HANG = -2,  /* never answered: the host's timeout ends it */
     SIM_GONE = -3,  /* the device is no longer on the bus */
-};
-
-struct sim_setup {
-    uint8_t type; /* bmRequestType */
-    uint8_t request;
-    uint16_t value;
-    uint16_t index;
-    uint16_t length;
 };
 
 struct sim_answer {
@@ -99,7 +93,7 @@ void sim_free(struct sim *sim);
 
 /* Carries out one control request at time `now` (never earlier than the one before).  `data`
  * holds what the host sends, or takes what it gets; it has room for setup->length bytes. */
-struct sim_answer sim_control(struct sim *sim, double now, const struct sim_setup *setup,
+struct sim_answer sim_control(struct sim *sim, double now, const struct usb_setup *setup,
                               uint8_t *data);
 
 enum sim_life sim_life(struct sim *sim, double now);

@@ -14,31 +14,6 @@ enum { SIM_SERIAL_MAX = 3 * SIM_TEXT_MAX, SIM_FAULTS_MAX = 64 }; /* bytes of UTF
 /* From a start of the chip to where it is seen on the bus. */
 #define SIM_RESET_SECONDS 0.1
 
-/* bState and bStatus, as the DFU specification numbers them. */
-enum sim_state {
-    SIM_APP_IDLE,
-    SIM_APP_DETACH,
-    SIM_IDLE,
-    SIM_DNLOAD_SYNC,
-    SIM_DNBUSY,
-    SIM_DNLOAD_IDLE,
-    SIM_MANIFEST_SYNC,
-    SIM_MANIFEST,
-    SIM_MANIFEST_WAIT_RESET,
-    SIM_UPLOAD_IDLE,
-    SIM_ERROR,
-};
-
-enum sim_status {
-    SIM_OK = 0x00,
-    SIM_ERR_TARGET = 0x01,
-    SIM_ERR_ADDRESS = 0x08,
-    SIM_ERR_FIRMWARE = 0x0A,
-    SIM_ERR_VENDOR = 0x0B,
-    SIM_ERR_UNKNOWN = 0x0E,
-    SIM_ERR_STALLEDPKT = 0x0F,
-};
-
 /* What a board is at, from one moment to another.  Its effect lands at the end. */
 enum sim_work_kind {
     SIM_WORK_NONE,
@@ -59,7 +34,7 @@ enum sim_work_kind {
 
 struct sim_work {
     enum sim_work_kind kind;
-    enum sim_status status;
+    enum dfu_status status;
     uint32_t address;
     uint32_t length;
     double seconds;
@@ -113,16 +88,16 @@ struct sim_span {
 
 /* simdfu.c.  A class request gives bytes or a sim_result, and the work that begins with its
  * end; the other two say what work does when it begins and when it ends. */
-int simdfu_request(struct sim *sim, const struct sim_setup *setup, uint8_t *data,
+int simdfu_request(struct sim *sim, const struct usb_setup *setup, uint8_t *data,
                    struct sim_work *work);
-struct sim_span simdfu_span(const struct sim *sim, const struct sim_setup *setup,
+struct sim_span simdfu_span(const struct sim *sim, const struct usb_setup *setup,
                             const uint8_t *data);
 bool simdfu_busy(const struct sim *sim);
 void simdfu_land(struct sim *sim, double fraction);
-void simdfu_error(struct sim *sim, enum sim_status status);
+void simdfu_error(struct sim *sim, enum dfu_status status);
 
 /* simstd.c */
-int simstd_request(struct sim *sim, const struct sim_setup *setup, uint8_t *data);
+int simstd_request(struct sim *sim, const struct usb_setup *setup, uint8_t *data);
 const struct sim_face *simstd_face(const struct sim *sim);
 /* How long a transfer takes for the host, and for how much of that it occupies the bus. */
 double simstd_seconds(const struct sim *sim, bool in, size_t length);

@@ -7,10 +7,6 @@
 
 #include <string.h>
 
-enum { DETACH, DNLOAD, UPLOAD, GETSTATUS, CLRSTATUS, GETSTATE, ABORT };
-enum { COMMAND_SET_ADDRESS = 0x21, COMMAND_ERASE = 0x41, COMMAND_UNPROTECT = 0x92 };
-enum { OUT = 0x21, IN = 0xA1 }; /* bmRequestType: class, interface */
-
 enum { ODD_STATE = 15 }; /* no state of DFU 1.1 */
 
 static const double detach_seconds = 0.05; /* appDETACH, before it leaves the bus by itself */
@@ -20,9 +16,9 @@ static bool has_habit(const struct sim *sim, enum sim_habit habit)
     return simkind_has(sim->kind, habit);
 }
 
-void simdfu_error(struct sim *sim, enum sim_status status)
+void simdfu_error(struct sim *sim, enum dfu_status status)
 {
-    sim->state = SIM_ERROR;
+    sim->state = DFU_ERROR;
     sim->status = (uint8_t)status;
     sim->stored = false;
 }
@@ -76,10 +72,10 @@ static struct sim_span command_span(const struct sim *sim, const uint8_t *data, 
     struct sim_span span = { .op = SIM_OP_ANY };
     struct sim_sector sector = { .size = 0 };
 
-    if (length == 1 && (data[0] == COMMAND_ERASE || data[0] == COMMAND_UNPROTECT))
+    if (length == 1 && (data[0] == DFUSE_ERASE || data[0] == DFUSE_READ_UNPROTECT))
         span = (struct sim_span){ SIM_OP_ERASE, flash->address, flash->size };
     flash =
-        length == 5 && data[0] == COMMAND_ERASE ? find_sector(sim, le32(data + 1), &sector) : NULL;
+        length == 5 && data[0] == DFUSE_ERASE ? find_sector(sim, le32(data + 1), &sector) : NULL;
     if (flash) {
         span = (struct sim_span){ SIM_OP_ERASE, flash->address + (uint64_t)sector.offset,
                                   sector.size };
@@ -87,11 +83,11 @@ static struct sim_span command_span(const struct sim *sim, const uint8_t *data, 
     return span;
 }
 
-struct sim_span simdfu_span(const struct sim *sim, const struct sim_setup *setup,
+struct sim_span simdfu_span(const struct sim *sim, const struct usb_setup *setup,
                             const uint8_t *data)
 {
-    bool out = setup->type == OUT && setup->request == DNLOAD;
-    bool in = setup->type == IN && setup->request == UPLOAD;
+    bool out = setup->type == DFU_OUT && setup->request == DFU_REQ_DNLOAD;
+    bool in = setup->type == DFU_IN && setup->request == DFU_REQ_UPLOAD;
     struct sim_span span = { .op = SIM_OP_ANY };
 
     if ((!out && !in) || setup->length == 0)
@@ -106,7 +102,7 @@ struct sim_span simdfu_span(const struct sim *sim, const struct sim_setup *setup
 
 /* ---- work beginning and ending ---- */
 
-static void refuse(struct sim_work *work, enum sim_status status)
+static void refuse(struct sim_work *work, enum dfu_status status)
 {
     work->kind = SIM_WORK_REFUSE;
     work->status = status;
@@ -114,11 +110,11 @@ static void refuse(struct sim_work *work, enum sim_status status)
 }
 
 /* What a block, an erase or set address of no memory of the board comes to. */
-static enum sim_status bad_address(const struct sim *sim)
+static enum dfu_status bad_address(const struct sim *sim)
 {
-    return has_habit(sim, SIM_VENDOR_ERRORS)    ? SIM_ERR_VENDOR
-           : has_habit(sim, SIM_ADDRESS_ERRORS) ? SIM_ERR_ADDRESS
-                                                : SIM_ERR_TARGET;
+    return has_habit(sim, SIM_VENDOR_ERRORS)    ? DFU_ERR_VENDOR
+           : has_habit(sim, SIM_ADDRESS_ERRORS) ? DFU_ERR_ADDRESS
+                                                : DFU_ERR_TARGET;
 }
 
 static void plan_address(const struct sim *sim, uint32_t address, struct sim_work *work)
@@ -175,7 +171,7 @@ static void plan_write(const struct sim *sim, struct sim_work *work)
     const struct sim_memory *memory = simmem_find_user(&sim->mem, address, sim->length, &bytes);
 
     if (!memory) {
-        refuse(work, sim->kind->plain ? SIM_ERR_ADDRESS : bad_address(sim));
+        refuse(work, sim->kind->plain ? DFU_ERR_ADDRESS : bad_address(sim));
         return;
     }
     *work = (struct sim_work){
@@ -189,7 +185,7 @@ static void plan_write(const struct sim *sim, struct sim_work *work)
     if (memory->role != SIM_ROLE_OPTIONS)
         return;
     if (address != memory->address) {
-        refuse(work, SIM_ERR_TARGET); /* only from their start */
+        refuse(work, DFU_ERR_TARGET); /* only from their start */
         return;
     }
     work->kind = SIM_WORK_OPTIONS;
@@ -202,10 +198,10 @@ static uint32_t plan_command(const struct sim *sim, struct sim_work *work)
 {
     const struct sim_poll *poll = &sim->kind->poll;
     const uint8_t *data = sim->buffer;
-    bool erase = data[0] == COMMAND_ERASE && (sim->length == 1 || sim->length == 5);
-    bool address = data[0] == COMMAND_SET_ADDRESS && sim->length == 5;
+    bool erase = data[0] == DFUSE_ERASE && (sim->length == 1 || sim->length == 5);
+    bool address = data[0] == DFUSE_SET_ADDRESS && sim->length == 5;
 
-    if (data[0] == COMMAND_UNPROTECT && sim->length == 1) {
+    if (data[0] == DFUSE_READ_UNPROTECT && sim->length == 1) {
         plan_mass_erase(sim, work);
         if (has_habit(sim, SIM_IGNORES_UNPROTECT))
             *work = (struct sim_work){ .kind = SIM_WORK_NOTHING };
@@ -216,9 +212,9 @@ static uint32_t plan_command(const struct sim *sim, struct sim_work *work)
     if (!erase && !address && has_habit(sim, SIM_IGNORES_COMMANDS))
         *work = (struct sim_work){ .kind = SIM_WORK_NOTHING };
     else if (!erase && !address)
-        refuse(work, SIM_ERR_STALLEDPKT);
+        refuse(work, DFU_ERR_STALLEDPKT);
     else if (sim->mem.rdp != 0)
-        refuse(work, SIM_ERR_VENDOR);
+        refuse(work, DFU_ERR_VENDOR);
     else if (address)
         plan_address(sim, le32(data + 1), work);
     else if (sim->length == 5)
@@ -236,7 +232,7 @@ static uint32_t plan(const struct sim *sim, struct sim_work *work)
     if (!sim->kind->plain && sim->block == 0)
         return plan_command(sim, work);
     if (sim->mem.rdp != 0)
-        refuse(work, SIM_ERR_VENDOR);
+        refuse(work, DFU_ERR_VENDOR);
     else
         plan_write(sim, work);
     return sim->kind->poll.write;
@@ -302,22 +298,22 @@ void simdfu_land(struct sim *sim, double fraction)
         return;
     if (work->kind == SIM_WORK_REFUSE && has_habit(sim, SIM_ERROR_WITHOUT_STATE)) {
         sim->status = (uint8_t)work->status;
-        sim->state = SIM_DNLOAD_SYNC;
+        sim->state = DFU_DNLOAD_SYNC;
     } else if (work->kind == SIM_WORK_REFUSE) {
         simdfu_error(sim, work->status);
     } else if (work->kind == SIM_WORK_MANIFEST && has_habit(sim, SIM_TOLERANT)) {
-        sim->state = SIM_IDLE;
+        sim->state = DFU_IDLE;
     } else if (work->kind == SIM_WORK_MANIFEST) {
         sim->has_program = sim->downloaded = true;
-        sim->state = SIM_MANIFEST_WAIT_RESET;
-    } else if (sim->state == SIM_DNBUSY) {
-        sim->state = SIM_DNLOAD_SYNC; /* the next GETSTATUS makes dfuDNLOAD-IDLE of it */
+        sim->state = DFU_MANIFEST_WAIT_RESET;
+    } else if (sim->state == DFU_DNBUSY) {
+        sim->state = DFU_DNLOAD_SYNC; /* the next GETSTATUS makes dfuDNLOAD-IDLE of it */
     }
 }
 
 /* ---- the requests, those that all boards have first ---- */
 
-static int give(const struct sim_setup *setup, uint8_t *data, const uint8_t *bytes, size_t length)
+static int give(const struct usb_setup *setup, uint8_t *data, const uint8_t *bytes, size_t length)
 {
     if (length > setup->length)
         length = setup->length;
@@ -329,10 +325,10 @@ static int give(const struct sim_setup *setup, uint8_t *data, const uint8_t *byt
 /* An error in plain DFU: any request that its state does not know. */
 static int stall(struct sim *sim)
 {
-    if (sim->kind->plain && sim->state != SIM_DNBUSY && sim->state != SIM_MANIFEST &&
-        sim->state != SIM_MANIFEST_WAIT_RESET) {
+    if (sim->kind->plain && sim->state != DFU_DNBUSY && sim->state != DFU_MANIFEST &&
+        sim->state != DFU_MANIFEST_WAIT_RESET) {
         simdfu_error(sim,
-                     sim->state == SIM_ERROR ? (enum sim_status)sim->status : SIM_ERR_STALLEDPKT);
+                     sim->state == DFU_ERROR ? (enum dfu_status)sim->status : DFU_ERR_STALLEDPKT);
     }
     return SIM_STALL;
 }
@@ -343,44 +339,44 @@ static uint32_t advance(struct sim *sim, struct sim_work *work)
     uint32_t poll = 0;
 
     switch (sim->state) {
-    case SIM_DNLOAD_SYNC:
+    case DFU_DNLOAD_SYNC:
         if (!sim->stored) {
-            sim->state = SIM_DNLOAD_IDLE;
+            sim->state = DFU_DNLOAD_IDLE;
             break;
         }
         poll = plan(sim, work);
         sim->stored = false;
-        sim->state = SIM_DNBUSY;
+        sim->state = DFU_DNBUSY;
         break;
-    case SIM_DNLOAD_IDLE:
+    case DFU_DNLOAD_IDLE:
         if (has_habit(sim, SIM_STATUS_IDLES)) {
-            sim->state = SIM_IDLE;
+            sim->state = DFU_IDLE;
             sim->next_block = 0;
         }
         break;
-    case SIM_DNBUSY:
+    case DFU_DNBUSY:
         poll = sim->kind->poll.write; /* plain DFU; or started so, and stuck for ever */
         break;
-    case SIM_MANIFEST_SYNC:
+    case DFU_MANIFEST_SYNC:
         poll = sim->kind->poll.manifest;
         if (has_habit(sim, SIM_STAYS)) {
-            sim->state = SIM_IDLE;
+            sim->state = DFU_IDLE;
             break;
         }
         if (has_habit(sim, SIM_WAITS_FOR_STATUS)) {
-            sim->state = SIM_MANIFEST_WAIT_RESET;
+            sim->state = DFU_MANIFEST_WAIT_RESET;
             break;
         }
         *work = (struct sim_work){
             .kind = sim->kind->plain ? SIM_WORK_MANIFEST : SIM_WORK_LEAVE,
             .seconds = sim->mem.times == SIM_TIMES_ZERO ? 0 : sim->kind->manifest_seconds,
         };
-        sim->state = SIM_MANIFEST;
+        sim->state = DFU_MANIFEST;
         break;
-    case SIM_MANIFEST:
+    case DFU_MANIFEST:
         poll = sim->kind->poll.manifest;
         break;
-    case SIM_MANIFEST_WAIT_RESET:
+    case DFU_MANIFEST_WAIT_RESET:
         if (has_habit(sim, SIM_WAITS_FOR_STATUS))
             *work = (struct sim_work){ .kind = SIM_WORK_LEAVE };
         break;
@@ -390,7 +386,7 @@ static uint32_t advance(struct sim *sim, struct sim_work *work)
     return poll;
 }
 
-static int get_status(struct sim *sim, const struct sim_setup *setup, uint8_t *data,
+static int get_status(struct sim *sim, const struct usb_setup *setup, uint8_t *data,
                       struct sim_work *work)
 {
     uint32_t poll = advance(sim, work);
@@ -400,47 +396,47 @@ static int get_status(struct sim *sim, const struct sim_setup *setup, uint8_t *d
         (uint8_t)(poll >> 8),
         (uint8_t)(poll >> 16),
         sim->state,
-        sim->status == SIM_ERR_ADDRESS && has_habit(sim, SIM_ADDRESS_ERRORS) ? SIM_ERROR_STRING : 0,
+        sim->status == DFU_ERR_ADDRESS && has_habit(sim, SIM_ADDRESS_ERRORS) ? SIM_ERROR_STRING : 0,
     };
 
-    if (sim->state != SIM_ERROR)
-        sim->status = SIM_OK; /* an error that left the state alone is said once */
+    if (sim->state != DFU_ERROR)
+        sim->status = DFU_OK; /* an error that left the state alone is said once */
     return give(setup, data, bytes, sizeof bytes);
 }
 
 static int clear_status(struct sim *sim)
 {
-    if (sim->state == SIM_ERROR || sim->state > SIM_ERROR || has_habit(sim, SIM_CLEAR_IDLES)) {
-        bool odd = sim->state > SIM_ERROR; /* it takes a second one */
+    if (sim->state == DFU_ERROR || sim->state > DFU_ERROR || has_habit(sim, SIM_CLEAR_IDLES)) {
+        bool odd = sim->state > DFU_ERROR; /* it takes a second one */
 
-        sim->state = odd ? SIM_ERROR : SIM_IDLE;
-        sim->status = odd ? SIM_ERR_UNKNOWN : SIM_OK;
+        sim->state = odd ? DFU_ERROR : DFU_IDLE;
+        sim->status = odd ? DFU_ERR_UNKNOWN : DFU_OK;
         return 0;
     }
     if (has_habit(sim, SIM_CLEAR_STALLS))
         return SIM_STALL;
     if (sim->kind->plain)
         return stall(sim);
-    simdfu_error(sim, SIM_ERR_UNKNOWN);
+    simdfu_error(sim, DFU_ERR_UNKNOWN);
     return 0;
 }
 
 /* The ROM takes ABORT in every state, and where it means nothing it does nothing. */
 static int abort_request(struct sim *sim)
 {
-    if (sim->state == SIM_DNLOAD_SYNC && has_habit(sim, SIM_ABORT_STALLS_IN_SYNC))
+    if (sim->state == DFU_DNLOAD_SYNC && has_habit(sim, SIM_ABORT_STALLS_IN_SYNC))
         return SIM_STALL;
-    if (sim->state == SIM_DNLOAD_SYNC && has_habit(sim, SIM_ABORT_ERRS_IN_SYNC)) {
-        simdfu_error(sim, SIM_OK);
+    if (sim->state == DFU_DNLOAD_SYNC && has_habit(sim, SIM_ABORT_ERRS_IN_SYNC)) {
+        simdfu_error(sim, DFU_OK);
         return SIM_STALL;
     }
     switch (sim->state) {
-    case SIM_IDLE:
-    case SIM_DNLOAD_SYNC:
-    case SIM_DNLOAD_IDLE:
-    case SIM_MANIFEST_SYNC:
-    case SIM_UPLOAD_IDLE:
-        sim->state = SIM_IDLE;
+    case DFU_IDLE:
+    case DFU_DNLOAD_SYNC:
+    case DFU_DNLOAD_IDLE:
+    case DFU_MANIFEST_SYNC:
+    case DFU_UPLOAD_IDLE:
+        sim->state = DFU_IDLE;
         sim->stored = false;
         return 0;
     default:
@@ -463,10 +459,10 @@ static bool count_block(struct sim *sim, uint16_t block)
 {
     if (has_habit(sim, SIM_WANTS_ORDER) && block != sim->next_block) {
         sim->next_block = 0;
-        simdfu_error(sim, SIM_ERR_UNKNOWN);
+        simdfu_error(sim, DFU_ERR_UNKNOWN);
         return false;
     }
-    if (sim->state == SIM_IDLE && !has_habit(sim, SIM_WANTS_ORDER))
+    if (sim->state == DFU_IDLE && !has_habit(sim, SIM_WANTS_ORDER))
         sim->next_block = 0;
     return true;
 }
@@ -484,18 +480,18 @@ static int execute_at_once(struct sim *sim, struct sim_work *work)
     return sim->length;
 }
 
-static int download(struct sim *sim, const struct sim_setup *setup, const uint8_t *data,
+static int download(struct sim *sim, const struct usb_setup *setup, const uint8_t *data,
                     struct sim_work *work)
 {
     bool plain = sim->kind->plain;
 
-    if ((sim->state != SIM_IDLE && sim->state != SIM_DNLOAD_IDLE) ||
+    if ((sim->state != DFU_IDLE && sim->state != DFU_DNLOAD_IDLE) ||
         setup->length > sim->kind->transfer_size)
         return stall(sim);
     if (setup->length == 0) {
-        if (plain && sim->state == SIM_IDLE)
+        if (plain && sim->state == DFU_IDLE)
             return stall(sim); /* nothing came before it */
-        sim->state = SIM_MANIFEST_SYNC;
+        sim->state = DFU_MANIFEST_SYNC;
         sim->next_block = 0;
         return 0;
     }
@@ -509,13 +505,13 @@ static int download(struct sim *sim, const struct sim_setup *setup, const uint8_
     sim->length = setup->length;
     spoil_block(sim);
     sim->stored = true;
-    sim->state = SIM_DNLOAD_SYNC;
+    sim->state = DFU_DNLOAD_SYNC;
     if (has_habit(sim, SIM_EXECUTES_IN_DOWNLOAD))
         return execute_at_once(sim, work);
     return setup->length;
 }
 
-static int upload_plain(struct sim *sim, const struct sim_setup *setup, uint8_t *data)
+static int upload_plain(struct sim *sim, const struct usb_setup *setup, uint8_t *data)
 {
     uint64_t address = setup->value * (uint64_t)sim->kind->transfer_size;
     uint64_t size = sim->kind->memories[0].size;
@@ -530,18 +526,18 @@ static int upload_plain(struct sim *sim, const struct sim_setup *setup, uint8_t 
         length = (size_t)(size - address);
     if (length > 0)
         memcpy(data, sim->mem.bytes[0] + address, length);
-    sim->state = length < setup->length || length == 0 ? SIM_IDLE : SIM_UPLOAD_IDLE;
+    sim->state = length < setup->length || length == 0 ? DFU_IDLE : DFU_UPLOAD_IDLE;
     return (int)length;
 }
 
 /* Reading past a memory is a bus fault, and the ROM has no handler for it: it dies (dfu-util
  * mailing list, November 2020). */
-static int upload_memory(struct sim *sim, const struct sim_setup *setup, uint8_t *data)
+static int upload_memory(struct sim *sim, const struct usb_setup *setup, uint8_t *data)
 {
     uint8_t *bytes;
 
     if (sim->mem.rdp != 0) {
-        simdfu_error(sim, SIM_ERR_VENDOR);
+        simdfu_error(sim, DFU_ERR_VENDOR);
         return SIM_STALL;
     }
     if (simmem_find_user(&sim->mem, block_address(sim, setup->value), setup->length, &bytes) ==
@@ -549,7 +545,7 @@ static int upload_memory(struct sim *sim, const struct sim_setup *setup, uint8_t
         sim->hung = true;
         return SIM_HANG;
     }
-    sim->state = SIM_UPLOAD_IDLE;
+    sim->state = DFU_UPLOAD_IDLE;
     return give(setup, data, bytes, setup->length);
 }
 
@@ -564,10 +560,10 @@ static int refuse_upload(struct sim *sim)
 }
 
 /* Block 0: the list of commands. */
-static int upload_commands(struct sim *sim, const struct sim_setup *setup, uint8_t *data)
+static int upload_commands(struct sim *sim, const struct usb_setup *setup, uint8_t *data)
 {
-    static const uint8_t commands[] = { 0x00, COMMAND_SET_ADDRESS, COMMAND_ERASE,
-                                        COMMAND_UNPROTECT };
+    static const uint8_t commands[] = { DFUSE_GET_COMMANDS, DFUSE_SET_ADDRESS, DFUSE_ERASE,
+                                        DFUSE_READ_UNPROTECT };
 
     if (has_habit(sim, SIM_NO_ANSWER_TO_GET))
         return SIM_HANG;
@@ -579,27 +575,27 @@ static int upload_commands(struct sim *sim, const struct sim_setup *setup, uint8
         memcpy(data, sim->buffer, length);
         return (int)length;
     }
-    sim->state = setup->length >= sizeof commands ? SIM_IDLE : SIM_UPLOAD_IDLE;
+    sim->state = setup->length >= sizeof commands ? DFU_IDLE : DFU_UPLOAD_IDLE;
     return give(setup, data, commands, sizeof commands);
 }
 
-static int upload(struct sim *sim, const struct sim_setup *setup, uint8_t *data)
+static int upload(struct sim *sim, const struct usb_setup *setup, uint8_t *data)
 {
-    bool anywhere = sim->state == SIM_DNLOAD_IDLE && has_habit(sim, SIM_UPLOADS_ANYWHERE);
+    bool anywhere = sim->state == DFU_DNLOAD_IDLE && has_habit(sim, SIM_UPLOADS_ANYWHERE);
 
-    if ((sim->state != SIM_IDLE && sim->state != SIM_UPLOAD_IDLE && !anywhere) ||
+    if ((sim->state != DFU_IDLE && sim->state != DFU_UPLOAD_IDLE && !anywhere) ||
         setup->length > sim->kind->transfer_size || has_habit(sim, SIM_NO_UPLOAD))
         return refuse_upload(sim);
     if (sim->kind->plain)
         return upload_plain(sim, setup, data);
     if (setup->length == 0) {
-        sim->state = SIM_IDLE;
+        sim->state = DFU_IDLE;
         return 0;
     }
     if (setup->value == 0)
         return upload_commands(sim, setup, data);
     if (setup->value == 1) {
-        simdfu_error(sim, SIM_ERR_STALLEDPKT);
+        simdfu_error(sim, DFU_ERR_STALLEDPKT);
         return refuse_upload(sim);
     }
     return upload_memory(sim, setup, data);
@@ -608,7 +604,7 @@ static int upload(struct sim *sim, const struct sim_setup *setup, uint8_t *data)
 static int detach(struct sim *sim, struct sim_work *work)
 {
     if (sim->life == SIM_RUNTIME) {
-        sim->state = SIM_APP_DETACH;
+        sim->state = DFU_APP_DETACH;
         *work = (struct sim_work){ .kind = SIM_WORK_DETACH, .seconds = detach_seconds };
         return 0;
     }
@@ -619,46 +615,47 @@ static int detach(struct sim *sim, struct sim_work *work)
     return sim->kind->plain ? stall(sim) : 0; /* "not meaningful" in a ROM, AN2662 */
 }
 
-static int runtime_request(struct sim *sim, const struct sim_setup *setup, uint8_t *data,
+static int runtime_request(struct sim *sim, const struct usb_setup *setup, uint8_t *data,
                            struct sim_work *work)
 {
     if (sim->kind->runtime.no_dfu)
         return SIM_STALL;
     switch (setup->type << 8 | setup->request) {
-    case OUT << 8 | DETACH:
-        return sim->state == SIM_APP_IDLE ? detach(sim, work) : SIM_STALL;
-    case IN << 8 | GETSTATUS:
+    case DFU_OUT << 8 | DFU_REQ_DETACH:
+        return sim->state == DFU_APP_IDLE ? detach(sim, work) : SIM_STALL;
+    case DFU_IN << 8 | DFU_REQ_GETSTATUS:
         return get_status(sim, setup, data, work);
-    case IN << 8 | GETSTATE:
+    case DFU_IN << 8 | DFU_REQ_GETSTATE:
         return give(setup, data, &sim->state, 1);
     default:
         return SIM_STALL;
     }
 }
 
-int simdfu_request(struct sim *sim, const struct sim_setup *setup, uint8_t *data,
+int simdfu_request(struct sim *sim, const struct usb_setup *setup, uint8_t *data,
                    struct sim_work *work)
 {
     if (setup->index != 0)
         return SIM_STALL; /* there is one interface */
     if (sim->life == SIM_RUNTIME)
         return runtime_request(sim, setup, data, work);
-    if (sim->state == SIM_ERROR && has_habit(sim, SIM_DEAF_IN_ERROR) && setup->request != CLRSTATUS)
+    if (sim->state == DFU_ERROR && has_habit(sim, SIM_DEAF_IN_ERROR) &&
+        setup->request != DFU_REQ_CLRSTATUS)
         return SIM_STALL;
     switch (setup->type << 8 | setup->request) {
-    case OUT << 8 | DETACH:
+    case DFU_OUT << 8 | DFU_REQ_DETACH:
         return detach(sim, work);
-    case OUT << 8 | DNLOAD:
+    case DFU_OUT << 8 | DFU_REQ_DNLOAD:
         return download(sim, setup, data, work);
-    case IN << 8 | UPLOAD:
+    case DFU_IN << 8 | DFU_REQ_UPLOAD:
         return upload(sim, setup, data);
-    case IN << 8 | GETSTATUS:
+    case DFU_IN << 8 | DFU_REQ_GETSTATUS:
         return get_status(sim, setup, data, work);
-    case OUT << 8 | CLRSTATUS:
+    case DFU_OUT << 8 | DFU_REQ_CLRSTATUS:
         return clear_status(sim);
-    case IN << 8 | GETSTATE:
+    case DFU_IN << 8 | DFU_REQ_GETSTATE:
         return give(setup, data, &sim->state, 1);
-    case OUT << 8 | ABORT:
+    case DFU_OUT << 8 | DFU_REQ_ABORT:
         return abort_request(sim);
     default:
         return stall(sim);

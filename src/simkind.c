@@ -3,18 +3,24 @@
 
 #include <string.h>
 
+#include "dfu_spec.h"
+
 #define LE16(n) (n) & 0xFF, (n) >> 8 & 0xFF
 
 /* A whole device descriptor: no class, EP0 of 64 bytes, strings 1 to 3, one configuration. */
 #define DEVICE(usb, vid, pid, version)                                                             \
-    18, 1, LE16(usb), 0, 0, 0, 64, LE16(vid), LE16(pid), LE16(version), 1, 2, 3, 1
+    18, USB_DEVICE_DESCRIPTOR, LE16(usb), 0, 0, 0, 64, LE16(vid), LE16(pid), LE16(version), 1, 2,  \
+        3, 1
 
 /* One interface, powered by itself, 100 mA; an alternate setting of it; what ends a DFU
  * interface: will detach, not manifestation tolerant, up and down. */
-#define CONFIG(length)                9, 2, LE16(length), 1, 1, 0, 0xC0, 50
-#define ALT(number, protocol, string) 9, 4, 0, number, 0, 0xFE, 1, protocol, string
+#define CONFIG(length) 9, USB_CONFIG_DESCRIPTOR, LE16(length), 1, 1, 0, 0xC0, 50
+#define ALT(number, protocol, string)                                                              \
+    9, USB_INTERFACE_DESCRIPTOR, 0, number, 0, DFU_INTERFACE_CLASS, DFU_INTERFACE_SUBCLASS,        \
+        protocol, string
 #define FUNCTIONAL(timeout, transfer, version)                                                     \
-    9, 0x21, 0x0B, LE16(timeout), LE16(transfer), LE16(version)
+    9, DFU_FUNCTIONAL_DESCRIPTOR, DFU_CAN_DNLOAD | DFU_CAN_UPLOAD | DFU_WILL_DETACH,               \
+        LE16(timeout), LE16(transfer), LE16(version)
 
 /* STM32F4 Discovery, ROM of 2011, byte for byte as lsusb showed it (dfu-util,
  * device-logs/stm32f4discovery.lsusb): one functional descriptor, after the last setting. */

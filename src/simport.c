@@ -173,9 +173,7 @@ static void simport_submit(struct port_handle *head, struct port_transfer *trans
     unsigned generation = sim_generation(board->sim);
     bool held = board->ready_generation == generation && board->ready_at > bus_at;
     double start = held ? board->ready_at : bus_at;
-    struct sim_setup setup = { transfer->setup.type, transfer->setup.request, transfer->setup.value,
-                               transfer->setup.index, transfer->setup.length };
-    struct sim_answer answer = sim_control(board->sim, start, &setup, transfer->data);
+    struct sim_answer answer = sim_control(board->sim, start, &transfer->setup, transfer->data);
     if (board->bus)
         board->bus->free_at = bus_at + answer.wire;
     board->ready_at = start + answer.seconds;
@@ -253,7 +251,9 @@ static int simport_select(struct port_handle *head, uint8_t interface, uint8_t a
     struct simboard *board = handle->board;
     if (!is_there(handle))
         return PORT_GONE;
-    struct sim_setup setup = { .type = 0x01, .request = 11, .value = alt, .index = interface };
+    struct usb_setup setup = {
+        .type = USB_TO_INTERFACE, .request = USB_SET_INTERFACE, .value = alt, .index = interface
+    };
     return port_result(sim_control(board->sim, loop_now(board->port->loop), &setup, NULL).result);
 }
 

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dfu_spec.h"
+
 /* Where the parts of descriptors are (USB 2.0 tables 9-8 and 9-10; DFU 1.1 table 4.2). */
 enum {
     DEVICE_USB = 2,
@@ -109,9 +111,10 @@ static size_t put_config(uint8_t *p, const struct sim_face *like)
 
 static size_t put_interface(uint8_t *p, size_t alt, uint8_t class, uint8_t protocol, size_t string)
 {
-    const uint8_t bytes[CONFIG] = { CONFIG,        4,        0,
-                                    (uint8_t)alt,  0,        class,
-                                    class == 0xFE, protocol, (uint8_t)string };
+    const uint8_t bytes[CONFIG] = {
+        CONFIG, USB_INTERFACE_DESCRIPTOR,     0,        (uint8_t)alt,   0,
+        class,  class == DFU_INTERFACE_CLASS, protocol, (uint8_t)string
+    };
 
     memcpy(p, bytes, sizeof bytes);
     return sizeof bytes;
@@ -124,9 +127,9 @@ static size_t put_functional(uint8_t *p, const struct sim_face *like, const stru
     memcpy(p, like->config + like->config_length - CONFIG, CONFIG);
     put16(p + FUNCTIONAL_TRANSFER, kind->transfer_size);
     if (simkind_has(kind, SIM_TOLERANT))
-        p[FUNCTIONAL_ATTRIBUTES] |= 0x04; /* bitManifestationTolerant */
+        p[FUNCTIONAL_ATTRIBUTES] |= DFU_MANIFESTATION_TOLERANT;
     if (simkind_has(kind, SIM_NO_UPLOAD))
-        p[FUNCTIONAL_ATTRIBUTES] &= (uint8_t)~0x02; /* bitCanUpload */
+        p[FUNCTIONAL_ATTRIBUTES] &= (uint8_t)~DFU_CAN_UPLOAD;
     if (said->attributes != 0)
         p[FUNCTIONAL_ATTRIBUTES] = (uint8_t)said->attributes;
     if (said->dfu_version != 0)
@@ -144,7 +147,7 @@ static bool set_face(struct simproduct *product, const struct sim_product *said,
     if (said->setting_count > 0)
         face->alts = (uint8_t)said->setting_count;
     for (size_t i = 0; i < face->alts; i++)
-        length += put_interface(config + length, i, 0xFE, 2, 4 + i);
+        length += put_interface(config + length, i, DFU_INTERFACE_CLASS, 2, 4 + i);
     length += put_functional(config + length, &base->dfu, &product->kind, said);
     put16(config + CONFIG_LENGTH, (int)length);
     memcpy(product->device, face->device, sizeof product->device);
@@ -174,7 +177,8 @@ static bool set_application(struct simproduct *product, const struct sim_product
         (app->dfu && !add_string(product, "DFU run-time", &name)) ||
         !(app->seconds >= 0 && app->seconds <= 60) || (kind->plain && !app->dfu))
         return false;
-    length += put_interface(config + length, 0, app->dfu ? 0xFE : 0xFF, app->dfu, name);
+    length +=
+        put_interface(config + length, 0, app->dfu ? DFU_INTERFACE_CLASS : 0xFF, app->dfu, name);
     if (app->dfu) {
         put_functional(config + length, &kind->dfu, kind, said);
         put16(config + length + FUNCTIONAL_TIMEOUT, 1000);

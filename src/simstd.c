@@ -3,23 +3,21 @@
 
 #include <string.h>
 
+/* bmRequestType of the standard requests. */
 enum {
-    GET_STATUS = 0,
-    GET_DESCRIPTOR = 6,
-    GET_CONFIGURATION = 8,
-    SET_CONFIGURATION = 9,
-    GET_INTERFACE = 10,
-    SET_INTERFACE = 11,
+    OUT_DEVICE = 0x00,
+    OUT_INTERFACE = 0x01,
+    IN_DEVICE = 0x80,
+    IN_INTERFACE = 0x81,
+    IN_ENDPOINT = 0x82,
 };
-
-enum { TYPE_DEVICE = 1, TYPE_CONFIG = 2, TYPE_STRING = 3 };
 
 const struct sim_face *simstd_face(const struct sim *sim)
 {
     return sim->life == SIM_RUNTIME ? &sim->kind->runtime : &sim->kind->dfu;
 }
 
-static int answer(const struct sim_setup *setup, uint8_t *data, const void *bytes, size_t length)
+static int answer(const struct usb_setup *setup, uint8_t *data, const void *bytes, size_t length)
 {
     if (length > setup->length)
         length = setup->length;
@@ -69,9 +67,9 @@ static size_t to_utf16(const char *text, uint8_t bytes[2 * SIM_TEXT_MAX])
     return 2 * units;
 }
 
-static int string(const struct sim *sim, const struct sim_setup *setup, uint8_t *data)
+static int string(const struct sim *sim, const struct usb_setup *setup, uint8_t *data)
 {
-    static const uint8_t languages[] = { 4, TYPE_STRING, 0x09, 0x04 }; /* English, US */
+    static const uint8_t languages[] = { 4, USB_STRING_DESCRIPTOR, 0x09, 0x04 }; /* English, US */
     size_t index = setup->value & 0xFF;
     uint8_t bytes[2 + 2 * SIM_TEXT_MAX] = { 0 };
     const char *text;
@@ -82,21 +80,21 @@ static int string(const struct sim *sim, const struct sim_setup *setup, uint8_t 
         return SIM_STALL;
     text = index == SIM_SERIAL_STRING ? sim->serial : sim->kind->strings[index];
     bytes[0] = (uint8_t)(2 + to_utf16(text, bytes + 2));
-    bytes[1] = TYPE_STRING;
+    bytes[1] = USB_STRING_DESCRIPTOR;
     return answer(setup, data, bytes, bytes[0]);
 }
 
-static int descriptor(const struct sim *sim, const struct sim_setup *setup, uint8_t *data)
+static int descriptor(const struct sim *sim, const struct usb_setup *setup, uint8_t *data)
 {
     const struct sim_face *face = simstd_face(sim);
 
     switch (setup->value >> 8) {
-    case TYPE_DEVICE:
+    case USB_DEVICE_DESCRIPTOR:
         return answer(setup, data, face->device, SIM_DEVICE_DESCRIPTOR);
-    case TYPE_CONFIG:
+    case USB_CONFIG_DESCRIPTOR:
         return (setup->value & 0xFF) == 0 ? answer(setup, data, face->config, face->config_length)
                                           : SIM_STALL;
-    case TYPE_STRING:
+    case USB_STRING_DESCRIPTOR:
         return string(sim, setup, data);
     default:
         return SIM_STALL;
@@ -104,7 +102,7 @@ static int descriptor(const struct sim *sim, const struct sim_setup *setup, uint
 }
 
 /* The address pointer stays where it is: to these ROMs the address alone names a memory. */
-static int set_interface(struct sim *sim, const struct sim_setup *setup)
+static int set_interface(struct sim *sim, const struct usb_setup *setup)
 {
     if (setup->index != 0 || setup->value >= simstd_face(sim)->alts)
         return SIM_STALL;
@@ -112,7 +110,7 @@ static int set_interface(struct sim *sim, const struct sim_setup *setup)
     return 0;
 }
 
-static int set_configuration(struct sim *sim, const struct sim_setup *setup)
+static int set_configuration(struct sim *sim, const struct usb_setup *setup)
 {
     if (setup->value > 1)
         return SIM_STALL;
@@ -121,26 +119,26 @@ static int set_configuration(struct sim *sim, const struct sim_setup *setup)
     return 0;
 }
 
-int simstd_request(struct sim *sim, const struct sim_setup *setup, uint8_t *data)
+int simstd_request(struct sim *sim, const struct usb_setup *setup, uint8_t *data)
 {
     static const uint8_t powered_by_itself[] = { 1, 0 };
     static const uint8_t nothing[] = { 0, 0 };
 
     switch (setup->type << 8 | setup->request) {
-    case 0x8000 | GET_STATUS:
+    case IN_DEVICE << 8 | USB_GET_STATUS:
         return answer(setup, data, powered_by_itself, 2);
-    case 0x8100 | GET_STATUS:
-    case 0x8200 | GET_STATUS:
+    case IN_INTERFACE << 8 | USB_GET_STATUS:
+    case IN_ENDPOINT << 8 | USB_GET_STATUS:
         return setup->index == 0 ? answer(setup, data, nothing, 2) : SIM_STALL;
-    case 0x8000 | GET_DESCRIPTOR:
+    case IN_DEVICE << 8 | USB_GET_DESCRIPTOR:
         return descriptor(sim, setup, data);
-    case 0x8000 | GET_CONFIGURATION:
+    case IN_DEVICE << 8 | USB_GET_CONFIGURATION:
         return answer(setup, data, &sim->configuration, 1);
-    case 0x0000 | SET_CONFIGURATION:
+    case OUT_DEVICE << 8 | USB_SET_CONFIGURATION:
         return set_configuration(sim, setup);
-    case 0x8100 | GET_INTERFACE:
+    case IN_INTERFACE << 8 | USB_GET_INTERFACE:
         return setup->index == 0 ? answer(setup, data, &sim->mem.alt, 1) : SIM_STALL;
-    case 0x0100 | SET_INTERFACE:
+    case OUT_INTERFACE << 8 | USB_SET_INTERFACE:
         return set_interface(sim, setup);
     default:
         return SIM_STALL;

@@ -462,7 +462,7 @@ static void LIBUSB_CALL on_transfer(struct libusb_transfer *usb)
 static void usb_submit(struct port_handle *head, struct port_transfer *transfer)
 {
     struct usb_handle *handle = (struct usb_handle *)head;
-    const struct port_setup *setup = &transfer->setup;
+    const struct usb_setup *setup = &transfer->setup;
     handle->transfer = transfer;
     libusb_fill_control_setup(handle->buffer, setup->type, setup->request, setup->value,
                               setup->index, setup->length);

@@ -14,9 +14,9 @@
 #include "loop.h"
 #include "port.h"
 
-enum { SETUP_LENGTH = 8, MOST_DATA = 65535, IN = 0x80 };
+enum { SETUP_LENGTH = 8, MOST_DATA = 65535 };
 
-_Static_assert(sizeof(struct port_setup) == SETUP_LENGTH, "a setup packet has no padding");
+_Static_assert(sizeof(struct usb_setup) == SETUP_LENGTH, "a setup packet has no padding");
 
 struct usbfs_handle {
     struct port_handle head;
@@ -44,12 +44,12 @@ static void end(struct usbfs_handle *handle, int result)
 
 static int result_of(const struct usbfs_handle *handle)
 {
-    const struct port_setup *setup = &handle->transfer->setup;
+    const struct usb_setup *setup = &handle->transfer->setup;
     switch (handle->urb.status) {
     case 0:
         if (handle->urb.actual_length < 0 || handle->urb.actual_length > setup->length)
             return PORT_IO;
-        if (setup->type & IN)
+        if (setup->type & USB_IN)
             memcpy(handle->transfer->data, handle->buffer + SETUP_LENGTH,
                    (size_t)handle->urb.actual_length);
         return handle->urb.actual_length;
@@ -101,11 +101,11 @@ static void fail(void *arg)
 static void usbfs_submit(struct port_handle *head, struct port_transfer *transfer)
 {
     struct usbfs_handle *handle = (struct usbfs_handle *)head;
-    const struct port_setup *setup = &transfer->setup;
-    const struct port_setup packet = { setup->type, setup->request, htole16(setup->value),
-                                       htole16(setup->index), htole16(setup->length) };
+    const struct usb_setup *setup = &transfer->setup;
+    const struct usb_setup packet = { setup->type, setup->request, htole16(setup->value),
+                                      htole16(setup->index), htole16(setup->length) };
     memcpy(handle->buffer, &packet, SETUP_LENGTH);
-    if (!(setup->type & IN) && setup->length > 0)
+    if (!(setup->type & USB_IN) && setup->length > 0)
         memcpy(handle->buffer + SETUP_LENGTH, transfer->data, setup->length);
     handle->urb = (struct usbdevfs_urb){
         .type = USBDEVFS_URB_TYPE_CONTROL,

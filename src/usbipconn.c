@@ -176,7 +176,7 @@ void usbipconn_free(struct conn *conn)
 
 static bool is_setup(const struct request *request, unsigned type, unsigned code)
 {
-    const struct port_setup *setup = &request->command.setup;
+    const struct usb_setup *setup = &request->command.setup;
     return setup->type == type && setup->request == code;
 }
 
@@ -185,8 +185,9 @@ static bool is_setup(const struct request *request, unsigned type, unsigned code
  * configured before. */
 static bool is_enumeration(const struct conn *conn, const struct request *request)
 {
-    return conn->configured && is_setup(request, 0x80, 6) &&
-           request->command.setup.value == 0x0100 && request->command.setup.length == 64;
+    return conn->configured && is_setup(request, USB_IN, USB_GET_DESCRIPTOR) &&
+           request->command.setup.value == USB_DEVICE_DESCRIPTOR << 8 &&
+           request->command.setup.length == 64;
 }
 
 /* What other clients send for the same: SET_FEATURE(PORT_RESET), as if to a hub. */
@@ -221,7 +222,7 @@ static void start_next(struct conn *conn)
             drop(conn, &conn->queue);
             continue;
         }
-        if (is_setup(request, 0x00, 9))
+        if (is_setup(request, USB_TO_DEVICE, USB_SET_CONFIGURATION))
             conn->configured = true;
         conn->transfer.setup = request->command.setup;
         conn->transfer.data = request->data;

@@ -117,8 +117,8 @@ void usbipmsg_put_interfaces(uint8_t *p, const struct usbipmsg_device *device)
  * (usb_submit_urb() of Linux refuses such a one as well.) */
 static bool contradicts(const struct usbipmsg_command *command, uint32_t endpoint)
 {
-    const struct port_setup *setup = &command->setup;
-    bool wants_in = (setup->type & 0x80) != 0 && setup->length > 0;
+    const struct usb_setup *setup = &command->setup;
+    bool wants_in = (setup->type & USB_IN) != 0 && setup->length > 0;
     return endpoint != 0 || command->length != setup->length ||
            (command->length > 0 && command->in != wants_in);
 }

@@ -58,7 +58,7 @@ struct usbipmsg_command {
     bool in;  /* and the rest: submits */
     bool bad; /* it contradicts itself: to be refused, with the data that follow it */
     uint32_t length, packets;
-    struct port_setup setup;
+    struct usb_setup setup;
 };
 
 /* "1-3" of the third board. */

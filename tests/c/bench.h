@@ -85,10 +85,10 @@ static inline int bench_result(int result)
 /* A transfer as a port carries it out.  A board that does not answer in time goes on by itself. */
 static inline int bench_transfer(const struct dfu_act *act)
 {
-    struct sim_setup setup = { act->setup.type, act->setup.request, act->setup.value,
+    struct usb_setup setup = { act->setup.type, act->setup.request, act->setup.value,
                                act->setup.index, act->setup.length };
     if (act->setup.request == 4) /* CLRSTATUS anywhere else is what breaks ROMs */
-        assert_true(bench.sim->state == SIM_ERROR || bench.sim->life == SIM_AWAY);
+        assert_true(bench.sim->state == DFU_ERROR || bench.sim->life == SIM_AWAY);
     bench.transfers++;
     struct sim_answer answer = sim_control(bench.sim, bench.now, &setup, act->data);
     if (answer.result == SIM_HANG || answer.seconds > act->seconds) {
@@ -101,7 +101,7 @@ static inline int bench_transfer(const struct dfu_act *act)
 
 static inline int bench_select(uint8_t alt)
 {
-    struct sim_setup setup = { .type = 0x01, .request = 11, .value = alt };
+    struct usb_setup setup = { .type = 0x01, .request = 11, .value = alt };
     int result = sim_control(bench.sim, bench.now, &setup, NULL).result;
     return result == SIM_HANG ? PORT_TIMEOUT : bench_result(result);
 }

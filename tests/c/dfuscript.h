@@ -111,7 +111,7 @@ static inline bool describe_command(char *text, size_t size, const struct dfu_ac
 
 static inline void describe_request(char *text, size_t size, const struct dfu_act *act)
 {
-    const struct port_setup *setup = &act->setup;
+    const struct usb_setup *setup = &act->setup;
     switch (setup->type << 8 | setup->request) {
     case 0x2100:
         snprintf(text, size, "detach %u", setup->value);

@@ -13,30 +13,6 @@
 
 #include "sim.h"
 
-enum {
-    APP_IDLE,
-    APP_DETACH,
-    IDLE,
-    DNLOAD_SYNC,
-    DNBUSY,
-    DNLOAD_IDLE,
-    MANIFEST_SYNC,
-    MANIFEST,
-    MANIFEST_WAIT_RESET,
-    UPLOAD_IDLE,
-    ERROR,
-};
-
-enum {
-    OK = 0,
-    errTARGET = 1,
-    errADDRESS = 8,
-    errFIRMWARE = 10,
-    errVENDOR = 11,
-    errUNKNOWN = 14,
-    errSTALLEDPKT = 15,
-};
-
 struct rig {
     struct sim *sim;
     double now;
@@ -72,7 +48,7 @@ static inline int rig_close(void **state)
 static inline int rig_control(unsigned type, unsigned request, unsigned value, unsigned index,
                               size_t length)
 {
-    struct sim_setup setup = {
+    struct usb_setup setup = {
         .type = (uint8_t)type,
         .request = (uint8_t)request,
         .value = (uint16_t)value,
@@ -138,37 +114,37 @@ static inline int rig_command(unsigned command, uint32_t address)
 /* A stored command carried out to its end by asking at once; bState. */
 static inline int rig_execute(void)
 {
-    assert_int_equal(rig_status(), DNBUSY);
+    assert_int_equal(rig_status(), DFU_DNBUSY);
     return rig_status();
 }
 
 static inline void rig_set_address(uint32_t address)
 {
     assert_int_equal(rig_command(0x21, address), 5);
-    assert_int_equal(rig_execute(), DNLOAD_IDLE);
+    assert_int_equal(rig_execute(), DFU_DNLOAD_IDLE);
 }
 
 static inline void rig_write(uint32_t address, const void *data, size_t length)
 {
     rig_set_address(address);
     assert_int_equal(rig_dnload(2, data, length), length);
-    assert_int_equal(rig_execute(), DNLOAD_IDLE);
+    assert_int_equal(rig_execute(), DFU_DNLOAD_IDLE);
 }
 
 static inline void rig_ready(void)
 {
-    if (rig_state() == ERROR)
+    if (rig_state() == DFU_ERROR)
         assert_int_equal(rig_clear(), 0);
     else
         assert_int_equal(rig_abort(), 0);
-    assert_int_equal(rig_state(), IDLE);
+    assert_int_equal(rig_state(), DFU_IDLE);
 }
 
 /* A command that ends in dfuERROR with this status. */
 static inline void rig_refused(unsigned command, uint32_t address, int status)
 {
     rig_command(command, address);
-    assert_int_equal(rig_execute(), ERROR);
+    assert_int_equal(rig_execute(), DFU_ERROR);
     assert_int_equal(rig.status, status);
     rig_ready();
 }

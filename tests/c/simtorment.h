@@ -15,7 +15,7 @@ static inline uint32_t next_random(void)
     return seed;
 }
 
-static inline void random_setup(struct sim_setup *setup)
+static inline void random_setup(struct usb_setup *setup)
 {
     static const uint8_t types[] = { 0x21, 0x21, 0xA1, 0xA1, 0x80, 0x00, 0x81, 0x01 };
     static const uint16_t lengths[] = { 0, 1, 5, 6, 1024, 2048, 2049, 65535 };
@@ -81,7 +81,7 @@ static inline void torment(const struct sim_options *options)
 
     assert_non_null(sim);
     for (int i = 0; i < 3000; i++) {
-        struct sim_setup setup;
+        struct usb_setup setup;
         struct sim_answer answer;
         uint8_t *data;
 

@@ -123,7 +123,7 @@ static void test_select(void **state)
     check_works(board, FLASH, 100);
 }
 
-static struct outcome run_raw(struct board *board, struct port_setup setup)
+static struct outcome run_raw(struct board *board, struct usb_setup setup)
 {
     struct outcome outcome = { .board = board };
     board_start_raw(board, &setup, on_ended, &outcome);
@@ -134,8 +134,8 @@ static struct outcome run_raw(struct board *board, struct port_setup setup)
 
 static void test_control(void **state)
 {
-    const struct port_setup device = { 0x80, 6, 0x0100, 0, 18 };
-    const struct port_setup getstate = { 0xA1, 5, 0, 0, 1 };
+    const struct usb_setup device = { 0x80, 6, 0x0100, 0, 18 };
+    const struct usb_setup getstate = { 0xA1, 5, 0, 0, 1 };
     (void)state;
     struct board *board = open_new("f407");
     assert_true(run_raw(board, device).ok);
@@ -147,7 +147,7 @@ static void test_control(void **state)
     assert_true(run_raw(board, getstate).ok);
     assert_int_equal(board->dfu.buffer[0], DFU_ERROR);
     assert_int_equal(board->dfu.state, DFU_UNKNOWN); /* who knows what it did */
-    assert_false(run_raw(board, (struct port_setup){ 0x80, 6, 0x0900, 0, 18 }).ok);
+    assert_false(run_raw(board, (struct usb_setup){ 0x80, 6, 0x0900, 0, 18 }).ok);
     assert_int_equal(board->raw_result, PORT_STALL);
     assert_true(board_is_open(board));
     unplug(simport_find(rig.port, "f407"));
@@ -160,7 +160,7 @@ static void test_plain_board_is_reset(void **state)
 {
     (void)state;
     struct sim_options options = options_of("dfu11");
-    options.state = SIM_IDLE;
+    options.state = DFU_IDLE;
     struct simboard *simboard = add_with("plain", &options, NULL, NULL);
     struct board *board = open_board("plain");
     struct outcome outcome = run(board, write_of(0, 3000));
@@ -186,7 +186,7 @@ static void test_reset(void **state)
     assert_int_equal(board->op.state, DFU_ERROR);
     check_works(board, FLASH, 100);
     struct sim_options options = options_of("dfu11");
-    options.state = SIM_IDLE;
+    options.state = DFU_IDLE;
     add_with("plain", &options, NULL, NULL);
     board = open_board("plain"); /* and plain DFU goes back to its program */
     board_reset(board);
@@ -261,7 +261,7 @@ static void test_give_up(void **state)
 
 static void test_give_up_control(void **state)
 {
-    const struct port_setup getstate = { 0xA1, 5, 0, 0, 1 };
+    const struct usb_setup getstate = { 0xA1, 5, 0, 0, 1 };
     struct outcome outcome = { 0 };
     (void)state;
     struct board *board = open_new("f407");
@@ -285,7 +285,7 @@ static void test_close_untouched(void **state)
     board_close(board);
     assert_null(board->handle);
     assert_int_equal(sim_requests(sim), 1);
-    assert_int_equal(sim->state, SIM_ERROR); /* opening changes nothing */
+    assert_int_equal(sim->state, DFU_ERROR); /* opening changes nothing */
     board_close(board);
     assert_int_equal(attach(board, 1), 0);
     assert_true(run(board, simple(DFU_TO_IDLE)).ok);
@@ -301,27 +301,27 @@ static void test_close_after_use(void **state)
     struct board *board = open_new("f407");
     struct sim *sim = simboard_sim(simport_find(rig.port, "f407"));
     assert_true(run(board, read_of(FLASH, 100)).ok);
-    assert_int_equal(sim->state, SIM_UPLOAD_IDLE);
+    assert_int_equal(sim->state, DFU_UPLOAD_IDLE);
     board_close(board);
     assert_false(board_is_open(board));
     board_close(board); /* again, while it is under way */
     assert_true(release(board) < 0.01);
-    assert_int_equal(sim->state, SIM_IDLE);
+    assert_int_equal(sim->state, DFU_IDLE);
     assert_int_equal(attach(board, 1), 0);
     struct dfu_op read = read_of(0x1FFF7800, 16);
     read.alt = 2;
     assert_true(run(board, read).ok);
     board_close(board);
     release(board);
-    assert_int_equal(sim->state, SIM_IDLE);
+    assert_int_equal(sim->state, DFU_IDLE);
     assert_int_equal(sim->mem.alt, 2); /* no way leads through another memory */
     assert_int_equal(attach(board, 1), 0);
     struct outcome outcome = run(board, erase_of(0));
     assert_int_equal(outcome.op.status, DFU_ERR_TARGET);
-    assert_int_equal(sim->state, SIM_ERROR);
+    assert_int_equal(sim->state, DFU_ERROR);
     board_close(board);
     assert_true(release(board) < 0.01);
-    assert_int_equal(sim->state, SIM_IDLE);
+    assert_int_equal(sim->state, DFU_IDLE);
 }
 
 /* Closes a board at that moment of a write: it is let go in dfuIDLE, and in time. */
@@ -337,7 +337,7 @@ static void check_close(const char *kind, double after)
     assert_false(board_is_open(board));
     double took = release(board);
     assert_int_equal(outcome.ended, 1);
-    if (took > CLOSING || simboard_sim(simboard)->state != SIM_IDLE)
+    if (took > CLOSING || simboard_sim(simboard)->state != DFU_IDLE)
         fail_msg("%s, closed after %.4f s: %.3f s, state %u", kind, after, took,
                  simboard_sim(simboard)->state);
     assert_int_equal(attach(board, 1), 0);
@@ -391,7 +391,7 @@ static void test_orphans(void **state)
     boards_release(&rig.list, rig.loop);
     assert_null(rig.list);
     assert_int_equal(outcome.ended, 1);
-    assert_int_equal(sim->state, SIM_IDLE);
+    assert_int_equal(sim->state, DFU_IDLE);
     board = open_board("f407"); /* on its way to dfuIDLE */
     assert_true(run(board, read_of(FLASH, 10)).ok);
     board_close(board);

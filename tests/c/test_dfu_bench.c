@@ -73,7 +73,7 @@ static void open_kind(const char *kind, int state)
 /* A state from which an undisturbed session works. */
 static int good_state(const char *kind)
 {
-    return strcmp(kind, "dfu11") == 0 ? SIM_IDLE : -1;
+    return strcmp(kind, "dfu11") == 0 ? DFU_IDLE : -1;
 }
 
 static void test_undisturbed(void **state)
@@ -93,13 +93,13 @@ static void test_undisturbed(void **state)
 static enum dfu_failure failure_from(int state)
 {
     switch (state) {
-    case SIM_APP_IDLE:
-    case SIM_APP_DETACH:
+    case DFU_APP_IDLE:
+    case DFU_APP_DETACH:
         return DFU_FAIL_RUNTIME;
-    case SIM_DNBUSY: /* for ever */
-    case SIM_MANIFEST:
+    case DFU_DNBUSY: /* for ever */
+    case DFU_MANIFEST:
         return DFU_FAIL_TIMEOUT;
-    case SIM_MANIFEST_WAIT_RESET:
+    case DFU_MANIFEST_WAIT_RESET:
         return DFU_FAIL_RESET;
     default:
         return DFU_NO_FAILURE;
@@ -114,7 +114,7 @@ static void check_start_state(const char *kind, int state)
     assert_int_equal(ok, failure_from(state) == DFU_NO_FAILURE);
     assert_int_equal(bench.op.failure, failure_from(state));
     if (ok)
-        assert_int_equal(bench.sim->state, SIM_IDLE);
+        assert_int_equal(bench.sim->state, DFU_IDLE);
     bench_close();
 
     open_kind(kind, state);
@@ -126,7 +126,7 @@ static void test_every_start_state(void **state)
 {
     (void)state;
     for (size_t i = 0; sim_kind_name(i); i++)
-        for (int from = 0; from <= SIM_ERROR; from++)
+        for (int from = 0; from <= DFU_ERROR; from++)
             check_start_state(sim_kind_name(i), from);
 }
 
@@ -135,7 +135,7 @@ static void test_no_time_at_all(void **state)
 {
     (void)state;
     for (size_t i = 0; sim_kind_name(i); i++) {
-        for (int from = SIM_IDLE; from <= SIM_ERROR; from++) {
+        for (int from = DFU_IDLE; from <= DFU_ERROR; from++) {
             struct sim_options options = options_of(sim_kind_name(i), from);
             options.usb = SIM_USB_NONE;
             options.times = SIM_TIMES_ZERO;
@@ -263,8 +263,8 @@ static void check_cancel(const char *kind, size_t at)
     cancel_in_session(at, false);
     if (bench.op.gone)
         revive();
-    bool busy = bench.sim->kind->plain && bench.sim->state >= SIM_MANIFEST_SYNC &&
-                bench.sim->state <= SIM_MANIFEST_WAIT_RESET;
+    bool busy = bench.sim->kind->plain && bench.sim->state >= DFU_MANIFEST_SYNC &&
+                bench.sim->state <= DFU_MANIFEST_WAIT_RESET;
     assert_true(bench_run((struct dfu_op){ .kind = DFU_TO_IDLE, .any_alt = true }) || busy);
     bench_close();
 }

@@ -11,7 +11,7 @@ struct seen {
     double last;
 };
 
-static void saw(void *arg, const struct board *board, const struct port_setup *setup,
+static void saw(void *arg, const struct board *board, const struct usb_setup *setup,
                 const uint8_t *data, int result, double started)
 {
     struct seen *seen = arg;
@@ -78,8 +78,8 @@ static void test_raw_transfers_and_stalls(void **state)
     struct outcome outcome = { .board = board };
     look_on(board, &seen);
     let_pass(1);
-    board_start_raw(board, &(struct port_setup){ .type = 0xC0, .request = 5, .length = 3 },
-                    on_ended, &outcome);
+    board_start_raw(board, &(struct usb_setup){ .type = 0xC0, .request = 5, .length = 3 }, on_ended,
+                    &outcome);
     finish(&outcome);
     assert_int_equal(seen.stalls, 1);
     assert_true(seen.last >= 1);

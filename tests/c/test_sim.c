@@ -115,51 +115,51 @@ static void test_start_state(void **state)
     (void)state;
     rig_open("f407");
     assert_int_equal(rig_life(), SIM_DFU);
-    assert_int_equal(rig_state(), ERROR);
-    assert_int_equal(rig_status(), ERROR);
-    assert_int_equal(rig.status, errFIRMWARE);
+    assert_int_equal(rig_state(), DFU_ERROR);
+    assert_int_equal(rig_status(), DFU_ERROR);
+    assert_int_equal(rig.status, DFU_ERR_FIRMWARE);
     assert_int_equal(rig.poll, 0);
     assert_int_equal(rig_dnload(2, "abcd", 4), SIM_STALL);
     assert_int_equal(rig_upload(2, 4), SIM_STALL);
     assert_int_equal(rig_abort(), 0); /* no effect */
-    assert_int_equal(rig_state(), ERROR);
+    assert_int_equal(rig_state(), DFU_ERROR);
     assert_int_equal(rig_clear(), 0);
-    assert_int_equal(rig_status(), IDLE);
-    assert_int_equal(rig.status, OK);
+    assert_int_equal(rig_status(), DFU_IDLE);
+    assert_int_equal(rig.status, DFU_OK);
     assert_int_equal(sim_requests(rig.sim), 8);
 }
 
 static void test_other_start_states(void **state)
 {
     (void)state;
-    rig_open_with((struct sim_options){ .kind = "f407", .state = UPLOAD_IDLE });
-    assert_int_equal(rig_state(), UPLOAD_IDLE);
+    rig_open_with((struct sim_options){ .kind = "f407", .state = DFU_UPLOAD_IDLE });
+    assert_int_equal(rig_state(), DFU_UPLOAD_IDLE);
     rig_close(NULL);
     /* an erase of the first sector is left over: GETSTATUS would do it, ABORT drops it */
-    rig_open_with((struct sim_options){ .kind = "f407", .state = DNLOAD_SYNC });
+    rig_open_with((struct sim_options){ .kind = "f407", .state = DFU_DNLOAD_SYNC });
     rig_fill(FLASH, 0, 64);
     assert_int_equal(rig_abort(), 0);
-    assert_int_equal(rig_status(), IDLE);
+    assert_int_equal(rig_status(), DFU_IDLE);
     rig.now += 10;
     assert_int_equal(rig_byte(FLASH), 0);
     rig_close(NULL);
-    rig_open_with((struct sim_options){ .kind = "f407", .state = DNLOAD_SYNC });
+    rig_open_with((struct sim_options){ .kind = "f407", .state = DFU_DNLOAD_SYNC });
     rig_fill(FLASH, 0, 64);
-    assert_int_equal(rig_status(), DNBUSY);
-    assert_int_equal(rig_status(), DNLOAD_IDLE);
+    assert_int_equal(rig_status(), DFU_DNBUSY);
+    assert_int_equal(rig_status(), DFU_DNLOAD_IDLE);
     assert_int_equal(rig_byte(FLASH), 0xFF);
     rig_close(NULL);
     /* stuck in dfuDNBUSY: two CLRSTATUS are the way out, as an H743 has it */
-    rig_open_with((struct sim_options){ .kind = "f407", .state = DNBUSY });
-    assert_int_equal(rig_status(), DNBUSY);
+    rig_open_with((struct sim_options){ .kind = "f407", .state = DFU_DNBUSY });
+    assert_int_equal(rig_status(), DFU_DNBUSY);
     rig.now += 100;
     assert_int_equal(rig_abort(), 0);
-    assert_int_equal(rig_status(), DNBUSY);
+    assert_int_equal(rig_status(), DFU_DNBUSY);
     assert_int_equal(rig_clear(), 0);
-    assert_int_equal(rig_status(), ERROR);
-    assert_int_equal(rig.status, errUNKNOWN);
+    assert_int_equal(rig_status(), DFU_ERROR);
+    assert_int_equal(rig.status, DFU_ERR_UNKNOWN);
     assert_int_equal(rig_clear(), 0);
-    assert_int_equal(rig_status(), IDLE);
+    assert_int_equal(rig_status(), DFU_IDLE);
 }
 
 /* The state machine. */
@@ -169,24 +169,24 @@ static void test_poll_table(void **state)
     (void)state;
     rig_open_ready("f407");
     rig_command(0x21, FLASH);
-    assert_int_equal(rig_status(), DNBUSY);
+    assert_int_equal(rig_status(), DFU_DNBUSY);
     assert_int_equal(rig.poll, 104);
-    assert_int_equal(rig_status(), DNLOAD_IDLE);
+    assert_int_equal(rig_status(), DFU_DNLOAD_IDLE);
     assert_int_equal(rig.poll, 0);
     rig_command(0x41, FLASH);
-    assert_int_equal(rig_status(), DNBUSY);
+    assert_int_equal(rig_status(), DFU_DNBUSY);
     assert_int_equal(rig.poll, 100);
-    assert_int_equal(rig_status(), DNLOAD_IDLE);
+    assert_int_equal(rig_status(), DFU_DNLOAD_IDLE);
     rig_dnload(0, "\x41", 1);
-    assert_int_equal(rig_status(), DNBUSY);
+    assert_int_equal(rig_status(), DFU_DNBUSY);
     assert_int_equal(rig.poll, 100);
-    assert_int_equal(rig_status(), DNLOAD_IDLE);
+    assert_int_equal(rig_status(), DFU_DNLOAD_IDLE);
     rig_dnload(2, "abcd", 4);
-    assert_int_equal(rig_status(), DNBUSY);
+    assert_int_equal(rig_status(), DFU_DNBUSY);
     assert_int_equal(rig.poll, 104);
-    assert_int_equal(rig_status(), DNLOAD_IDLE);
+    assert_int_equal(rig_status(), DFU_DNLOAD_IDLE);
     rig_dnload(0, NULL, 0);
-    assert_int_equal(rig_status(), MANIFEST);
+    assert_int_equal(rig_status(), DFU_MANIFEST);
     assert_int_equal(rig.poll, 1);
 }
 
@@ -195,19 +195,19 @@ static void test_get_status_executes(void **state)
     (void)state;
     rig_open_ready("f407");
     assert_int_equal(rig_dnload(2, "\x12\x34", 2), 2);
-    assert_int_equal(rig_state(), DNLOAD_SYNC);
+    assert_int_equal(rig_state(), DFU_DNLOAD_SYNC);
     assert_int_equal(rig_dnload(2, "\x00\x00", 2), SIM_STALL);
     assert_int_equal(rig_upload(2, 4), SIM_STALL);
     rig.now += 100;
     assert_int_equal(rig_byte(FLASH), 0xFF);
-    assert_int_equal(rig_state(), DNLOAD_SYNC);
-    assert_int_equal(rig_status(), DNBUSY);
+    assert_int_equal(rig_state(), DFU_DNLOAD_SYNC);
+    assert_int_equal(rig_status(), DFU_DNBUSY);
     assert_int_equal(rig_byte(FLASH), 0xFF);
     rig.now += 1;
     assert_int_equal(rig_byte(FLASH), 0x12);
-    assert_int_equal(rig_state(), DNLOAD_SYNC);
+    assert_int_equal(rig_state(), DFU_DNLOAD_SYNC);
     assert_int_equal(rig_dnload(2, "\x00\x00", 2), SIM_STALL);
-    assert_int_equal(rig_status(), DNLOAD_IDLE);
+    assert_int_equal(rig_status(), DFU_DNLOAD_IDLE);
     assert_int_equal(rig_byte(FLASH + 1), 0x34);
 }
 
@@ -217,15 +217,15 @@ static void test_abort_drops(void **state)
     rig_open_ready("f407");
     rig_dnload(2, "\x12\x34", 2);
     assert_int_equal(rig_abort(), 0);
-    assert_int_equal(rig_status(), IDLE);
+    assert_int_equal(rig_status(), DFU_IDLE);
     rig.now += 1;
     assert_int_equal(rig_byte(FLASH), 0xFF);
     assert_int_equal(rig_dnload(0, NULL, 0), 0);
-    assert_int_equal(rig_state(), MANIFEST_SYNC);
+    assert_int_equal(rig_state(), DFU_MANIFEST_SYNC);
     assert_int_equal(rig_dnload(2, "\x12\x34", 2), SIM_STALL);
     assert_int_equal(rig_upload(2, 2), SIM_STALL);
     assert_int_equal(rig_abort(), 0);
-    assert_int_equal(rig_status(), IDLE);
+    assert_int_equal(rig_status(), DFU_IDLE);
     assert_int_equal(rig_life(), SIM_DFU);
 }
 
@@ -236,15 +236,15 @@ static void test_early_status_waits(void **state)
     (void)state;
     rig_open_ready("f407");
     rig_command(0x41, FLASH);
-    assert_int_equal(rig_status(), DNBUSY);
+    assert_int_equal(rig_status(), DFU_DNBUSY);
     start = rig.now;
     rig.now += 0.1;
-    assert_int_equal(rig_status(), DNLOAD_IDLE);
+    assert_int_equal(rig_status(), DFU_DNLOAD_IDLE);
     rig_near(rig.last.seconds, 0.3 + 0.0004, 1e-6);
     rig_near(rig.last.wire, 0.000034, 1e-6); /* it is held by NAK, and others use the bus */
     rig_near(rig.now - start, 0.4004, 1e-6);
     rig_command(0x41, FLASH);
-    assert_int_equal(rig_status(), DNBUSY);
+    assert_int_equal(rig_status(), DFU_DNBUSY);
     assert_int_equal(rig_control(0x80, 8, 0, 0, 1), 1); /* so does any request */
     rig_near(rig.last.seconds, 0.4004, 1e-6);
     rig_status();
@@ -252,7 +252,7 @@ static void test_early_status_waits(void **state)
     rig_status();
     assert_int_equal(rig_abort(), 0);
     rig_near(rig.last.seconds, 0.4004, 1e-6);
-    assert_int_equal(rig_state(), IDLE);
+    assert_int_equal(rig_state(), DFU_IDLE);
 }
 
 static void test_uploads(void **state)
@@ -263,26 +263,26 @@ static void test_uploads(void **state)
     rig_open_ready("f407");
     assert_int_equal(rig_upload(0, 64), 4);
     assert_memory_equal(rig.data, commands, 4);
-    assert_int_equal(rig_state(), IDLE);
+    assert_int_equal(rig_state(), DFU_IDLE);
     assert_int_equal(rig_upload(0, 2), 2);
-    assert_int_equal(rig_state(), UPLOAD_IDLE);
+    assert_int_equal(rig_state(), DFU_UPLOAD_IDLE);
     assert_int_equal(rig_dnload(2, "ab", 2), SIM_STALL);
     assert_int_equal(rig_upload(2, 0), 0);
-    assert_int_equal(rig_state(), IDLE);
+    assert_int_equal(rig_state(), DFU_IDLE);
     rig_poke(FLASH + 2048, "second", 6);
     assert_int_equal(rig_upload(3, 6), 6);
     assert_memory_equal(rig.data, "second", 6);
-    assert_int_equal(rig_status(), UPLOAD_IDLE);
+    assert_int_equal(rig_status(), DFU_UPLOAD_IDLE);
     assert_int_equal(rig_upload(3, 2048), 2048);
     assert_int_equal(rig_upload(3, 2049), SIM_STALL);
-    assert_int_equal(rig_state(), UPLOAD_IDLE);
+    assert_int_equal(rig_state(), DFU_UPLOAD_IDLE);
     assert_int_equal(rig_abort(), 0);
     rig_set_address(FLASH);
     assert_int_equal(rig_upload(2, 4), SIM_STALL); /* dfuDNLOAD-IDLE: ABORT comes first */
     assert_int_equal(rig_abort(), 0);
     assert_int_equal(rig_upload(1, 4), SIM_STALL);
-    assert_int_equal(rig_status(), ERROR);
-    assert_int_equal(rig.status, errSTALLEDPKT);
+    assert_int_equal(rig_status(), DFU_ERROR);
+    assert_int_equal(rig.status, DFU_ERR_STALLEDPKT);
 }
 
 static void test_refused_downloads(void **state)
@@ -291,24 +291,24 @@ static void test_refused_downloads(void **state)
     rig_open_ready("f407");
     assert_int_equal(rig_dnload(1, "ab", 2), SIM_STALL);
     assert_int_equal(rig_dnload(2, rig.data, 2049), SIM_STALL);
-    assert_int_equal(rig_state(), IDLE);
+    assert_int_equal(rig_state(), DFU_IDLE);
     assert_int_equal(rig_dnload(0, "\x77", 1), 1);
-    assert_int_equal(rig_execute(), ERROR);
-    assert_int_equal(rig.status, errSTALLEDPKT);
+    assert_int_equal(rig_execute(), DFU_ERROR);
+    assert_int_equal(rig.status, DFU_ERR_STALLEDPKT);
     rig_ready();
     assert_int_equal(rig_dnload(0, "\x21\x00\x00\x08", 4), 4);
-    assert_int_equal(rig_execute(), ERROR);
-    assert_int_equal(rig.status, errSTALLEDPKT);
+    assert_int_equal(rig_execute(), DFU_ERROR);
+    assert_int_equal(rig.status, DFU_ERR_STALLEDPKT);
     rig_ready();
     assert_int_equal(rig_clear(), 0); /* outside dfuERROR that is an error of its own */
-    assert_int_equal(rig_status(), ERROR);
-    assert_int_equal(rig.status, errUNKNOWN);
+    assert_int_equal(rig_status(), DFU_ERROR);
+    assert_int_equal(rig.status, DFU_ERR_UNKNOWN);
     rig_ready();
     assert_int_equal(rig_control(0x21, 6, 0, 1, 0), SIM_STALL); /* no such interface */
     assert_int_equal(rig_control(0xA1, 3, 0, 1, 6), SIM_STALL);
     assert_int_equal(rig_control(0x21, 7, 0, 0, 0), SIM_STALL);
     assert_int_equal(rig_control(0x21, 0, 1000, 0, 0), 0); /* DETACH means nothing */
-    assert_int_equal(rig_state(), IDLE);
+    assert_int_equal(rig_state(), DFU_IDLE);
     assert_int_equal(rig_life(), SIM_DFU);
 }
 
@@ -335,8 +335,8 @@ static bool leaves_well(uint32_t address, uint32_t sp, uint32_t pc)
     rig_ready();
     rig_set_address(address);
     assert_int_equal(rig_dnload(0, NULL, 0), 0);
-    assert_int_equal(rig_state(), MANIFEST_SYNC);
-    assert_int_equal(rig_status(), MANIFEST);
+    assert_int_equal(rig_state(), DFU_MANIFEST_SYNC);
+    assert_int_equal(rig_status(), DFU_MANIFEST);
     assert_int_equal(rig_life(), SIM_RUNNING);
     assert_int_equal(rig_status(), SIM_GONE);
     assert_true(start->happened);
@@ -368,7 +368,7 @@ static void test_leave(void **state)
     assert_int_equal(rig_life(), SIM_AWAY);
     sim_plug(rig.sim, rig.now);
     assert_int_equal(rig_life(), SIM_DFU);
-    assert_int_equal(rig_status(), ERROR);
+    assert_int_equal(rig_status(), DFU_ERROR);
 }
 
 static void test_leave_to_nowhere(void **state)
@@ -377,7 +377,7 @@ static void test_leave_to_nowhere(void **state)
     rig_open_ready("f407");
     rig_set_address(OTP);
     rig_dnload(0, NULL, 0);
-    assert_int_equal(rig_status(), MANIFEST);
+    assert_int_equal(rig_status(), DFU_MANIFEST);
     assert_int_equal(rig_life(), SIM_AWAY);
     rig.now += 0.2;
     assert_int_equal(rig_life(), SIM_DFU); /* a reset, and BOOT0 is high */
@@ -425,7 +425,7 @@ static void test_unplug_mid_erase(void **state)
     sim_plug(rig.sim, rig.now);
     rig.now += 10;
     assert_int_equal(rig_byte(FLASH + 0x3FFF), 0); /* it does not go on */
-    assert_int_equal(rig_status(), ERROR);
+    assert_int_equal(rig_status(), DFU_ERROR);
 }
 
 static void test_reset_mid_write(void **state)
@@ -451,7 +451,7 @@ static void test_bus_reset_mid_erase(void **state)
     rig_status();
     sim_bus_reset(rig.sim, rig.now);
     assert_int_equal(sim_generation(rig.sim), 1);
-    assert_int_equal(rig_status(), ERROR); /* as after power-up, when the erase is done */
+    assert_int_equal(rig_status(), DFU_ERROR); /* as after power-up, when the erase is done */
     rig_near(rig.last.seconds, 0.4004, 1e-6);
     assert_int_equal(rig_run(FLASH, 0xFF, 0x4000), 0x4000);
 }
@@ -463,10 +463,10 @@ static void test_bus_reset_of_a_refusal(void **state)
     rig_control(0x01, 11, 2, 0, 0);
     rig_set_address(FLASH + 0x4000);
     rig_command(0x21, 0);
-    assert_int_equal(rig_status(), DNBUSY);
+    assert_int_equal(rig_status(), DFU_DNBUSY);
     sim_bus_reset(rig.sim, rig.now - 1e-6);
-    assert_int_equal(rig_status(), ERROR);
-    assert_int_equal(rig.status, errFIRMWARE); /* not the errTARGET of before */
+    assert_int_equal(rig_status(), DFU_ERROR);
+    assert_int_equal(rig.status, DFU_ERR_FIRMWARE); /* not the errTARGET of before */
     assert_int_equal(rig_control(0x81, 10, 0, 0, 1), 1);
     assert_int_equal(rig.data[0], 0);
     rig_ready();
@@ -490,7 +490,7 @@ static void test_unplug_mid_unprotect(void **state)
     assert_int_equal(rig_byte(FLASH), 0xFF);
     assert_int_equal(rig_byte(FLASH + 0xFFFF0), 0);
     rig_ready();
-    rig_refused(0x21, FLASH, errVENDOR);
+    rig_refused(0x21, FLASH, DFU_ERR_VENDOR);
 }
 
 int main(void)

@@ -21,7 +21,7 @@ static void fault_on(enum sim_fault fault, enum sim_op op, uint32_t address)
 /* A board whose next class request is number 1. */
 static void open_idle(void)
 {
-    rig_open_with((struct sim_options){ .kind = "f407", .state = IDLE });
+    rig_open_with((struct sim_options){ .kind = "f407", .state = DFU_IDLE });
 }
 
 static void test_names(void **state)
@@ -46,10 +46,10 @@ static void test_counting(void **state)
     open_idle();
     fault_at(SIM_FAULT_STALL, 2);
     rig_control(0x80, 6, 0x0100, 0, 18); /* standard requests do not count */
-    assert_int_equal(rig_state(), IDLE);
+    assert_int_equal(rig_state(), DFU_IDLE);
     assert_int_equal(rig_control(0x80, 6, 0x0100, 0, 18), 18);
     assert_int_equal(rig_state(), SIM_STALL);
-    assert_int_equal(rig_state(), IDLE);
+    assert_int_equal(rig_state(), DFU_IDLE);
     assert_int_equal(sim_requests(rig.sim), 3);
     assert_false(sim_add_fault(rig.sim, SIM_FAULT_STALL, &when)); /* that one was */
     assert_false(sim_add_fault(rig.sim, SIM_FAULTS, &(struct sim_when){ .request = 9 }));
@@ -64,13 +64,13 @@ static void test_stall_is_ignored(void **state)
     open_idle();
     fault_at(SIM_FAULT_STALL, 1);
     assert_int_equal(rig_dnload(2, "\x01\x02", 2), SIM_STALL);
-    assert_int_equal(rig_state(), IDLE);
+    assert_int_equal(rig_state(), DFU_IDLE);
     assert_int_equal(rig_dnload(2, "\x01\x02", 2), 2);
     fault_at(SIM_FAULT_STALL, 4);
     assert_int_equal(rig_status(), SIM_STALL);
     rig.now += 1;
     assert_int_equal(rig_byte(FLASH), 0xFF); /* nothing executed */
-    assert_int_equal(rig_execute(), DNLOAD_IDLE);
+    assert_int_equal(rig_execute(), DFU_DNLOAD_IDLE);
     assert_int_equal(rig_byte(FLASH), 1);
 }
 
@@ -80,20 +80,20 @@ static void test_error_drops_the_command(void **state)
     open_idle();
     fault_at(SIM_FAULT_ERROR, 2);
     rig_dnload(2, "\x01\x02", 2);
-    assert_int_equal(rig_status(), ERROR);
-    assert_int_equal(rig.status, errUNKNOWN);
+    assert_int_equal(rig_status(), DFU_ERROR);
+    assert_int_equal(rig.status, DFU_ERR_UNKNOWN);
     rig_ready();
     rig.now += 1;
-    assert_int_equal(rig_status(), IDLE);
+    assert_int_equal(rig_status(), DFU_IDLE);
     assert_int_equal(rig_byte(FLASH), 0xFF);
     fault_at(SIM_FAULT_ERROR, sim_requests(rig.sim) + 1);
     assert_int_equal(rig_upload(2, 4), SIM_STALL);
-    assert_int_equal(rig_status(), ERROR);
-    assert_int_equal(rig.status, errUNKNOWN);
+    assert_int_equal(rig_status(), DFU_ERROR);
+    assert_int_equal(rig.status, DFU_ERR_UNKNOWN);
     rig_ready();
     fault_at(SIM_FAULT_ERROR, sim_requests(rig.sim) + 1);
     assert_int_equal(rig_dnload(2, "\x01\x02", 2), SIM_STALL);
-    assert_int_equal(rig_state(), ERROR);
+    assert_int_equal(rig_state(), DFU_ERROR);
 }
 
 static void test_unplug(void **state)
@@ -107,7 +107,7 @@ static void test_unplug(void **state)
     assert_int_equal(rig_state(), SIM_GONE);
     assert_int_equal(sim_requests(rig.sim), 1);
     sim_plug(rig.sim, rig.now);
-    assert_int_equal(rig_state(), ERROR);
+    assert_int_equal(rig_state(), DFU_ERROR);
 }
 
 static void test_unplug_while_waiting(void **state)
@@ -119,7 +119,7 @@ static void test_unplug_while_waiting(void **state)
     rig_fill(FLASH, 0, 0x4000);
     fault_at(SIM_FAULT_UNPLUG, 3);
     rig_command(0x41, FLASH);
-    assert_int_equal(rig_status(), DNBUSY);
+    assert_int_equal(rig_status(), DFU_DNBUSY);
     assert_int_equal(rig_status(), SIM_GONE); /* held for the erase, and half way through it */
     erased = rig_run(FLASH, 0xFF, 0x4000);
     assert_in_range(erased, 0x1FF0, 0x2010);
@@ -132,9 +132,9 @@ static void test_unplug_by_operation(void **state)
     open_idle();
     fault_on(SIM_FAULT_UNPLUG, SIM_OP_ERASE, FLASH + 0x7FFF);
     rig_command(0x41, FLASH);
-    assert_int_equal(rig_execute(), DNLOAD_IDLE);
+    assert_int_equal(rig_execute(), DFU_DNLOAD_IDLE);
     rig_command(0x21, FLASH + 0x4000);
-    assert_int_equal(rig_execute(), DNLOAD_IDLE);
+    assert_int_equal(rig_execute(), DFU_DNLOAD_IDLE);
     assert_int_equal(rig_command(0x41, FLASH + 0x4000), SIM_GONE);
     sim_plug(rig.sim, rig.now);
     rig_ready();
@@ -195,20 +195,20 @@ static void test_corrupt_nothing(void **state)
     fault_at(SIM_FAULT_CORRUPT, 2);
     fault_at(SIM_FAULT_CORRUPT, 3);
     rig_command(0x21, FLASH + 0x100); /* block 0 is a command, not data */
-    assert_int_equal(rig_status(), DNBUSY);
-    assert_int_equal(rig_status(), DNLOAD_IDLE);
+    assert_int_equal(rig_status(), DFU_DNBUSY);
+    assert_int_equal(rig_status(), DFU_DNLOAD_IDLE);
     rig_dnload(2, "\x01\x02", 2);
     rig_execute();
     assert_int_equal(rig_byte(FLASH + 0x100), 1);
     assert_int_equal(rig_byte(FLASH + 0x101), 2);
     /* and in plain DFU block 0 is data */
     rig_close(NULL);
-    rig_open_with((struct sim_options){ .kind = "dfu11", .state = IDLE });
+    rig_open_with((struct sim_options){ .kind = "dfu11", .state = DFU_IDLE });
     fault_at(SIM_FAULT_CORRUPT, 1);
     rig_dnload(0, "\x01\x02", 2);
     rig_status();
     rig.now += 1;
-    assert_int_equal(rig_status(), DNLOAD_IDLE);
+    assert_int_equal(rig_status(), DFU_DNLOAD_IDLE);
     assert_int_equal(rig_byte(0), 1);
     assert_int_not_equal(rig_byte(1), 2);
 }
@@ -224,13 +224,13 @@ static void test_hang(void **state)
     assert_int_equal(rig_control(0x80, 6, 0x0100, 0, 18), SIM_HANG);
     assert_int_equal(rig_life(), SIM_DFU);
     sim_reset(rig.sim, rig.now);
-    assert_int_equal(rig_state(), ERROR);
+    assert_int_equal(rig_state(), DFU_ERROR);
     fault_at(SIM_FAULT_HANG, sim_requests(rig.sim) + 1);
     assert_int_equal(rig_state(), SIM_HANG);
     sim_unplug(rig.sim, rig.now);
     assert_int_equal(rig_state(), SIM_GONE);
     sim_plug(rig.sim, rig.now);
-    assert_int_equal(rig_state(), ERROR);
+    assert_int_equal(rig_state(), DFU_ERROR);
 }
 
 static void test_short(void **state)
@@ -255,13 +255,13 @@ static void test_in_runtime_mode(void **state)
     rig_open("dfu11");
     fault_at(SIM_FAULT_ERROR, 1);
     assert_int_equal(rig_status(), SIM_STALL); /* there is no dfuERROR here */
-    assert_int_equal(rig_status(), APP_IDLE);
+    assert_int_equal(rig_status(), DFU_APP_IDLE);
     fault_at(SIM_FAULT_UNPLUG, 3);
     assert_int_equal(rig_control(0x21, 0, 1000, 0, 0), SIM_GONE);
     sim_plug(rig.sim, rig.now);
     rig.now += 1;
     assert_int_equal(rig_life(), SIM_RUNTIME);
-    assert_int_equal(rig_state(), APP_IDLE);
+    assert_int_equal(rig_state(), DFU_APP_IDLE);
 }
 
 int main(void)

@@ -27,10 +27,10 @@ static void test_block_numbers(void **state)
     rig_open_ready("f407");
     rig_set_address(FLASH + 0x4000);
     assert_int_equal(rig_dnload(5, "\x01\x02", 2), 2); /* short, and still 2048 a block */
-    assert_int_equal(rig_execute(), DNLOAD_IDLE);
+    assert_int_equal(rig_execute(), DFU_DNLOAD_IDLE);
     assert_int_equal(rig_byte(FLASH + 0x4000 + 3 * 2048), 1);
     assert_int_equal(rig_dnload(2, "\x03\x04", 2), 2);
-    assert_int_equal(rig_execute(), DNLOAD_IDLE);
+    assert_int_equal(rig_execute(), DFU_DNLOAD_IDLE);
     assert_int_equal(rig_byte(FLASH + 0x4000), 3);
 }
 
@@ -42,13 +42,13 @@ static void test_erase_sector(void **state)
     rig_fill(FLASH + 0xC000, 0x22, 0x4000);
     rig_fill(FLASH + 0x10000, 0x33, 4);
     rig_command(0x41, FLASH + 0xD234); /* within the fourth sector */
-    assert_int_equal(rig_execute(), DNLOAD_IDLE);
+    assert_int_equal(rig_execute(), DFU_DNLOAD_IDLE);
     assert_int_equal(rig_run(FLASH + 0xC000 - 4, 0x11, 4), 4);
     assert_int_equal(rig_run(FLASH + 0xC000, 0xFF, 0x4000), 0x4000);
     assert_int_equal(rig_run(FLASH + 0x10000, 0x33, 4), 4);
     /* and the pointer stands where the erase was */
     rig_dnload(2, "\x77", 1);
-    assert_int_equal(rig_execute(), DNLOAD_IDLE);
+    assert_int_equal(rig_execute(), DFU_DNLOAD_IDLE);
     assert_int_equal(rig_byte(FLASH + 0xD234), 0x77);
 }
 
@@ -60,7 +60,7 @@ static void test_mass_erase(void **state)
     rig_fill(FLASH + 0xFFFFC, 0, 4);
     rig_dnload(0, "\x41", 1);
     rig_status();
-    assert_int_equal(rig_status(), DNLOAD_IDLE);
+    assert_int_equal(rig_status(), DFU_DNLOAD_IDLE);
     rig_near(rig.last.seconds, 16, 1e-3);
     assert_int_equal(rig_run(FLASH, 0xFF, 4), 4);
     assert_int_equal(rig_run(FLASH + 0xFFFFC, 0xFF, 4), 4);
@@ -70,30 +70,30 @@ static void test_target_errors(void **state)
 {
     (void)state;
     rig_open_ready("f407");
-    rig_refused(0x21, 0, errTARGET);
-    rig_refused(0x21, FLASH - 1, errTARGET);
-    rig_refused(0x21, FLASH + 0x100000, errTARGET);
-    rig_refused(0x21, RAM, errTARGET); /* the ROM's own part */
-    rig_refused(0x21, RAM + 0x20000, errTARGET);
-    rig_refused(0x21, 0xFFFFFFFF, errTARGET);
-    rig_refused(0x41, 0x08100000, errTARGET);
-    rig_refused(0x41, OTP, errTARGET);
-    rig_refused(0x41, OPTIONS, errTARGET);
-    rig_refused(0x41, RAM + 0x2000, errTARGET);
+    rig_refused(0x21, 0, DFU_ERR_TARGET);
+    rig_refused(0x21, FLASH - 1, DFU_ERR_TARGET);
+    rig_refused(0x21, FLASH + 0x100000, DFU_ERR_TARGET);
+    rig_refused(0x21, RAM, DFU_ERR_TARGET); /* the ROM's own part */
+    rig_refused(0x21, RAM + 0x20000, DFU_ERR_TARGET);
+    rig_refused(0x21, 0xFFFFFFFF, DFU_ERR_TARGET);
+    rig_refused(0x41, 0x08100000, DFU_ERR_TARGET);
+    rig_refused(0x41, OTP, DFU_ERR_TARGET);
+    rig_refused(0x41, OPTIONS, DFU_ERR_TARGET);
+    rig_refused(0x41, RAM + 0x2000, DFU_ERR_TARGET);
     rig_set_address(FLASH + 0xFFFF0);
-    rig_refused(0x21, 0, errTARGET); /* leaves the pointer alone */
+    rig_refused(0x21, 0, DFU_ERR_TARGET); /* leaves the pointer alone */
     rig_dnload(2, "\x01\x02\x03\x04", 4);
-    assert_int_equal(rig_execute(), DNLOAD_IDLE);
+    assert_int_equal(rig_execute(), DFU_DNLOAD_IDLE);
     assert_int_equal(rig_byte(FLASH + 0xFFFF0), 1);
     memset(rig.data, 0, 32);
     assert_int_equal(rig_dnload(2, rig.data, 32), 32); /* past the end */
-    assert_int_equal(rig_execute(), ERROR);
-    assert_int_equal(rig.status, errTARGET);
+    assert_int_equal(rig_execute(), DFU_ERROR);
+    assert_int_equal(rig.status, DFU_ERR_TARGET);
     assert_int_equal(rig_byte(FLASH + 0xFFFFF), 0xFF);
     rig_ready();
     assert_int_equal(rig_dnload(65535, "abcd", 4), 4);
-    assert_int_equal(rig_execute(), ERROR);
-    assert_int_equal(rig.status, errTARGET);
+    assert_int_equal(rig_execute(), DFU_ERROR);
+    assert_int_equal(rig.status, DFU_ERR_TARGET);
 }
 
 static void test_ram(void **state)
@@ -147,7 +147,7 @@ static void test_read_past_the_end(void **state)
     assert_int_equal(rig_upload(2, 4), SIM_HANG); /* also when it starts inside */
     sim_unplug(rig.sim, rig.now);
     sim_plug(rig.sim, rig.now);
-    assert_int_equal(rig_status(), ERROR);
+    assert_int_equal(rig_status(), DFU_ERROR);
     assert_int_equal(sim_generation(rig.sim), 3);
 }
 
@@ -159,20 +159,20 @@ static void test_read_protection(void **state)
     rig_open_with((struct sim_options){ .kind = "f407", .rdp = 1, .state = -1 });
     rig_ready();
     assert_int_equal(rig_byte(OPTIONS + 1), 0);
-    rig_refused(0x21, FLASH, errVENDOR);
-    rig_refused(0x21, RAM + 0x2000, errVENDOR);
-    rig_refused(0x41, FLASH, errVENDOR);
+    rig_refused(0x21, FLASH, DFU_ERR_VENDOR);
+    rig_refused(0x21, RAM + 0x2000, DFU_ERR_VENDOR);
+    rig_refused(0x41, FLASH, DFU_ERR_VENDOR);
     rig_dnload(0, "\x41", 1);
-    assert_int_equal(rig_execute(), ERROR);
-    assert_int_equal(rig.status, errVENDOR);
+    assert_int_equal(rig_execute(), DFU_ERROR);
+    assert_int_equal(rig.status, DFU_ERR_VENDOR);
     rig_ready();
     rig_dnload(2, "ab", 2);
-    assert_int_equal(rig_execute(), ERROR);
-    assert_int_equal(rig.status, errVENDOR);
+    assert_int_equal(rig_execute(), DFU_ERROR);
+    assert_int_equal(rig.status, DFU_ERR_VENDOR);
     rig_ready();
     assert_int_equal(rig_upload(2, 4), SIM_STALL);
-    assert_int_equal(rig_status(), ERROR);
-    assert_int_equal(rig.status, errVENDOR);
+    assert_int_equal(rig_status(), DFU_ERROR);
+    assert_int_equal(rig.status, DFU_ERR_VENDOR);
     rig_ready();
     assert_int_equal(rig_upload(0, 4), 4); /* Get Commands is free */
 }
@@ -187,7 +187,7 @@ static void test_read_unprotect(void **state)
     rig_fill(RAM + 0x3000, 0x55, 4);
     rig_ready();
     rig_dnload(0, "\x92", 1);
-    assert_int_equal(rig_status(), DNBUSY);
+    assert_int_equal(rig_status(), DFU_DNBUSY);
     assert_int_equal(rig.poll, 100);
     start = rig.now;
     assert_int_equal(rig_life(), SIM_AWAY);
@@ -229,17 +229,17 @@ static void test_write_protection(void **state)
     rig_fill(FLASH, 0xF0, 0x8000);
     rig_ready();
     rig_command(0x41, FLASH + 0x4000); /* says it is well, and does nothing */
-    assert_int_equal(rig_execute(), DNLOAD_IDLE);
+    assert_int_equal(rig_execute(), DFU_DNLOAD_IDLE);
     assert_int_equal(rig_run(FLASH + 0x4000, 0xF0, 0x4000), 0x4000);
     rig_write(FLASH + 0x3FFE, "\x00\x00\x00\x00", 4); /* half of it lies within */
     assert_int_equal(rig_byte(FLASH + 0x3FFE), 0);
     assert_int_equal(rig_byte(FLASH + 0x3FFF), 0);
     assert_int_equal(rig_byte(FLASH + 0x4000), 0xF0);
     rig_dnload(0, "\x41", 1); /* one protected sector stops a mass erase */
-    assert_int_equal(rig_execute(), DNLOAD_IDLE);
+    assert_int_equal(rig_execute(), DFU_DNLOAD_IDLE);
     assert_int_equal(rig_byte(FLASH), 0xF0);
     rig_command(0x41, FLASH);
-    assert_int_equal(rig_execute(), DNLOAD_IDLE);
+    assert_int_equal(rig_execute(), DFU_DNLOAD_IDLE);
     assert_int_equal(rig_byte(FLASH), 0xFF);
     rig_write(FLASH + 0xFFFFC, "\x00\x00\x00\x00", 4);
     assert_int_equal(rig_byte(FLASH + 0xFFFFC), 0xFF);
@@ -256,12 +256,12 @@ static void test_option_bytes(void **state)
     bytes[8] = 0xFE;
     rig_set_address(OPTIONS + 8);
     rig_dnload(2, bytes + 8, 8);
-    assert_int_equal(rig_execute(), ERROR); /* from their start only */
-    assert_int_equal(rig.status, errTARGET);
+    assert_int_equal(rig_execute(), DFU_ERROR); /* from their start only */
+    assert_int_equal(rig.status, DFU_ERR_TARGET);
     rig_ready();
     rig_set_address(OPTIONS);
     rig_dnload(2, bytes, 16);
-    assert_int_equal(rig_status(), DNBUSY);
+    assert_int_equal(rig_status(), DFU_DNBUSY);
     assert_int_equal(rig_status(), SIM_GONE);
     assert_int_equal(rig_life(), SIM_AWAY);
     rig.now += 0.2;
@@ -277,10 +277,10 @@ static void test_option_bytes(void **state)
     rig_status();
     rig.now += 0.2;
     rig_ready();
-    rig_refused(0x21, FLASH, errVENDOR);
+    rig_refused(0x21, FLASH, DFU_ERR_VENDOR);
     /* from behind they change at once, and hold from the next start on */
     rig_poke(OPTIONS + 1, "\xAA", 1);
-    rig_refused(0x21, FLASH, errVENDOR);
+    rig_refused(0x21, FLASH, DFU_ERR_VENDOR);
     sim_reset(rig.sim, rig.now);
     rig_ready();
     rig_set_address(FLASH);
@@ -343,7 +343,7 @@ static void test_peek_and_poke(void **state)
 static void test_wire_costs(void **state)
 {
     (void)state;
-    rig_open_with((struct sim_options){ .kind = "f407", .usb = SIM_USB_IDEAL, .state = IDLE });
+    rig_open_with((struct sim_options){ .kind = "f407", .usb = SIM_USB_IDEAL, .state = DFU_IDLE });
     rig_upload(2, 2048);
     rig_near(rig.last.wire, 0.001664, 1e-6);
     rig_upload(2, 1024);
@@ -353,7 +353,7 @@ static void test_wire_costs(void **state)
     rig_abort();
     rig_near(rig.last.wire, 0.00003, 1e-6);
     rig_close(NULL);
-    rig_open_with((struct sim_options){ .kind = "f407", .state = IDLE });
+    rig_open_with((struct sim_options){ .kind = "f407", .state = DFU_IDLE });
     rig_upload(2, 2048);
     rig_near(rig.last.seconds, 0.0034, 1e-6);
     rig_near(rig.last.wire, 0.001664, 1e-6); /* hosts take longer than the bus */
@@ -365,7 +365,7 @@ static void test_wire_costs(void **state)
     rig_dnload(2, rig.data, 2048);
     rig_near(rig.last.seconds, 0.0045, 1e-6);
     rig_close(NULL);
-    rig_open_with((struct sim_options){ .kind = "f407", .usb = SIM_USB_NONE, .state = IDLE });
+    rig_open_with((struct sim_options){ .kind = "f407", .usb = SIM_USB_NONE, .state = DFU_IDLE });
     rig_upload(2, 2048);
     assert_true(rig.last.wire == 0 && rig.last.seconds == 0);
 }
@@ -373,9 +373,9 @@ static void test_wire_costs(void **state)
 /* How long the board is busy with a stored command. */
 static double busy(void)
 {
-    assert_int_equal(rig_status(), DNBUSY);
+    assert_int_equal(rig_status(), DFU_DNBUSY);
     double transfer = rig.last.seconds;
-    assert_int_equal(rig_status(), DNLOAD_IDLE);
+    assert_int_equal(rig_status(), DFU_DNLOAD_IDLE);
     return rig.last.seconds - transfer;
 }
 
@@ -425,11 +425,13 @@ static void test_flash_times(void **state)
     rig_ready();
     rig_near(busy_erasing(FLASH), 0.4, 1e-6);
     rig_close(NULL);
-    rig_open_with((struct sim_options){ .kind = "f407", .times = SIM_TIMES_MAX, .state = IDLE });
+    rig_open_with(
+        (struct sim_options){ .kind = "f407", .times = SIM_TIMES_MAX, .state = DFU_IDLE });
     rig_near(busy_erasing(FLASH + 0x20000), 4, 1e-6);
     rig_near(busy_writing(2048), 0.2048, 1e-6);
     rig_close(NULL);
-    rig_open_with((struct sim_options){ .kind = "f407", .times = SIM_TIMES_ZERO, .state = IDLE });
+    rig_open_with(
+        (struct sim_options){ .kind = "f407", .times = SIM_TIMES_ZERO, .state = DFU_IDLE });
     assert_true(busy_erasing(FLASH) < 1e-9);
     assert_true(busy_writing(2048) < 1e-9);
 }
@@ -442,9 +444,9 @@ struct host {
 
 static void finish(const struct host *host)
 {
-    assert_int_equal(rig_status(), DNBUSY);
+    assert_int_equal(rig_status(), DFU_DNBUSY);
     rig.now += host->honest ? rig.poll / 1e3 : 0;
-    assert_int_equal(rig_status(), DNLOAD_IDLE);
+    assert_int_equal(rig_status(), DFU_DNLOAD_IDLE);
 }
 
 /* Seconds to erase, write and start 1 MB. */
@@ -475,7 +477,7 @@ static double flash_everything(enum sim_usb usb, const struct host *host)
     rig_command(0x21, FLASH);
     finish(host);
     rig_dnload(0, NULL, 0);
-    assert_int_equal(rig_status(), MANIFEST);
+    assert_int_equal(rig_status(), DFU_MANIFEST);
     rig.now += rig.poll / 1e3;
     assert_int_equal(rig_life(), SIM_RUNNING);
     for (uint32_t block = 0; block < 512; block++)

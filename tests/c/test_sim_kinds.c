@@ -58,8 +58,8 @@ static void test_l433_face(void **state)
     check_text(4, "@Internal Flash  /0x08000000/0256*0002Kg");
     check_text(5, "@Option Bytes  /0x1FFF7800/01*040 e");
     check_text(6, "@OTP Memory /0x1FFF7000/01*0001Ke");
-    assert_int_equal(rig_status(), ERROR);
-    assert_int_equal(rig.status, errFIRMWARE);
+    assert_int_equal(rig_status(), DFU_ERROR);
+    assert_int_equal(rig.status, DFU_ERR_FIRMWARE);
     assert_int_equal(rig_byte(FLASH + 256 * 2048 - 1), 0xFF);
     assert_false(sim_peek(rig.sim, 0, FLASH + 256 * 2048, rig.data, 1));
     assert_int_equal(rig_byte(0x1FFF73FF), 0xFF);
@@ -72,21 +72,21 @@ static void test_l433_stalls_while_busy(void **state)
     rig_open_ready("l433");
     rig_fill(FLASH + 0x800, 0, 0x1000);
     rig_command(0x41, FLASH + 0x900);
-    assert_int_equal(rig_status(), DNBUSY);
+    assert_int_equal(rig_status(), DFU_DNBUSY);
     assert_int_equal(rig.poll, 21);
     rig.now += rig.poll / 1e3; /* as announced, and too short */
     assert_int_equal(rig_status(), SIM_STALL);
     assert_int_equal(rig_state(), SIM_STALL);
     rig_near(rig.last.seconds, 0.0004, 1e-6);
     rig.now += rig.poll / 1e3;
-    assert_int_equal(rig_status(), DNLOAD_IDLE);
+    assert_int_equal(rig_status(), DFU_DNLOAD_IDLE);
     assert_int_equal(rig_run(FLASH + 0x800, 0xFF, 0x800), 0x800);
     assert_int_equal(rig_byte(FLASH + 0x1000), 0);
     memset(rig.data, 0, 2048);
     rig_dnload(2, rig.data, 2048);
-    assert_int_equal(rig_status(), DNBUSY);
+    assert_int_equal(rig_status(), DFU_DNBUSY);
     rig.now += rig.poll / 1e3; /* 256 doublewords of 82 us: long enough */
-    assert_int_equal(rig_status(), DNLOAD_IDLE);
+    assert_int_equal(rig_status(), DFU_DNLOAD_IDLE);
     rig_set_address(FLASH);
 }
 
@@ -94,13 +94,13 @@ static void test_l433_without_times(void **state)
 {
     (void)state;
     rig_open_with((struct sim_options){
-        .kind = "l433", .usb = SIM_USB_REAL, .times = SIM_TIMES_ZERO, .state = IDLE });
+        .kind = "l433", .usb = SIM_USB_REAL, .times = SIM_TIMES_ZERO, .state = DFU_IDLE });
     /* nothing takes time, so nothing may be busy, however its front adds up the times */
     for (int i = 0; i < 4; i++) {
         rig_command(0x21, FLASH);
-        assert_int_equal(rig_status(), DNBUSY);
+        assert_int_equal(rig_status(), DFU_DNBUSY);
         rig.now -= 1e-12;
-        assert_int_equal(rig_status(), DNLOAD_IDLE);
+        assert_int_equal(rig_status(), DFU_DNLOAD_IDLE);
     }
 }
 
@@ -108,11 +108,11 @@ static void test_l433_protection(void **state)
 {
     (void)state;
     rig_open_with((struct sim_options){
-        .kind = "l433", .rdp = 1, .wrp = 2, .times = SIM_TIMES_ZERO, .state = IDLE });
+        .kind = "l433", .rdp = 1, .wrp = 2, .times = SIM_TIMES_ZERO, .state = DFU_IDLE });
     assert_int_equal(rig_byte(L4_OPTIONS), 0);
     rig_command(0x21, FLASH);
-    assert_int_equal(rig_execute(), ERROR);
-    assert_int_equal(rig.status, errVENDOR);
+    assert_int_equal(rig_execute(), DFU_ERROR);
+    assert_int_equal(rig.status, DFU_ERR_VENDOR);
     rig_ready();
     rig_dnload(0, "\x92", 1);
     rig_status();
@@ -148,10 +148,10 @@ static void test_g474(void **state)
     memset(rig.data, 0, 2048);
     assert_int_equal(rig_dnload(2, rig.data, 1025), SIM_STALL);
     assert_int_equal(rig_dnload(2, rig.data, 2048), SIM_STALL);
-    assert_int_equal(rig_state(), DNLOAD_IDLE);
+    assert_int_equal(rig_state(), DFU_DNLOAD_IDLE);
     rig.data[0] = 0;
     assert_int_equal(rig_dnload(3, rig.data, 1024), 1024);
-    assert_int_equal(rig_execute(), DNLOAD_IDLE);
+    assert_int_equal(rig_execute(), DFU_DNLOAD_IDLE);
     assert_int_equal(rig_run(FLASH + 1024, 0, 1024), 1024);
     assert_int_equal(rig_byte(FLASH + 2048), 0xFF);
     rig_abort();
@@ -166,7 +166,7 @@ static void test_g474_second_options(void **state)
     rig_set_address(0x1FFFF800);
     memset(rig.data, 0x77, 48);
     rig_dnload(2, rig.data, 48);
-    assert_int_equal(rig_status(), DNBUSY);
+    assert_int_equal(rig_status(), DFU_DNBUSY);
     assert_int_equal(rig_life(), SIM_AWAY);
     rig.now += 0.2;
     assert_int_equal(sim_generation(rig.sim), 1);
@@ -192,14 +192,14 @@ static void test_dfu11_runtime(void **state)
     assert_int_equal(length, 27);
     assert_memory_equal(config + 9, "\x09\x04\x00\x00\x00\xFE\x01\x01", 8);
     assert_memory_equal(config + 18, "\x09\x21\x0B\xE8\x03\x00\x04\x10\x01", 9);
-    assert_int_equal(rig_state(), APP_IDLE);
-    assert_int_equal(rig_status(), APP_IDLE);
-    assert_int_equal(rig.status, OK);
+    assert_int_equal(rig_state(), DFU_APP_IDLE);
+    assert_int_equal(rig_status(), DFU_APP_IDLE);
+    assert_int_equal(rig.status, DFU_OK);
     assert_int_equal(rig_dnload(0, "ab", 2), SIM_STALL);
     assert_int_equal(rig_upload(0, 2), SIM_STALL);
     assert_int_equal(rig_abort(), SIM_STALL);
     assert_int_equal(rig_clear(), SIM_STALL);
-    assert_int_equal(rig_state(), APP_IDLE);
+    assert_int_equal(rig_state(), DFU_APP_IDLE);
     sim_bus_reset(rig.sim, rig.now);
     assert_int_equal(rig_life(), SIM_RUNTIME);
     assert_int_equal(sim_generation(rig.sim), 1);
@@ -216,8 +216,8 @@ static void check_dfu11_arrived(void)
     assert_int_equal(length, 27);
     assert_memory_equal(config + 9, "\x09\x04\x00\x00\x00\xFE\x01\x02", 8);
     assert_memory_equal(sim_device_descriptor(rig.sim, &length) + 8, "\x09\x12\x02\x00", 4);
-    assert_int_equal(rig_status(), IDLE);
-    assert_int_equal(rig.status, OK);
+    assert_int_equal(rig_status(), DFU_IDLE);
+    assert_int_equal(rig.status, DFU_OK);
 }
 
 static void test_dfu11_detach(void **state)
@@ -225,7 +225,7 @@ static void test_dfu11_detach(void **state)
     (void)state;
     rig_open("dfu11");
     assert_int_equal(rig_control(0x21, 0, 1000, 0, 0), 0);
-    assert_int_equal(rig_status(), APP_DETACH);
+    assert_int_equal(rig_status(), DFU_APP_DETACH);
     assert_int_equal(rig_control(0x21, 0, 1000, 0, 0), SIM_STALL);
     rig.now += 0.1; /* bitWillDetach: it goes by itself */
     assert_int_equal(rig_life(), SIM_AWAY);
@@ -244,7 +244,7 @@ static void test_dfu11_detach(void **state)
 
 static void open_dfu11(void)
 {
-    rig_open_with((struct sim_options){ .kind = "dfu11", .state = IDLE });
+    rig_open_with((struct sim_options){ .kind = "dfu11", .state = DFU_IDLE });
     assert_int_equal(rig_life(), SIM_DFU);
     assert_int_equal(sim_generation(rig.sim), 1);
 }
@@ -264,14 +264,14 @@ static int wait_while(int state)
 static void download_dfu11(unsigned block, size_t length)
 {
     assert_int_equal(rig_dnload(block, rig.data, length), length);
-    assert_int_equal(rig_status(), DNBUSY);
+    assert_int_equal(rig_status(), DFU_DNBUSY);
     assert_true(rig.poll > 0);
-    assert_int_equal(rig_status(), DNBUSY); /* it says so, and does not make the host wait */
+    assert_int_equal(rig_status(), DFU_DNBUSY); /* it says so, and does not make the host wait */
     rig_near(rig.last.seconds, 0.0004, 1e-6);
     assert_int_equal(rig_dnload(block, rig.data, length), SIM_STALL);
     rig.now += 0.040; /* 20 ms to erase, and 27 to write if it is 1 KB */
-    assert_int_equal(rig_status(), DNBUSY);
-    assert_int_equal(wait_while(DNBUSY), DNLOAD_IDLE);
+    assert_int_equal(rig_status(), DFU_DNBUSY);
+    assert_int_equal(wait_while(DFU_DNBUSY), DFU_DNLOAD_IDLE);
 }
 
 static void test_dfu11_download(void **state)
@@ -291,16 +291,16 @@ static void test_dfu11_download(void **state)
     assert_int_equal(rig_run(2024, 0xFF, 24), 24);
     assert_int_equal(rig_byte(2048), 0);
     assert_int_equal(rig_dnload(2, NULL, 0), 0);
-    assert_int_equal(rig_state(), MANIFEST_SYNC);
-    assert_int_equal(rig_status(), MANIFEST);
-    assert_int_equal(wait_while(MANIFEST), MANIFEST_WAIT_RESET);
+    assert_int_equal(rig_state(), DFU_MANIFEST_SYNC);
+    assert_int_equal(rig_status(), DFU_MANIFEST);
+    assert_int_equal(wait_while(DFU_MANIFEST), DFU_MANIFEST_WAIT_RESET);
     assert_int_equal(rig_abort(), SIM_STALL);
-    assert_int_equal(rig_status(), MANIFEST_WAIT_RESET);
+    assert_int_equal(rig_status(), DFU_MANIFEST_WAIT_RESET);
     assert_false(start->happened);
     sim_bus_reset(rig.sim, rig.now);
     assert_int_equal(rig_life(), SIM_RUNTIME);
     assert_int_equal(sim_generation(rig.sim), 2);
-    assert_int_equal(rig_state(), APP_IDLE);
+    assert_int_equal(rig_state(), DFU_APP_IDLE);
     assert_true(start->happened);
     assert_true(start->works);
     assert_int_equal(start->address, 0);
@@ -319,8 +319,8 @@ static void test_dfu11_half_a_program(void **state)
     sim_unplug(rig.sim, rig.now);
     sim_plug(rig.sim, rig.now); /* no BOOT0 pin: the boot loader stays for want of a program */
     assert_int_equal(rig_life(), SIM_DFU);
-    assert_int_equal(rig_status(), ERROR);
-    assert_int_equal(rig.status, errFIRMWARE);
+    assert_int_equal(rig_status(), DFU_ERROR);
+    assert_int_equal(rig.status, DFU_ERR_FIRMWARE);
     sim_bus_reset(rig.sim, rig.now);
     assert_int_equal(rig_life(), SIM_DFU);
     assert_int_equal(sim_generation(rig.sim), 2);
@@ -338,14 +338,14 @@ static void test_dfu11_upload(void **state)
     open_dfu11();
     rig_poke(65536 - 3, "end", 3);
     assert_int_equal(rig_upload(0, 1024), 1024);
-    assert_int_equal(rig_state(), UPLOAD_IDLE);
+    assert_int_equal(rig_state(), DFU_UPLOAD_IDLE);
     assert_int_equal(rig_upload(63, 1024), 1024);
     assert_memory_equal(rig.data + 1021, "end", 3);
-    assert_int_equal(rig_state(), UPLOAD_IDLE);
+    assert_int_equal(rig_state(), DFU_UPLOAD_IDLE);
     assert_int_equal(rig_upload(64, 1024), 0); /* short: it was all */
-    assert_int_equal(rig_state(), IDLE);
+    assert_int_equal(rig_state(), DFU_IDLE);
     assert_int_equal(rig_upload(65535, 1024), 0);
-    assert_int_equal(rig_state(), IDLE);
+    assert_int_equal(rig_state(), DFU_IDLE);
 }
 
 static void test_dfu11_errors(void **state)
@@ -354,38 +354,38 @@ static void test_dfu11_errors(void **state)
     open_dfu11();
     memset(rig.data, 0, 1024);
     rig_dnload(64, rig.data, 1024); /* past the end */
-    assert_int_equal(rig_status(), DNBUSY);
-    assert_int_equal(wait_while(DNBUSY), ERROR);
-    assert_int_equal(rig.status, errADDRESS);
+    assert_int_equal(rig_status(), DFU_DNBUSY);
+    assert_int_equal(wait_while(DFU_DNBUSY), DFU_ERROR);
+    assert_int_equal(rig.status, DFU_ERR_ADDRESS);
     assert_int_equal(rig_abort(), SIM_STALL);
-    assert_int_equal(rig_status(), ERROR);
-    assert_int_equal(rig.status, errADDRESS);
+    assert_int_equal(rig_status(), DFU_ERROR);
+    assert_int_equal(rig.status, DFU_ERR_ADDRESS);
     rig_ready();
     assert_int_equal(rig_dnload(0, NULL, 0), SIM_STALL);
-    assert_int_equal(rig_status(), ERROR);
-    assert_int_equal(rig.status, errSTALLEDPKT);
+    assert_int_equal(rig_status(), DFU_ERROR);
+    assert_int_equal(rig.status, DFU_ERR_STALLEDPKT);
     rig_ready();
     assert_int_equal(rig_clear(), SIM_STALL);
-    assert_int_equal(rig_state(), ERROR);
+    assert_int_equal(rig_state(), DFU_ERROR);
     rig_ready();
     assert_int_equal(rig_dnload(0, rig.data, 1025), SIM_STALL);
-    assert_int_equal(rig_state(), ERROR);
+    assert_int_equal(rig_state(), DFU_ERROR);
 }
 
 static void test_dfu11_other_start_states(void **state)
 {
     (void)state;
-    rig_open_with((struct sim_options){ .kind = "dfu11", .state = APP_DETACH });
+    rig_open_with((struct sim_options){ .kind = "dfu11", .state = DFU_APP_DETACH });
     assert_int_equal(rig_life(), SIM_RUNTIME);
-    assert_int_equal(rig_status(), APP_DETACH);
+    assert_int_equal(rig_status(), DFU_APP_DETACH);
     rig.now += 0.3;
     assert_int_equal(rig_life(), SIM_DFU);
     assert_int_equal(sim_generation(rig.sim), 2);
     rig_close(NULL);
-    rig_open_with((struct sim_options){ .kind = "dfu11", .state = DNLOAD_SYNC });
+    rig_open_with((struct sim_options){ .kind = "dfu11", .state = DFU_DNLOAD_SYNC });
     rig_fill(0, 0, 2048);
-    assert_int_equal(rig_status(), DNBUSY);
-    assert_int_equal(wait_while(DNBUSY), DNLOAD_IDLE);
+    assert_int_equal(rig_status(), DFU_DNBUSY);
+    assert_int_equal(wait_while(DFU_DNBUSY), DFU_DNLOAD_IDLE);
     assert_int_equal(rig_run(0, 0xFF, 1024), 1024);
     assert_int_equal(rig_byte(1024), 0);
 }

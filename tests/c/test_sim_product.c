@@ -55,7 +55,7 @@ static void open_said(const struct sim_product *said, int rdp)
     struct simproduct *product = simproduct_new(said);
 
     assert_non_null(product);
-    rig_open_with((struct sim_options){ .product = product, .rdp = rdp, .state = IDLE });
+    rig_open_with((struct sim_options){ .product = product, .rdp = rdp, .state = DFU_IDLE });
     simproduct_drop(product); /* the board has it, and nobody else */
 }
 
@@ -84,7 +84,7 @@ static void test_face(void **state)
     rig_set_address(FLASH);
     memset(rig.data, 0, 4096);
     assert_int_equal(rig_dnload(2, rig.data, 4096), 4096);
-    assert_int_equal(rig_execute(), DNLOAD_IDLE);
+    assert_int_equal(rig_execute(), DFU_DNLOAD_IDLE);
     assert_int_equal(rig_run(FLASH, 0, 4097), 4096);
 }
 
@@ -138,12 +138,12 @@ static void test_second_flash(void **state)
     rig_execute();
     rig_near(rig.last.seconds, 3 * 0.0005, 0.3); /* units begun, and a transfer */
     assert_int_equal(rig_run(QSPI + 0x1000, 0x55, 601), 600);
-    rig_refused(0x41, QSPI + 65536, errTARGET);
-    rig_refused(0x41, 0x24000000, errTARGET);
+    rig_refused(0x41, QSPI + 65536, DFU_ERR_TARGET);
+    rig_refused(0x41, 0x24000000, DFU_ERR_TARGET);
     rig_command(0x41, QSPI + 0x101000);
-    assert_int_equal(rig_execute(), DNLOAD_IDLE);
+    assert_int_equal(rig_execute(), DFU_DNLOAD_IDLE);
     rig_dnload(0, "\x41", 1);
-    assert_int_equal(rig_execute(), DNLOAD_IDLE);
+    assert_int_equal(rig_execute(), DFU_DNLOAD_IDLE);
     assert_int_equal(flash[0], 0xFF);
     assert_int_equal(rig_byte(QSPI + 0x1000), 0x55);
     /* what a file keeps, and what is told, is the main flash */
@@ -214,7 +214,7 @@ static void leave(void)
 {
     rig_set_address(FLASH);
     assert_int_equal(rig_dnload(2, NULL, 0), 0);
-    assert_int_equal(rig_status(), MANIFEST);
+    assert_int_equal(rig_status(), DFU_MANIFEST);
 }
 
 static void test_application(void **state)
@@ -237,13 +237,13 @@ static void test_application(void **state)
     assert_memory_equal(rig.data + 9, "\x09\x04\x00\x00\x00\xFE\x01\x01\x08", 9);
     check_text(7, "W\0i\0d\0g\0e\0t\0,\0 \0r\0u\0n\0n\0i\0n\0g\0", 30);
     check_text(3, "W\0000\0000\0000\0001\0", 10);
-    assert_int_equal(rig_status(), APP_IDLE);
+    assert_int_equal(rig_status(), DFU_APP_IDLE);
     sim_bus_reset(rig.sim, rig.now);
-    assert_int_equal(rig_status(), APP_IDLE);
+    assert_int_equal(rig_status(), DFU_APP_IDLE);
     assert_int_equal(rig_control(0x21, 0, 1000, 0, 0), 0);
     rig.now += 1;
     assert_int_equal(rig_life(), SIM_DFU);
-    assert_int_equal(rig_status(), ERROR); /* as the ROM comes up */
+    assert_int_equal(rig_status(), DFU_ERROR); /* as the ROM comes up */
     rig_ready();
     leave();
     rig.now += 1;
@@ -300,7 +300,7 @@ static void test_without_option_bytes(void **state)
     (void)state;
     open_said(&widget, 1);
     rig_fill(FLASH, 0, 16);
-    rig_refused(0x21, FLASH, errVENDOR);
+    rig_refused(0x21, FLASH, DFU_ERR_VENDOR);
     rig_dnload(0, "\x92", 1);
     rig_status();
     rig.now += 40;
@@ -334,7 +334,7 @@ static void test_bases(void **state)
         assert_memory_equal(sim_config_descriptor(rig.sim, &other), bytes, length);
         assert_int_equal(other, length);
         for (unsigned index = 0; index < 16; index++) {
-            struct sim_setup setup = { 0x80, 6, (uint16_t)(0x0300 | index), 0x0409, 255 };
+            struct usb_setup setup = { 0x80, 6, (uint16_t)(0x0300 | index), 0x0409, 255 };
             uint8_t text[255];
             int result = sim_control(like, 0, &setup, text).result;
 
@@ -350,7 +350,7 @@ static void test_bases(void **state)
 static void test_lifetime(void **state)
 {
     struct simproduct *product = simproduct_new(&widget);
-    struct sim_options options = { .product = product, .state = IDLE };
+    struct sim_options options = { .product = product, .state = DFU_IDLE };
     struct sim *one, *two;
 
     (void)state;
@@ -364,7 +364,7 @@ static void test_lifetime(void **state)
     rig.now = 0;
     check_text(3, "W\0000\0000\0000\0001\0", 10);
     rig_command(0x41, QSPI);
-    assert_int_equal(rig_execute(), DNLOAD_IDLE);
+    assert_int_equal(rig_execute(), DFU_DNLOAD_IDLE);
     rig_close(NULL);
     product = simproduct_new(&widget);
     assert_ptr_equal(simproduct_keep(product), product);
@@ -399,7 +399,7 @@ static void test_it_keeps_copies(void **state)
     check_text(5, "t\0e\0x\0t\0", 8);
     assert_int_equal(rig_control(0x80, 6, 0x0304, 0x0409, 255), 2 + 2 * 25);
     rig_command(0x41, FLASH);
-    assert_int_equal(rig_execute(), DNLOAD_IDLE);
+    assert_int_equal(rig_execute(), DFU_DNLOAD_IDLE);
 }
 
 static void refuse(const struct sim_product *said)

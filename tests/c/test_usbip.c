@@ -154,7 +154,7 @@ static void left_and_plugged_in_again(void **state)
         assert_int_equal(sim_life(sim(0), now()), SIM_RUNNING);
     }
     plug_in("1-1");
-    assert_int_equal(status(), SIM_ERROR);
+    assert_int_equal(status(), DFU_ERROR);
 }
 
 /* A product's application comes up where the board was, and is what is attached then. */
@@ -172,7 +172,7 @@ static void an_application(void **state)
     uint8_t program[16];
     fill(program, sizeof program);
     replace_board((struct sim_options){
-        .product = product, .usb = SIM_USB_NONE, .times = SIM_TIMES_ZERO, .state = SIM_IDLE });
+        .product = product, .usb = SIM_USB_NONE, .times = SIM_TIMES_ZERO, .state = DFU_IDLE });
     simproduct_drop(product);
     assert_true(sim_poke(sim(0), now(), FLASH, program, sizeof program));
     plug_in("1-1");
@@ -215,14 +215,14 @@ static void a_leave_that_resets(void **state)
     forget_events();
     command(0x21, 0x1FFFC000);
     dnload(0, NULL, 0);
-    assert_int_equal(status(), SIM_MANIFEST);
+    assert_int_equal(status(), DFU_MANIFEST);
     expect_end();
     expect_event(USBIP_GONE, 0);
     expect_event(USBIP_DETACHED, 0);
     pass(0.2);
     assert_true(expect_event(USBIP_RESET, 0).dfu);
     plug_in("1-1");
-    assert_int_equal(status(), SIM_ERROR);
+    assert_int_equal(status(), DFU_ERROR);
 }
 
 /* ---- time ---- */
@@ -235,9 +235,9 @@ static void answers_take_their_time(void **state)
     to_idle();
     uint8_t erase[5] = { 0x41, 0, 0, 0, 8 };
     dnload(0, erase, sizeof erase);
-    assert_int_equal(status(), SIM_DNBUSY);
+    assert_int_equal(status(), DFU_DNBUSY);
     double before = now();
-    assert_int_equal(status(), SIM_DNLOAD_IDLE); /* it NAKs for the 400 ms of a small sector */
+    assert_int_equal(status(), DFU_DNLOAD_IDLE); /* it NAKs for the 400 ms of a small sector */
     assert_true(now() - before > 0.35);
 }
 
@@ -249,7 +249,7 @@ static void two_boards_do_not_wait_for_each_other(void **state)
     to_idle();
     uint8_t erase[5] = { 0x41, 0, 0, 0, 8 };
     dnload(0, erase, sizeof erase);
-    assert_int_equal(status(), SIM_DNBUSY);
+    assert_int_equal(status(), DFU_DNBUSY);
     struct packet held = submit_of(0xA1, GETSTATUS, 0, 0, 6);
     put_packet(&held, NULL);
     settle();
@@ -301,7 +301,7 @@ static void a_held_request_is_unlinked(void **state)
     }
     hang_up();
     plug_in("1-1"); /* power cures it */
-    assert_int_equal(status(), SIM_ERROR);
+    assert_int_equal(status(), DFU_ERROR);
 }
 
 /* Longer than any board takes: it is still held, and still can be unlinked. */
@@ -330,7 +330,7 @@ static void what_waits_is_unlinked(void **state)
     to_idle();
     uint8_t erase[5] = { 0x41, 0, 0, 0, 8 };
     dnload(0, erase, sizeof erase);
-    assert_int_equal(status(), SIM_DNBUSY);
+    assert_int_equal(status(), DFU_DNBUSY);
     struct packet packets[3];
     for (size_t i = 0; i < 3; i++) {
         packets[i] = submit_of(0xA1, i == 2 ? GETSTATUS : GETSTATE, 0, 0, i == 2 ? 6 : 1);
@@ -346,7 +346,7 @@ static void what_waits_is_unlinked(void **state)
     put_unlink(12345); /* it never was */
     assert_int_equal(get_reply(4, rig.seqnum, false).status, 0);
     assert_int_equal(control(0x21, ABORT, 0, 0, NULL, 0).status, 0);
-    assert_int_equal(status(), SIM_IDLE);
+    assert_int_equal(status(), DFU_IDLE);
 }
 
 static void more_than_may_wait(void **state)
@@ -455,7 +455,7 @@ static void unprotected(void **state)
     forget_events();
     uint8_t unprotect = 0x92;
     dnload(0, &unprotect, 1);
-    assert_int_equal(status(), SIM_DNBUSY);
+    assert_int_equal(status(), DFU_DNBUSY);
     expect_end();
     expect_event(USBIP_GONE, 0);
     expect_event(USBIP_DETACHED, 0);
@@ -491,7 +491,7 @@ static void hung_up_in_the_middle_of_an_erase(void **state)
     to_idle();
     uint8_t erase[5] = { 0x41, 0, 0, 0, 8 };
     dnload(0, erase, sizeof erase);
-    assert_int_equal(status(), SIM_DNBUSY);
+    assert_int_equal(status(), DFU_DNBUSY);
     loop_skip(rig.loop, 0.2);
     hang_up();
     assert_int_equal(sim_life(sim(0), now()), SIM_AWAY);
@@ -540,7 +540,7 @@ static void plain_dfu(void **state)
     execute(0, image, 1024);
     execute(1, image + 1024, 1024);
     dnload(2, NULL, 0);
-    while (status() != SIM_MANIFEST_WAIT_RESET)
+    while (status() != DFU_MANIFEST_WAIT_RESET)
         pass(0.01);
     forget_events();
     expect_leave_at(0x80, 6, 0x0100, 64);
@@ -563,25 +563,25 @@ static void a_reset_of_the_port(void **state)
     for (int i = 0; i < 2; i++) {
         assert_int_equal(control(0x80, 6, 0x0100, 0, NULL, 64).length, 18);
         assert_int_equal(control(0x00, 9, 1, 0, NULL, 0).status, 0);
-        assert_int_equal(status(), SIM_ERROR); /* as after power-up */
+        assert_int_equal(status(), DFU_ERROR); /* as after power-up */
         to_idle();
         assert_int_equal(control(0x80, 6, 0x0100, 0, NULL, 18).length, 18);
-        assert_int_equal(status(), SIM_IDLE);
+        assert_int_equal(status(), DFU_IDLE);
     }
     assert_int_equal(control(0x23, 3, 4, 1, NULL, 0).status, 0);
-    assert_int_equal(status(), SIM_ERROR);
+    assert_int_equal(status(), DFU_ERROR);
 }
 
 /* A state that was asked for is still there after the first enumeration. */
 static void enumeration_changes_nothing(void **state)
 {
     (void)state;
-    replace_board((struct sim_options){ .kind = "f407", .state = SIM_UPLOAD_IDLE });
+    replace_board((struct sim_options){ .kind = "f407", .state = DFU_UPLOAD_IDLE });
     plug_in("1-1");
     for (int i = 0; i < 3; i++)
         assert_int_equal(control(0x80, 6, 0x0100, 0, NULL, 64).length, 18);
     assert_int_equal(control(0x00, 9, 1, 0, NULL, 0).status, 0);
-    assert_int_equal(status(), SIM_UPLOAD_IDLE);
+    assert_int_equal(status(), DFU_UPLOAD_IDLE);
 }
 
 /* ---- addresses ---- */

@@ -19,7 +19,7 @@ static void a_second_import(void **state)
         close(rig.fd);
     }
     rig.fd = first;
-    assert_int_equal(status(), SIM_IDLE);
+    assert_int_equal(status(), DFU_IDLE);
 }
 
 static void open_in_this_program(void **state)
@@ -133,7 +133,7 @@ static void lies_that_are_refused(void **state)
             packet.direction = 1 - packet.direction;
         put_packet(&packet, data);
         assert_int_equal(get_reply(3, packet.seqnum, true).status, EPIPE_LINUX);
-        assert_int_equal(status(), SIM_IDLE);
+        assert_int_equal(status(), DFU_IDLE);
     }
 }
 
@@ -145,7 +145,7 @@ static void the_longest_requests(void **state)
     to_idle();
     assert_int_equal(control(0x80, 6, 0x0100, 0, NULL, 65535).length, 18);
     assert_int_equal(control(0x21, DNLOAD, 2, 0, data, 65535).status, EPIPE_LINUX);
-    assert_int_equal(status(), SIM_IDLE);
+    assert_int_equal(status(), DFU_IDLE);
 }
 
 /* ---- peers that misbehave in time ---- */
@@ -206,7 +206,7 @@ static void check_conversation(void)
             get(rig.data, length);
         seqnum++;
     }
-    assert_int_equal(rig.data[4], SIM_DNLOAD_IDLE);
+    assert_int_equal(rig.data[4], DFU_DNLOAD_IDLE);
     if (!unlinked)
         get_reply(4, 6, false);
 }

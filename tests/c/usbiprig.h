@@ -363,8 +363,8 @@ static inline void dnload(unsigned block, const void *data, size_t length)
 static inline void execute(unsigned block, const void *data, size_t length)
 {
     dnload(block, data, length);
-    assert_int_equal(status(), SIM_DNBUSY);
-    assert_int_equal(status(), SIM_DNLOAD_IDLE);
+    assert_int_equal(status(), DFU_DNBUSY);
+    assert_int_equal(status(), DFU_DNLOAD_IDLE);
 }
 
 static inline void command(unsigned code, uint32_t address)
@@ -377,16 +377,16 @@ static inline void command(unsigned code, uint32_t address)
 /* From dfuERROR, in which these boards are found. */
 static inline void to_idle(void)
 {
-    if (status() == SIM_ERROR)
+    if (status() == DFU_ERROR)
         assert_int_equal(control(0x21, CLRSTATUS, 0, 0, NULL, 0).status, 0);
-    assert_int_equal(status(), SIM_IDLE);
+    assert_int_equal(status(), DFU_IDLE);
 }
 
 static inline void leave(uint32_t address)
 {
     command(0x21, address);
     dnload(0, NULL, 0);
-    assert_int_equal(status(), SIM_MANIFEST);
+    assert_int_equal(status(), DFU_MANIFEST);
 }
 
 /* ---- events ---- */

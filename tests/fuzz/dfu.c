@@ -64,7 +64,7 @@ UNSEEN static uint8_t image_at(size_t offset)
 }
 
 /* The address that a block stands for; for what is read raw, a number is as good. */
-static uint32_t block_address(const struct port_setup *setup)
+static uint32_t block_address(const struct usb_setup *setup)
 {
     uint32_t size = board.transfer_size;
     if (!board.dfuse || op.kind != DFU_READ)
@@ -76,7 +76,7 @@ static uint32_t block_address(const struct port_setup *setup)
 /* A block of an image, on its way to the board. */
 UNSEEN static void check_block(const struct dfu_act *act)
 {
-    const struct port_setup *setup = &act->setup;
+    const struct usb_setup *setup = &act->setup;
     size_t offset = (size_t)setup->value * board.transfer_size;
     if (board.dfuse) {
         CLAIM(seen.based && setup->value >= 2);
@@ -92,7 +92,7 @@ UNSEEN static void check_block(const struct dfu_act *act)
 /* A DNLOAD: what it means for what comes next. */
 static void check_download(const struct dfu_act *act)
 {
-    const struct port_setup *setup = &act->setup;
+    const struct usb_setup *setup = &act->setup;
     bool command = board.dfuse && setup->value == 0 && op.kind != DFU_DOWNLOAD_BLOCK;
     if (seen.refused) { /* only the first block of plain DFU is sent again after an error */
         CLAIM(!board.dfuse && op.kind == DFU_WRITE && op.done == 0 && !seen.sent_again);
@@ -112,7 +112,7 @@ static void check_download(const struct dfu_act *act)
     }
 }
 
-static size_t most_length(const struct port_setup *setup)
+static size_t most_length(const struct usb_setup *setup)
 {
     switch (setup->request) {
     case DNLOAD:
@@ -130,7 +130,7 @@ static size_t most_length(const struct port_setup *setup)
 
 static void check_control(const struct dfu_act *act)
 {
-    const struct port_setup *setup = &act->setup;
+    const struct usb_setup *setup = &act->setup;
     bool in = setup->request == UPLOAD || setup->request == GETSTATUS || setup->request == GETSTATE;
     CLAIM(setup->type == (in ? 0xA1 : 0x21) && setup->request <= ABORT && setup->index == 0);
     CLAIM(act->data == board.buffer && setup->length <= seen.buffer_size);
@@ -152,7 +152,7 @@ static void check_control(const struct dfu_act *act)
 /* ---- what comes back ---- */
 
 /* The state of a board in order behind a request. */
-static uint8_t next_state(const struct port_setup *setup)
+static uint8_t next_state(const struct usb_setup *setup)
 {
     if (seen.stuck && (setup->request == GETSTATUS || setup->request == GETSTATE))
         return seen.state;
@@ -183,7 +183,7 @@ static uint8_t next_state(const struct port_setup *setup)
 }
 
 /* Takes note of a state or a status, which the machine is about to hear in full. */
-static void note_told(const struct port_setup *setup, const uint8_t *data)
+static void note_told(const struct usb_setup *setup, const uint8_t *data)
 {
     bool status = setup->request == GETSTATUS;
     seen.told = true;
@@ -197,7 +197,7 @@ static void note_told(const struct port_setup *setup, const uint8_t *data)
 /* The data stage of a request to which all is answered. */
 UNSEEN static void fill(const struct dfu_act *act, uint8_t status, unsigned poll)
 {
-    const struct port_setup *setup = &act->setup;
+    const struct usb_setup *setup = &act->setup;
     uint8_t bytes[6] = { status, (uint8_t)poll, (uint8_t)(poll >> 8), 0, seen.state, 0 };
     if (setup->request == GETSTATUS)
         memcpy(act->data, bytes, sizeof bytes);
@@ -210,7 +210,7 @@ UNSEEN static void fill(const struct dfu_act *act, uint8_t status, unsigned poll
 /* Answers a request, as a board in order or as any other; the seconds that it took. */
 static int answer(const struct dfu_act *act, double *elapsed)
 {
-    const struct port_setup *setup = &act->setup;
+    const struct usb_setup *setup = &act->setup;
     unsigned how = choose(&seen.answers, 16), poll = 1;
     uint8_t status = DFU_OK;
     int result = setup->length;

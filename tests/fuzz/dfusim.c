@@ -269,7 +269,7 @@ static void add_fault(enum sim_fault fault)
 }
 
 /* One request at the board. */
-static int deliver(const struct sim_setup *setup, uint8_t *data, double timeout)
+static int deliver(const struct usb_setup *setup, uint8_t *data, double timeout)
 {
     double start = ready_at > now ? ready_at : now, deadline = now + timeout;
     sim_life(sim, start);
@@ -295,7 +295,7 @@ static int lose(double timeout)
     return slow ? PORT_TIMEOUT : PORT_IO;
 }
 
-static int carry(const struct sim_setup *setup, uint8_t *data, double timeout, unsigned fate)
+static int carry(const struct usb_setup *setup, uint8_t *data, double timeout, unsigned fate)
 {
     switch (fate) {
     case REQUEST_LOST:
@@ -329,7 +329,7 @@ static int carry(const struct sim_setup *setup, uint8_t *data, double timeout, u
     return result;
 }
 
-static int transfer(const struct sim_setup *setup, uint8_t *data, double timeout)
+static int transfer(const struct usb_setup *setup, uint8_t *data, double timeout)
 {
     unsigned fate = choose(&fates, 16);
     int result = carry(setup, data, timeout, fate);
@@ -343,11 +343,11 @@ static struct dfu_act step(const struct dfu_act *act)
     double started = now;
     int result = 0;
     if (act->what == DFU_CONTROL) {
-        struct sim_setup setup = { act->setup.type, act->setup.request, act->setup.value,
+        struct usb_setup setup = { act->setup.type, act->setup.request, act->setup.value,
                                    act->setup.index, act->setup.length };
         result = transfer(&setup, act->data, act->seconds);
     } else if (act->what == DFU_SELECT) {
-        struct sim_setup setup = { .type = 0x01, .request = 11, .value = act->alt };
+        struct usb_setup setup = { .type = 0x01, .request = 11, .value = act->alt };
         result = transfer(&setup, NULL, TIMEOUT);
     } else {
         CLAIM(act->what == DFU_WAIT);
@@ -424,8 +424,8 @@ static void new_sim(void)
         .wrp = bits & 8 ? take16(&in) : 0,
         .usb = bits & 16 ? SIM_USB_NONE : SIM_USB_REAL,
         .times = (bits >> 5) % 3,
-        .state = state >= SIM_IDLE && state <= SIM_ERROR ? (int)state
-                 : plain                                 ? SIM_IDLE
+        .state = state >= DFU_IDLE && state <= DFU_ERROR ? (int)state
+                 : plain                                 ? DFU_IDLE
                                                          : -1,
     };
     sim = sim_new(&options);
@@ -498,7 +498,7 @@ static bool bring_back(void)
     if (sim->hung)
         sim_reset(sim, clock_of_board());
     for (int i = 0; i < 5 && sim_life(sim, clock_of_board()) != SIM_DFU; i++) {
-        struct sim_setup detach = { .type = 0x21, .request = 0 };
+        struct usb_setup detach = { .type = 0x21, .request = 0 };
         if (sim->life == SIM_RUNTIME)
             sim_control(sim, clock_of_board(), &detach, NULL);
         else if (sim->life == SIM_RUNNING)

@@ -159,7 +159,7 @@ static bool new_sim(void)
         check_kind(simproduct_kind(product));
     }
     sim = sim_new(&options);
-    CLAIM(sim != NULL || options.rdp > 2 || options.state > SIM_ERROR);
+    CLAIM(sim != NULL || options.rdp > 2 || options.state > DFU_ERROR);
     simproduct_drop(product);
     return sim != NULL;
 }
@@ -183,17 +183,17 @@ static void check_descriptors(void)
 }
 
 /* What the answer to a request may be. */
-static void check_answer(const struct sim_setup *setup, const struct sim_answer *answer,
+static void check_answer(const struct usb_setup *setup, const struct sim_answer *answer,
                          const uint8_t *data)
 {
     CLAIM(answer->result >= SIM_GONE && answer->result <= (int)setup->length);
     CLAIM(answer->wire >= 0 && answer->seconds >= answer->wire && answer->seconds < LONGEST);
     if (setup->type == 0xA1 && setup->request == GETSTATUS && answer->result == 6) {
         CLAIM(data[0] < STATUSES);
-        CLAIM(data[4] <= SIM_ERROR || data[4] == ODD_STATE);
+        CLAIM(data[4] <= DFU_ERROR || data[4] == ODD_STATE);
     }
     if (setup->type == 0xA1 && setup->request == GETSTATE && answer->result == 1)
-        CLAIM(data[0] <= SIM_ERROR || data[0] == ODD_STATE);
+        CLAIM(data[0] <= DFU_ERROR || data[0] == ODD_STATE);
 }
 
 /* Whether a sector was protected all the time; protection can go at a start. */
@@ -262,43 +262,43 @@ static uint16_t choose_length(void)
 }
 
 /* A request that makes sense, or any. */
-static struct sim_setup choose_setup(void)
+static struct usb_setup choose_setup(void)
 {
     uint16_t block;
     switch (choose(&in, 16)) {
     case 0:
     case 1:
-        return (struct sim_setup){ 0xA1, GETSTATUS, 0, 0, 6 };
+        return (struct usb_setup){ 0xA1, GETSTATUS, 0, 0, 6 };
     case 2:
-        return (struct sim_setup){ 0x21, DNLOAD, 0, 0, take(&in) & 1 ? 1 : 5 };
+        return (struct usb_setup){ 0x21, DNLOAD, 0, 0, take(&in) & 1 ? 1 : 5 };
     case 3:
     case 4:
         block = choose_block();
-        return (struct sim_setup){ 0x21, DNLOAD, block, 0, choose_length() };
+        return (struct usb_setup){ 0x21, DNLOAD, block, 0, choose_length() };
     case 5:
         block = choose_block();
-        return (struct sim_setup){ 0xA1, UPLOAD, block, 0, choose_length() };
+        return (struct usb_setup){ 0xA1, UPLOAD, block, 0, choose_length() };
     case 6:
-        return (struct sim_setup){ 0x21, CLRSTATUS, 0, 0, 0 };
+        return (struct usb_setup){ 0x21, CLRSTATUS, 0, 0, 0 };
     case 7:
-        return (struct sim_setup){ 0x21, ABORT, 0, 0, 0 };
+        return (struct usb_setup){ 0x21, ABORT, 0, 0, 0 };
     case 8:
-        return (struct sim_setup){ 0xA1, GETSTATE, 0, 0, 1 };
+        return (struct usb_setup){ 0xA1, GETSTATE, 0, 0, 1 };
     case 9:
-        return (struct sim_setup){ 0x80, 6, take16(&in), 0, take16(&in) };
+        return (struct usb_setup){ 0x80, 6, take16(&in), 0, take16(&in) };
     case 10:
-        return (struct sim_setup){ 0x01, 11, take(&in), 0, 0 };
+        return (struct usb_setup){ 0x01, 11, take(&in), 0, 0 };
     case 11:
-        return (struct sim_setup){ 0x21, 0, 1000, 0, 0 };
+        return (struct usb_setup){ 0x21, 0, 1000, 0, 0 };
     default:
-        return (struct sim_setup){ take(&in), take(&in), take16(&in), take16(&in), take16(&in) };
+        return (struct usb_setup){ take(&in), take(&in), take16(&in), take16(&in), take16(&in) };
     }
 }
 
 /* Each request gets memory of just its size, for the address sanitizer. */
 static void request(void)
 {
-    struct sim_setup setup = choose_setup();
+    struct usb_setup setup = choose_setup();
     uint8_t *data = calloc(1, setup.length ? setup.length : 1);
     uint8_t byte = take(&in);
     if (setup.type == 0x21 && setup.request == DNLOAD && setup.value == 0 && setup.length <= 5)

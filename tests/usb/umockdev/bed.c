@@ -419,7 +419,9 @@ unsigned bed_board_claims(struct bed_board *board)
 
 int bed_board_state(struct bed_board *board)
 {
-    static const struct sim_setup get_state = { .type = 0xA1, .request = 5, .length = 1 };
+    static const struct usb_setup get_state = { .type = DFU_IN,
+                                                .request = DFU_REQ_GETSTATE,
+                                                .length = 1 };
     uint8_t state = 0;
     g_mutex_lock(&board->bed->lock);
     struct sim_answer answer = sim_control(board->sim, bed_now(board), &get_state, &state);

@@ -56,7 +56,7 @@ struct bed_strike {
 
 /* A control request, as it came. */
 struct bed_entry {
-    struct sim_setup setup;
+    struct usb_setup setup;
     int status; /* of the URB, 0 or -errno */
     int count;  /* bytes moved */
 };

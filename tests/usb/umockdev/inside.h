@@ -78,7 +78,7 @@ struct outcome {
 };
 
 /* A control request by a client; `data` has setup->length bytes. */
-struct outcome bed_request(struct bed_board *board, const struct sim_setup *setup, uint8_t *data);
+struct outcome bed_request(struct bed_board *board, const struct usb_setup *setup, uint8_t *data);
 
 double bed_now(const struct bed_board *board);
 bool bed_on_bus(struct bed_board *board);

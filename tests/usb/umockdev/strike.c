@@ -6,26 +6,24 @@
 
 #include "inside.h"
 
-enum { GET_DESCRIPTOR = 6, TYPE_STRING = 3, GETSTATUS = 3, GETSTATE = 5 };
-enum { DFU_ERROR = 10 };
 enum { YANK_REQUESTS = 2 }; /* that fail before a hub notices */
 
 static const double signal_seconds = 0.002; /* for a signal to come through */
 
-static bool is_class_in(const struct sim_setup *setup, uint8_t request)
+static bool is_class_in(const struct usb_setup *setup, uint8_t request)
 {
-    return setup->type == 0xA1 && setup->request == request;
+    return setup->type == DFU_IN && setup->request == request;
 }
 
 /* The first strike at this request; it strikes once. */
-static bool take_strike(struct bed_board *board, const struct sim_setup *setup,
+static bool take_strike(struct bed_board *board, const struct usb_setup *setup,
                         struct bed_strike *taken)
 {
     bool found = false;
     for (unsigned i = 0; i < board->strike_count; i++) {
         struct bed_strike *strike = &board->strikes[i];
-        bool meant = strike->request < 0 ||
-                     (strike->request == setup->request && (setup->type & 0x60) == 0x20);
+        bool meant = strike->request < 0 || (strike->request == setup->request &&
+                                             (setup->type & USB_TYPE_MASK) == USB_TYPE_CLASS);
         if (!meant || --strike->at > 0)
             continue;
         if (found) {
@@ -110,10 +108,10 @@ static bool strike_before(struct bed_board *board, const struct bed_strike *stri
 }
 
 /* What the board has answered, on its way to the host. */
-static void strike_after(const struct bed_strike *strike, const struct sim_setup *setup,
+static void strike_after(const struct bed_strike *strike, const struct usb_setup *setup,
                          uint8_t *data, struct outcome *outcome)
 {
-    bool in = setup->type & 0x80;
+    bool in = setup->type & USB_IN;
     if (strike->fault == BED_LOST)
         outcome->status = -EPROTO;
     if (outcome->status != 0 || !in)
@@ -129,13 +127,13 @@ static void strike_after(const struct bed_strike *strike, const struct sim_setup
         outcome->status = -EOVERFLOW;
         break;
     case BED_STATE:
-        if (is_class_in(setup, GETSTATUS) && outcome->count == 6)
+        if (is_class_in(setup, DFU_REQ_GETSTATUS) && outcome->count == 6)
             data[4] = (uint8_t)strike->value;
-        if (is_class_in(setup, GETSTATE) && outcome->count == 1)
+        if (is_class_in(setup, DFU_REQ_GETSTATE) && outcome->count == 1)
             data[0] = (uint8_t)strike->value;
         break;
     case BED_STATUS:
-        if (is_class_in(setup, GETSTATUS) && outcome->count == 6) {
+        if (is_class_in(setup, DFU_REQ_GETSTATUS) && outcome->count == 6) {
             data[0] = (uint8_t)strike->value;
             data[4] = DFU_ERROR;
         }
@@ -146,12 +144,12 @@ static void strike_after(const struct bed_strike *strike, const struct sim_setup
 }
 
 /* What lasts. */
-static void distort(const struct bed_board *board, const struct sim_setup *setup, uint8_t *data,
+static void distort(const struct bed_board *board, const struct usb_setup *setup, uint8_t *data,
                     const struct outcome *outcome)
 {
-    if (board->stuck >= 0 && is_class_in(setup, GETSTATE) && outcome->count == 1)
+    if (board->stuck >= 0 && is_class_in(setup, DFU_REQ_GETSTATE) && outcome->count == 1)
         data[0] = (uint8_t)board->stuck;
-    if (!is_class_in(setup, GETSTATUS) || outcome->count != 6)
+    if (!is_class_in(setup, DFU_REQ_GETSTATUS) || outcome->count != 6)
         return;
     if (board->stuck >= 0)
         data[4] = (uint8_t)board->stuck;
@@ -160,12 +158,12 @@ static void distort(const struct bed_board *board, const struct sim_setup *setup
 }
 
 /* A string that the bed has instead of the board's; false: it has none. */
-static bool own_string(struct bed_board *board, const struct sim_setup *setup, uint8_t *data,
+static bool own_string(struct bed_board *board, const struct usb_setup *setup, uint8_t *data,
                        struct outcome *outcome)
 {
     const struct bed_string *string = &board->strings[setup->value & 0xFF];
-    if (setup->type != 0x80 || setup->request != GET_DESCRIPTOR ||
-        setup->value >> 8 != TYPE_STRING || !string->set)
+    if (setup->type != USB_IN || setup->request != USB_GET_DESCRIPTOR ||
+        setup->value >> 8 != USB_STRING_DESCRIPTOR || !string->set)
         return false;
     if (!string->bytes) {
         outcome->status = -EPIPE;
@@ -186,7 +184,7 @@ static bool is_same_device(struct bed_board *board)
            sim_generation(board->sim) == board->device->generation;
 }
 
-static void carry_out(struct bed_board *board, const struct sim_setup *setup, uint8_t *data,
+static void carry_out(struct bed_board *board, const struct usb_setup *setup, uint8_t *data,
                       struct outcome *outcome)
 {
     if (own_string(board, setup, data, outcome))
@@ -210,7 +208,7 @@ static void carry_out(struct bed_board *board, const struct sim_setup *setup, ui
         bed_lose(board);
 }
 
-static struct outcome request(struct bed_board *board, const struct sim_setup *setup, uint8_t *data)
+static struct outcome request(struct bed_board *board, const struct usb_setup *setup, uint8_t *data)
 {
     struct outcome outcome = { .status = 0 };
     struct bed_strike strike = { .fault = BED_FAULTS };
@@ -237,7 +235,7 @@ static struct outcome request(struct bed_board *board, const struct sim_setup *s
     return outcome;
 }
 
-struct outcome bed_request(struct bed_board *board, const struct sim_setup *setup, uint8_t *data)
+struct outcome bed_request(struct bed_board *board, const struct usb_setup *setup, uint8_t *data)
 {
     board->requests++;
     struct outcome outcome = request(board, setup, data);

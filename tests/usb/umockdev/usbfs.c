@@ -16,7 +16,7 @@ static const double idle_pause = 0.0003; /* of a client that asks for what is no
 
 struct urb {
     UMockdevIoctlData *data, *buffer;
-    struct sim_setup setup;
+    struct usb_setup setup;
     uint8_t *bytes; /* setup.length of them */
     struct outcome outcome;
     double ready;
@@ -144,7 +144,7 @@ static int release(struct client *client, unsigned interface)
 /* ---- requests ---- */
 
 /* The kernel claims an interface for whoever addresses it. */
-static int may_address(struct client *client, const struct sim_setup *setup)
+static int may_address(struct client *client, const struct usb_setup *setup)
 {
     bool interface = (setup->type & 0x1F) == 1 && (setup->type & 0x60) != 0x40;
     return interface ? claim(client, setup->index & 0xFF) : 0;
@@ -172,7 +172,7 @@ static int submit(struct client *client, UMockdevIoctlData *data)
         umockdev_ioctl_data_resolve(data, offsetof(struct usbdevfs_urb, buffer), length, NULL);
     if (!buffer)
         return -EFAULT;
-    struct sim_setup setup;
+    struct usb_setup setup;
     memcpy(&setup, buffer->data, sizeof setup);
     int error = setup.length > length - SETUP_LENGTH ? -EINVAL : may_address(client, &setup);
     if (error) {
@@ -234,7 +234,7 @@ static void give_back(struct urb *urb, UMockdevIoctlData *where)
                                sizeof head->status);
     umockdev_ioctl_data_update(urb->data, offsetof(struct usbdevfs_urb, actual_length),
                                (guint8 *)&count, sizeof head->actual_length);
-    if (urb->setup.type & 0x80 && count > 0)
+    if (urb->setup.type & USB_IN && count > 0)
         umockdev_ioctl_data_update(urb->buffer, SETUP_LENGTH, urb->bytes, count);
     umockdev_ioctl_data_set_ptr(where, 0, urb->data);
 }
@@ -255,7 +255,7 @@ static int reap(struct client *client, UMockdevIoctlData *where)
 }
 
 /* One that the kernel waits for. */
-static int control_now(struct client *client, const struct sim_setup *setup, uint8_t *data)
+static int control_now(struct client *client, const struct usb_setup *setup, uint8_t *data)
 {
     struct bed_board *board = client->device->board;
     struct outcome outcome = bed_request(board, setup, data);
@@ -269,7 +269,7 @@ static int control_now(struct client *client, const struct sim_setup *setup, uin
 static int set_interface(struct client *client, UMockdevIoctlData *data)
 {
     const struct usbdevfs_setinterface *wanted = (struct usbdevfs_setinterface *)data->data;
-    struct sim_setup setup = { .type = 0x01,
+    struct usb_setup setup = { .type = 0x01,
                                .request = SET_INTERFACE,
                                .value = (uint16_t)wanted->altsetting,
                                .index = (uint16_t)wanted->interface };
@@ -280,7 +280,7 @@ static int set_interface(struct client *client, UMockdevIoctlData *data)
 static int control(struct client *client, UMockdevIoctlData *data)
 {
     struct usbdevfs_ctrltransfer *transfer = (struct usbdevfs_ctrltransfer *)data->data;
-    struct sim_setup setup = { transfer->bRequestType, transfer->bRequest, transfer->wValue,
+    struct usb_setup setup = { transfer->bRequestType, transfer->bRequest, transfer->wValue,
                                transfer->wIndex, transfer->wLength };
     uint8_t bytes[65536];
     UMockdevIoctlData *buffer = NULL;
@@ -294,7 +294,7 @@ static int control(struct client *client, UMockdevIoctlData *data)
     int result = may_address(client, &setup);
     if (result == 0)
         result = control_now(client, &setup, bytes);
-    if (result > 0 && setup.type & 0x80)
+    if (result > 0 && setup.type & USB_IN)
         umockdev_ioctl_data_update(buffer, 0, bytes, result);
     if (buffer)
         g_object_unref(buffer);
