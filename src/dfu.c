@@ -1,27 +1,40 @@
 /* SPDX-License-Identifier: MIT */
-/* What comes next: from the state that a board is in to dfuIDLE, and from there, exchange by
- * exchange, to the end of the operation.
+/* The next action: from the state that the board is in to dfuIDLE, and from there, exchange by
+ * exchange, to the end of the operation.  All of it follows from the board's state and from how far
+ * the operation is (advance()).
  */
 #include "dfudev.h"
 
 #include <string.h>
 
-#define MAX_CLEARS 3      /* tries to get out of dfuERROR, and so on */
-#define LAST_BLOCK 65534u /* the address is set anew before block 65535 */
-#define ENTRY_POLL 0.1    /* between two GETSTATUS of a board that refuses the first */
+#define MAX_RECOVERIES 3      /* steps out of dfuERROR, and so on */
+#define LAST_BLOCK     65534u /* Set Address is sent again before block 65535 */
+#define ENTRY_POLL     0.1    /* seconds between two requests to a board that stalls the first */
+
+static struct dfu_act advance(struct dfu_op *op);
 
 /* ---- the way to dfuIDLE ---- */
 
-/* GETSTATE: a ROM that still executes what was given up holds this, too. */
+/* GETSTATE, which a ROM that still executes a cancelled command answers only at its end. */
 static struct dfu_act ask_state(struct dfu_op *op)
 {
     const struct dfu_board *board = op->board;
-    double timeout = board->hold > board->timeout ? board->hold : board->timeout;
-    return dfuact_control(op, AT_STATE, DFU_REQ_GETSTATE, 0, 1, timeout);
+    double timeout = board->busy_timeout > board->timeout ? board->busy_timeout : board->timeout;
+    return dfuact_control(op, ACT_GETSTATE, DFU_REQ_GETSTATE, 0, 1, timeout);
 }
 
-/* One step out of a state that a board was found in.  Returns false where there is nothing to do:
- * dfuIDLE, dfuDNLOAD-IDLE and dfuUPLOAD-IDLE. */
+static struct dfu_act abort_request(struct dfu_op *op)
+{
+    return dfuact_ask(op, ACT_ABORT, DFU_REQ_ABORT, 0);
+}
+
+static struct dfu_act ask_status(struct dfu_op *op)
+{
+    return dfuact_ask(op, ACT_RECOVERY_STATUS, DFU_REQ_GETSTATUS, DFU_STATUS_LENGTH);
+}
+
+/* Sets `act` to one step out of the state that the board is in.  Returns false in dfuIDLE,
+ * dfuDNLOAD-IDLE and dfuUPLOAD-IDLE, where there is nothing to do. */
 static bool recover(struct dfu_op *op, struct dfu_act *act)
 {
     struct dfu_board *board = op->board;
@@ -42,128 +55,116 @@ static bool recover(struct dfu_op *op, struct dfu_act *act)
         return true;
     case DFU_DNBUSY:
     case DFU_MANIFEST:
-        *act = dfuact_ask_busy(op, AT_ENTRY_STATUS);
+        *act = dfuact_ask_busy(op, ACT_RECOVERY_STATUS);
         return true;
     default:
         break;
     }
     op->state = board->state;
-    if (op->clears++ >= MAX_CLEARS) {
+    if (op->recoveries++ >= MAX_RECOVERIES) {
         *act = dfuact_fail(op, board->state == DFU_ERROR ? DFU_FAIL_STATUS : DFU_FAIL_STATE);
     } else if (board->state >= DFU_STATES) {
-        /* a number that is no state: ST's example says 15 behind a refused UPLOAD */
-        *act = dfuact_ask(op, AT_CLEAR, DFU_REQ_CLRSTATUS, 0);
+        /* a number that is no state: ST's example gives 15 after a refused UPLOAD */
+        *act = dfuact_ask(op, ACT_CLRSTATUS, DFU_REQ_CLRSTATUS, 0);
     } else if (board->state == DFU_ERROR) {
         /* CLRSTATUS only here: elsewhere it puts a ROM into dfuERROR, or is stalled (C5) */
-        *act = board->status == DFU_UNKNOWN ? dfuact_ask(op, AT_ENTRY_STATUS, DFU_REQ_GETSTATUS, 6)
-                                            : dfuact_ask(op, AT_CLEAR, DFU_REQ_CLRSTATUS, 0);
+        *act = board->status == DFU_UNKNOWN ? ask_status(op)
+                                            : dfuact_ask(op, ACT_CLRSTATUS, DFU_REQ_CLRSTATUS, 0);
     } else if (op->abort_refused) {
-        *act = dfuact_ask_busy(op, AT_ENTRY_STATUS); /* there is no other way out */
+        *act = dfuact_ask_busy(op, ACT_RECOVERY_STATUS); /* the only other way out */
     } else {
-        /* dfuDNLOAD-SYNC, dfuMANIFEST-SYNC: GETSTATUS would execute what is stored */
-        *act = dfuact_ask(op, AT_ABORT, DFU_REQ_ABORT, 0);
+        /* dfuDNLOAD-SYNC, dfuMANIFEST-SYNC: GETSTATUS would execute the stored block */
+        *act = abort_request(op);
     }
     return true;
 }
 
-static struct dfu_act on_entry(struct dfu_op *op, int result)
+static struct dfu_act on_state(struct dfu_op *op, int result)
 {
     struct dfu_board *board = op->board;
-    switch ((enum phase)op->phase) {
-    case AT_STATE:
-        if (result == PORT_STALL && op->kind != DFU_GET_STATE && op->spent < op->limit)
-            return dfuact_pause(op, AT_STATE_WAIT, ENTRY_POLL); /* it is busy: L4 and others */
-        if (result == PORT_STALL && op->kind != DFU_GET_STATE && !op->clear_sent) {
-            op->clear_sent = true; /* or in dfuERROR, and deaf to all but this: CherryUSB */
-            return dfuact_ask(op, AT_CLEAR, DFU_REQ_CLRSTATUS, 0);
-        }
-        if (result != 1)
-            return dfuact_fail_transfer(op, result);
-        dfuact_heard_state(op, board->buffer[0]);
-        board->status = DFU_UNKNOWN;
-        if (op->kind == DFU_GET_STATE)
-            return dfuact_done(op);
-        return dfu_advance(op);
-    case AT_ENTRY_STATUS:
-        if (result == PORT_STALL && op->spent < op->limit)
-            return dfuact_pause(op, AT_ENTRY_WAIT, ENTRY_POLL);
-        if (!dfuact_read_status(op, result))
-            return dfuact_fail_transfer(op, result);
-        if (board->state == DFU_DNBUSY || board->state == DFU_MANIFEST) {
-            if (op->spent >= op->limit)
-                return dfuact_fail(op, DFU_FAIL_TIMEOUT);
-            return dfuact_pause(op, AT_ENTRY_WAIT, dfuact_honest_poll(op));
-        }
-        return dfu_advance(op);
-    case AT_CLEAR:
-        if ((dfuact_is_lost(result) || result == PORT_STALL) && !op->lost)
-            return dfuact_instead(op, dfuact_ask(op, AT_ENTRY_STATUS, DFU_REQ_GETSTATUS, 6));
-        if (result < 0)
-            return dfuact_fail_transfer(op, result);
-        return dfuact_ask(op, AT_ENTRY_STATUS, DFU_REQ_GETSTATUS, 6);
-    case AT_ABORT: /* not GETSTATUS: it would execute what is stored */
-        op->abort_refused = op->abort_refused || result == PORT_STALL;
-        if ((dfuact_is_lost(result) || result == PORT_STALL) && !op->lost && op->kind != DFU_ABORT)
-            return dfuact_instead(op, ask_state(op));
-        if (result < 0)
-            return dfuact_fail_transfer(op, result);
-        board->state = DFU_IDLE;
-        if (op->kind == DFU_ABORT)
-            return dfuact_done(op);
-        return dfu_advance(op);
-    case AT_SELECT:
-        if (result < 0)
-            return dfuact_fail_transfer(op, result);
-        board->alt = op->alt;
-        board->has_base = false;
-        return dfu_advance(op);
-    case AT_STATE_WAIT:
-        return ask_state(op);
-    default: /* AT_ENTRY_WAIT */
-        return dfuact_ask_busy(op, AT_ENTRY_STATUS);
+    bool stalled = result == PORT_STALL && op->kind != DFU_GET_STATE;
+    if (stalled && op->spent < op->limit)
+        return dfuact_pause(op, ACT_GETSTATE_PAUSE, ENTRY_POLL); /* busy: L4 and others */
+    if (stalled && !op->clear_sent) {
+        op->clear_sent = true; /* or in dfuERROR, where CherryUSB takes nothing else */
+        return dfuact_ask(op, ACT_CLRSTATUS, DFU_REQ_CLRSTATUS, 0);
     }
+    if (result != 1)
+        return dfuact_fail_transfer(op, result);
+    dfuact_heard_state(op, board->buffer[0]);
+    board->status = DFU_UNKNOWN;
+    return op->kind == DFU_GET_STATE ? dfuact_done(op) : advance(op);
+}
+
+static struct dfu_act on_recovery_status(struct dfu_op *op, int result)
+{
+    const struct dfu_board *board = op->board;
+    if (result == PORT_STALL && op->spent < op->limit)
+        return dfuact_pause(op, ACT_RECOVERY_PAUSE, ENTRY_POLL);
+    if (!dfuact_read_status(op, result))
+        return dfuact_fail_transfer(op, result);
+    if (board->state != DFU_DNBUSY && board->state != DFU_MANIFEST)
+        return advance(op);
+    if (op->spent >= op->limit)
+        return dfuact_fail(op, DFU_FAIL_TIMEOUT);
+    return dfuact_pause(op, ACT_RECOVERY_PAUSE, dfuact_clamped_poll(op));
+}
+
+static struct dfu_act on_clear(struct dfu_op *op, int result)
+{
+    if ((dfuact_is_lost(result) || result == PORT_STALL) && !op->replaced)
+        return dfuact_instead(op, ask_status(op));
+    if (result < 0)
+        return dfuact_fail_transfer(op, result);
+    return ask_status(op);
+}
+
+/* GETSTATE follows a lost ABORT: GETSTATUS would execute the stored block. */
+static struct dfu_act on_abort(struct dfu_op *op, int result)
+{
+    bool stalled = result == PORT_STALL;
+    op->abort_refused = op->abort_refused || stalled;
+    if ((dfuact_is_lost(result) || stalled) && !op->replaced && op->kind != DFU_ABORT)
+        return dfuact_instead(op, ask_state(op));
+    if (result < 0)
+        return dfuact_fail_transfer(op, result);
+    op->board->state = DFU_IDLE;
+    return op->kind == DFU_ABORT ? dfuact_done(op) : advance(op);
+}
+
+static struct dfu_act on_select(struct dfu_op *op, int result)
+{
+    if (result < 0)
+        return dfuact_fail_transfer(op, result);
+    op->board->alt = op->alt;
+    op->board->has_base = false;
+    return advance(op);
 }
 
 /* ---- the next exchange ---- */
 
 static struct dfu_act set_address(struct dfu_op *op, uint32_t address)
 {
-    return dfuexchange_command(op, STAGE_ADDRESS, DFUSE_SET_ADDRESS, address, 5);
+    return dfuexchange_command(op, FOR_ADDRESS, DFUSE_SET_ADDRESS, address, 5);
 }
 
-static struct dfu_act download(struct dfu_op *op)
+static struct dfu_act leave(struct dfu_op *op)
 {
-    if (op->board->state == DFU_UPLOAD_IDLE)
-        return dfuact_ask(op, AT_ABORT, DFU_REQ_ABORT, 0);
-
-    uint8_t *buffer = op->board->buffer;
-    struct dfu_board *board = op->board;
-    switch (op->kind) {
-    case DFU_SET_ADDRESS:
+    if (op->has_address && !op->address_set)
         return set_address(op, op->address);
-    case DFU_ERASE:
-        return dfuexchange_command(op, STAGE_COMMAND, DFUSE_ERASE, op->address, 5);
-    case DFU_MASS_ERASE:
-        return dfuexchange_command(op, STAGE_COMMAND, DFUSE_ERASE, 0, 1);
-    case DFU_READ_UNPROTECT:
-        return dfuexchange_command(op, STAGE_COMMAND, DFUSE_READ_UNPROTECT, 0, 1);
-    case DFU_LEAVE:
-        if (op->has_address && !op->addressed)
-            return set_address(op, op->address);
-        return dfuexchange_block(op, STAGE_MANIFEST, 2, 0);
-    case DFU_DOWNLOAD_BLOCK:
-        if (op->block < 2)
-            board->has_base = false; /* a command, perhaps one that moves the pointer */
-        if (op->length)
-            memcpy(buffer, op->data, op->length);
-        return dfuexchange_block(op, op->length ? STAGE_BLOCK : STAGE_MANIFEST, op->block,
-                                 op->length);
-    default:
-        return dfuact_fail(op, DFU_FAIL_IO); /* not reached: no other kind downloads */
-    }
+    return dfuexchange_block(op, FOR_MANIFEST, DFUSE_FIRST_BLOCK, 0);
 }
 
-/* The number of the block that holds the next byte, or -1: the address must be set first. */
+static struct dfu_act download_block(struct dfu_op *op)
+{
+    if (op->block < DFUSE_FIRST_BLOCK)
+        op->board->has_base = false; /* a command, which may move the pointer */
+    if (op->length)
+        memcpy(op->board->buffer, op->data, op->length);
+    return dfuexchange_block(op, op->length ? FOR_BLOCK : FOR_MANIFEST, op->block, op->length);
+}
+
+/* The number of the block that holds the next byte, or -1: Set Address must be sent first. */
 static int64_t next_block(const struct dfu_op *op)
 {
     const struct dfu_board *board = op->board;
@@ -173,20 +174,18 @@ static int64_t next_block(const struct dfu_op *op)
     if (!board->has_base || board->base_writes != (op->kind == DFU_WRITE) || address < board->base)
         return -1;
     uint64_t offset = address - board->base;
-    if (board->uncounted && offset > 0)
+    if (board->transfer_size_unknown && offset > 0)
         return -1;
-    uint64_t block = 2 + offset / board->transfer_size;
+    uint64_t block = DFUSE_FIRST_BLOCK + offset / board->transfer_size;
     return offset % board->transfer_size || block > LAST_BLOCK ? -1 : (int64_t)block;
 }
 
 static struct dfu_act write_next(struct dfu_op *op)
 {
     struct dfu_board *board = op->board;
-    if (board->state == DFU_UPLOAD_IDLE)
-        return dfuact_ask(op, AT_ABORT, DFU_REQ_ABORT, 0);
-    if (op->done == op->length) { /* plain DFU: a block of its own, after a short one as well */
+    if (op->done == op->length) { /* plain DFU: the block of length 0, after a short one, too */
         size_t blocks = (op->length + board->transfer_size - 1) / board->transfer_size;
-        return dfuexchange_block(op, STAGE_MANIFEST, (uint16_t)blocks, 0);
+        return dfuexchange_block(op, FOR_MANIFEST, (uint16_t)blocks, 0);
     }
     int64_t block = next_block(op);
     if (block < 0)
@@ -194,7 +193,7 @@ static struct dfu_act write_next(struct dfu_op *op)
     size_t left = op->length - op->done;
     size_t length = left < board->transfer_size ? left : board->transfer_size;
     memcpy(board->buffer, op->data + op->done, length);
-    return dfuexchange_block(op, STAGE_BLOCK, (uint16_t)block, length);
+    return dfuexchange_block(op, FOR_BLOCK, (uint16_t)block, length);
 }
 
 static struct dfu_act read_next(struct dfu_op *op)
@@ -203,11 +202,11 @@ static struct dfu_act read_next(struct dfu_op *op)
     int64_t block = next_block(op);
     if (block < 0) {
         if (board->state == DFU_UPLOAD_IDLE)
-            return dfuact_ask(op, AT_ABORT, DFU_REQ_ABORT, 0);
+            return abort_request(op);
         return set_address(op, op->address + (uint32_t)op->done);
     }
     if (board->state == DFU_DNLOAD_IDLE)
-        return dfuact_ask(op, AT_ABORT, DFU_REQ_ABORT, 0);
+        return abort_request(op);
     size_t left = op->length - op->done;
     return dfuexchange_upload(op, (uint16_t)block,
                               left < board->transfer_size ? left : board->transfer_size);
@@ -217,17 +216,51 @@ static struct dfu_act read_next(struct dfu_op *op)
 
 static bool is_complete(const struct dfu_op *op)
 {
-    switch (op->kind) {
-    case DFU_READ:
-        return op->done == op->length || op->ended;
-    case DFU_WRITE: /* plain DFU ends in manifestation, which ends the operation itself */
+    if (op->kind == DFU_READ)
+        return op->done == op->length || op->upload_ended;
+    if (op->kind == DFU_WRITE) /* plain DFU: manifestation ends the operation */
         return op->done == op->length && op->board->dfuse;
-    default:
-        return op->sent;
-    }
+    return op->finished;
 }
 
-struct dfu_act dfu_advance(struct dfu_op *op)
+/* Whether ABORT must come before the operation's next request.  The board is in dfuIDLE,
+ * dfuDNLOAD-IDLE or dfuUPLOAD-IDLE. */
+static bool must_abort(const struct dfu_op *op, bool other_alt)
+{
+    const struct dfu_board *board = op->board;
+    /* plain DFU counts from dfuIDLE: some devices ignore the block numbers */
+    bool first_block =
+        !board->dfuse && op->done == 0 && (op->kind == DFU_READ || op->kind == DFU_WRITE);
+    if (board->state == DFU_IDLE)
+        return false;
+    if (other_alt || first_block)
+        return true;
+    switch (op->kind) {
+    case DFU_TO_IDLE:
+    case DFU_COMMANDS:
+        return true;
+    case DFU_UPLOAD_BLOCK:
+        return board->state == DFU_DNLOAD_IDLE;
+    case DFU_SET_ADDRESS:
+    case DFU_ERASE:
+    case DFU_MASS_ERASE:
+    case DFU_READ_UNPROTECT:
+    case DFU_DOWNLOAD_BLOCK:
+    case DFU_WRITE:
+    case DFU_LEAVE:
+        return board->state == DFU_UPLOAD_IDLE;
+    case DFU_READ: /* see read_next() */
+    case DFU_GET_STATUS:
+    case DFU_GET_STATE:
+    case DFU_CLEAR_STATUS:
+    case DFU_ABORT:
+    case DFU_DETACH:
+        break;
+    }
+    return false;
+}
+
+static struct dfu_act advance(struct dfu_op *op)
 {
     struct dfu_board *board = op->board;
     if (is_complete(op))
@@ -237,22 +270,15 @@ struct dfu_act dfu_advance(struct dfu_op *op)
         return act;
 
     bool other_alt = !op->any_alt && board->several_alts && board->alt != op->alt;
-    /* plain DFU counts from dfuIDLE: there are devices that take no notice of block numbers */
-    bool first_block =
-        !board->dfuse && op->done == 0 && (op->kind == DFU_READ || op->kind == DFU_WRITE);
-    bool from_idle = other_alt || first_block || op->kind == DFU_TO_IDLE ||
-                     ((op->kind == DFU_COMMANDS || op->kind == DFU_UPLOAD_BLOCK) &&
-                      board->state == DFU_DNLOAD_IDLE) ||
-                     (op->kind == DFU_COMMANDS && board->state == DFU_UPLOAD_IDLE);
-    if (from_idle && board->state != DFU_IDLE)
-        return dfuact_ask(op, AT_ABORT, DFU_REQ_ABORT, 0);
+    if (must_abort(op, other_alt))
+        return abort_request(op);
     if (other_alt) {
-        op->phase = AT_SELECT;
+        op->action = ACT_SELECT;
         return (struct dfu_act){ .what = DFU_SELECT, .alt = op->alt };
     }
     switch (op->kind) {
     case DFU_TO_IDLE:
-    case DFU_CLEAR_STATUS: /* it is not in dfuERROR (any more) */
+    case DFU_CLEAR_STATUS: /* recover() has left dfuERROR */
         return dfuact_done(op);
     case DFU_READ:
         return read_next(op);
@@ -263,9 +289,25 @@ struct dfu_act dfu_advance(struct dfu_op *op)
     case DFU_UPLOAD_BLOCK:
         board->has_base = false;
         return dfuexchange_upload(op, op->block, op->length);
-    default:
-        return download(op);
+    case DFU_DOWNLOAD_BLOCK:
+        return download_block(op);
+    case DFU_SET_ADDRESS:
+        return set_address(op, op->address);
+    case DFU_ERASE:
+        return dfuexchange_command(op, FOR_COMMAND, DFUSE_ERASE, op->address, 5);
+    case DFU_MASS_ERASE:
+        return dfuexchange_command(op, FOR_COMMAND, DFUSE_ERASE, 0, 1);
+    case DFU_READ_UNPROTECT:
+        return dfuexchange_command(op, FOR_COMMAND, DFUSE_READ_UNPROTECT, 0, 1);
+    case DFU_LEAVE:
+        return leave(op);
+    case DFU_GET_STATUS: /* one request, see dfu_start() */
+    case DFU_GET_STATE:
+    case DFU_ABORT:
+    case DFU_DETACH:
+        break;
     }
+    return dfuact_fail(op, DFU_FAIL_IO); /* not reached */
 }
 
 static struct dfu_act on_single(struct dfu_op *op, int result)
@@ -273,7 +315,7 @@ static struct dfu_act on_single(struct dfu_op *op, int result)
     if (op->kind == DFU_GET_STATUS && !dfuact_read_status(op, result))
         return dfuact_fail_transfer(op, result);
     if (op->kind == DFU_DETACH && (result == PORT_GONE || result == PORT_STALL))
-        result = 0; /* many go at once, and some answer with a STALL; its coming back decides */
+        result = 0; /* many leave at once, some stall; the board that comes back decides */
     if (result < 0)
         return dfuact_fail_transfer(op, result);
     return dfuact_done(op);
@@ -281,81 +323,110 @@ static struct dfu_act on_single(struct dfu_op *op, int result)
 
 struct dfu_act dfu_start(struct dfu_op *op)
 {
-    op->phase = AT_START;
+    op->action = ACT_NONE;
     if (op->board->state >= DFU_STATES)
-        op->board->state = DFU_UNKNOWN; /* what it said made no sense: it is asked anew */
+        op->board->state = DFU_UNKNOWN; /* a number that is no state: ask again */
     switch (op->kind) {
     case DFU_GET_STATUS:
-        return dfuact_ask_busy(op, AT_SINGLE);
+        return dfuact_ask_busy(op, ACT_SINGLE);
     case DFU_GET_STATE:
         return ask_state(op);
     case DFU_ABORT:
         op->board->has_base = false;
-        return dfuact_ask(op, AT_ABORT, DFU_REQ_ABORT, 0);
+        return abort_request(op);
     case DFU_DETACH:
         op->board->state = DFU_UNKNOWN;
-        return dfuact_control(op, AT_SINGLE, DFU_REQ_DETACH, op->block, 0, op->board->timeout);
-    default:
-        return dfu_advance(op);
+        return dfuact_control(op, ACT_SINGLE, DFU_REQ_DETACH, op->block, 0, op->board->timeout);
+    case DFU_CLEAR_STATUS:
+    case DFU_COMMANDS:
+    case DFU_SET_ADDRESS:
+    case DFU_ERASE:
+    case DFU_MASS_ERASE:
+    case DFU_READ_UNPROTECT:
+    case DFU_DOWNLOAD_BLOCK:
+    case DFU_UPLOAD_BLOCK:
+    case DFU_READ:
+    case DFU_WRITE:
+    case DFU_LEAVE:
+    case DFU_TO_IDLE:
+        break;
     }
+    return advance(op);
 }
 
-/* Requests that can be sent again as they were, whether the board had them or not: those that
- * ask, and reading by address.  A board that does not answer a question has had its time. */
+/* Whether the last request can be sent again, even if the board executed it: one that only asks,
+ * or an upload by address.  A question that timed out is not repeated: the board had its time. */
 static bool is_repeatable(const struct dfu_op *op, int result)
 {
-    switch ((enum phase)op->phase) {
-    case AT_STATE:
-    case AT_WHY:
-    case AT_ENTRY_STATUS:
-    case AT_FIRST_STATUS:
-    case AT_STATUS:
+    bool asks = op->action == ACT_GETSTATE || op->action == ACT_RECOVERY_STATUS ||
+                op->action == ACT_FIRST_STATUS || op->action == ACT_STATUS ||
+                op->action == ACT_WHY_STATUS;
+    if (asks)
         return result == PORT_IO;
-    case AT_UPLOAD:
-        return op->board->dfuse && op->kind == DFU_READ;
-    default:
-        return false;
-    }
+    return op->action == ACT_UPLOAD && op->board->dfuse && op->kind == DFU_READ;
+}
+
+/* Ends a cancelled operation.  result: of its last action. */
+static struct dfu_act end_cancelled(struct dfu_op *op, int result)
+{
+    struct dfu_board *board = op->board;
+    board->busy_timeout = op->limit;
+    if (op->action == ACT_SELECT && result >= 0)
+        board->alt = op->alt;
+    if (result == PORT_CANCELLED || result == PORT_GONE || op->action == ACT_GETSTATE)
+        board->state = DFU_UNKNOWN;
+    else if (op->action == ACT_DNLOAD && result >= 0)
+        board->state = op->block_length ? DFU_DNLOAD_SYNC : DFU_MANIFEST_SYNC;
+    else if (op->action != ACT_BUSY_PAUSE)
+        board->state = DFU_UNKNOWN;
+    op->gone = result == PORT_GONE;
+    return dfuact_fail(op, DFU_FAIL_CANCELLED);
 }
 
 struct dfu_act dfu_step(struct dfu_op *op, int result, double elapsed)
 {
+    struct dfu_act act;
     op->spent += elapsed;
-    if (op->cancelled) {
-        op->board->hold = op->limit;
-        if (op->phase == AT_SELECT && result >= 0)
-            op->board->alt = op->alt;
-        if (result == PORT_CANCELLED || result == PORT_GONE || op->phase == AT_STATE)
-            op->board->state = DFU_UNKNOWN;
-        else if (op->phase == AT_DNLOAD && result >= 0)
-            op->board->state = op->block_length ? DFU_DNLOAD_SYNC : DFU_MANIFEST_SYNC;
-        else if (op->phase != AT_BUSY_WAIT)
-            op->board->state = DFU_UNKNOWN;
-        op->gone = result == PORT_GONE;
-        return dfuact_fail(op, DFU_FAIL_CANCELLED);
+    if (op->cancelled)
+        return end_cancelled(op, result);
+    if (dfuact_is_lost(result) && !op->replaced && is_repeatable(op, result)) {
+        op->status_lost = op->action == ACT_FIRST_STATUS || op->action == ACT_STATUS;
+        return dfuact_instead(op, op->request);
     }
-    if (dfuact_is_lost(result) && !op->lost && is_repeatable(op, result)) {
-        op->unheard = op->phase == AT_FIRST_STATUS || op->phase == AT_STATUS;
-        return dfuact_instead(op, op->next);
-    }
-    switch ((enum phase)op->phase) {
-    case AT_LOSS_WAIT:
-        op->phase = op->next_phase;
-        return op->next;
-    case AT_DNLOAD:
-    case AT_FIRST_STATUS:
-    case AT_BUSY_WAIT:
-    case AT_STATUS:
-    case AT_UPLOAD:
-    case AT_WHY:
-    case AT_MANIFEST:
-    case AT_MANIFEST_WAIT:
-        return dfuexchange_step(op, result, elapsed);
-    case AT_SINGLE:
+    switch (op->action) {
+    case ACT_LOSS_PAUSE:
+        op->action = op->request_action;
+        return op->request;
+    case ACT_DNLOAD:
+    case ACT_FIRST_STATUS:
+    case ACT_BUSY_PAUSE:
+    case ACT_STATUS:
+    case ACT_UPLOAD:
+    case ACT_WHY_STATUS:
+    case ACT_MANIFEST_STATUS:
+    case ACT_MANIFEST_PAUSE:
+        act = dfuexchange_step(op, result, elapsed);
+        return act.what == DFU_NEXT ? advance(op) : act;
+    case ACT_SINGLE:
         return on_single(op, result);
-    default: /* on the way to dfuIDLE */
-        return on_entry(op, result);
+    case ACT_GETSTATE:
+        return on_state(op, result);
+    case ACT_GETSTATE_PAUSE:
+        return ask_state(op);
+    case ACT_RECOVERY_STATUS:
+        return on_recovery_status(op, result);
+    case ACT_RECOVERY_PAUSE:
+        return dfuact_ask_busy(op, ACT_RECOVERY_STATUS);
+    case ACT_CLRSTATUS:
+        return on_clear(op, result);
+    case ACT_ABORT:
+        return on_abort(op, result);
+    case ACT_SELECT:
+        return on_select(op, result);
+    case ACT_NONE:
+        break;
     }
+    return dfuact_fail(op, DFU_FAIL_IO); /* not reached: dfu_start() has set the action */
 }
 
 void dfu_cancel(struct dfu_op *op)

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* One action: a request, a pause, an end; and what the answer to a request says. */
+/* One action: a request, a pause, an end; and what the answer to a request means. */
 #include "dfudev.h"
 
-#define MIN_POLL   0.001 /* a board that is busy and says 0 is asked again after this */
-#define LOSS_PAUSE 0.1   /* before a lost request is sent again: a hub notices an unplugging */
+#define MIN_POLL   0.001 /* seconds: for a busy board that announces 0 */
+#define LOSS_PAUSE 0.1   /* seconds after a lost request: a hub notices an unplugging meanwhile */
 
 /* ---- actions ---- */
 
-struct dfu_act dfuact_control(struct dfu_op *op, enum phase phase, uint8_t request, uint16_t value,
-                              size_t length, double timeout)
+struct dfu_act dfuact_control(struct dfu_op *op, enum dfu_action action, uint8_t request,
+                              uint16_t value, size_t length, double timeout)
 {
     bool in =
         request == DFU_REQ_UPLOAD || request == DFU_REQ_GETSTATUS || request == DFU_REQ_GETSTATE;
-    op->phase = phase;
-    return op->next = (struct dfu_act){
+    op->action = action;
+    return op->request = (struct dfu_act){
         .what = DFU_CONTROL,
-        .setup = { .type = in ? 0xA1 : 0x21,
+        .setup = { .type = in ? DFU_IN : DFU_OUT,
                    .request = request,
                    .value = value,
                    .index = op->board->interface,
@@ -25,20 +25,20 @@ struct dfu_act dfuact_control(struct dfu_op *op, enum phase phase, uint8_t reque
     };
 }
 
-struct dfu_act dfuact_ask(struct dfu_op *op, enum phase phase, uint8_t request, size_t length)
+struct dfu_act dfuact_ask(struct dfu_op *op, enum dfu_action action, uint8_t request, size_t length)
 {
-    return dfuact_control(op, phase, request, 0, length, op->board->timeout);
+    return dfuact_control(op, action, request, 0, length, op->board->timeout);
 }
 
-struct dfu_act dfuact_ask_busy(struct dfu_op *op, enum phase phase)
+struct dfu_act dfuact_ask_busy(struct dfu_op *op, enum dfu_action action)
 {
     double limit = op->limit > op->board->timeout ? op->limit : op->board->timeout;
-    return dfuact_control(op, phase, DFU_REQ_GETSTATUS, 0, 6, limit);
+    return dfuact_control(op, action, DFU_REQ_GETSTATUS, 0, DFU_STATUS_LENGTH, limit);
 }
 
-struct dfu_act dfuact_pause(struct dfu_op *op, enum phase phase, double seconds)
+struct dfu_act dfuact_pause(struct dfu_op *op, enum dfu_action action, double seconds)
 {
-    op->phase = phase;
+    op->action = action;
     return (struct dfu_act){ .what = DFU_WAIT, .seconds = seconds };
 }
 
@@ -58,20 +58,31 @@ struct dfu_act dfuact_fail(struct dfu_op *op, enum dfu_failure failure)
 struct dfu_act dfuact_fail_transfer(struct dfu_op *op, int result)
 {
     op->board->state = DFU_UNKNOWN;
-    op->board->hold = op->limit;
-    switch (result) {
+    op->board->busy_timeout = op->limit;
+    op->gone = op->gone || result == PORT_GONE;
+    return dfuact_fail(op, dfu_transfer_failure(result));
+}
+
+enum dfu_failure dfu_transfer_failure(int result)
+{
+    if (result >= 0)
+        return DFU_FAIL_SHORT;
+    switch ((enum port_result)result) {
     case PORT_STALL:
-        return dfuact_fail(op, DFU_FAIL_STALL);
+        return DFU_FAIL_STALL;
     case PORT_GONE:
-        op->gone = true;
-        return dfuact_fail(op, DFU_FAIL_GONE);
+        return DFU_FAIL_GONE;
     case PORT_TIMEOUT:
-        return dfuact_fail(op, DFU_FAIL_TIMEOUT);
+        return DFU_FAIL_TIMEOUT;
     case PORT_CANCELLED:
-        return dfuact_fail(op, DFU_FAIL_CANCELLED);
-    default:
-        return dfuact_fail(op, result >= 0 ? DFU_FAIL_SHORT : DFU_FAIL_IO);
+        return DFU_FAIL_CANCELLED;
+    case PORT_IO:
+    case PORT_BUSY:
+    case PORT_PERMISSION:
+    case PORT_MEMORY:
+        break;
     }
+    return DFU_FAIL_IO;
 }
 
 /* ---- the address pointer ---- */
@@ -84,7 +95,7 @@ void dfu_note_command(struct dfu_board *board, const uint8_t *data, size_t lengt
                          (uint32_t)data[4] << 24;
 }
 
-/* ---- requests that were lost ---- */
+/* ---- lost requests ---- */
 
 bool dfuact_is_lost(int result)
 {
@@ -93,25 +104,25 @@ bool dfuact_is_lost(int result)
 
 struct dfu_act dfuact_instead(struct dfu_op *op, struct dfu_act next)
 {
-    op->lost = true;
+    op->replaced = true;
     op->board->retries++;
-    op->next = next;
-    op->next_phase = op->phase;
-    return dfuact_pause(op, AT_LOSS_WAIT, LOSS_PAUSE);
+    op->request = next;
+    op->request_action = op->action;
+    return dfuact_pause(op, ACT_LOSS_PAUSE, LOSS_PAUSE);
 }
 
 /* ---- answers ---- */
 
 void dfuact_heard_state(struct dfu_op *op, uint8_t state)
 {
-    op->board->hold = 0;
+    op->board->busy_timeout = 0;
     op->state = state;
     op->board->state = state < DFU_STATES ? state : DFU_STATES;
 }
 
 bool dfuact_read_status(struct dfu_op *op, int result)
 {
-    if (result != 6)
+    if (result != DFU_STATUS_LENGTH)
         return false;
     const uint8_t *b = op->board->buffer;
     op->status = b[0];
@@ -122,11 +133,27 @@ bool dfuact_read_status(struct dfu_op *op, int result)
     return true;
 }
 
-double dfuact_honest_poll(const struct dfu_op *op)
+double dfuact_clamped_poll(const struct dfu_op *op)
 {
     double left = op->limit - op->spent;
     double poll = op->poll < left ? op->poll : left;
     return poll > MIN_POLL ? poll : MIN_POLL;
+}
+
+/* ---- names ---- */
+
+#define DFU_NAME(name, text) [name] = (text),
+
+const char *dfu_kind_name(enum dfu_kind kind)
+{
+    static const char *const names[] = { DFU_KINDS(DFU_NAME) };
+    return names[kind];
+}
+
+const char *dfu_failure_code(enum dfu_failure failure)
+{
+    static const char *const codes[] = { DFU_FAILURES(DFU_NAME) };
+    return codes[failure];
 }
 
 const char *dfu_state_name(unsigned state)

@@ -200,10 +200,10 @@ static int link_configure(lua_State *L)
     board->dfu.dfuse = flag(L, 2, "dfuse");
     board->dfu.several_alts = flag(L, 2, "several_alts");
     board->dfu.tolerant = flag(L, 2, "tolerant");
-    board->dfu.early = flag(L, 2, "early");
+    board->dfu.early_poll = flag(L, 2, "early");
     board->dfu.vendor_protects = flag(L, 2, "vendor_protects");
     board->dry = flag(L, 2, "dry");
-    board->dfu.uncounted = flag(L, 2, "uncounted");
+    board->dfu.transfer_size_unknown = flag(L, 2, "uncounted");
     board->dfu.transfer_size = (uint16_t)number(L, 2, "transfer_size", 65535);
     if (board->dfu.transfer_size == 0)
         return luaL_error(L, "a transfer has 1 byte or more");
@@ -238,8 +238,8 @@ static int link_early(lua_State *L)
 {
     struct board *board = lop_board(L);
     if (lua_isboolean(L, 2))
-        board->dfu.early = lua_toboolean(L, 2);
-    lua_pushboolean(L, board->dfu.early);
+        board->dfu.early_poll = lua_toboolean(L, 2);
+    lua_pushboolean(L, board->dfu.early_poll);
     return 1;
 }
 

@@ -193,7 +193,7 @@ static int raise_failure(lua_State *L, const struct dfu_op *op, const char *fail
         error_set(L, "state", dfu_state_name(op->state));
     lua_pushboolean(L, op->in_doubt);
     lua_setfield(L, -2, "in_doubt");
-    lua_pushboolean(L, op->again);
+    lua_pushboolean(L, op->resent);
     lua_setfield(L, -2, "again");
     lua_pushnumber(L, op->limit);
     lua_setfield(L, -2, "limit");

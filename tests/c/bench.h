@@ -37,7 +37,7 @@ static inline void bench_forget(void)
     bench.board = (struct dfu_board){
         .dfuse = !kind->plain,
         .several_alts = kind->dfu.alts > 1,
-        .early = strcmp(kind->name, "f407") == 0,
+        .early_poll = strcmp(kind->name, "f407") == 0,
         .vendor_protects = true,
         .transfer_size = kind->transfer_size,
         .timeout = 5,
@@ -193,8 +193,9 @@ static inline void check_read(bool ok)
     const struct dfu_op *op = &bench.op;
     const uint8_t *flash = bench_flash();
     assert_true(op->done <= op->length);
-    assert_true(!op->ended || bench.sim->kind->plain); /* a short block is its end of the memory */
-    if (ok && !op->ended)
+    assert_true(!op->upload_ended ||
+                bench.sim->kind->plain); /* a short block is its end of the memory */
+    if (ok && !op->upload_ended)
         assert_int_equal(op->done, op->length);
     if (op->done > 0)
         assert_memory_equal(op->out, flash + (op->address - bench.base), op->done);

@@ -129,7 +129,7 @@ static inline int attach(struct board *board, unsigned generation)
     const struct sim_kind *kind = simboard_sim(simboard)->kind;
     board->dfu.dfuse = !kind->plain;
     board->dfu.several_alts = kind->dfu.alts > 1;
-    board->dfu.early = strcmp(kind->name, "f407") == 0;
+    board->dfu.early_poll = strcmp(kind->name, "f407") == 0;
     board->dfu.transfer_size = kind->transfer_size;
     return result;
 }

@@ -400,7 +400,7 @@ static void test_orphans(void **state)
     boards_release(&rig.list, rig.loop);
     assert_null(rig.list);
     board = open_board("f407"); /* in the middle of a wait */
-    board->dfu.early = false;
+    board->dfu.early_poll = false;
     start_to(&outcome, board, erase_of(FLASH));
     while (!board->timer.set)
         turn();

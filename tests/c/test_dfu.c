@@ -565,11 +565,11 @@ static void test_plain_read(void **state)
     begin_read(0, 4096); /* a new one begins at dfuIDLE, and may end before it */
     PLAY("abort", "upload 0 1024", "upload 1 1024", "upload 2 1024 -> short 7");
     did_read(2055);
-    assert_true(script.op.ended);
+    assert_true(script.op.upload_ended);
     begin_read(0, 2048);
     PLAY("getstate -> dfuIDLE", "upload 0 1024", "upload 1 1024 -> short 0");
     did_read(1024);
-    assert_true(script.op.ended);
+    assert_true(script.op.upload_ended);
 }
 
 /* Devices that count for themselves would go on in the middle. */

@@ -39,7 +39,7 @@ static void open_board(void)
         .dfuse = any(4) > 0,
         .several_alts = any(2),
         .tolerant = any(2),
-        .early = any(2),
+        .early_poll = any(2),
         .transfer_size = sizes[any(5)],
         .timeout = 5,
         .state = DFU_UNKNOWN,

@@ -94,7 +94,7 @@ static void test_busy_for_ever(void **state)
     assert_true(busy_for_ever("stall", &seconds) < 21000);
     PLAY("fail stall");
     assert_true(seconds >= 10 && seconds < 10.1);
-    script.board.early = true;
+    script.board.early_poll = true;
     begin_erase(10);
     busy_for_ever("dfuDNBUSY 104", &seconds);
     PLAY("fail timeout");
@@ -140,21 +140,22 @@ static void test_limit_is_of_one_command(void **state)
 static void test_early_address_and_first_block(void **state)
 {
     (void)state;
-    script.board.early = true;
+    script.board.early_poll = true;
     begin_write(FLASH, 2048);
     PLAY("set 08000000", "getstatus -> dfuDNBUSY 104", "getstatus -> dfuDNLOAD-IDLE",
          "dnload 2 2048", "getstatus -> dfuDNBUSY 104 +0.0004",
          "getstatus -> dfuDNLOAD-IDLE +0.0332");
     wrote(2048);
-    assert_true(fabs(script.board.busy - 0.0328) < 1e-6); /* what the transfer took is not busy */
+    assert_true(fabs(script.board.block_seconds - 0.0328) <
+                1e-6); /* what the transfer took is not busy */
 }
 
 /* It sleeps for most of what blocks took so far, and is then held for the rest. */
 static void test_early_sleep(void **state)
 {
     (void)state;
-    script.board.early = true;
-    script.board.busy = 0.1;
+    script.board.early_poll = true;
+    script.board.block_seconds = 0.1;
     begin_write(FLASH, 4 * 2048 + 100);
     PLAY("set 08000000", "getstatus -> dfuDNBUSY 104", "getstatus -> dfuDNLOAD-IDLE",
          "dnload 2 2048", "getstatus -> dfuDNBUSY 104", "wait 90",
@@ -167,30 +168,30 @@ static void test_early_sleep(void **state)
     PLAY("dnload 6 100", "getstatus -> dfuDNBUSY 104", /* a short one is done sooner */
          "getstatus -> dfuDNLOAD-IDLE +0.002");
     wrote(4 * 2048 + 100);
-    assert_true(script.board.busy > 0.1 && script.board.busy < 0.125);
+    assert_true(script.board.block_seconds > 0.1 && script.board.block_seconds < 0.125);
 }
 
 /* Nothing is learnt from a block whose first answer, or a later one, did not come. */
 static void test_nothing_learnt_of_losses(void **state)
 {
     (void)state;
-    script.board.early = true;
-    script.board.busy = 0.03;
+    script.board.early_poll = true;
+    script.board.block_seconds = 0.03;
     begin_write(FLASH, 2 * 2048);
     PLAY("set 08000000", "getstatus -> dfuDNLOAD-IDLE", "dnload 2 2048 -> stall",
          "getstatus -> dfuDNBUSY 104", "wait 104", "getstatus -> dfuDNLOAD-IDLE +0.001");
     PLAY("dnload 3 2048", "getstatus -> dfuDNBUSY 104", "wait 27", "getstatus -> io", "wait 100",
          "getstatus -> dfuDNLOAD-IDLE +0.001", "done");
     assert_int_equal(script.op.done, 2 * 2048);
-    assert_true(script.board.busy == 0.03);
+    assert_true(script.board.block_seconds == 0.03);
 }
 
 /* A board that says dfuDNBUSY to the early question is then believed. */
 static void test_early_and_still_busy(void **state)
 {
     (void)state;
-    script.board.early = true;
-    script.board.busy = 0.01;
+    script.board.early_poll = true;
+    script.board.block_seconds = 0.01;
     begin_write(FLASH, 2048);
     PLAY("set 08000000", "getstatus -> dfuDNLOAD-IDLE", "dnload 2 2048",
          "getstatus -> dfuDNBUSY 104", "wait 9", "getstatus -> dfuDNBUSY 104", "wait 104",
@@ -202,30 +203,30 @@ static void test_early_and_still_busy(void **state)
 static void test_early_erase(void **state)
 {
     (void)state;
-    script.board.early = true;
-    script.board.busy = 0.03;
+    script.board.early_poll = true;
+    script.board.block_seconds = 0.03;
     begin_erase(40);
     PLAY("getstatus -> dfuDNBUSY 100", "wait 100", "getstatus -> dfuDNLOAD-IDLE +2", "done");
-    assert_true(script.board.busy == 0.03);
+    assert_true(script.board.block_seconds == 0.03);
 }
 
 static void test_stall_ends_early(void **state)
 {
     (void)state;
-    script.board.early = true;
-    script.board.busy = 0.03;
+    script.board.early_poll = true;
+    script.board.block_seconds = 0.03;
     begin_write(FLASH, 2 * 2048);
     PLAY("set 08000000", "getstatus -> dfuDNBUSY 50", "getstatus -> dfuDNLOAD-IDLE",
          "dnload 2 2048", "getstatus -> dfuDNBUSY 50", "wait 27", "getstatus -> stall", "wait 50",
          "getstatus -> stall", "wait 50", "getstatus -> dfuDNLOAD-IDLE");
-    assert_false(script.board.early);
+    assert_false(script.board.early_poll);
     assert_int_equal(script.board.retries, 0); /* it was asked again, as busy boards are */
     PLAY("dnload 3 2048", "getstatus -> dfuDNBUSY 50", "wait 50", "getstatus -> dfuDNLOAD-IDLE");
     wrote(2 * 2048);
     begin_write(FLASH + 4096, 2048); /* for good */
     PLAY("dnload 4 2048", "getstatus -> dfuDNBUSY 50", "wait 50", "getstatus -> dfuDNLOAD-IDLE");
     wrote(2048);
-    assert_true(script.board.busy == 0.03); /* nor is anything learnt from it */
+    assert_true(script.board.block_seconds == 0.03); /* nor is anything learnt from it */
 }
 
 int main(void)

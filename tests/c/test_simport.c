@@ -109,7 +109,7 @@ static void test_unplug_is_kept_half_done(void **state)
     struct board *board = open_board("one");
     struct outcome outcome;
     assert_true(run(board, write_of(FLASH, 0x4000)).ok);
-    board->dfu.early = false;
+    board->dfu.early_poll = false;
     start_to(&outcome, board, erase_of(FLASH));
     let_pass(0.05);
     unplug(simboard);
