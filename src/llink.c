@@ -190,7 +190,8 @@ static void set_regions(lua_State *L, struct board *board, int index)
     board->region_count = (size_t)n;
 }
 
-/*** link.configure(board, { dfuse=, several_alts=, tolerant=, early=, uncounted=, dry=,
+/*** link.configure(board, { dfuse=, several_alts=, tolerant=, early_poll=,
+ * transfer_size_unknown=, dry=,
  * transfer_size=, regions={ { alt=, address=, size=, count=, readable=, erasable=, writable=,
  * resets= } } }) */
 static int link_configure(lua_State *L)
@@ -200,10 +201,10 @@ static int link_configure(lua_State *L)
     board->dfu.dfuse = flag(L, 2, "dfuse");
     board->dfu.several_alts = flag(L, 2, "several_alts");
     board->dfu.tolerant = flag(L, 2, "tolerant");
-    board->dfu.early_poll = flag(L, 2, "early");
+    board->dfu.early_poll = flag(L, 2, "early_poll");
     board->dfu.vendor_protects = flag(L, 2, "vendor_protects");
     board->dry = flag(L, 2, "dry");
-    board->dfu.transfer_size_unknown = flag(L, 2, "uncounted");
+    board->dfu.transfer_size_unknown = flag(L, 2, "transfer_size_unknown");
     board->dfu.transfer_size = (uint16_t)number(L, 2, "transfer_size", 65535);
     if (board->dfu.transfer_size == 0)
         return luaL_error(L, "a transfer has 1 byte or more");
@@ -233,8 +234,8 @@ static int link_stale(lua_State *L)
     return 1;
 }
 
-/*** link.early(board, boolean?) --> boolean: whether it is asked before its poll time is over */
-static int link_early(lua_State *L)
+/*** link.early_poll(board, boolean?) --> boolean: whether it is polled before bwPollTimeout */
+static int link_early_poll(lua_State *L)
 {
     struct board *board = lop_board(L);
     if (lua_isboolean(L, 2))
@@ -267,8 +268,9 @@ static int link_detach(lua_State *L)
     return lop_run(L, board, &op);
 }
 
-/*** link.settle(board): where an operation was given up, back to dfuIDLE; else nothing. */
-static int link_settle(lua_State *L)
+/*** link.to_idle(board): after a cancelled operation, brings the board back to dfuIDLE; else does
+ * nothing. */
+static int link_to_idle(lua_State *L)
 {
     struct board *board = lop_board(L);
     if (!board_is_open(board) || board->busy || !board->given_up)
@@ -301,11 +303,11 @@ static const luaL_Reg link_lib[] = {
     { "configure", link_configure },
     { "stale", link_stale },
     { "selected", link_selected },
-    { "early", link_early },
+    { "early_poll", link_early_poll },
     { "is_closing", link_is_closing },
     { "detach", link_detach },
     { "observe", link_observe },
-    { "settle", link_settle },
+    { "to_idle", link_to_idle },
     { NULL, NULL },
 };
 

@@ -191,10 +191,10 @@ return function(link)
       dfuse = dfuse,
       several_alts = #info.alts > 1,
       tolerant = info.functional.attributes.tolerant,
-      early = fields.part.early,
+      early_poll = fields.part.early_poll,
       vendor_protects = fields.part.rom ~= nil,
       dry = M.defaults.dry,
-      uncounted = (info.functional.transfer_size or math.huge) > MOST_TRANSFER_SIZE,
+      transfer_size_unknown = (info.functional.transfer_size or math.huge) > MOST_TRANSFER_SIZE,
       transfer_size = transfer_size,
       regions = dfuse and parts.regions(fields.alts) or {},
     })
@@ -412,30 +412,13 @@ return function(link)
   -- ---- what C asks for ----
 
   local names = { "path", "slot", "is_open", "dry", "timeout", "transfer_size", "alt", "retries",
-    "opened", "quirks", "vid", "pid", "serial", "product", "manufacturer", "version", "mode",
+    "opened", "early_poll", "vid", "pid", "serial", "product", "manufacturer", "version", "mode",
     "alts", "found", "open", "close", "detach", "wait_app", "step", "note", "select",
     "get_status", "get_state", "clear_status", "abort", "commands", "set_address", "erase_page",
     "mass_erase", "download_block", "upload_block", "read", "write", "read_unprotect", "leave",
     "control", "reset" }
   local may_be_nil = { slot = 1, vid = 1, pid = 1, serial = 1, product = 1, manufacturer = 1,
     version = 1, mode = 1, alts = 1, found = 1 }
-
-  -- board.quirks: what is set in it takes effect at once.
-  local function quirks_of(board)
-    return setmetatable({}, {
-      __index = function(_, name)
-        if name == "early" then return link.early(board) end
-        misuse("a Board has no quirk '%s'; it has early", tostring(name))
-      end,
-      __newindex = function(_, name, on)
-        if name ~= "early" or type(on) ~= "boolean" then
-          misuse("a Board's quirk is early, true or false")
-        end
-        link.early(board, on)
-      end,
-      __tostring = function() return ("{ early = %s }"):format(link.early(board)) end,
-    })
-  end
 
   -- How many sectors of the memory that holds it a range has.
   local function sectors_in(alts, first, last)
@@ -543,23 +526,18 @@ return function(link)
     end
 
     function fields.unknown(board, key)
-      if key == "quirks" then return quirks_of(board) end
+      if key == "early_poll" then return link.early_poll(board) end
       if key == "dry" then return M.defaults.dry end
       if may_be_nil[key] then return fields[key] end
       misuse("a Board has no '%s'%s", key, suggest.hint(key, names))
     end
 
     function fields.assign(board, key, value)
-      if key ~= "quirks" then
-        misuse("a Board's '%s' can't be set; timeout and quirks can", key)
+      if key ~= "early_poll" then
+        misuse("a Board's '%s' can't be set; timeout and early_poll can", key)
       end
-      if type(value) ~= "table" or type(value.early) ~= "boolean" then
-        misuse("board.quirks = { early = true or false }")
-      end
-      for name in pairs(value) do
-        if name ~= "early" then misuse("there is no quirk '%s'; there is early", tostring(name)) end
-      end
-      link.early(board, value.early)
+      if type(value) ~= "boolean" then misuse("board.early_poll: true or false") end
+      link.early_poll(board, value)
     end
 
     return fields
@@ -638,7 +616,7 @@ return function(link)
   end
 
   ---Where an operation was given up, brings the board back to dfuIDLE; else does nothing.
-  M.settle = link.settle
+  M.to_idle = link.to_idle
 
   ---What a Board has: the names of its fields and methods.
   M.names = names

@@ -155,7 +155,7 @@ function M.details(board)
   local data = { path = board.path, vid = board.vid, pid = board.pid, serial = board.serial,
     product = board.product, manufacturer = board.manufacturer, version = board.version,
     found = board.found, transfer_size = board.transfer_size, alts = alts_of(info),
-    family = part.family, early = part.early,
+    family = part.family, early_poll = part.early_poll,
     flash_size = parts.flash_size(info),
     option_bytes = board.mode == "dfu" and option_bytes(board) or nil }
   return shown(data, function()
@@ -167,7 +167,7 @@ function M.details(board)
         board.transfer_size, text.dfu_version(info.functional.dfu_version),
         dfu.fields(board).dfuse and " (DfuSe)" or ""),
       part.family and ("looks like %s; asked %s"):format(part.family,
-        part.early and "before its poll time is over, as its ROM allows"
+        part.early_poll and "before its poll time is over, as its ROM allows"
         or "when its poll time is over") or "of no known family: its poll times are obeyed",
       M.memories(board.alts),
       data.option_bytes and "option bytes: " .. data.option_bytes or nil,

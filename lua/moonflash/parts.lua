@@ -7,16 +7,16 @@ local roms = require "moonflash.roms"
 local M = {}
 
 -- How a family is told from its main flash (the first run of sectors), in the order of asking.
--- unit: the bytes of the smallest write. early: the ROM holds a GETSTATUS that comes before it is
--- done, so the announced time need not pass. erased: what erasing leaves. times: what a plan
--- expects, in board seconds.
+-- unit: the bytes of the smallest write. early_poll: the ROM delays its answer to GETSTATUS until
+-- the operation ends, so it may be polled before bwPollTimeout. erased: what erasing leaves. times:
+-- what a plan expects, in board seconds.
 local KB = 1024
 local families = {
   {
     -- F2/F4: four sectors of 16 KB. Early GETSTATUS: fwupd 2696, 6048, 6249; ST's own programmer
     -- asks at once (community.st.com 826688).
     name = "STM32F2/F4", size = 16 * 1024, count = 4, unit = 1,
-    early = { vid = 0x0483, pid = 0xDF11, version = { [0x2100] = true, [0x2200] = true } },
+    early_poll = { vid = 0x0483, pid = 0xDF11, version = { [0x2100] = true, [0x2200] = true } },
     -- byte by byte, as the ROM does (DS8626 table 40; docs/protocol.md has the model): erasing by
     -- the size of the sector, reading and writing a byte with its share of the requests
     times = { erase = { [16 * KB] = 0.4, [64 * KB] = 1.2, [128 * KB] = 2.0 }, mass = 16,
@@ -24,7 +24,7 @@ local families = {
   },
   {
     name = "STM32F7", size = 32 * 1024, count = 4, unit = 1,
-    early = { vid = 0x0483, pid = 0xDF11, version = { [0x2100] = true, [0x2200] = true } },
+    early_poll = { vid = 0x0483, pid = 0xDF11, version = { [0x2100] = true, [0x2200] = true } },
   },
   -- H7 programs 32 bytes at a time; U5, H5 and H7A3 have 8 KB pages and 16 bytes (RM0433, RM0456).
   { name = "STM32H7", size = 128 * 1024, unit = 32 },
@@ -111,12 +111,12 @@ local ERASED_TO_ZERO = { ["STM32L0"] = true, ["STM32L1"] = true }
 ---of roms.lua, if it is a known ROM; protection: the rows of optbytes/protection.lua to check
 ---against; blank: the byte that erasing leaves, nil if unknown.
 ---@param info table as dfu.list() has it
----@return table { family=string?, unit=integer, erased=string, blank=string?, early=boolean,
+---@return table { family=string?, unit=integer, erased=string, blank=string?, early_poll=boolean,
 ---  times=table, rom=table?, protection=table[], erase_fault=table?, riscv=boolean }
 function M.of(info)
   local main = info.alts[1] and info.alts[1].layout or { segments = {} }
   local family = family_of(main.segments)
-  local early = family and family.early
+  local early_poll = family and family.early_poll
   local rom = roms.of(info)
   local blank = rom and (ERASED_TO_ZERO[rom.family] and "\0" or "\255") or nil
   return {
@@ -130,8 +130,8 @@ function M.of(info)
     erased = blank or family and family.erased or "\255",
     blank = blank,
     times = family and family.times or USUAL_TIMES,
-    early = early and info.vid == early.vid and info.pid == early.pid
-      and early.version[info.version] and info.product == ROM_PRODUCT or false,
+    early_poll = early_poll and info.vid == early_poll.vid and info.pid == early_poll.pid
+      and early_poll.version[info.version] and info.product == ROM_PRODUCT or false,
   }
 end
 

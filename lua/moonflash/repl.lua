@@ -150,7 +150,7 @@ local function settle(session)
     task.sleep(PATIENCE)
     say("The board is still at it; Ctrl-C: don't wait.")
   end)
-  local ok, err = in_foreground(dfu.settle, board)
+  local ok, err = in_foreground(dfu.to_idle, board)
   slow:cancel()
   if ok then return end
   -- the terminal has shown a ^C, and the prompt begins a line

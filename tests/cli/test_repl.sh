@@ -120,8 +120,8 @@ gives 'help "flash"' 'flash.verify(board, image, options'
 gives 'help()' 'erase_page'
 gives 'board.timeout = 2' '^>'
 gives 'board.timeout' '^2\.0$'
-gives 'board.quirks = { early = false }' '^>'
-gives 'board.quirks' '^{ early = false }$'
+gives 'board.early_poll = false' '^>'
+gives 'board.early_poll' '^false$'
 gives 'do io.write("half a line") end' '^half a line$'
 ready
 tmux -S "$socket" send-keys -t "s$session" -R

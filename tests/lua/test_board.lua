@@ -196,7 +196,7 @@ function TestFields.test_unknown_ones()
   assert_fails("has no '1'", function() return board[1] end)
 end
 
-function TestFields.test_timeout_and_quirks()
+function TestFields.test_timeout_and_early_poll()
   local board, _ <close> = open()
   board.timeout = 0.5
   lu.assertEquals(board.timeout, 0.5)
@@ -205,12 +205,14 @@ function TestFields.test_timeout_and_quirks()
   end
   assert_fails("board.timeout: seconds, more than 0", function() board.timeout = nil end)
   lu.assertEquals(board.timeout, 0.5)
-  lu.assertTrue(board.quirks.early)
-  board.quirks = { early = false }
-  lu.assertFalse(board.quirks.early)
-  for _, bad in ipairs { 1, {}, { early = 1 }, { early = true, late = true } } do
-    lu.assertFalse(pcall(function() board.quirks = bad end))
+  lu.assertTrue(board.early_poll)
+  board.early_poll = false
+  lu.assertFalse(board.early_poll)
+  for _, bad in ipairs { 1, "x", {}, { early_poll = true } } do
+    assert_fails("board.early_poll: true or false", function() board.early_poll = bad end)
   end
+  assert_fails("board.early_poll: true or false", function() board.early_poll = nil end)
+  lu.assertFalse(board.early_poll)
 end
 
 -- ---- misuse ----

@@ -459,7 +459,7 @@ function TestCancel.test_it_still_erases_what_it_was_told()
   local place <close> = sim.new("f407,usb=ideal")
   local board <close> = dfu.open(place.path)
   cancelled(board.mass_erase, board)
-  cancelled(dfu.settle, board)
+  cancelled(dfu.to_idle, board)
   local err = assert_raises("timeout", board.get_state, board)
   lu.assertEquals(err.hint, "It is still erasing everything, as it was told; that takes 58 s more "
     .. "at the most. Wait, and try again.\nIf that does not help: reset the board (BOOT0 high), or "

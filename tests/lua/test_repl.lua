@@ -485,15 +485,6 @@ function TestShow.test_boards_on_the_bus_and_memories()
   end)
 end
 
-function TestShow.test_quirks()
-  with_session("f407", function(session, board)
-    board.quirks.early = true
-    lu.assertEquals(show.value(session, board.quirks), "{ early = true }")
-    board.quirks = { early = false }
-    lu.assertEquals(show.value(session, board.quirks), "{ early = false }")
-  end)
-end
-
 function TestShow.test_addresses_are_those_of_the_local_board()
   local session = new_session()
   session.reads = { address = function() end }
@@ -811,7 +802,7 @@ end
 function TestUnderneath.test_settle_touches_no_evidence()
   with_board("f407", function(board, simulated)
     local before = simulated.requests
-    dfu.settle(board)
+    dfu.to_idle(board)
     lu.assertEquals(simulated.requests, before)
     lu.assertEquals(board:get_state(), "dfuERROR")
   end)
@@ -820,7 +811,7 @@ end
 function TestUnderneath.test_settle_after_an_operation_was_cancelled()
   with_board("f407", function(board)
     catch("timeout", task.deadline, 0.5, board.erase_page, board, 0x08020000)
-    dfu.settle(board)
+    dfu.to_idle(board)
     lu.assertEquals(board:get_state(), "dfuIDLE")
   end)
 end

@@ -60,7 +60,7 @@ function M.quirks(patient, all)
   local part = parts.of(info)
   if not part.family then return nil end
   return ok("none known of %s%s", part.family,
-    part.early and "; asked early, as its ROM allows" or "")
+    part.early_poll and "; asked early, as its ROM allows" or "")
 end
 
 return M

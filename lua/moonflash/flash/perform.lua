@@ -139,7 +139,7 @@ local function write_runs(board, runs, told)
   local phase = events.phase(board, "write", sectors_of.bytes_in(runs), "bytes")
   local size = sectors_of.CHUNK * board.transfer_size
   for i, run in ipairs(runs) do
-    if i > 1 and not dfu.fields(board).part.early then board:abort() end
+    if i > 1 and not dfu.fields(board).part.early_poll then board:abort() end
     for at = 1, #run.bytes, size do
       local chunk = run.bytes:sub(at, at + size - 1)
       local began = task.now()
