@@ -54,38 +54,41 @@ static int run_simple(lua_State *L, enum dfu_kind kind)
 
 /* ---- memories ---- */
 
-enum access { ACCESS_READ, ACCESS_WRITE, ACCESS_ERASE };
-
-static bool allows(const struct region *region, enum access access)
+/* kind: DFU_READ, DFU_WRITE or DFU_ERASE. */
+static bool allows(const struct region *region, enum dfu_kind kind)
 {
-    return access == ACCESS_READ    ? region->readable
-           : access == ACCESS_WRITE ? region->writable
-                                    : region->erasable;
+    return kind == DFU_READ    ? region->readable
+           : kind == DFU_WRITE ? region->writable
+                               : region->erasable;
 }
 
-/* The region at the address, all of [address, address + length) being one memory's and open to
- * that access; else raises dfu.outside, and nothing is sent. */
-static const struct region *check_inside(lua_State *L, struct board *board, enum access access,
+/* Returns the region at the address if all of [address, address + length) lies in one memory that
+ * allows the operation; else raises dfu.outside, and nothing is sent. */
+static const struct region *check_inside(lua_State *L, struct board *board, enum dfu_kind kind,
                                          uint32_t address, size_t length)
 {
-    static const char *const names[] = { "read", "write", "erase" };
     uint64_t at = address, end = at + length;
     const struct region *first = board_region(board, address, NULL), *region = first;
-    while (region && allows(region, access) && region->end < end) {
+    while (region && allows(region, kind) && region->end < end) {
         at = region->end;
         region = at <= 0xFFFFFFFF ? board_region(board, (uint32_t)at, first) : NULL;
     }
-    if (region && allows(region, access))
+    if (region && allows(region, kind))
         return first;
-    lop_refuse(L, region ? "forbidden" : "outside", names[access], (lua_Integer)(uint32_t)at);
+    const struct lop_failure failure = { .code = "dfu.outside",
+                                         .detail = region ? "forbidden" : NULL,
+                                         .operation = dfu_kind_name(kind) };
+    lop_refuse(L, &failure, (lua_Integer)(uint32_t)at);
     return NULL;
 }
 
-static void check_dfuse(lua_State *L, struct board *board, const char *operation)
+static void check_dfuse(lua_State *L, struct board *board, enum dfu_kind kind)
 {
     if (board->dfu.dfuse)
         return;
-    lop_refuse(L, "not-dfuse", operation, LOP_NOWHERE);
+    const struct lop_failure failure = { .code = "dfu.not-dfuse",
+                                         .operation = dfu_kind_name(kind) };
+    lop_refuse(L, &failure, LOP_NOWHERE);
 }
 
 /*** board:read(address, length) --> string */
@@ -101,7 +104,7 @@ static int board_read(lua_State *L)
         return 1;
     }
     if (board->dfu.dfuse) {
-        op.alt = check_inside(L, board, ACCESS_READ, address, op.length)->alt;
+        op.alt = check_inside(L, board, DFU_READ, address, op.length)->alt;
     } else {
         method_check(L, address == 0, "read", 2, "plain DFU reads its memory from 0");
         op.any_alt = board->selected < 0;
@@ -159,7 +162,7 @@ static int board_write(lua_State *L)
     if (op.length == 0)
         return 0;
     if (board->dfu.dfuse) {
-        const struct region *region = check_inside(L, board, ACCESS_WRITE, address, op.length);
+        const struct region *region = check_inside(L, board, DFU_WRITE, address, op.length);
         op.alt = region->alt;
         op.may_reset = region->resets;
         lua_pushinteger(L, address);
@@ -169,7 +172,7 @@ static int board_write(lua_State *L)
         op.any_alt = board->selected < 0;
         op.alt = (uint8_t)board->selected;
     }
-    if (lop_only_says(L, board, "write", address, op.length))
+    if (lop_only_says(L, board, dfu_kind_name(op.kind), address, op.length))
         return 0;
     lop_begin(L, address, address + (uint64_t)op.length - 1, op.any_alt ? board->dfu.alt : op.alt);
     return lop_run(L, board, &op);
@@ -180,11 +183,11 @@ static int board_erase_page(lua_State *L)
 {
     struct board *board = lop_ready(L);
     uint32_t address = check_address(L, "erase_page", 2);
-    check_dfuse(L, board, "erase");
-    const struct region *region = check_inside(L, board, ACCESS_ERASE, address, 1);
+    check_dfuse(L, board, DFU_ERASE);
+    const struct region *region = check_inside(L, board, DFU_ERASE, address, 1);
     struct dfu_op op = { .kind = DFU_ERASE, .address = address, .alt = region->alt };
     op.limit = board->dfu.timeout + ERASE_LIMIT_PER_BYTE * region->size;
-    if (lop_only_says(L, board, "erase", address, region->size))
+    if (lop_only_says(L, board, dfu_kind_name(op.kind), address, region->size))
         return 0;
     uint64_t first = address - (address - region->address) % region->size;
     lop_begin(L, first, first + region->size - 1, region->alt);
@@ -205,12 +208,12 @@ static void begin_all(lua_State *L, const struct board *board)
 static int board_mass_erase(lua_State *L)
 {
     struct board *board = lop_ready(L);
-    check_dfuse(L, board, "mass erase");
+    check_dfuse(L, board, DFU_MASS_ERASE);
     struct dfu_op op = { .kind = DFU_MASS_ERASE,
                          .any_alt = board->selected < 0,
                          .alt = (uint8_t)board->selected,
                          .limit = board->dfu.timeout + MASS_ERASE_LIMIT };
-    if (lop_only_says(L, board, "mass erase", 0, 0))
+    if (lop_only_says(L, board, dfu_kind_name(op.kind), 0, 0))
         return 0;
     begin_all(L, board);
     return lop_run(L, board, &op);
@@ -220,11 +223,11 @@ static int board_mass_erase(lua_State *L)
 static int board_read_unprotect(lua_State *L)
 {
     struct board *board = lop_ready(L);
-    check_dfuse(L, board, "read unprotect");
+    check_dfuse(L, board, DFU_READ_UNPROTECT);
     struct dfu_op op = { .kind = DFU_READ_UNPROTECT,
                          .any_alt = true,
                          .limit = board->dfu.timeout + MASS_ERASE_LIMIT };
-    if (lop_only_says(L, board, "read unprotect", 0, 0))
+    if (lop_only_says(L, board, dfu_kind_name(op.kind), 0, 0))
         return 0;
     begin_all(L, board);
     return lop_run(L, board, &op);
@@ -235,7 +238,7 @@ static int board_set_address(lua_State *L)
 {
     struct board *board = lop_ready(L);
     uint32_t address = check_address(L, "set_address", 2);
-    check_dfuse(L, board, "set address");
+    check_dfuse(L, board, DFU_SET_ADDRESS);
     struct dfu_op op = { .kind = DFU_SET_ADDRESS, .address = address, .any_alt = true };
     const struct region *region = board_region(board, address, NULL);
     if (region) {
@@ -261,7 +264,7 @@ static int board_download_block(lua_State *L)
         op.has_address = true;
         op.address = board->dfu.base + (op.block - 2u) * board->dfu.transfer_size;
     }
-    if (lop_only_says(L, board, "download block", op.block, op.length))
+    if (lop_only_says(L, board, dfu_kind_name(op.kind), op.block, op.length))
         return 0;
     if (!op.has_address)
         begin_block(L, op.block, 3);
@@ -293,7 +296,7 @@ static int board_leave(lua_State *L)
         op.address = check_address(L, "leave", 2);
     else if (board->region_count > 0)
         op.address = board->regions[0].address;
-    if (lop_only_says(L, board, "leave", op.address, 0))
+    if (lop_only_says(L, board, dfu_kind_name(op.kind), op.address, 0))
         return 0;
     if (!board->dfu.dfuse) { /* a USB reset is how plain DFU goes back to its program */
         board_reset(board);
@@ -332,7 +335,7 @@ static int board_abort(lua_State *L)
 static int board_commands(lua_State *L)
 {
     struct board *board = lop_ready(L);
-    check_dfuse(L, board, "get commands");
+    check_dfuse(L, board, DFU_COMMANDS);
     struct dfu_op op = { .kind = DFU_COMMANDS, .any_alt = true, .length = 64 };
     return lop_run(L, board, &op);
 }

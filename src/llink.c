@@ -263,7 +263,7 @@ static int link_detach(lua_State *L)
     lua_Integer milliseconds = luaL_checkinteger(L, 2);
     luaL_argcheck(L, milliseconds >= 0 && milliseconds <= 0xFFFF, 2, "0 to 65535");
     struct dfu_op op = { .kind = DFU_DETACH, .any_alt = true, .block = (uint16_t)milliseconds };
-    if (lop_only_says(L, board, "detach", 0, 0))
+    if (lop_only_says(L, board, dfu_kind_name(op.kind), 0, 0))
         return 0;
     return lop_run(L, board, &op);
 }

@@ -105,43 +105,7 @@ bool lop_only_says(lua_State *L, struct board *board, const char *what, lua_Inte
     return true;
 }
 
-/* ---- names ---- */
-
-static const char *operation_name(enum dfu_kind kind)
-{
-    static const char *const names[] = {
-        [DFU_GET_STATUS] = "get status",
-        [DFU_GET_STATE] = "get state",
-        [DFU_CLEAR_STATUS] = "clear status",
-        [DFU_ABORT] = "abort",
-        [DFU_COMMANDS] = "get commands",
-        [DFU_SET_ADDRESS] = "set address",
-        [DFU_ERASE] = "erase",
-        [DFU_MASS_ERASE] = "mass erase",
-        [DFU_READ_UNPROTECT] = "read unprotect",
-        [DFU_DOWNLOAD_BLOCK] = "download block",
-        [DFU_UPLOAD_BLOCK] = "upload block",
-        [DFU_READ] = "read",
-        [DFU_WRITE] = "write",
-        [DFU_LEAVE] = "leave",
-        [DFU_DETACH] = "detach",
-        [DFU_TO_IDLE] = "idle",
-    };
-    return names[kind];
-}
-
-static const char *failure_name(enum dfu_failure failure)
-{
-    static const char *const names[] = {
-        [DFU_NO_FAILURE] = "none",          [DFU_FAIL_STATUS] = "status",
-        [DFU_FAIL_STATE] = "state",         [DFU_FAIL_STALL] = "stall",
-        [DFU_FAIL_GONE] = "gone",           [DFU_FAIL_TIMEOUT] = "timeout",
-        [DFU_FAIL_SHORT] = "short",         [DFU_FAIL_IO] = "io",
-        [DFU_FAIL_RUNTIME] = "runtime",     [DFU_FAIL_RESET] = "reset",
-        [DFU_FAIL_CANCELLED] = "cancelled",
-    };
-    return names[failure];
-}
+/* ---- the results of transfers ---- */
 
 const char *lop_result_name(int result)
 {
@@ -175,14 +139,16 @@ static bool has_own_address(const struct dfu_op *op)
 
 /* Raises what explain.lua makes of the facts.  On the stack, or 0: cancellation, the error that the
  * task has coming; string, the descriptor that iString names. [-0, +0, v] */
-static int raise_failure(lua_State *L, const struct dfu_op *op, const char *failure,
-                         const char *operation, int cancellation, int string)
+static int raise_failure(lua_State *L, const struct dfu_op *op, const struct lop_failure *failure,
+                         int cancellation, int string)
 {
     lop_push_field(L, "explain");
     lua_pushvalue(L, 1);
-    lua_createtable(L, 0, 9);
-    error_set(L, "failure", failure);
-    error_set(L, "op", operation);
+    lua_createtable(L, 0, 10);
+    error_set(L, "code", failure->code);
+    if (failure->detail)
+        error_set(L, "detail", failure->detail);
+    error_set(L, "op", failure->operation);
     if (has_own_address(op)) {
         lua_pushinteger(L, (lua_Integer)op->address + (lua_Integer)op->done);
         lua_setfield(L, -2, "address");
@@ -209,24 +175,33 @@ static int raise_failure(lua_State *L, const struct dfu_op *op, const char *fail
     return lua_error(L);
 }
 
-int lop_refuse(lua_State *L, const char *failure, const char *operation, lua_Integer address)
+int lop_refuse(lua_State *L, const struct lop_failure *failure, lua_Integer address)
 {
     struct dfu_op op = { .kind = DFU_GET_STATUS };
     if (address != LOP_NOWHERE) {
         op.kind = DFU_READ;
         op.address = (uint32_t)address;
     }
-    return raise_failure(L, &op, failure, operation, 0, 0);
+    return raise_failure(L, &op, failure, 0, 0);
 }
 
-/* Raises, where the task is being cancelled, or the operation did not end well. [-0, +0, e] */
-static void check_outcome(lua_State *L, const struct pending *pending, const char *failure,
+static struct lop_failure failure_of(enum dfu_failure failure, const char *operation)
+{
+    return (struct lop_failure){ .code = dfu_failure_code(failure),
+                                 .detail = failure == DFU_FAIL_SHORT ? "short" : NULL,
+                                 .operation = operation };
+}
+
+/* Raises, if the task is being cancelled, or the operation did not end well. [-0, +0, e] */
+static void check_outcome(lua_State *L, const struct pending *pending, enum dfu_failure failure,
                           const char *operation)
 {
+    struct lop_failure cancelled = failure_of(DFU_FAIL_CANCELLED, operation);
+    struct lop_failure failed = failure_of(failure, operation);
     if (task_cancelled(L))
-        raise_failure(L, &pending->op, "cancelled", operation, lua_gettop(L), 0);
+        raise_failure(L, &pending->op, &cancelled, lua_gettop(L), 0);
     if (!pending->ok)
-        raise_failure(L, &pending->op, failure, operation, 0, 0);
+        raise_failure(L, &pending->op, &failed, 0, 0);
 }
 
 /* ---- what an operation came to ---- */
@@ -306,13 +281,15 @@ static int string_ended(lua_State *L, int status, lua_KContext context)
 {
     (void)status;
     const struct pending *pending = (const struct pending *)context, *failed = pending->failed;
-    const char *operation = operation_name(failed->op.kind);
+    const char *operation = dfu_kind_name(failed->op.kind);
+    struct lop_failure cancelled = failure_of(DFU_FAIL_CANCELLED, operation);
+    struct lop_failure refused = failure_of(DFU_FAIL_STATUS, operation);
     if (task_cancelled(L))
-        raise_failure(L, &failed->op, "cancelled", operation, lua_gettop(L), 0);
+        raise_failure(L, &failed->op, &cancelled, lua_gettop(L), 0);
     if (!pending->ok)
-        return raise_failure(L, &failed->op, "status", operation, 0, 0);
+        return raise_failure(L, &failed->op, &refused, 0, 0);
     lua_pushlstring(L, (const char *)pending->out, (size_t)pending->raw_result);
-    return raise_failure(L, &failed->op, "status", operation, 0, lua_gettop(L));
+    return raise_failure(L, &failed->op, &refused, 0, lua_gettop(L));
 }
 
 static int ask_for_string(lua_State *L, const struct pending *failed);
@@ -326,7 +303,7 @@ static int operation_ended(lua_State *L, int status, lua_KContext context)
     bool names_string = !pending->ok && op->failure == DFU_FAIL_STATUS && op->string != 0;
     if (names_string && board_is_open(pending->board) && !pending->board->given_up)
         return ask_for_string(L, pending);
-    check_outcome(L, pending, failure_name(pending->op.failure), operation_name(pending->op.kind));
+    check_outcome(L, pending, pending->op.failure, dfu_kind_name(pending->op.kind));
     return push_results(L, pending);
 }
 
@@ -334,7 +311,7 @@ static int control_ended(lua_State *L, int status, lua_KContext context)
 {
     (void)status;
     struct pending *pending = (struct pending *)context;
-    check_outcome(L, pending, lop_result_name(pending->raw_result), "control");
+    check_outcome(L, pending, dfu_transfer_failure(pending->raw_result), "control");
     if (!pending->out)
         return 0;
     lua_pushlstring(L, (const char *)pending->out, (size_t)pending->raw_result);

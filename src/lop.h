@@ -41,8 +41,15 @@ bool lop_irreversible(lua_State *L, const char *method, int index);
 bool lop_only_says(lua_State *L, struct board *board, const char *what, lua_Integer address,
                    size_t length);
 
-/* Raises, before anything was sent, what explain.lua makes of that kind of failure. [-0, +0, v] */
-int lop_refuse(lua_State *L, const char *failure, const char *operation, lua_Integer address);
+/* A failure as explain.lua gets it. */
+struct lop_failure {
+    const char *code;      /* of the error object */
+    const char *detail;    /* tells apart failures that share a code; or NULL */
+    const char *operation; /* "erase", ... */
+};
+
+/* Raises the failure before anything was sent. [-0, +0, v] */
+int lop_refuse(lua_State *L, const struct lop_failure *failure, lua_Integer address);
 #define LOP_NOWHERE (-1) /* for an address */
 
 /* Starts the operation, or the user's own control transfer, and awaits it: to be called as a tail
@@ -50,7 +57,7 @@ int lop_refuse(lua_State *L, const char *failure, const char *operation, lua_Int
 int lop_run(lua_State *L, struct board *board, const struct dfu_op *op);
 int lop_control(lua_State *L, struct board *board, const struct usb_setup *setup, const char *data);
 
-/* "gone", "busy", ... of a port_result */
+/* "gone", "busy", ... of a port_result: for trace and link.attach */
 const char *lop_result_name(int result);
 
 #endif

@@ -76,7 +76,7 @@ local function memories(fields)
     #fields.alts > 1 and "; 'moonflash info' shows the others." or ".")
 end
 
--- For each kind of failure: code, message, hint.
+-- For each code that C hands over: the error's code (that one, or a narrower one), message, hint.
 local words = {}
 
 -- What the board itself says of its error, where iString names a string.
@@ -85,7 +85,8 @@ local function quoted(facts)
   return said and said ~= "" and said or nil
 end
 
-function words.status(board, facts, what)
+-- dfuERROR: the status names the code.
+words["dfu"] = function(board, facts, what)
   local said = quoted(facts)
   if said then what = ("%s: it says \"%s\""):format(what, said) end
   local known = board.part and board.part.rom
@@ -112,20 +113,20 @@ function words.status(board, facts, what)
     if_it_stays(board)
 end
 
-function words.state(board, facts, what)
-  return "dfu.state",
+words["dfu.state"] = function(board, facts, what)
+  return facts.code,
     ("%s: the board is in %s, which makes no sense here"):format(what, facts.state), replug(board)
 end
 
-function words.stall(board, facts, what)
-  return "dfu.stall", ("%s: the board refused the request (STALL)%s"):format(what,
+words["dfu.stall"] = function(board, facts, what)
+  return facts.code, ("%s: the board refused the request (STALL)%s"):format(what,
     facts.again and ", twice" or ""),
     facts.op == "control" and "It does not know that request, or does not take it in the state "
       .. "that it is in: board:get_state() tells." or replug(board)
 end
 
-function words.gone(board, facts, _, where)
-  return "usb.gone", ("the board went away while %s%s"):format(doing[facts.op], where),
+words["usb.gone"] = function(board, facts, _, where)
+  return facts.code, ("the board went away while %s%s"):format(doing[facts.op], where),
     replug(board)
 end
 
@@ -134,7 +135,7 @@ local ERASES = { ["erase"] = true, ["mass erase"] = true, ["read unprotect"] = t
 -- An erase that was begun and not waited for: the board goes on with it, and answers nobody. Its
 -- limit begins with the time of a request, which is over.
 local function note_erase(board, fields, facts)
-  if not ERASES[facts.op] or not facts.in_doubt or facts.failure == "gone" then return end
+  if not ERASES[facts.op] or not facts.in_doubt or facts.code == "usb.gone" then return end
   fields.erasing = { what = doing[facts.op]
     .. (facts.address and " " .. text.hex(facts.address) or ""),
     by = task.now() + facts.limit - board.timeout }
@@ -157,50 +158,49 @@ function words.timeout(board, facts, _, where)
       .. "again, with --wait 60 say.\nIf that does not help: "
   end
   hint = reason and reason .. hint:gsub("^R", "r") or hint
-  return "timeout", ("no answer while %s%s"):format(doing[facts.op], where), hint
+  return facts.code, ("no answer while %s%s"):format(doing[facts.op], where), hint
 end
 
 function words.cancelled(board, facts, _, where)
-  return "cancelled", ("closed while %s%s"):format(doing[facts.op], where),
+  return facts.code, ("closed while %s%s"):format(doing[facts.op], where),
     replug(board)
 end
 
-function words.short(_, facts, _, where)
-  return "usb.io", ("a short answer while %s%s"):format(doing[facts.op], where),
-    "Is the cable good? Run the same command again."
-end
-
-function words.io(board, facts, _, where)
+words["usb.io"] = function(board, facts, _, where)
+  if facts.detail == "short" then
+    return facts.code, ("a short answer while %s%s"):format(doing[facts.op], where),
+      "Is the cable good? Run the same command again."
+  end
   local simulated = board.info and board.info.path:find("^sim:")
-  return "usb.io", ("a USB error while %s%s"):format(doing[facts.op], where),
+  return facts.code, ("a USB error while %s%s"):format(doing[facts.op], where),
     (simulated and "Can the file of its flash be written? " or "Is the cable good? ")
     .. "Run the same command again."
 end
 
-function words.runtime(_, _, what)
-  return "dfu.runtime", ("%s: the board runs its program, and is not in DFU mode"):format(what),
+words["dfu.runtime"] = function(_, facts, what)
+  return facts.code, ("%s: the board runs its program, and is not in DFU mode"):format(what),
     (M.at_prompt() and "board:detach()" or "'moonflash detach'") .. " puts it into DFU mode."
 end
 
-function words.reset(_, _, what)
-  return "dfu.reset", ("%s: the board waits for a reset"):format(what),
+words["dfu.reset"] = function(_, facts, what)
+  return facts.code, ("%s: the board waits for a reset"):format(what),
     "Reset it, or plug it in again."
 end
 
-function words.outside(board, facts)
-  return "dfu.outside",
+local able = { read = "readable", write = "writable", erase = "erasable" }
+
+words["dfu.outside"] = function(board, facts)
+  if facts.detail == "forbidden" then
+    return facts.code, ("%s %s: the memory there is not %s; nothing was sent"):format(facts.op,
+      text.hex(facts.address), able[facts.op]), "'moonflash info' shows what each memory allows."
+  end
+  return facts.code,
     ("%s %s: no memory of this board is there; nothing was sent"):format(facts.op,
       text.hex(facts.address)), memories(board)
 end
 
-function words.forbidden(_, facts)
-  local able = { read = "readable", write = "writable", erase = "erasable" }
-  return "dfu.outside", ("%s %s: the memory there is not %s; nothing was sent"):format(facts.op,
-    text.hex(facts.address), able[facts.op]), "'moonflash info' shows what each memory allows."
-end
-
-words["not-dfuse"] = function(_, facts)
-  return "dfu.not-dfuse",
+words["dfu.not-dfuse"] = function(_, facts)
+  return facts.code,
     facts.op .. ": the board speaks plain DFU 1.1, which has no addresses and no erase",
     "board:write(0, data) writes its memory, board:read(0, length) reads it."
 end
@@ -226,7 +226,8 @@ end
 
 ---@param board table the Board
 ---@param fields table its fields
----@param facts table failure, op, address?, status?, state?, in_doubt, again, limit, cancellation?
+---@param facts table code, detail?, op, address?, status?, state?, in_doubt, again, limit, string?,
+---  cancellation?
 ---@return table error object
 function M.explain(board, fields, facts)
   local where = facts.address and " " .. text.hex(facts.address) or ""
@@ -234,7 +235,7 @@ function M.explain(board, fields, facts)
   if facts.cancellation then
     err = cancelled(facts, board.path, where)
   else
-    local say = words[facts.failure] or words.io
+    local say = words[facts.code]
     local code, message, hint = say(fields, facts, facts.op .. where, where)
     err = errors.new {
       code = code, message = board.path .. ": " .. message, op = facts.op, path = board.path,
