@@ -58,17 +58,17 @@ $(BUILD)/moonflash: $(OBJECTS)
 	@echo LD $@; $(CC) $(ALL_LDFLAGS) -o $@ $(OBJECTS) $(LIBS)
 
 $(BUILD)/%.o: src/%.c Makefile | $(BUILD) check-deps
-	@echo CC $@; $(CC) $(ALL_CFLAGS) -MMD -c -o $@ $<
+	@echo CC $@; $(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 # build/moonflash reads lua/ and scripts/ from this tree; what is installed does not know of it.
-build/host.o: ALL_CFLAGS += -DMOONFLASH_TREE='"$(CURDIR)"'
+build/main.o: ALL_CFLAGS += -DMOONFLASH_TREE='"$(CURDIR)"'
 
-$(BUILD)/installed/host.o: src/host.c Makefile | check-deps
+$(BUILD)/installed/main.o: src/main.c Makefile | check-deps
 	@mkdir -p $(@D)
-	@echo CC $@; $(CC) $(ALL_CFLAGS) -MMD -c -o $@ $<
+	@echo CC $@; $(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(BUILD)/installed/moonflash: $(BUILD)/installed/host.o $(OBJECTS)
-	@echo LD $@; $(CC) $(ALL_LDFLAGS) -o $@ $< $(filter-out $(BUILD)/host.o,$(OBJECTS)) $(LIBS)
+$(BUILD)/installed/moonflash: $(BUILD)/installed/main.o $(OBJECTS)
+	@echo LD $@; $(CC) $(ALL_LDFLAGS) -o $@ $< $(filter-out $(BUILD)/main.o,$(OBJECTS)) $(LIBS)
 
 $(BUILD)/embedded.o: $(BUILD)/embedded.c
 	@echo CC $@; $(CC) $(ALL_CFLAGS) -c -o $@ $<
@@ -81,7 +81,7 @@ $(BUILD)/embedded.c: src/embed.sh $(BUILTIN) | $(BUILD) check-deps
 $(BUILD):
 	mkdir -p $@
 
--include $(OBJECTS:.o=.d) $(BUILD)/installed/host.d
+-include $(OBJECTS:.o=.d) $(BUILD)/installed/main.d
 
 .PHONY: check-deps
 check-deps:

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "host.h"
+#include "context.h"
 
 static int push_file(lua_State *L, const char *path)
 {
@@ -26,7 +26,7 @@ static int push_file(lua_State *L, const char *path)
 
 int builtin_push(lua_State *L, const char *name)
 {
-    const char *tree = host_of(L)->source_tree;
+    const char *tree = context_of(L)->source_tree;
     if (tree && !strstr(name, "..")) {
         const char *path = lua_pushfstring(L, "%s/%s", tree, name);
         if (push_file(L, path)) {

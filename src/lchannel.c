@@ -15,7 +15,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "host.h"
+#include "context.h"
 #include "loop.h"
 #include "proc.h"
 #include "serial.h"
@@ -300,7 +300,7 @@ static int channel_close(lua_State *L)
 static struct channel *new_channel(lua_State *L)
 {
     struct channel *channel = lua_newuserdatauv(L, sizeof *channel, 0);
-    *channel = (struct channel){ .in = -1, .out = -1, .loop = host_of(L)->loop };
+    *channel = (struct channel){ .in = -1, .out = -1, .loop = context_of(L)->loop };
     luaL_setmetatable(L, CHANNEL_TYPE);
     return channel;
 }
@@ -361,12 +361,12 @@ static bool open_pipe(int *ours, int *theirs, bool we_write)
 
 static bool start(lua_State *L, struct channel *channel, struct proc_start *what, bool has_input)
 {
-    struct host *host = host_of(L);
+    struct context *context = context_of(L);
     what->in = what->out = -1;
     bool opened = has_input ? open_pipe(&channel->out, &what->in, true)
                             : (what->in = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0;
     if (opened && open_pipe(&channel->in, &what->out, false))
-        channel->proc = proc_start(host->loop, &host->procs, what);
+        channel->proc = proc_start(context->loop, &context->procs, what);
     int error = errno;
     if (what->in >= 0)
         close(what->in);

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "board.h"
-#include "host.h"
+#include "context.h"
 #include "ldfu.h"
 #include "lobserve.h"
 #include "lop.h"
@@ -26,11 +26,11 @@ static int link_new(lua_State *L)
     luaL_setmetatable(L, BOARD_TYPE);
     lua_pushvalue(L, 2);
     lua_setiuservalue(L, -2, 1);
-    struct host *host = host_of(L);
-    box->board = board_new(host->loop, &host->boards, path);
+    struct context *context = context_of(L);
+    box->board = board_new(context->loop, &context->boards, path);
     if (!box->board)
         return luaL_error(L, "not enough memory");
-    box->board->observer = &host->observer;
+    box->board->observer = context->observer;
     return 1;
 }
 
@@ -68,13 +68,13 @@ static bool push_device(void *arg, const struct port_device *device)
  * configuration= }, ... } */
 static int link_devices(lua_State *L)
 {
-    struct host *host = host_of(L);
+    struct context *context = context_of(L);
     luaL_optstring(L, 1, NULL);
     lua_settop(L, 1);
     lua_newtable(L);
-    for (int i = 0; i < HOST_PORTS; i++)
-        if (host->ports[i])
-            host->ports[i]->list(host->ports[i], push_device, L);
+    for (int i = 0; i < CONTEXT_PORTS; i++)
+        if (context->ports[i])
+            context->ports[i]->list(context->ports[i], push_device, L);
     return 1;
 }
 
@@ -86,12 +86,13 @@ static int link_system_string(lua_State *L)
     const char *path = luaL_checkstring(L, 1);
     unsigned generation = (unsigned)luaL_checkinteger(L, 2);
     const char *name = names[luaL_checkoption(L, 3, NULL, names)];
-    struct host *host = host_of(L);
+    struct context *context = context_of(L);
     char text[512]; /* 126 units of UTF-16, 3 bytes each, and a newline */
     ssize_t n = -1;
-    for (int i = 0; i < HOST_PORTS && n < 0; i++)
-        if (host->ports[i] && host->ports[i]->string)
-            n = host->ports[i]->string(host->ports[i], path, generation, name, text, sizeof text);
+    for (int i = 0; i < CONTEXT_PORTS && n < 0; i++)
+        if (context->ports[i] && context->ports[i]->string)
+            n = context->ports[i]->string(context->ports[i], path, generation, name, text,
+                                          sizeof text);
     if (n < 0)
         return 0;
     lua_pushlstring(L, text, (size_t)n);
@@ -103,13 +104,14 @@ static int link_tty(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
     unsigned generation = (unsigned)luaL_checkinteger(L, 2);
-    struct host *host = host_of(L);
+    struct context *context = context_of(L);
     char name[256];
     bool may_open = false;
     ssize_t n = -1;
-    for (int i = 0; i < HOST_PORTS && n < 0; i++)
-        if (host->ports[i] && host->ports[i]->tty)
-            n = host->ports[i]->tty(host->ports[i], path, generation, name, sizeof name, &may_open);
+    for (int i = 0; i < CONTEXT_PORTS && n < 0; i++)
+        if (context->ports[i] && context->ports[i]->tty)
+            n = context->ports[i]->tty(context->ports[i], path, generation, name, sizeof name,
+                                       &may_open);
     if (n < 0)
         return 0;
     lua_pushfstring(L, "/dev/%s", name);
@@ -126,13 +128,13 @@ static int link_attach(lua_State *L)
     unsigned generation = (unsigned)luaL_checkinteger(L, 2);
     unsigned configuration = (unsigned)luaL_checkinteger(L, 3);
     int interface = (int)luaL_checkinteger(L, 4);
-    struct host *host = host_of(L);
+    struct context *context = context_of(L);
     if (board->handle)
         return luaL_error(L, "%s is open already", board->path);
     int result = PORT_GONE;
-    for (int i = 0; i < HOST_PORTS && result == PORT_GONE; i++)
-        if (host->ports[i])
-            result = board_attach(board, host->ports[i], generation, configuration, interface);
+    for (int i = 0; i < CONTEXT_PORTS && result == PORT_GONE; i++)
+        if (context->ports[i])
+            result = board_attach(board, context->ports[i], generation, configuration, interface);
     if (result < 0) {
         lua_pushnil(L);
         lua_pushstring(L, lop_result_name(result));
@@ -248,9 +250,9 @@ static int link_early_poll(lua_State *L)
 static int link_is_closing(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
-    struct host *host = host_of(L);
+    struct context *context = context_of(L);
     bool closing = false;
-    for (struct board *board = host->boards; board; board = board->next)
+    for (struct board *board = context->boards; board; board = board->next)
         closing = closing || (board->closing && strcmp(board->path, path) == 0);
     lua_pushboolean(L, closing);
     return 1;

@@ -8,7 +8,9 @@
 #include <lauxlib.h>
 #include <stdio.h>
 
-#include "host.h"
+#include "board.h"
+#include "context.h"
+#include "loop.h"
 #include "lop.h"
 
 /* Keys of the registry: the function, and the thread. */
@@ -69,18 +71,18 @@ static void saw(void *arg, const struct board *board, const struct usb_setup *se
     const char *why = lua_tostring(L, -1);
     fprintf(stderr, "moonflash: a bug of moonflash's own: tracing ends: %s\n", why ? why : "?");
     lua_pop(L, 1);
-    host_of(L)->observer.saw = NULL;
+    context_of(L)->observer->saw = NULL;
 }
 
 int link_observe(lua_State *L)
 {
-    struct host *host = host_of(L);
+    struct context *context = context_of(L);
     bool off = lua_isnoneornil(L, 1);
     if (!off)
         luaL_checktype(L, 1, LUA_TFUNCTION);
     lua_settop(L, 1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &function_key);
-    host->observer.saw = NULL;
+    context->observer->saw = NULL;
     if (off)
         return 0;
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, &thread_key) == LUA_TNIL) {
@@ -88,6 +90,6 @@ int link_observe(lua_State *L)
         lua_pushvalue(L, -1);
         lua_rawsetp(L, LUA_REGISTRYINDEX, &thread_key);
     }
-    host->observer = (struct board_observer){ saw, lua_tothread(L, -1) };
+    *context->observer = (struct board_observer){ saw, lua_tothread(L, -1) };
     return 0;
 }

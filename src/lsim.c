@@ -13,8 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "context.h"
 #include "error.h"
-#include "host.h"
 #include "lproduct.h"
 #include "lusbip.h"
 #include "simkind.h"
@@ -225,7 +225,7 @@ static int sim_l_make(lua_State *L)
     const char *path = luaL_checkstring(L, 1);
     luaL_checktype(L, 2, LUA_TTABLE);
     luaL_argcheck(L, strlen(path) < PORT_PATH_MAX, 1, "the path is too long");
-    struct port *port = host_of(L)->sims;
+    struct port *port = context_of(L)->sims;
     luaL_argcheck(L, !simport_find(port, path), 1, "there is a board at this path already");
     struct sim_options options = {
         .kind = optional_field(L, 2, "kind"),
@@ -259,7 +259,7 @@ static int sim_l_make(lua_State *L)
 /*** sim.exists(path) --> whether there is a simulated board at this path */
 static int sim_l_exists(lua_State *L)
 {
-    lua_pushboolean(L, simport_find(host_of(L)->sims, luaL_checkstring(L, 1)) != NULL);
+    lua_pushboolean(L, simport_find(context_of(L)->sims, luaL_checkstring(L, 1)) != NULL);
     return 1;
 }
 

@@ -17,8 +17,8 @@
 #include <unistd.h>
 
 #include "builtin.h"
+#include "context.h"
 #include "error.h"
-#include "host.h"
 #include "lhex.h"
 #include "loop.h"
 #include "output.h"
@@ -153,14 +153,14 @@ static int sys_make_folder(lua_State *L)
 /*** sys.virtual_time(): from now on time jumps to the next timer. */
 static int sys_virtual_time(lua_State *L)
 {
-    loop_virtual_time(host_of(L)->loop);
+    loop_virtual_time(context_of(L)->loop);
     return 0;
 }
 
 /*** sys.is_virtual() --> boolean */
 static int sys_is_virtual(lua_State *L)
 {
-    lua_pushboolean(L, loop_is_virtual(host_of(L)->loop));
+    lua_pushboolean(L, loop_is_virtual(context_of(L)->loop));
     return 1;
 }
 

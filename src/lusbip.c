@@ -10,8 +10,8 @@
 #include <lauxlib.h>
 #include <string.h>
 
+#include "context.h"
 #include "error.h"
-#include "host.h"
 #include "loop.h"
 #include "task.h"
 #include "usbip.h"
@@ -253,10 +253,10 @@ static int sim_serve(lua_State *L)
                                      .count = count,
                                      .notify = on_event,
                                      .arg = box };
-    struct host *host = host_of(L);
+    struct context *context = context_of(L);
     enum usbip_failure failure;
     char why[256];
-    box->server = usbip_new(host->loop, host->sims, &options, &failure, why, sizeof why);
+    box->server = usbip_new(context->loop, context->sims, &options, &failure, why, sizeof why);
     return box->server ? 1 : raise_failure(L, failure, why);
 }
 

@@ -1,7 +1,321 @@
 /* SPDX-License-Identifier: MIT */
-#include "host.h"
+/* moonflash: the Lua state, the loop, the ports, and what binds them together. */
+#include <fcntl.h>
+#include <lauxlib.h>
+#include <lualib.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "board.h"
+#include "builtin.h"
+#include "context.h"
+#include "error.h"
+#include "lbase.h"
+#include "lchannel.h"
+#include "llink.h"
+#include "loop.h"
+#include "lsim.h"
+#include "lsys.h"
+#include "ltask.h"
+#include "output.h"
+#include "port.h"
+#include "proc.h"
+#include "repl.h"
+#include "simport.h"
+#include "task.h"
+#include "usb.h"
+
+#define EXIT_BUG 70 /* sysexits.h: EX_SOFTWARE */
+#define EXIT_IO  74 /* EX_IOERR */
+
+struct moonflash {
+    struct context context;
+    struct board_observer observer;
+    struct loop_job unread; /* ends the tasks because their output is not read */
+};
+
+/* ---- the source tree ---- */
+
+/* Returns the source tree, if this program is build/moonflash of the tree that it was built in:
+ * then the Lua files are read from there, so that a change needs no build.  The path of the tree is
+ * compiled in.  A program that was installed, copied or moved runs only its built-in files. */
+static char *find_source_tree(void)
+{
+#ifdef MOONFLASH_TREE
+    char path[4096];
+    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
+    if (n <= 0)
+        return NULL;
+    path[n] = '\0';
+    if (strcmp(path, MOONFLASH_TREE "/build/moonflash") != 0 ||
+        access(MOONFLASH_TREE "/lua/moonflash/cli.lua", R_OK) != 0)
+        return NULL;
+    return strdup(MOONFLASH_TREE);
+#else
+    return NULL;
+#endif
+}
+
+/* ---- the Lua state ---- */
+
+/* Removes the relative templates from package.path or package.cpath: a flasher that runs as root
+ * must not run files of the working directory. */
+static void drop_relative_templates(lua_State *L, const char *field)
+{
+    lua_getglobal(L, "package");
+    lua_getfield(L, -1, field);
+    const char *templates = luaL_optstring(L, -1, "");
+    luaL_Buffer kept;
+    luaL_buffinit(L, &kept);
+    bool any = false;
+    while (*templates) {
+        size_t n = strcspn(templates, ";");
+        if (*templates == '/') {
+            if (any)
+                luaL_addchar(&kept, ';');
+            luaL_addlstring(&kept, templates, n);
+            any = true;
+        }
+        templates += n + (templates[n] == ';');
+    }
+    luaL_pushresult(&kept);
+    lua_setfield(L, -3, field);
+    lua_pop(L, 2);
+}
+
+static void preload(lua_State *L, const char *name, lua_CFunction open)
+{
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+    lua_pushcfunction(L, open);
+    lua_setfield(L, -2, name);
+    lua_pop(L, 1);
+}
+
+/* Opens a module that is half C, half Lua: the Lua file returns a function, which takes C's half
+ * and returns the module. [-0, +1, e] */
+static int open_with(lua_State *L, lua_CFunction open, const char *other_half)
+{
+    open(L);
+    lua_getglobal(L, "require");
+    lua_pushstring(L, other_half);
+    lua_call(L, 1, 1);
+    lua_insert(L, -2);
+    lua_call(L, 1, 1);
+    return 1;
+}
+
+static int open_dfu(lua_State *L)
+{
+    return open_with(L, luaopen_link, "moonflash.boards");
+}
+
+static int open_sim(lua_State *L)
+{
+    return open_with(L, luaopen_sim, "moonflash.sims");
+}
+
+/* around.lua removes the field `outside`. */
+static int open_both_of_sys(lua_State *L)
+{
+    luaopen_sys(L);
+    luaopen_outside(L);
+    lua_setfield(L, -2, "outside");
+    return 1;
+}
+
+static int open_sys(lua_State *L)
+{
+    return open_with(L, open_both_of_sys, "moonflash.around");
+}
+
+static int open_errors(lua_State *L)
+{
+    lua_pushcfunction(L, error_new);
+    return 1;
+}
+
+/* Called for Lua's warnings: errors in finalizers, which are reported nowhere else. */
+static void warn(void *data, const char *message, int to_be_continued)
+{
+    bool *continues = data;
+    if (!*continues && *message == '@')
+        return;
+    if (!*continues)
+        fputs("moonflash: warning: ", stderr);
+    for (const char *c = message; *c; c++)
+        fputc((*c >= 0 && *c < ' ' && *c != '\n' && *c != '\t') || *c == 127 ? '?' : *c, stderr);
+    if (!to_be_continued)
+        fputc('\n', stderr);
+    *continues = to_be_continued != 0;
+}
+
+static int open_state(lua_State *L)
+{
+    luaL_openlibs(L);
+    drop_relative_templates(L, "path");
+    drop_relative_templates(L, "cpath");
+    error_open(L);
+    base_open(L);
+    builtin_open(L);
+    preload(L, "dfu", open_dfu);
+    preload(L, "task", luaopen_task);
+    preload(L, "sim", open_sim);
+    preload(L, "sys", open_sys);
+    preload(L, "prompt", luaopen_prompt);
+    preload(L, "moonflash.error", open_errors);
+    lua_pushliteral(L, MOONFLASH_VERSION);
+    lua_setglobal(L, "MOONFLASH_VERSION");
+    return 0;
+}
+
+/* ---- running ---- */
+
+static int cli_ended(lua_State *L, int status, lua_KContext context)
+{
+    (void)L;
+    (void)status;
+    (void)context;
+    return 1;
+}
+
+/* The first task: require("moonflash.cli")(arguments) --> exit status */
+static int run_cli(lua_State *L)
+{
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "moonflash.cli");
+    lua_call(L, 1, 1);
+    lua_pushvalue(L, 1);
+    lua_callk(L, 1, 1, 0, cli_ended);
+    return cli_ended(L, LUA_OK, 0);
+}
+
+static void push_arguments(lua_State *L, int argc, char **argv)
+{
+    lua_createtable(L, argc, 1);
+    for (int i = 0; i < argc; i++) {
+        lua_pushstring(L, argv[i]);
+        lua_rawseti(L, -2, i);
+    }
+}
+
+struct start {
+    int argc;
+    char **argv;
+    int status;
+};
+
+static int protected_main(lua_State *L)
+{
+    struct start *start = lua_touserdata(L, 1);
+    open_state(L);
+    lua_pushcfunction(L, run_cli);
+    push_arguments(L, start->argc, start->argv);
+    if (!tasks_run(L, 1))
+        return lua_error(L);
+    start->status = lua_isinteger(L, -1) ? (int)lua_tointeger(L, -1) : EXIT_BUG;
+    return 0;
+}
+
+static void end_unread(void *arg)
+{
+    struct moonflash *moonflash = arg;
+    tasks_interrupt(moonflash->context.tasks, "output",
+                    "stopped: more than 16 MB of output are not read");
+}
+
+/* Called by the outlets, inside a write. */
+static void on_unread(void *arg)
+{
+    struct moonflash *moonflash = arg;
+    loop_post(moonflash->context.loop, &moonflash->unread);
+}
+
+/* Returns false where memory is short; moonflash_close() is needed even then. */
+static bool moonflash_open(struct moonflash *moonflash)
+{
+    struct context *context = &moonflash->context;
+    moonflash->unread = (struct loop_job){ .run = end_unread, .arg = moonflash };
+    context->observer = &moonflash->observer;
+    context->source_tree = find_source_tree();
+    context->loop = loop_new();
+    context->L = luaL_newstate();
+    if (!context->loop || !context->L || !output_begin(context->loop, on_unread, moonflash))
+        return false;
+    *(struct context **)lua_getextraspace(context->L) = context;
+    context->tasks = tasks_new(context->L, context->loop);
+    context->sims = context->ports[0] = simport_new(context->loop);
+    context->ports[1] = usb_new(context->loop);
+    return context->tasks && context->sims;
+}
+
+/* Called when Lua is closed.  A board may still have an owner: its finalizer could not run, because
+ * Lua's stack was full. */
+static void release_boards(struct context *context)
+{
+    for (struct board *board = context->boards, *next; board; board = next) {
+        next = board->next;
+        if (!board->orphan)
+            board_orphan(board);
+    }
+    boards_release(&context->boards, context->loop);
+}
+
+/* Returns false if part of what was written to standard output was not taken. */
+static bool moonflash_close(struct moonflash *moonflash)
+{
+    struct context *context = &moonflash->context;
+    moonflash->observer.saw = NULL;
+    if (context->L)
+        lua_close(context->L);
+    if (context->loop) {
+        release_boards(context);
+        procs_release(&context->procs, context->loop);
+    }
+    for (int i = 0; i < CONTEXT_PORTS; i++)
+        if (context->ports[i])
+            context->ports[i]->free(context->ports[i]);
+    tasks_free(context->tasks);
+    bool written = output_end("moonflash: standard output can't be written\n");
+    loop_free(context->loop);
+    free(context->source_tree);
+    return written;
+}
+
+/* Opens /dev/null for each of the descriptors 0 to 2 that is closed, so that no other file gets its
+ * number.  It is open for reading only: a write to it fails. */
+static void fill_standard_descriptors(void)
+{
+    int fd;
+    do {
+        fd = open("/dev/null", O_RDONLY);
+    } while (fd >= 0 && fd <= 2);
+    close(fd);
+}
 
 int main(int argc, char **argv)
 {
-    return host_main(argc, argv);
+    fill_standard_descriptors();
+    signal(SIGXFSZ, SIG_IGN); /* a write beyond the limit of a file's size fails instead */
+    struct moonflash moonflash = { 0 };
+    struct start start = { argc, argv, EXIT_BUG };
+    if (!moonflash_open(&moonflash)) {
+        fprintf(stderr, "moonflash: not enough memory\n");
+        moonflash_close(&moonflash);
+        return EXIT_BUG;
+    }
+    lua_State *L = moonflash.context.L;
+    bool continues = false;
+    lua_setwarnf(L, warn, &continues);
+    lua_pushcfunction(L, protected_main);
+    lua_pushlightuserdata(L, &start);
+    if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
+        fprintf(stderr, "moonflash: a bug of moonflash's own: %s\n", luaL_tolstring(L, -1, NULL));
+        start.status = EXIT_BUG;
+    }
+    if (!moonflash_close(&moonflash) && start.status == 0)
+        start.status = EXIT_IO;
+    return start.status;
 }

@@ -11,8 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "context.h"
 #include "edit.h"
-#include "host.h"
 #include "loop.h"
 #include "task.h"
 
@@ -188,7 +188,7 @@ static int prompt_open(lua_State *L)
         return luaL_error(L, "a prompt is open already");
     struct prompt *prompt = lua_newuserdatauv(L, sizeof *prompt, 1);
     memset(prompt, 0, sizeof *prompt);
-    prompt->loop = host_of(L)->loop;
+    prompt->loop = context_of(L)->loop;
     prompt->input = (struct loop_watch){
         .ready = on_input, .arg = prompt, .fd = STDIN_FILENO, .events = POLLIN
     };

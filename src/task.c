@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "context.h"
 #include "error.h"
-#include "host.h"
 #include "taskdev.h"
 
 #define GRACE 5.0 /* seconds of clean-up after a cancellation */
@@ -24,7 +24,7 @@ static struct {
 
 struct tasks *tasks_of(lua_State *L)
 {
-    return host_of(L)->tasks;
+    return context_of(L)->tasks;
 }
 
 struct task *task_current(lua_State *L)

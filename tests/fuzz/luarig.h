@@ -21,7 +21,7 @@
 
 #include "builtin.h"
 #include "error.h"
-#include "host.h"
+#include "context.h"
 #include "lsys.h"
 
 enum { LINE_COUNTERS = 1 << 15 };
@@ -114,15 +114,15 @@ static inline void luarig_call(lua_State *L, int arguments, int results)
     lua_remove(L, handler);
 }
 
-/* What host.c gives the library, as far as files and descriptors need it. */
+/* What main.c gives the library, as far as files and descriptors need it. */
 static inline void luarig_open(const char *script)
 {
     static char tree[] = MOONFLASH_TREE;
-    static struct host host = { .source_tree = tree };
+    static struct context context = { .source_tree = tree };
     luarig.most = SIZE_MAX;
     luarig.lines_most = SIZE_MAX;
     lua_State *L = luarig.L = lua_newstate(luarig_allocate, NULL);
-    *(struct host **)lua_getextraspace(L) = &host;
+    *(struct context **)lua_getextraspace(L) = &context;
     luaL_openlibs(L);
     error_open(L);
     builtin_open(L);
