@@ -49,7 +49,7 @@ static lua_KContext call_context(lua_State *L, int below)
     return below * 2 + is_unwinding(L);
 }
 
-static int base_pcall(lua_State *L)
+static int lbase_pcall(lua_State *L)
 {
     luaL_checkany(L, 1);
     lua_pushboolean(L, 1);
@@ -74,7 +74,7 @@ static int handle_message(lua_State *L)
     return 1;
 }
 
-static int base_xpcall(lua_State *L)
+static int lbase_xpcall(lua_State *L)
 {
     int n = lua_gettop(L);
     luaL_checktype(L, 2, LUA_TFUNCTION);
@@ -210,7 +210,7 @@ static int resume_goes_on(lua_State *L, int status, lua_KContext cleaning)
     return resume_results(L, drive(L, co, 0, cleaning, resume_goes_on), cleaning);
 }
 
-static int base_resume(lua_State *L)
+static int lbase_resume(lua_State *L)
 {
     lua_State *co = check_coroutine(L);
     int arguments = lua_gettop(L) - 1;
@@ -259,7 +259,7 @@ static int call_wrapped(lua_State *L)
     return wrap_results(L, co, drive(L, co, arguments, 0, wrap_goes_on));
 }
 
-static int base_create(lua_State *L)
+static int lbase_create(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TFUNCTION);
     lua_State *co = lua_newthread(L);
@@ -268,41 +268,41 @@ static int base_create(lua_State *L)
     return 1;
 }
 
-static int base_wrap(lua_State *L)
+static int lbase_wrap(lua_State *L)
 {
-    base_create(L);
+    lbase_create(L);
     lua_pushcclosure(L, call_wrapped, 1);
     return 1;
 }
 
-static int base_yield(lua_State *L)
+static int lbase_yield(lua_State *L)
 {
     if (task_is_base(task_current(L), L))
         return luaL_error(L, "attempt to yield from outside a coroutine");
     return lua_yield(L, lua_gettop(L));
 }
 
-static int base_isyieldable(lua_State *L)
+static int lbase_isyieldable(lua_State *L)
 {
     lua_State *co = lua_isthread(L, 1) ? lua_tothread(L, 1) : L;
     lua_pushboolean(L, lua_isyieldable(co) && !task_is_base(task_current(L), co));
     return 1;
 }
 
-static int base_running(lua_State *L)
+static int lbase_running(lua_State *L)
 {
     int is_main = lua_pushthread(L);
     lua_pushboolean(L, is_main || task_is_base(task_current(L), L));
     return 2;
 }
 
-static int base_status(lua_State *L)
+static int lbase_status(lua_State *L)
 {
     lua_pushstring(L, status_of(L, check_coroutine(L)));
     return 1;
 }
 
-static int base_close(lua_State *L)
+static int lbase_close(lua_State *L)
 {
     lua_State *co = check_coroutine(L);
     const char *status = status_of(L, co);
@@ -321,7 +321,7 @@ static int base_close(lua_State *L)
 
 /* ---- os.exit ---- */
 
-static int base_exit(lua_State *L)
+static int lbase_exit(lua_State *L)
 {
     if (lua_isboolean(L, 1))
         return task_exit(L, lua_toboolean(L, 1) ? EXIT_SUCCESS : EXIT_FAILURE);
@@ -332,27 +332,27 @@ static int base_exit(lua_State *L)
 }
 
 static const luaL_Reg coroutine_functions[] = {
-    { "create", base_create },
-    { "wrap", base_wrap },
-    { "resume", base_resume },
-    { "status", base_status },
-    { "close", base_close },
-    { "yield", base_yield },
-    { "running", base_running },
-    { "isyieldable", base_isyieldable },
+    { "create", lbase_create },
+    { "wrap", lbase_wrap },
+    { "resume", lbase_resume },
+    { "status", lbase_status },
+    { "close", lbase_close },
+    { "yield", lbase_yield },
+    { "running", lbase_running },
+    { "isyieldable", lbase_isyieldable },
     { NULL, NULL },
 };
 
-void base_open(lua_State *L)
+void lbase_open(lua_State *L)
 {
-    lua_pushcfunction(L, base_pcall);
+    lua_pushcfunction(L, lbase_pcall);
     lua_setglobal(L, "pcall");
-    lua_pushcfunction(L, base_xpcall);
+    lua_pushcfunction(L, lbase_xpcall);
     lua_setglobal(L, "xpcall");
     lua_getglobal(L, "coroutine");
     luaL_setfuncs(L, coroutine_functions, 0);
     lua_getglobal(L, "os");
-    lua_pushcfunction(L, base_exit);
+    lua_pushcfunction(L, lbase_exit);
     lua_setfield(L, -2, "exit");
     lua_pop(L, 2);
 }

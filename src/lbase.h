@@ -6,6 +6,6 @@
 
 /* Puts functions in the place of pcall, xpcall, coroutine.*, os.exit that let waits and
  * cancelling pass through. [-0, +0, m] */
-void base_open(lua_State *L);
+void lbase_open(lua_State *L);
 
 #endif

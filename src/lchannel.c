@@ -117,7 +117,7 @@ static int waited(lua_State *L, int status, lua_KContext context)
 /*** channel:wait(what, seconds?): until there is something of `what`, a string of "r" (to read,
  * or the end), "w" (room to write) and "e" (the program's end); so long at most.  Not where
  * none of it can come. */
-static int channel_wait(lua_State *L)
+static int lchannel_wait(lua_State *L)
 {
     const char *what = luaL_checkstring(L, 2);
     double seconds = luaL_optnumber(L, 3, -1);
@@ -163,7 +163,7 @@ static bool is_for_later(int error)
 
 /*** channel:read(most) --> bytes; nil: nothing now; false: the end, and why, if there was an
  * error */
-static int channel_read(lua_State *L)
+static int lchannel_read(lua_State *L)
 {
     lua_Integer most = luaL_checkinteger(L, 2);
     luaL_argcheck(L, most >= 1 && most <= MOST_AT_ONCE, 2, "1 to 65536");
@@ -183,7 +183,7 @@ static int channel_read(lua_State *L)
 
 /*** channel:write(bytes, from) --> how many were taken; false: it takes no more, and why, if
  * there was an error */
-static int channel_write(lua_State *L)
+static int lchannel_write(lua_State *L)
 {
     size_t length;
     const char *bytes = luaL_checklstring(L, 2, &length);
@@ -198,7 +198,7 @@ static int channel_write(lua_State *L)
 }
 
 /*** channel:unsent() --> how many bytes a serial port has not sent yet */
-static int channel_unsent(lua_State *L)
+static int lchannel_unsent(lua_State *L)
 {
     struct channel *channel = check_open(L);
     lua_pushinteger(L, channel->is_serial ? (lua_Integer)serial_unsent(&channel->serial) : 0);
@@ -207,7 +207,7 @@ static int channel_unsent(lua_State *L)
 
 /*** channel:discard(): what a serial port has not sent, or a terminal's line that nobody has
  * read */
-static int channel_discard(lua_State *L)
+static int lchannel_discard(lua_State *L)
 {
     struct channel *channel = check_open(L);
     if (channel->is_serial)
@@ -221,7 +221,7 @@ static int channel_discard(lua_State *L)
 
 /*** channel:status() --> exit status; or nil and a signal; or false: it runs; nil: there is
  * none */
-static int channel_status(lua_State *L)
+static int lchannel_status(lua_State *L)
 {
     struct channel *channel = check_open(L);
     if (!channel->proc)
@@ -241,7 +241,7 @@ static int channel_status(lua_State *L)
 }
 
 /*** channel:finish(): nothing more will be written to it */
-static int channel_finish(lua_State *L)
+static int lchannel_finish(lua_State *L)
 {
     struct channel *channel = check_open(L);
     if (channel->out >= 0 && channel->out != channel->in)
@@ -251,7 +251,7 @@ static int channel_finish(lua_State *L)
 }
 
 /*** channel:kill(): tells its program to end; wait("e") waits for that */
-static int channel_kill(lua_State *L)
+static int lchannel_kill(lua_State *L)
 {
     struct channel *channel = check_open(L);
     if (channel->proc)
@@ -275,7 +275,7 @@ static void close_descriptors(struct channel *channel)
 }
 
 /*** channel:close(): its program is told to end; whoever waits for it goes on */
-static int channel_close(lua_State *L)
+static int lchannel_close(lua_State *L)
 {
     struct channel *channel = check_channel(L);
     if (channel->is_closed)
@@ -378,7 +378,7 @@ static bool start(lua_State *L, struct channel *channel, struct proc_start *what
 
 /*** outside.start(argv, settings, has_input) --> channel; or nil, a word and why.  settings are
  * "NAME=VALUE", or "NAME" to take it out; without input the program reads /dev/null. */
-static int outside_start(lua_State *L)
+static int lchannel_start(lua_State *L)
 {
     luaL_argcheck(L, lua_istable(L, 1) && luaL_len(L, 1) > 0, 1, "a program");
     bool has_input = lua_toboolean(L, 3);
@@ -393,7 +393,7 @@ static int outside_start(lua_State *L)
 }
 
 /*** outside.has_rate(baud) --> boolean */
-static int outside_has_rate(lua_State *L)
+static int lchannel_has_rate(lua_State *L)
 {
     lua_Integer baud = luaL_checkinteger(L, 1);
     lua_pushboolean(L, baud > 0 && baud <= 0x7FFFFFFF && serial_has_rate((unsigned)baud));
@@ -401,7 +401,7 @@ static int outside_has_rate(lua_State *L)
 }
 
 /*** outside.serial(path, baud) --> channel; or nil, a word and why */
-static int outside_serial(lua_State *L)
+static int lchannel_serial(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
     lua_Integer baud = luaL_checkinteger(L, 2);
@@ -416,7 +416,7 @@ static int outside_serial(lua_State *L)
 }
 
 /*** outside.input() --> channel: standard input */
-static int outside_input(lua_State *L)
+static int lchannel_input(lua_State *L)
 {
     struct channel *channel = new_channel(L);
     channel->is_borrowed = true;
@@ -425,23 +425,23 @@ static int outside_input(lua_State *L)
 }
 
 static const luaL_Reg outside_lib[] = {
-    { "start", outside_start },
-    { "serial", outside_serial },
-    { "has_rate", outside_has_rate },
-    { "input", outside_input },
+    { "start", lchannel_start },
+    { "serial", lchannel_serial },
+    { "has_rate", lchannel_has_rate },
+    { "input", lchannel_input },
     { NULL, NULL },
 };
 
 static const luaL_Reg channel_meth[] = {
-    { "wait", channel_wait },       { "read", channel_read },
-    { "write", channel_write },     { "unsent", channel_unsent },
-    { "discard", channel_discard }, { "status", channel_status },
-    { "finish", channel_finish },   { "kill", channel_kill },
-    { "close", channel_close },     { NULL, NULL },
+    { "wait", lchannel_wait },       { "read", lchannel_read },
+    { "write", lchannel_write },     { "unsent", lchannel_unsent },
+    { "discard", lchannel_discard }, { "status", lchannel_status },
+    { "finish", lchannel_finish },   { "kill", lchannel_kill },
+    { "close", lchannel_close },     { NULL, NULL },
 };
 
 static const luaL_Reg channel_meta[] = {
-    { "__gc", channel_close },
+    { "__gc", lchannel_close },
     { NULL, NULL },
 };
 

@@ -92,7 +92,7 @@ static void check_dfuse(lua_State *L, struct board *board, enum dfu_kind kind)
 }
 
 /*** board:read(address, length) --> string */
-static int board_read(lua_State *L)
+static int lboard_read(lua_State *L)
 {
     struct board *board = lop_ready(L);
     uint32_t address = check_address(L, "read", 2);
@@ -152,7 +152,7 @@ static void begin_block(lua_State *L, lua_Integer block, int index)
 }
 
 /*** board:write(address, data, options?): never erases, never pads. */
-static int board_write(lua_State *L)
+static int lboard_write(lua_State *L)
 {
     struct board *board = lop_ready(L);
     uint32_t address = check_address(L, "write", 2);
@@ -179,7 +179,7 @@ static int board_write(lua_State *L)
 }
 
 /*** board:erase_page(address): the page (sector) that holds the address. */
-static int board_erase_page(lua_State *L)
+static int lboard_erase_page(lua_State *L)
 {
     struct board *board = lop_ready(L);
     uint32_t address = check_address(L, "erase_page", 2);
@@ -205,7 +205,7 @@ static void begin_all(lua_State *L, const struct board *board)
 }
 
 /*** board:mass_erase() */
-static int board_mass_erase(lua_State *L)
+static int lboard_mass_erase(lua_State *L)
 {
     struct board *board = lop_ready(L);
     check_dfuse(L, board, DFU_MASS_ERASE);
@@ -220,7 +220,7 @@ static int board_mass_erase(lua_State *L)
 }
 
 /*** board:read_unprotect(): erases the whole chip; the board goes away. */
-static int board_read_unprotect(lua_State *L)
+static int lboard_read_unprotect(lua_State *L)
 {
     struct board *board = lop_ready(L);
     check_dfuse(L, board, DFU_READ_UNPROTECT);
@@ -234,7 +234,7 @@ static int board_read_unprotect(lua_State *L)
 }
 
 /*** board:set_address(address): the address that block 2 stands for. */
-static int board_set_address(lua_State *L)
+static int lboard_set_address(lua_State *L)
 {
     struct board *board = lop_ready(L);
     uint32_t address = check_address(L, "set_address", 2);
@@ -249,7 +249,7 @@ static int board_set_address(lua_State *L)
 }
 
 /*** board:download_block(number, data, options?): one DFU_DNLOAD, and its polls. */
-static int board_download_block(lua_State *L)
+static int lboard_download_block(lua_State *L)
 {
     struct board *board = lop_ready(L);
     struct dfu_op op = { .kind = DFU_DOWNLOAD_BLOCK,
@@ -272,7 +272,7 @@ static int board_download_block(lua_State *L)
 }
 
 /*** board:upload_block(number, length) --> string */
-static int board_upload_block(lua_State *L)
+static int lboard_upload_block(lua_State *L)
 {
     struct board *board = lop_ready(L);
     struct dfu_op op = { .kind = DFU_UPLOAD_BLOCK,
@@ -283,7 +283,7 @@ static int board_upload_block(lua_State *L)
 }
 
 /*** board:leave(address?) --> "confirmed" or "assumed" */
-static int board_leave(lua_State *L)
+static int lboard_leave(lua_State *L)
 {
     struct board *board = lop_board(L);
     if (!board->dfu.dfuse && board->left && !board_is_open(board)) {
@@ -308,31 +308,31 @@ static int board_leave(lua_State *L)
 }
 
 /*** board:get_status() --> { status=, state=, poll= } */
-static int board_get_status(lua_State *L)
+static int lboard_get_status(lua_State *L)
 {
     return run_simple(L, DFU_GET_STATUS);
 }
 
 /*** board:get_state() --> string */
-static int board_get_state(lua_State *L)
+static int lboard_get_state(lua_State *L)
 {
     return run_simple(L, DFU_GET_STATE);
 }
 
 /*** board:clear_status(): from dfuERROR to dfuIDLE. */
-static int board_clear_status(lua_State *L)
+static int lboard_clear_status(lua_State *L)
 {
     return run_simple(L, DFU_CLEAR_STATUS);
 }
 
 /*** board:abort() */
-static int board_abort(lua_State *L)
+static int lboard_abort(lua_State *L)
 {
     return run_simple(L, DFU_ABORT);
 }
 
 /*** board:commands() --> { 0x00, 0x21, 0x41, ... } */
-static int board_commands(lua_State *L)
+static int lboard_commands(lua_State *L)
 {
     struct board *board = lop_ready(L);
     check_dfuse(L, board, DFU_COMMANDS);
@@ -353,7 +353,7 @@ static bool may_change_flash(const struct usb_setup *setup, lua_Integer *block)
 
 /*** board:control(request_type, request, value, index, data_or_length, options?) --> string, when
  * it reads */
-static int board_control(lua_State *L)
+static int lboard_control(lua_State *L)
 {
     struct board *board = lop_ready(L);
     struct usb_setup setup = {
@@ -386,7 +386,7 @@ static int board_control(lua_State *L)
 }
 
 /*** board:select(alt): by number, or by the beginning of its name; nil: the address decides. */
-static int board_select(lua_State *L)
+static int lboard_select(lua_State *L)
 {
     struct board *board = lop_board(L);
     if (lua_isnoneornil(L, 2)) {
@@ -402,7 +402,7 @@ static int board_select(lua_State *L)
 }
 
 /*** board:reset(): a USB reset; the board comes back as another device. */
-static int board_l_reset(lua_State *L)
+static int lboard_reset(lua_State *L)
 {
     struct board *board = lop_ready(L);
     if (lop_only_says(L, board, "reset", 0, 0))
@@ -412,24 +412,24 @@ static int board_l_reset(lua_State *L)
 }
 
 /*** board:close(); also <close>, and when it is collected. */
-static int board_l_close(lua_State *L)
+static int lboard_close(lua_State *L)
 {
-    struct box *box = luaL_checkudata(L, 1, BOARD_TYPE);
-    if (box->board)
-        board_close(box->board);
+    struct lboard *handle = luaL_checkudata(L, 1, BOARD_TYPE);
+    if (handle->board)
+        board_close(handle->board);
     return 0;
 }
 
-static int board_gc(lua_State *L)
+static int lboard_gc(lua_State *L)
 {
-    struct box *box = luaL_checkudata(L, 1, BOARD_TYPE);
-    if (box->board)
-        board_orphan(box->board);
-    box->board = NULL;
+    struct lboard *handle = luaL_checkudata(L, 1, BOARD_TYPE);
+    if (handle->board)
+        board_orphan(handle->board);
+    handle->board = NULL;
     return 0;
 }
 
-static int board_tostring(lua_State *L)
+static int lboard_tostring(lua_State *L)
 {
     struct board *board = lop_board(L);
     lua_pushfstring(L, "Board (%s%s)", board->path, board_is_open(board) ? "" : ", not open");
@@ -440,7 +440,7 @@ static int board_tostring(lua_State *L)
 
 /* Upvalue 1: the methods.  Then what is C's, then what boards.lua keeps; it also answers for what
  * nobody has. */
-static int board_index(lua_State *L)
+static int lboard_index(lua_State *L)
 {
     struct board *board = lop_board(L);
     const char *key = luaL_checkstring(L, 2);
@@ -469,7 +469,7 @@ static int board_index(lua_State *L)
     return 1;
 }
 
-static int board_newindex(lua_State *L)
+static int lboard_newindex(lua_State *L)
 {
     struct board *board = lop_board(L);
     const char *key = luaL_checkstring(L, 2);
@@ -489,39 +489,39 @@ static int board_newindex(lua_State *L)
 }
 
 static const luaL_Reg board_meth[] = {
-    { "read", board_read },
-    { "write", board_write },
-    { "erase_page", board_erase_page },
-    { "mass_erase", board_mass_erase },
-    { "read_unprotect", board_read_unprotect },
-    { "set_address", board_set_address },
-    { "download_block", board_download_block },
-    { "upload_block", board_upload_block },
-    { "leave", board_leave },
-    { "get_status", board_get_status },
-    { "get_state", board_get_state },
-    { "clear_status", board_clear_status },
-    { "abort", board_abort },
-    { "commands", board_commands },
-    { "control", board_control },
-    { "select", board_select },
-    { "reset", board_l_reset },
-    { "close", board_l_close },
+    { "read", lboard_read },
+    { "write", lboard_write },
+    { "erase_page", lboard_erase_page },
+    { "mass_erase", lboard_mass_erase },
+    { "read_unprotect", lboard_read_unprotect },
+    { "set_address", lboard_set_address },
+    { "download_block", lboard_download_block },
+    { "upload_block", lboard_upload_block },
+    { "leave", lboard_leave },
+    { "get_status", lboard_get_status },
+    { "get_state", lboard_get_state },
+    { "clear_status", lboard_clear_status },
+    { "abort", lboard_abort },
+    { "commands", lboard_commands },
+    { "control", lboard_control },
+    { "select", lboard_select },
+    { "reset", lboard_reset },
+    { "close", lboard_close },
     { NULL, NULL },
 };
 
 static const luaL_Reg board_meta[] = {
-    { "__newindex", board_newindex }, { "__gc", board_gc }, { "__close", board_l_close },
-    { "__tostring", board_tostring }, { NULL, NULL },
+    { "__newindex", lboard_newindex }, { "__gc", lboard_gc }, { "__close", lboard_close },
+    { "__tostring", lboard_tostring }, { NULL, NULL },
 };
 
-void board_class(lua_State *L)
+void lboard_class(lua_State *L)
 {
     luaL_newmetatable(L, BOARD_TYPE);
     luaL_setfuncs(L, board_meta, 0);
     luaL_newlib(L, board_meth);
     lua_pushvalue(L, -1);
-    lua_pushcclosure(L, board_index, 1);
+    lua_pushcclosure(L, lboard_index, 1);
     lua_setfield(L, -3, "__index");
     lua_remove(L, -2);
 }

@@ -5,6 +5,6 @@
 #include <lua.h>
 
 /* Makes class Board, and pushes the table of its methods. [-0, +1, m] */
-void board_class(lua_State *L);
+void lboard_class(lua_State *L);
 
 #endif

@@ -108,7 +108,7 @@ static bool is_returned(const struct task *task, const struct turn *turn)
     lua_State *L = task->owner->L;
     int top = lua_gettop(L);
     bool found = false;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, task->box);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, task->ref);
     lua_getiuservalue(L, -1, TASK_RESULTS);
     for (int i = 1; i <= task->results && !found; i++) {
         lua_rawgeti(L, top + 2, i);
@@ -176,7 +176,7 @@ static int gate_enter(lua_State *L)
     lua_pushvalue(L, 1);
     lua_setiuservalue(L, 2, TURN_GATE);
     if (task) {
-        lua_rawgeti(L, LUA_REGISTRYINDEX, task->box);
+        lua_rawgeti(L, LUA_REGISTRYINDEX, task->ref);
         lua_setiuservalue(L, 2, TURN_TASK);
     }
     turn->gate = gate;

@@ -21,16 +21,16 @@ static int link_new(lua_State *L)
     const char *path = luaL_checkstring(L, 1);
     luaL_checktype(L, 2, LUA_TTABLE);
     luaL_argcheck(L, strlen(path) < PORT_PATH_MAX, 1, "the path is too long");
-    struct box *box = lua_newuserdatauv(L, sizeof *box, 1);
-    box->board = NULL;
+    struct lboard *handle = lua_newuserdatauv(L, sizeof *handle, 1);
+    handle->board = NULL;
     luaL_setmetatable(L, BOARD_TYPE);
     lua_pushvalue(L, 2);
     lua_setiuservalue(L, -2, 1);
     struct context *context = context_of(L);
-    box->board = board_new(context->loop, &context->boards, path);
-    if (!box->board)
+    handle->board = board_new(context->loop, &context->boards, path);
+    if (!handle->board)
         return luaL_error(L, "not enough memory");
-    box->board->observer = context->observer;
+    handle->board->observer = context->observer;
     return 1;
 }
 
@@ -325,7 +325,7 @@ static void push_names(lua_State *L, const char *(*name)(unsigned), unsigned n)
 
 int luaopen_link(lua_State *L)
 {
-    board_class(L);
+    lboard_class(L);
     luaL_newlib(L, link_lib);
     push_names(L, dfu_state_name, DFU_STATES);
     lua_setfield(L, -2, "states");

@@ -24,12 +24,12 @@ struct pending {
 
 struct board *lop_board(lua_State *L)
 {
-    struct box *box = luaL_testudata(L, 1, BOARD_TYPE);
-    if (!box)
+    struct lboard *handle = luaL_testudata(L, 1, BOARD_TYPE);
+    if (!handle)
         misuse(L, "Board expected, got %s", luaL_typename(L, 1));
-    else if (!box->board)
+    else if (!handle->board)
         misuse(L, "attempt to use a board that was collected");
-    return box ? box->board : NULL;
+    return handle ? handle->board : NULL;
 }
 
 struct board *lop_ready(lua_State *L)

@@ -16,7 +16,7 @@ struct usb_setup;
 #define BOARD_TYPE "dfu.Board"
 
 /* The handle in Lua.  Its user value is the table of fields that boards.lua keeps. */
-struct box {
+struct lboard {
     struct board *board; /* never NULL but while it is made, and after __gc */
 };
 

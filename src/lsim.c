@@ -24,17 +24,17 @@
 #define SIM_TYPE  "sim.Sim"
 #define PEEK_MOST (64u << 20)
 
-struct box {
+struct lsim {
     struct simboard *board; /* NULL: closed */
 };
 
 /* Called last, when nothing follows that allocates: a finalizer may close the board. */
 static struct simboard *check_board(lua_State *L)
 {
-    struct box *box = luaL_checkudata(L, 1, SIM_TYPE);
-    if (!box->board)
+    struct lsim *handle = luaL_checkudata(L, 1, SIM_TYPE);
+    if (!handle->board)
         luaL_error(L, "attempt to use a closed simulated board");
-    return box->board;
+    return handle->board;
 }
 
 static uint32_t check_address(lua_State *L, int index)
@@ -45,7 +45,7 @@ static uint32_t check_address(lua_State *L, int index)
 }
 
 /*** sim:peek(address, length) --> string: what stands there, without any effect on the board. */
-static int sim_l_peek(lua_State *L)
+static int lsim_peek(lua_State *L)
 {
     uint32_t address = check_address(L, 2);
     lua_Integer length = luaL_checkinteger(L, 3);
@@ -60,7 +60,7 @@ static int sim_l_peek(lua_State *L)
 }
 
 /*** sim:poke(address, bytes): sets it, as if by magic. */
-static int sim_l_poke(lua_State *L)
+static int lsim_poke(lua_State *L)
 {
     uint32_t address = check_address(L, 2);
     size_t length;
@@ -95,7 +95,7 @@ static bool parse_when(const char *text, struct sim_when *when)
 
 /*** sim:fault(kind, when): kind is unplug, stall, error, corrupt, hang or short; when is the
  * number of a class request from now on the board's count, or "write 0x08004000". */
-static int sim_l_fault(lua_State *L)
+static int lsim_fault(lua_State *L)
 {
     struct sim_when when = { 0 };
     enum sim_fault fault;
@@ -123,30 +123,30 @@ static int act(lua_State *L, void (*what)(struct sim *, double))
 }
 
 /*** sim:unplug() */
-static int sim_l_unplug(lua_State *L)
+static int lsim_unplug(lua_State *L)
 {
     return act(L, sim_unplug);
 }
 
 /*** sim:plug(): plugs it in again, with BOOT0 high. */
-static int sim_l_plug(lua_State *L)
+static int lsim_plug(lua_State *L)
 {
     return act(L, sim_plug);
 }
 
 /*** sim:reset(): the reset button. */
-static int sim_l_reset(lua_State *L)
+static int lsim_reset(lua_State *L)
 {
     return act(L, sim_reset);
 }
 
 /*** sim:close(): the board is no longer needed; also <close>, and when it is collected. */
-static int sim_l_close(lua_State *L)
+static int lsim_close(lua_State *L)
 {
-    struct box *box = luaL_checkudata(L, 1, SIM_TYPE);
-    if (box->board)
-        simport_remove(box->board);
-    box->board = NULL;
+    struct lsim *handle = luaL_checkudata(L, 1, SIM_TYPE);
+    if (handle->board)
+        simport_remove(handle->board);
+    handle->board = NULL;
     return 0;
 }
 
@@ -166,7 +166,7 @@ static int push_started(lua_State *L, const struct sim_start *start)
     return 1;
 }
 
-static int sim_l_index(lua_State *L)
+static int lsim_index(lua_State *L)
 {
     const char *key = luaL_checkstring(L, 2);
     lua_pushvalue(L, lua_upvalueindex(1));
@@ -186,10 +186,10 @@ static int sim_l_index(lua_State *L)
     return luaL_error(L, "a Sim has no '%s'", key);
 }
 
-static int sim_l_tostring(lua_State *L)
+static int lsim_tostring(lua_State *L)
 {
-    struct box *box = luaL_checkudata(L, 1, SIM_TYPE);
-    lua_pushfstring(L, "Sim (%s)", box->board ? simboard_path(box->board) : "closed");
+    struct lsim *handle = luaL_checkudata(L, 1, SIM_TYPE);
+    lua_pushfstring(L, "Sim (%s)", handle->board ? simboard_path(handle->board) : "closed");
     return 1;
 }
 
@@ -218,7 +218,7 @@ static int choice_field(lua_State *L, int index, const char *name, const char *c
 
 /*** sim.make(path, options) --> Sim: options are checked by lua/moonflash/sims.lua: kind or
  * product, serial, rdp, wrp, usb, times, state, flash, bus. */
-static int sim_l_make(lua_State *L)
+static int lsim_make(lua_State *L)
 {
     static const char *const usb[] = { "real", "ideal", "none", NULL };
     static const char *const times[] = { "typ", "max", "zero", NULL };
@@ -239,32 +239,32 @@ static int sim_l_make(lua_State *L)
     const char *flash = optional_field(L, 2, "flash");
     const char *bus = optional_field(L, 2, "bus");
 
-    struct box *box = lua_newuserdatauv(L, sizeof *box, 0);
-    box->board = NULL;
+    struct lsim *handle = lua_newuserdatauv(L, sizeof *handle, 0);
+    handle->board = NULL;
     luaL_setmetatable(L, SIM_TYPE);
-    int box_at = lua_gettop(L);
+    int handle_at = lua_gettop(L);
     char why[512] = "";
     if (lua_getfield(L, 2, "product") != LUA_TNIL)
         options.product = lproduct_new(L, lua_gettop(L));
-    box->board = simport_add(port, path, &options, flash, bus, why, sizeof why);
+    handle->board = simport_add(port, path, &options, flash, bus, why, sizeof why);
     const char *code = errno == EWOULDBLOCK ? "usb.busy" : "file";
     simproduct_drop(options.product); /* the board has it */
-    lua_settop(L, box_at);
-    if (box->board)
+    lua_settop(L, handle_at);
+    if (handle->board)
         return 1;
     error_push(L, code, "%s: %s", path, why);
     return lua_error(L);
 }
 
 /*** sim.exists(path) --> whether there is a simulated board at this path */
-static int sim_l_exists(lua_State *L)
+static int lsim_exists(lua_State *L)
 {
     lua_pushboolean(L, simport_find(context_of(L)->sims, luaL_checkstring(L, 1)) != NULL);
     return 1;
 }
 
 /*** sim.kinds() --> { "f407", ... } */
-static int sim_l_kinds(lua_State *L)
+static int lsim_kinds(lua_State *L)
 {
     lua_newtable(L);
     for (size_t i = 0; sim_kind_name(i); i++) {
@@ -275,7 +275,7 @@ static int sim_l_kinds(lua_State *L)
 }
 
 /*** sim.habits() --> names */
-static int sim_l_habits(lua_State *L)
+static int lsim_habits(lua_State *L)
 {
     lua_newtable(L);
     for (size_t i = 0; i < SIM_HABITS; i++) {
@@ -286,7 +286,7 @@ static int sim_l_habits(lua_State *L)
 }
 
 /*** sim.ram(kind) --> address, size, and how much of it the boot loader keeps to itself */
-static int sim_l_ram(lua_State *L)
+static int lsim_ram(lua_State *L)
 {
     const struct sim_kind *kind = simkind_find(luaL_checkstring(L, 1));
     luaL_argcheck(L, kind != NULL, 1, "there is no such kind");
@@ -298,20 +298,20 @@ static int sim_l_ram(lua_State *L)
 }
 
 static const luaL_Reg sim_lib[] = {
-    { "make", sim_l_make },   { "ram", sim_l_ram },       { "exists", sim_l_exists },
-    { "kinds", sim_l_kinds }, { "habits", sim_l_habits }, { NULL, NULL },
+    { "make", lsim_make },   { "ram", lsim_ram },       { "exists", lsim_exists },
+    { "kinds", lsim_kinds }, { "habits", lsim_habits }, { NULL, NULL },
 };
 
 static const luaL_Reg sim_meth[] = {
-    { "peek", sim_l_peek },     { "poke", sim_l_poke }, { "fault", sim_l_fault },
-    { "unplug", sim_l_unplug }, { "plug", sim_l_plug }, { "reset", sim_l_reset },
-    { "close", sim_l_close },   { NULL, NULL },
+    { "peek", lsim_peek },     { "poke", lsim_poke }, { "fault", lsim_fault },
+    { "unplug", lsim_unplug }, { "plug", lsim_plug }, { "reset", lsim_reset },
+    { "close", lsim_close },   { NULL, NULL },
 };
 
 static const luaL_Reg sim_meta[] = {
-    { "__gc", sim_l_close },
-    { "__close", sim_l_close },
-    { "__tostring", sim_l_tostring },
+    { "__gc", lsim_close },
+    { "__close", lsim_close },
+    { "__tostring", lsim_tostring },
     { NULL, NULL },
 };
 
@@ -320,7 +320,7 @@ int luaopen_sim(lua_State *L)
     luaL_newmetatable(L, SIM_TYPE);
     luaL_setfuncs(L, sim_meta, 0);
     luaL_newlib(L, sim_meth);
-    lua_pushcclosure(L, sim_l_index, 1);
+    lua_pushcclosure(L, lsim_index, 1);
     lua_setfield(L, -2, "__index");
     lua_pop(L, 1);
     luaL_newlib(L, sim_lib);

@@ -25,21 +25,21 @@
 #include "usb.h"
 
 /*** sys.is_terminal(fd) --> boolean: 1 is stdout, 2 stderr */
-static int sys_is_terminal(lua_State *L)
+static int lsys_is_terminal(lua_State *L)
 {
     lua_pushboolean(L, isatty((int)luaL_checkinteger(L, 1)));
     return 1;
 }
 
 /*** sys.backlog(fd) --> bytes for stdout (1) or stderr (2) that their reader has not taken */
-static int sys_backlog(lua_State *L)
+static int lsys_backlog(lua_State *L)
 {
     lua_pushinteger(L, (lua_Integer)output_backlog((int)luaL_checkinteger(L, 1)));
     return 1;
 }
 
 /*** sys.columns() --> the width and height of the terminal behind stderr, or 80, 24 */
-static int sys_columns(lua_State *L)
+static int lsys_columns(lua_State *L)
 {
     struct winsize size;
     bool known = ioctl(2, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
@@ -56,7 +56,7 @@ static void set_integer(lua_State *L, const char *field, lua_Integer value)
 
 /*** sys.stat(path) --> { type="file"|"directory"|"other", size=, mode=, uid=, gid=, id=, device= },
  * or nil and why; id: the same for two names of one file; device: which one a node stands for */
-static int sys_stat(lua_State *L)
+static int lsys_stat(lua_State *L)
 {
     struct stat st;
     if (stat(luaL_checkstring(L, 1), &st) != 0) {
@@ -82,7 +82,7 @@ static int sys_stat(lua_State *L)
 
 /*** sys.readlink(path) --> what the symbolic link holds; nil where there is none, or it can't be
  * read */
-static int sys_readlink(lua_State *L)
+static int lsys_readlink(lua_State *L)
 {
     char text[PATH_MAX];
     ssize_t n = readlink(luaL_checkstring(L, 1), text, sizeof text);
@@ -93,7 +93,7 @@ static int sys_readlink(lua_State *L)
 }
 
 /*** sys.versions() --> { moonflash=, lua=, libusb=, system="Linux", kernel="6.1.0-18-amd64" } */
-static int sys_versions(lua_State *L)
+static int lsys_versions(lua_State *L)
 {
     struct utsname name;
     char libusb[32];
@@ -110,7 +110,7 @@ static int sys_versions(lua_State *L)
 }
 
 /*** sys.names(folder) --> { name, ... }, in no order; empty if there is no such folder */
-static int sys_names(lua_State *L)
+static int lsys_names(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
     lua_newtable(L);
@@ -128,7 +128,7 @@ static int sys_names(lua_State *L)
 
 /*** sys.make_folder(path) --> true, or nil and why: those above it as well; for this user alone.
  * One that is there already will do. */
-static int sys_make_folder(lua_State *L)
+static int lsys_make_folder(lua_State *L)
 {
     size_t length;
     const char *given = luaL_checklstring(L, 1, &length);
@@ -151,21 +151,21 @@ static int sys_make_folder(lua_State *L)
 }
 
 /*** sys.virtual_time(): from now on time jumps to the next timer. */
-static int sys_virtual_time(lua_State *L)
+static int lsys_virtual_time(lua_State *L)
 {
     loop_virtual_time(context_of(L)->loop);
     return 0;
 }
 
 /*** sys.is_virtual() --> boolean */
-static int sys_is_virtual(lua_State *L)
+static int lsys_is_virtual(lua_State *L)
 {
     lua_pushboolean(L, loop_is_virtual(context_of(L)->loop));
     return 1;
 }
 
 /*** sys.time() --> seconds since 1970, with fractions: the clock on the wall */
-static int sys_time(lua_State *L)
+static int lsys_time(lua_State *L)
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
@@ -174,7 +174,7 @@ static int sys_time(lua_State *L)
 }
 
 /*** sys.memory() --> the most bytes that this process has had in memory */
-static int sys_memory(lua_State *L)
+static int lsys_memory(lua_State *L)
 {
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
@@ -183,7 +183,7 @@ static int sys_memory(lua_State *L)
 }
 
 /*** sys.sha256(bytes) --> the hash, as 64 hex digits */
-static int sys_sha256(lua_State *L)
+static int lsys_sha256(lua_State *L)
 {
     size_t length;
     const char *bytes = luaL_checklstring(L, 1, &length);
@@ -201,7 +201,7 @@ static int close_file(lua_State *L)
 
 /*** sys.create(name) --> a file that is open for writing, and was not there before, also not as a
  * symbolic link; or nil and why */
-static int sys_create(lua_State *L)
+static int lsys_create(lua_State *L)
 {
     const char *name = luaL_checkstring(L, 1);
     luaL_Stream *file = lua_newuserdatauv(L, sizeof *file, 0);
@@ -236,7 +236,7 @@ static int rename_new(const char *from, const char *to)
 }
 
 /*** sys.rename_new(from, to) --> true; nil and why, and nothing is changed, where `to` is there */
-static int sys_rename_new(lua_State *L)
+static int lsys_rename_new(lua_State *L)
 {
     const char *from = luaL_checkstring(L, 1), *to = luaL_checkstring(L, 2);
     if (rename_new(from, to) != 0)
@@ -246,7 +246,7 @@ static int sys_rename_new(lua_State *L)
 }
 
 /*** sys.sync(file) --> true, once what was written to it is on the disk; or nil and why */
-static int sys_sync(lua_State *L)
+static int lsys_sync(lua_State *L)
 {
     const luaL_Stream *file = luaL_checkudata(L, 1, LUA_FILEHANDLE);
     luaL_argcheck(L, file->closef, 1, "a file that is open");
@@ -259,7 +259,7 @@ static int sys_sync(lua_State *L)
 }
 
 /*** sys.sync_folder(path) --> true, once the names in it are on the disk; or nil and why */
-static int sys_sync_folder(lua_State *L)
+static int lsys_sync_folder(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -275,7 +275,7 @@ static int sys_sync_folder(lua_State *L)
 }
 
 /*** sys.last_words(line): what a second signal that ends the process writes to standard error */
-static int sys_last_words(lua_State *L)
+static int lsys_last_words(lua_State *L)
 {
     size_t length;
     const char *words = luaL_checklstring(L, 1, &length);
@@ -285,13 +285,13 @@ static int sys_last_words(lua_State *L)
 
 /*** sys.builtin(name) --> text, where it is from: a file of lua/ or scripts/; nil if there is none
  */
-static int sys_builtin(lua_State *L)
+static int lsys_builtin(lua_State *L)
 {
     return builtin_push(L, luaL_checkstring(L, 1));
 }
 
 /*** sys.builtins(prefix) --> { name, ... }, sorted */
-static int sys_builtins(lua_State *L)
+static int lsys_builtins(lua_State *L)
 {
     const char *prefix = luaL_checkstring(L, 1);
     lua_newtable(L);
@@ -306,28 +306,28 @@ static int sys_builtins(lua_State *L)
 }
 
 static const luaL_Reg sys_lib[] = {
-    { "is_terminal", sys_is_terminal },
-    { "columns", sys_columns },
-    { "stat", sys_stat },
-    { "readlink", sys_readlink },
-    { "names", sys_names },
-    { "make_folder", sys_make_folder },
-    { "virtual_time", sys_virtual_time },
-    { "is_virtual", sys_is_virtual },
-    { "memory", sys_memory },
-    { "sha256", sys_sha256 },
+    { "is_terminal", lsys_is_terminal },
+    { "columns", lsys_columns },
+    { "stat", lsys_stat },
+    { "readlink", lsys_readlink },
+    { "names", lsys_names },
+    { "make_folder", lsys_make_folder },
+    { "virtual_time", lsys_virtual_time },
+    { "is_virtual", lsys_is_virtual },
+    { "memory", lsys_memory },
+    { "sha256", lsys_sha256 },
     { "unhex", lhex_unhex },
     { "unhex_run", lhex_unhex_run },
-    { "sync", sys_sync },
-    { "sync_folder", sys_sync_folder },
-    { "create", sys_create },
-    { "rename_new", sys_rename_new },
-    { "last_words", sys_last_words },
-    { "backlog", sys_backlog },
-    { "versions", sys_versions },
-    { "time", sys_time },
-    { "builtin", sys_builtin },
-    { "builtins", sys_builtins },
+    { "sync", lsys_sync },
+    { "sync_folder", lsys_sync_folder },
+    { "create", lsys_create },
+    { "rename_new", lsys_rename_new },
+    { "last_words", lsys_last_words },
+    { "backlog", lsys_backlog },
+    { "versions", lsys_versions },
+    { "time", lsys_time },
+    { "builtin", lsys_builtin },
+    { "builtins", lsys_builtins },
     { NULL, NULL },
 };
 

@@ -24,7 +24,7 @@ static double check_seconds(lua_State *L, int index)
 }
 
 /*** task.spawn(f, ...) --> Task: runs f(...) beside what runs now. */
-static int l_spawn(lua_State *L)
+static int ltask_spawn(lua_State *L)
 {
     task_check(L);
     luaL_checktype(L, 1, LUA_TFUNCTION);
@@ -68,7 +68,7 @@ static void give_up_join(struct wait *w)
         task_cancel_with(join->target, "cancelled", "cancelled");
         if (join->target->started)
             return;
-        join->target->excused = true;
+        join->target->failure_expected = true;
     }
     struct join **p = &join->target->joins;
     while (*p && *p != join)
@@ -114,7 +114,7 @@ static int await_task(lua_State *L, bool owns)
 }
 
 /*** task:join() --> what its function returned; raises what it raised. */
-static int task_join(lua_State *L)
+static int ltask_join(lua_State *L)
 {
     check_task(L, 1);
     task_check(L);
@@ -122,18 +122,18 @@ static int task_join(lua_State *L)
 }
 
 /*** task:cancel(): ends it where it waits; its <close> variables run. */
-static int l_cancel(lua_State *L)
+static int ltask_cancel(lua_State *L)
 {
     struct task *task = check_task(L, 1);
     if (task_cancel_with(task, "cancelled", "cancelled"))
-        task->excused = true;
+        task->failure_expected = true;
     if (task == task_current(L))
         task_check(L);
     return 0;
 }
 
 /*** task:traceback() --> string, of a task that failed. */
-static int task_traceback(lua_State *L)
+static int ltask_traceback(lua_State *L)
 {
     check_task(L, 1);
     lua_getiuservalue(L, 1, TASK_TRACEBACK);
@@ -145,7 +145,7 @@ static void on_deadline(void *arg)
 {
     struct task *task = arg;
     lua_State *L = task->owner->L;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, task->box);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, task->ref);
     lua_getiuservalue(L, -1, TASK_LIMIT);
     task_cancel_with(task, "timeout", lua_tostring(L, -1));
     lua_pop(L, 2);
@@ -155,7 +155,7 @@ static void on_deadline(void *arg)
 static void set_deadline(lua_State *L, struct task *task, double seconds)
 {
     struct loop *loop = task->owner->loop;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, task->box);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, task->ref);
     lua_insert(L, -2);
     lua_setiuservalue(L, -2, TASK_LIMIT);
     lua_pop(L, 1);
@@ -176,7 +176,7 @@ static void push_limit_message(lua_State *L, double seconds)
 }
 
 /*** task:limit(seconds?, message?): raises `timeout` in it when it takes longer; nil: no limit. */
-static int task_limit(lua_State *L)
+static int ltask_limit(lua_State *L)
 {
     struct task *task = check_task(L, 1);
     if (task->finished)
@@ -195,7 +195,7 @@ static int task_limit(lua_State *L)
 }
 
 /*** task.deadline(seconds, f, ...) --> what f returns; raises `timeout` when it takes longer. */
-static int l_deadline(lua_State *L)
+static int ltask_deadline(lua_State *L)
 {
     task_check(L);
     double seconds = check_seconds(L, 1);
@@ -237,7 +237,7 @@ static int slept(lua_State *L, int status, lua_KContext context)
 }
 
 /*** task.sleep(seconds) */
-static int l_sleep(lua_State *L)
+static int ltask_sleep(lua_State *L)
 {
     double seconds = check_seconds(L, 1);
     task_check(L);
@@ -253,40 +253,40 @@ static int l_sleep(lua_State *L)
 }
 
 /*** task.now() --> seconds on the loop's clock */
-static int l_now(lua_State *L)
+static int ltask_now(lua_State *L)
 {
     lua_pushnumber(L, loop_now(tasks_of(L)->loop));
     return 1;
 }
 
 /*** task.current() --> the Task that runs */
-static int l_current(lua_State *L)
+static int ltask_current(lua_State *L)
 {
     struct task *task = task_current(L);
-    if (!task || task->box == LUA_NOREF)
+    if (!task || task->ref == LUA_NOREF)
         return 0;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, task->box);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, task->ref);
     return 1;
 }
 
 /*** task.tag(value?) --> the value before: what this task and those it spawns work on. */
-static int l_tag(lua_State *L)
+static int ltask_tag(lua_State *L)
 {
     int set = lua_gettop(L) > 0;
-    if (l_current(L) == 0)
+    if (ltask_current(L) == 0)
         return 0;
-    int box = lua_gettop(L);
-    lua_getiuservalue(L, box, TASK_TAG);
+    int self = lua_gettop(L);
+    lua_getiuservalue(L, self, TASK_TAG);
     if (set) {
         lua_pushvalue(L, 1);
-        lua_setiuservalue(L, box, TASK_TAG);
+        lua_setiuservalue(L, self, TASK_TAG);
     }
     return 1;
 }
 
 /*** task.can_join() --> whether a task can be joined here: in a sort, a gsub or a module's body
  * none can */
-static int l_can_join(lua_State *L)
+static int ltask_can_join(lua_State *L)
 {
     lua_pushboolean(L, lua_isyieldable(L));
     return 1;
@@ -294,12 +294,12 @@ static int l_can_join(lua_State *L)
 
 /*** task.supervise(children?): signals and os.exit don't cancel this task; it hears of them from
  * others. children: nor do they what it spawns from now on. */
-static int l_supervise(lua_State *L)
+static int ltask_supervise(lua_State *L)
 {
     struct task *task = task_current(L);
     if (task) {
         task->supervisor = true;
-        task->spares = lua_toboolean(L, 1);
+        task->protects_children = lua_toboolean(L, 1);
     }
     return 0;
 }
@@ -313,7 +313,7 @@ static struct task *first_failure(const struct tasks *tasks)
 {
     struct task *first = NULL;
     for (struct task *task = tasks->all; task; task = task->next)
-        if (task_is_unreported(task) && (!first || task->failed_as < first->failed_as))
+        if (task_is_unreported(task) && (!first || task->failure_order < first->failure_order))
             first = task;
     return first;
 }
@@ -328,12 +328,12 @@ static int settled(lua_State *L, int status, lua_KContext context)
     struct task *task = first_failure(tasks);
     if (!task)
         return 0;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, task->box);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, task->ref);
     return push_outcome(L, task);
 }
 
 /*** task.settle(): waits for all other tasks; raises the first failure that nobody joined. */
-static int l_settle(lua_State *L)
+static int ltask_settle(lua_State *L)
 {
     task_check(L);
     struct tasks *tasks = tasks_of(L);
@@ -347,12 +347,12 @@ static int l_settle(lua_State *L)
 
 /*** task.failure() --> error, traceback: of the first that failed and nobody joined, which counts
  * as told from now on; nothing where there is none. */
-static int l_failure(lua_State *L)
+static int ltask_failure(lua_State *L)
 {
     struct task *task = first_failure(tasks_of(L));
     if (!task)
         return 0;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, task->box);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, task->ref);
     lua_getiuservalue(L, -1, TASK_RESULTS);
     lua_rawgeti(L, -1, 1);
     lua_getiuservalue(L, -3, TASK_TRACEBACK);
@@ -363,7 +363,7 @@ static int l_failure(lua_State *L)
 
 /*** task.foreground(job?): Ctrl-C cancels this task and nothing else, again and again; nil: all, as
  * ever. */
-static int l_foreground(lua_State *L)
+static int ltask_foreground(lua_State *L)
 {
     struct tasks *tasks = tasks_of(L);
     struct task *task = lua_isnoneornil(L, 1) ? NULL : check_task(L, 1);
@@ -374,7 +374,7 @@ static int l_foreground(lua_State *L)
 }
 
 /*** task.others() --> how many other tasks there are that have not ended, supervisors left out */
-static int l_others(lua_State *L)
+static int ltask_others(lua_State *L)
 {
     struct tasks *tasks = tasks_of(L);
     lua_Integer n = 0;
@@ -384,7 +384,7 @@ static int l_others(lua_State *L)
     return 1;
 }
 
-static int task_tostring(lua_State *L)
+static int ltask_tostring(lua_State *L)
 {
     struct task *task = check_task(L, 1);
     const char *state = task->failed     ? "failed"
@@ -395,7 +395,7 @@ static int task_tostring(lua_State *L)
     return 1;
 }
 
-static int task_gc(lua_State *L)
+static int ltask_gc(lua_State *L)
 {
     struct task *task = check_task(L, 1);
     loop_timer_cancel(task->owner->loop, &task->grace);
@@ -406,30 +406,31 @@ static int task_gc(lua_State *L)
 }
 
 static const luaL_Reg task_lib[] = {
-    { "spawn", l_spawn },
-    { "sleep", l_sleep },
-    { "now", l_now },
-    { "deadline", l_deadline },
-    { "current", l_current },
-    { "tag", l_tag },
-    { "can_join", l_can_join },
-    { "supervise", l_supervise },
-    { "settle", l_settle },
-    { "failure", l_failure },
-    { "foreground", l_foreground },
-    { "others", l_others },
+    { "spawn", ltask_spawn },
+    { "sleep", ltask_sleep },
+    { "now", ltask_now },
+    { "deadline", ltask_deadline },
+    { "current", ltask_current },
+    { "tag", ltask_tag },
+    { "can_join", ltask_can_join },
+    { "supervise", ltask_supervise },
+    { "settle", ltask_settle },
+    { "failure", ltask_failure },
+    { "foreground", ltask_foreground },
+    { "others", ltask_others },
     { NULL, NULL },
 };
 
 static const luaL_Reg task_meth[] = {
-    { "join", task_join },           { "cancel", l_cancel }, { "limit", task_limit },
-    { "traceback", task_traceback }, { NULL, NULL },
+    { "join", ltask_join },   { "cancel", ltask_cancel },
+    { "limit", ltask_limit }, { "traceback", ltask_traceback },
+    { NULL, NULL },
 };
 
 static const luaL_Reg task_meta[] = {
     { "__index", NULL }, /* placeholder */
-    { "__gc", task_gc },
-    { "__tostring", task_tostring },
+    { "__gc", ltask_gc },
+    { "__tostring", ltask_tostring },
     { NULL, NULL },
 };
 

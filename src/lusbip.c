@@ -22,24 +22,24 @@
 /* Who waits for an event: at most one task. */
 struct waiter {
     struct wait wait;
-    struct box *box;
+    struct lserver *server;
 };
 
-struct box {
-    struct usbip *server; /* NULL: closed */
+struct lserver {
+    struct usbip *usbip; /* NULL: closed */
     struct waiter *waiter;
     char address[64];
 };
 
-static struct box *check_server(lua_State *L)
+static struct lserver *check_server(lua_State *L)
 {
     return luaL_checkudata(L, 1, SERVER_TYPE);
 }
 
-static void end_wait(struct box *box)
+static void end_wait(struct lserver *server)
 {
-    struct waiter *waiter = box->waiter;
-    box->waiter = NULL;
+    struct waiter *waiter = server->waiter;
+    server->waiter = NULL;
     if (waiter)
         wait_done(&waiter->wait);
 }
@@ -52,8 +52,8 @@ static void on_event(void *arg)
 static void give_up(struct wait *w)
 {
     struct waiter *waiter = (struct waiter *)w;
-    if (waiter->box->waiter == waiter)
-        waiter->box->waiter = NULL;
+    if (waiter->server->waiter == waiter)
+        waiter->server->waiter = NULL;
     wait_done(w);
 }
 
@@ -73,12 +73,12 @@ static void set_integer(lua_State *L, const char *field, uint64_t value)
 }
 
 /* What only some events have. */
-static void set_details(lua_State *L, const struct box *box, const struct usbip_event *event)
+static void set_details(lua_State *L, const struct lserver *server, const struct usbip_event *event)
 {
     switch (event->what) {
     case USBIP_READY:
-        error_set(L, "address", box->address);
-        set_integer(L, "port", usbip_port(box->server));
+        error_set(L, "address", server->address);
+        set_integer(L, "port", usbip_port(server->usbip));
         break;
     case USBIP_FLASHED:
     case USBIP_ERASED:
@@ -104,7 +104,7 @@ static void set_details(lua_State *L, const struct box *box, const struct usbip_
     }
 }
 
-static int push_event(lua_State *L, const struct box *box, const struct usbip_event *event)
+static int push_event(lua_State *L, const struct lserver *server, const struct usbip_event *event)
 {
     lua_createtable(L, 0, 8);
     error_set(L, "event", names[event->what]);
@@ -113,66 +113,66 @@ static int push_event(lua_State *L, const struct box *box, const struct usbip_ev
         char id[USBIPMSG_BUS_ID];
         usbipmsg_bus_id(event->board, id);
         error_set(L, "bus_id", id);
-        error_set(L, "path", usbip_path(box->server, event->board));
+        error_set(L, "path", usbip_path(server->usbip, event->board));
     }
-    set_details(L, box, event);
+    set_details(L, server, event);
     return 1;
 }
 
 static int event_came(lua_State *L, int status, lua_KContext context)
 {
-    struct box *box = (struct box *)context;
+    struct lserver *server = (struct lserver *)context;
     struct usbip_event event;
     (void)status;
     if (task_cancelled(L))
         return lua_error(L);
-    if (!box->server || !usbip_next(box->server, &event))
+    if (!server->usbip || !usbip_next(server->usbip, &event))
         return 0;
-    return push_event(L, box, &event);
+    return push_event(L, server, &event);
 }
 
 /*** server:event() --> { event="attached", bus_id="1-1", path=, ... }: the next thing that happens;
  * nil once the server is closed. */
-static int server_event(lua_State *L)
+static int lserver_event(lua_State *L)
 {
-    struct box *box = check_server(L);
+    struct lserver *server = check_server(L);
     struct usbip_event event;
     task_check(L);
-    if (box->waiter)
+    if (server->waiter)
         return luaL_error(L, "another task waits for an event of this server already");
-    if (!box->server)
+    if (!server->usbip)
         return 0;
-    if (usbip_next(box->server, &event))
-        return push_event(L, box, &event);
+    if (usbip_next(server->usbip, &event))
+        return push_event(L, server, &event);
     struct waiter *waiter = lua_newuserdatauv(L, sizeof *waiter, 0);
-    *waiter = (struct waiter){ .wait = { .give_up = give_up }, .box = box };
-    box->waiter = waiter;
-    return task_await(L, &waiter->wait, (lua_KContext)box, event_came);
+    *waiter = (struct waiter){ .wait = { .give_up = give_up }, .server = server };
+    server->waiter = waiter;
+    return task_await(L, &waiter->wait, (lua_KContext)server, event_came);
 }
 
 /* ---- the server ---- */
 
 /*** server:close(): ends all connections, which unplugs the boards; also <close>, and when it is
  * collected. */
-static int server_close(lua_State *L)
+static int lserver_close(lua_State *L)
 {
-    struct box *box = check_server(L);
-    usbip_free(box->server);
-    box->server = NULL;
-    end_wait(box);
+    struct lserver *server = check_server(L);
+    usbip_free(server->usbip);
+    server->usbip = NULL;
+    end_wait(server);
     return 0;
 }
 
-static int server_index(lua_State *L)
+static int lserver_index(lua_State *L)
 {
-    struct box *box = check_server(L);
+    struct lserver *server = check_server(L);
     const char *key = luaL_checkstring(L, 2);
     if (strcmp(key, "address") == 0) {
-        lua_pushstring(L, box->address);
+        lua_pushstring(L, server->address);
     } else if (strcmp(key, "port") == 0) {
-        if (!box->server)
+        if (!server->usbip)
             return 0;
-        lua_pushinteger(L, usbip_port(box->server));
+        lua_pushinteger(L, usbip_port(server->usbip));
     } else {
         lua_pushvalue(L, lua_upvalueindex(1));
         if (lua_getfield(L, -1, key) == LUA_TNIL)
@@ -181,11 +181,11 @@ static int server_index(lua_State *L)
     return 1;
 }
 
-static int server_tostring(lua_State *L)
+static int lserver_tostring(lua_State *L)
 {
-    struct box *box = check_server(L);
-    if (box->server)
-        lua_pushfstring(L, "Server (%s, port %d)", box->address, usbip_port(box->server));
+    struct lserver *server = check_server(L);
+    if (server->usbip)
+        lua_pushfstring(L, "Server (%s, port %d)", server->address, usbip_port(server->usbip));
     else
         lua_pushliteral(L, "Server (closed)");
     return 1;
@@ -226,11 +226,11 @@ static int raise_failure(lua_State *L, enum usbip_failure failure, const char *w
 
 /*** sim.serve(address, port, paths, options?) --> Server: paths are of boards that are there;
  * lua/moonflash/sims.lua sees to that.  options: anywhere. */
-static int sim_serve(lua_State *L)
+static int lserver_serve(lua_State *L)
 {
     const char *address = luaL_checkstring(L, 1);
     lua_Integer port = luaL_checkinteger(L, 2);
-    luaL_argcheck(L, strlen(address) < sizeof((struct box *)0)->address, 1, "it is too long");
+    luaL_argcheck(L, strlen(address) < sizeof((struct lserver *)0)->address, 1, "it is too long");
     luaL_argcheck(L, port >= 0 && port <= 65535, 2, "0 to 65535");
     bool anywhere = false;
     if (!lua_isnoneornil(L, 4)) {
@@ -242,9 +242,9 @@ static int sim_serve(lua_State *L)
     task_check(L);
     size_t count;
     const char **paths = check_paths(L, 3, &count);
-    struct box *box = lua_newuserdatauv(L, sizeof *box, 0);
-    *box = (struct box){ 0 };
-    strcpy(box->address, address);
+    struct lserver *server = lua_newuserdatauv(L, sizeof *server, 0);
+    *server = (struct lserver){ 0 };
+    strcpy(server->address, address);
     luaL_setmetatable(L, SERVER_TYPE);
     struct usbip_options options = { .address = address,
                                      .port = (uint16_t)port,
@@ -252,29 +252,29 @@ static int sim_serve(lua_State *L)
                                      .paths = paths,
                                      .count = count,
                                      .notify = on_event,
-                                     .arg = box };
+                                     .arg = server };
     struct context *context = context_of(L);
     enum usbip_failure failure;
     char why[256];
-    box->server = usbip_new(context->loop, context->sims, &options, &failure, why, sizeof why);
-    return box->server ? 1 : raise_failure(L, failure, why);
+    server->usbip = usbip_new(context->loop, context->sims, &options, &failure, why, sizeof why);
+    return server->usbip ? 1 : raise_failure(L, failure, why);
 }
 
 static const luaL_Reg sim_lib[] = {
-    { "serve", sim_serve },
+    { "serve", lserver_serve },
     { NULL, NULL },
 };
 
 static const luaL_Reg server_meth[] = {
-    { "event", server_event },
-    { "close", server_close },
+    { "event", lserver_event },
+    { "close", lserver_close },
     { NULL, NULL },
 };
 
 static const luaL_Reg server_meta[] = {
-    { "__gc", server_close },
-    { "__close", server_close },
-    { "__tostring", server_tostring },
+    { "__gc", lserver_close },
+    { "__close", lserver_close },
+    { "__tostring", lserver_tostring },
     { NULL, NULL },
 };
 
@@ -283,7 +283,7 @@ void lusbip_open(lua_State *L)
     luaL_newmetatable(L, SERVER_TYPE);
     luaL_setfuncs(L, server_meta, 0);
     luaL_newlib(L, server_meth);
-    lua_pushcclosure(L, server_index, 1);
+    lua_pushcclosure(L, lserver_index, 1);
     lua_setfield(L, -2, "__index");
     lua_pop(L, 1);
     luaL_setfuncs(L, sim_lib, 0);

@@ -158,7 +158,7 @@ static int open_state(lua_State *L)
     drop_relative_templates(L, "path");
     drop_relative_templates(L, "cpath");
     error_open(L);
-    base_open(L);
+    lbase_open(L);
     builtin_open(L);
     preload(L, "dfu", open_dfu);
     preload(L, "task", luaopen_task);

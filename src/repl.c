@@ -166,7 +166,7 @@ static struct prompt *check_prompt(lua_State *L)
     return lua_touserdata(L, -1);
 }
 
-static int prompt_gc(lua_State *L)
+static int lprompt_gc(lua_State *L)
 {
     struct prompt *prompt = lua_touserdata(L, 1);
     if (prompt->reading) {
@@ -181,7 +181,7 @@ static int prompt_gc(lua_State *L)
 
 /*** prompt.open(complete): standard input and output are a terminal, and lines are read from it.
  * complete(before) --> what to insert, what to show: Tab, with the line up to the cursor. */
-static int prompt_open(lua_State *L)
+static int lprompt_open(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TFUNCTION);
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, &registry_key) != LUA_TNIL)
@@ -204,12 +204,12 @@ static int prompt_open(lua_State *L)
 }
 
 /*** prompt.close(): the terminal is as it was; may be called again. */
-static int prompt_close(lua_State *L)
+static int lprompt_close(lua_State *L)
 {
     lua_settop(L, 0);
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, &registry_key) == LUA_TNIL)
         return 0;
-    prompt_gc(L);
+    lprompt_gc(L);
     lua_pushnil(L);
     lua_setmetatable(L, 1); /* its __gc has run */
     lua_pushnil(L);
@@ -219,7 +219,7 @@ static int prompt_close(lua_State *L)
 
 /* The editor stays on the stack while it waits: it may be closed meanwhile. */
 /*** prompt.read(text) --> the line that is typed behind the text; nil at the end: Ctrl-D */
-static int prompt_read(lua_State *L)
+static int lprompt_read(lua_State *L)
 {
     const char *text = luaL_checkstring(L, 1);
     task_check(L);
@@ -234,7 +234,7 @@ static int prompt_read(lua_State *L)
 }
 
 /*** prompt.write(text, to_stderr?): whole lines, above the one that is being typed */
-static int prompt_write(lua_State *L)
+static int lprompt_write(lua_State *L)
 {
     size_t length;
     const char *text = luaL_checklstring(L, 1, &length);
@@ -244,21 +244,21 @@ static int prompt_write(lua_State *L)
 }
 
 /*** prompt.remember(text): what the arrow keys bring back */
-static int prompt_remember(lua_State *L)
+static int lprompt_remember(lua_State *L)
 {
     edit_remember(check_prompt(L)->edit, luaL_checkstring(L, 1));
     return 0;
 }
 
 static const luaL_Reg prompt_lib[] = {
-    { "open", prompt_open },   { "close", prompt_close },       { "read", prompt_read },
-    { "write", prompt_write }, { "remember", prompt_remember }, { NULL, NULL },
+    { "open", lprompt_open },   { "close", lprompt_close },       { "read", lprompt_read },
+    { "write", lprompt_write }, { "remember", lprompt_remember }, { NULL, NULL },
 };
 
 int luaopen_prompt(lua_State *L)
 {
     luaL_newmetatable(L, PROMPT_TYPE);
-    lua_pushcfunction(L, prompt_gc);
+    lua_pushcfunction(L, lprompt_gc);
     lua_setfield(L, -2, "__gc");
     lua_pop(L, 1);
     luaL_newlib(L, prompt_lib);

@@ -81,7 +81,7 @@ static void keep_results(struct task *task)
     lua_State *L = task->owner->L;
     luaL_checkstack(L, 3, NULL);
     task->results = lua_gettop(task->co);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, task->box);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, task->ref);
     lua_createtable(L, task->results, 0);
     for (int i = task->results; i > 0; i--) {
         lua_xmove(task->co, L, 1);
@@ -103,19 +103,19 @@ void task_let_go(struct task *task)
     else
         tasks->all_tail = task->at;
     task->at = NULL;
-    luaL_unref(tasks->L, LUA_REGISTRYINDEX, task->box);
-    task->box = LUA_NOREF;
+    luaL_unref(tasks->L, LUA_REGISTRYINDEX, task->ref);
+    task->ref = LUA_NOREF;
 }
 
 bool task_is_unreported(const struct task *task)
 {
-    return task->finished && task->failed && !task->joined && !task->excused;
+    return task->finished && task->failed && !task->joined && !task->failure_expected;
 }
 
 /* Whether signals, os.exit and the failure of another end it. */
 static bool is_exposed(const struct task *task)
 {
-    return !task->supervisor && !task->spared;
+    return !task->supervisor && !task->is_protected;
 }
 
 static bool is_supervisor(const struct task *task)
@@ -148,7 +148,7 @@ void tasks_check_settled(struct tasks *tasks)
     for (struct task *task = tasks->all; task; task = task->next)
         if (is_exposed(task) &&
             task_cancel_with(task, "cancelled", "cancelled: another task failed"))
-            task->excused = true;
+            task->failure_expected = true;
 }
 
 static void finish(struct task *task)
@@ -156,7 +156,7 @@ static void finish(struct task *task)
     struct tasks *tasks = task->owner;
     task->finished = true;
     if (task->failed)
-        task->failed_as = ++tasks->failures;
+        task->failure_order = ++tasks->failures;
     if (tasks->foreground == task)
         tasks->foreground = NULL;
     keep_results(task);
@@ -183,8 +183,8 @@ static int message_handler(lua_State *L)
 {
     struct task *task = task_current(L);
     luaL_traceback(L, L, NULL, 1);
-    if (task && task->box != LUA_NOREF) {
-        lua_rawgeti(L, LUA_REGISTRYINDEX, task->box);
+    if (task && task->ref != LUA_NOREF) {
+        lua_rawgeti(L, LUA_REGISTRYINDEX, task->ref);
         lua_pushvalue(L, -2);
         lua_setiuservalue(L, -2, TASK_TRACEBACK);
     }
@@ -482,11 +482,12 @@ int task_exit(lua_State *L, int status)
  * no more time than it has. */
 static void inherit(lua_State *L, struct task *child, struct task *parent)
 {
-    lua_rawgeti(L, LUA_REGISTRYINDEX, parent->box);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, parent->ref);
     lua_getiuservalue(L, -1, TASK_TAG);
     lua_setiuservalue(L, -3, TASK_TAG);
     lua_pop(L, 1);
-    child->spares = child->spared = parent->spares || parent->cancel == CANCEL_RAISED;
+    child->protects_children = child->is_protected =
+        parent->protects_children || parent->cancel == CANCEL_RAISED;
     if (parent->cancel != CANCEL_RAISED)
         return;
     task_push_cancellation(parent->owner->L, parent);
@@ -503,7 +504,7 @@ struct task *task_spawn(lua_State *L, int n)
     struct task *task = lua_newuserdatauv(L, sizeof *task, TASK_VALUES);
     memset(task, 0, sizeof *task);
     task->owner = tasks;
-    task->box = LUA_NOREF;
+    task->ref = LUA_NOREF;
     task->cancellation = LUA_NOREF;
     luaL_setmetatable(L, TASK_TYPE);
     task->co = lua_newthread(L);
@@ -515,7 +516,7 @@ struct task *task_spawn(lua_State *L, int n)
     task->arguments = n + 1;
 
     lua_pushvalue(L, -1);
-    task->box = luaL_ref(L, LUA_REGISTRYINDEX);
+    task->ref = luaL_ref(L, LUA_REGISTRYINDEX);
     task->at = tasks->all_tail;
     *tasks->all_tail = task;
     tasks->all_tail = &task->next;

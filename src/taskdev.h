@@ -21,27 +21,27 @@ enum {
 
 enum cancel { NOT_CANCELLED, CANCEL_PENDING, CANCEL_RAISED };
 
-/* Lives in its userdata, which the registry holds (`box`) until it has ended and, if it failed,
+/* Lives in its userdata, which the registry holds (`ref`) until it has ended and, if it failed,
  * until somebody was told. */
 struct task {
     struct tasks *owner;
     lua_State *co;
-    int box;
+    int ref;
     struct task *next, **at; /* of all that the registry holds; at: what points here */
     struct task *next_ready; /* of those that can go on */
     int arguments;           /* on its stack, for the first resume */
     bool started, ready, finished, failed, joined, supervisor;
-    bool spares;        /* what it makes is no more ended by signals than what cleans up is */
-    bool spared;        /* made so */
-    int results;        /* how many: in its user value */
-    unsigned failed_as; /* the how-manieth failure it was */
+    bool protects_children; /* what it makes is no more ended by signals than what cleans up is */
+    bool is_protected;      /* made so */
+    int results;            /* how many: in its user value */
+    unsigned failure_order; /* the how-manieth failure it was */
     struct wait *waiting;
     struct join *joins; /* who waits for its end */
     struct turn *turns; /* that it has at gates */
     enum cancel cancel;
-    int cancellation; /* registry reference of what is raised */
-    bool excused;     /* it was told to end: failing so is no failure */
-    bool clean_up;    /* made by one that was being cancelled: it has that one's time */
+    int cancellation;      /* registry reference of what is raised */
+    bool failure_expected; /* it was told to end: failing so is no failure */
+    bool clean_up;         /* made by one that was being cancelled: it has that one's time */
     double grace_ends;
     struct loop_timer grace, deadline;
 };
