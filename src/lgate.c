@@ -1,109 +1,107 @@
 /* SPDX-License-Identifier: MIT */
-/* Gates: what only so many tasks may use at a time.
+/* Counting semaphores for tasks.
  *
- *   task.gate(n) --> Gate     gate:enter() --> Turn     turn:leave(), __close, __gc
+ *   task.semaphore(n) --> Semaphore
+ *   semaphore:acquire() --> Permit   semaphore:release()
+ *   permit:close(), also <close> and __gc
  */
 #include "lgate.h"
 
 #include <lauxlib.h>
 #include <stdbool.h>
 
+#include "lmisuse.h"
 #include "taskdev.h"
 
-#define GATE_TYPE "task.Gate"
-#define TURN_TYPE "task.Turn"
+#define SEMAPHORE_TYPE "task.Semaphore"
+#define PERMIT_TYPE    "task.Permit"
 
-struct gate {
-    lua_Integer free; /* turns that nobody has */
-    struct turn *queue, **queue_tail, *held;
+struct semaphore {
+    lua_Integer count, free;            /* permits: in all, and not held */
+    struct permit *queue, **queue_tail; /* of the tasks that wait, in their order */
 };
 
-/* User values of a Turn. */
-enum { TURN_GATE = 1, TURN_TASK };
+/* User values of a Permit. */
+enum { PERMIT_SEMAPHORE = 1, PERMIT_TASK };
 
-/* Waits for its turn, has it, or is over. */
-struct turn {
+/* Waits in the queue, is held, or is released. */
+struct permit {
     struct wait wait;
-    struct gate *gate; /* NULL: over */
-    bool has_it;
-    struct task *task;        /* whose it is; kept by its user value */
-    struct turn *next;        /* in the queue, or of those that are held */
-    struct turn *next_of_his; /* of those that the task has */
+    struct semaphore *semaphore; /* NULL: released */
+    struct task *task;           /* which waits for it or holds it; NULL: the main thread */
+    struct permit *next;         /* in the queue; or, if held, in the list of the task */
+    bool is_held;
 };
 
-/* False: it is not in the list. */
-static bool take_out(struct turn **list, const struct turn *turn)
-{
-    while (*list && *list != turn)
-        list = &(*list)->next;
-    if (!*list)
-        return false;
-    *list = turn->next;
-    return true;
-}
+/* ---- acquiring and releasing ---- */
 
-static void hold(struct turn *turn)
+static void hold(struct permit *permit)
 {
-    struct gate *gate = turn->gate;
-    if (turn->task) {
-        turn->next_of_his = turn->task->turns;
-        turn->task->turns = turn;
-    }
-    gate->free--;
-    turn->has_it = true;
-    turn->next = gate->held;
-    gate->held = turn;
-}
-
-/* First come, first served. */
-static void let_next_in(struct gate *gate)
-{
-    while (gate->free > 0 && gate->queue) {
-        struct turn *turn = gate->queue;
-        gate->queue = turn->next;
-        if (!gate->queue)
-            gate->queue_tail = &gate->queue;
-        hold(turn);
-        wait_done(&turn->wait);
-    }
-}
-
-static void leave_queue(struct turn *turn)
-{
-    struct gate *gate = turn->gate;
-    take_out(&gate->queue, turn);
-    gate->queue_tail = &gate->queue;
-    while (*gate->queue_tail)
-        gate->queue_tail = &(*gate->queue_tail)->next;
-}
-
-static void forget_owner(struct turn *turn)
-{
-    struct turn **p = turn->task ? &turn->task->turns : NULL;
-    while (p && *p && *p != turn)
-        p = &(*p)->next_of_his;
-    if (p && *p)
-        *p = turn->next_of_his;
-}
-
-static void end_turn(struct turn *turn)
-{
-    struct gate *gate = turn->gate;
-    if (!gate)
+    permit->semaphore->free--;
+    permit->is_held = true;
+    if (!permit->task)
         return;
-    if (turn->has_it) {
-        take_out(&gate->held, turn);
-        forget_owner(turn);
-        gate->free++;
-    } else {
-        leave_queue(turn);
-    }
-    turn->gate = NULL;
-    let_next_in(gate);
+    permit->next = permit->task->permits;
+    permit->task->permits = permit;
 }
 
-/* Whether the task returned it: whoever joins the task has it from now on. */
-static bool is_returned(const struct task *task, const struct turn *turn)
+static void unhold(struct permit *permit)
+{
+    struct permit **at = permit->task ? &permit->task->permits : NULL;
+    while (at && *at && *at != permit)
+        at = &(*at)->next;
+    if (at && *at)
+        *at = permit->next;
+    permit->is_held = false;
+    permit->semaphore->free++;
+}
+
+static void enqueue(struct permit *permit)
+{
+    struct semaphore *semaphore = permit->semaphore;
+    *semaphore->queue_tail = permit;
+    semaphore->queue_tail = &permit->next;
+}
+
+static void leave_queue(struct permit *permit)
+{
+    struct semaphore *semaphore = permit->semaphore;
+    struct permit **at = &semaphore->queue;
+    while (*at != permit)
+        at = &(*at)->next;
+    *at = permit->next;
+    if (semaphore->queue_tail == &permit->next)
+        semaphore->queue_tail = at;
+}
+
+/* Gives the free permits to the tasks that have waited longest. */
+static void serve_queue(struct semaphore *semaphore)
+{
+    while (semaphore->free > 0 && semaphore->queue) {
+        struct permit *permit = semaphore->queue;
+        leave_queue(permit);
+        hold(permit);
+        wait_done(&permit->wait);
+    }
+}
+
+/* May be called again. */
+static void release(struct permit *permit)
+{
+    struct semaphore *semaphore = permit->semaphore;
+    if (!semaphore)
+        return;
+    if (permit->is_held)
+        unhold(permit);
+    else
+        leave_queue(permit);
+    permit->semaphore = NULL;
+    serve_queue(semaphore);
+}
+
+/* ---- tasks that end ---- */
+
+static bool is_returned(const struct task *task, const struct permit *permit)
 {
     lua_State *L = task->owner->L;
     int top = lua_gettop(L);
@@ -112,132 +110,164 @@ static bool is_returned(const struct task *task, const struct turn *turn)
     lua_getiuservalue(L, -1, TASK_RESULTS);
     for (int i = 1; i <= task->results && !found; i++) {
         lua_rawgeti(L, top + 2, i);
-        found = lua_touserdata(L, -1) == turn;
+        found = lua_touserdata(L, -1) == permit;
         lua_settop(L, top + 2);
     }
     lua_settop(L, top);
     return found;
 }
 
-/* Nobody shall wait for a turn whose <close> was forgotten until the collector finds it. */
-static void end_turns(struct task *task)
+/* Called when the task has ended: releases its permits, but not those that it returned. */
+static void end_permits(struct task *task)
 {
-    for (struct turn *turn = task->turns, *next; turn; turn = next) {
-        next = turn->next_of_his;
-        if (!is_returned(task, turn))
-            end_turn(turn);
+    for (struct permit *permit = task->permits, *next; permit; permit = next) {
+        next = permit->next;
+        if (!is_returned(task, permit))
+            release(permit);
     }
+}
+
+void lgate_hand_over(lua_State *L, const struct task *from, int first)
+{
+    for (int i = first; i <= lua_gettop(L); i++) {
+        struct permit *permit = luaL_testudata(L, i, PERMIT_TYPE);
+        if (!permit || !permit->is_held || permit->task != from)
+            continue;
+        unhold(permit);
+        permit->task = task_current(L);
+        hold(permit);
+        if (permit->task)
+            lua_rawgeti(L, LUA_REGISTRYINDEX, permit->task->ref);
+        else
+            lua_pushnil(L);
+        lua_setiuservalue(L, i, PERMIT_TASK);
+    }
+}
+
+/* ---- class Semaphore ---- */
+
+static lua_Integer count_held(const struct task *task, const struct semaphore *semaphore)
+{
+    lua_Integer n = 0;
+    for (const struct permit *permit = task ? task->permits : NULL; permit; permit = permit->next)
+        n += permit->semaphore == semaphore;
+    return n;
 }
 
 static void give_up(struct wait *w)
 {
-    end_turn((struct turn *)w);
+    release((struct permit *)w);
     wait_done(w);
 }
 
-static int entered(lua_State *L, int status, lua_KContext context)
+static int acquired(lua_State *L, int status, lua_KContext context)
 {
-    struct turn *turn = (struct turn *)context;
+    struct permit *permit = (struct permit *)context;
     (void)status;
     if (task_cancelled(L)) {
-        end_turn(turn); /* it may have come to its turn all the same */
+        release(permit); /* the permit may have come together with the cancellation */
         return lua_error(L);
     }
-    if (!turn->gate)
-        return luaL_error(L, "a gate can't be waited for here: in a sort, a gsub, a module's body");
+    if (!permit->semaphore)
+        return luaL_error(L,
+                          "a permit can't be waited for here: in a sort, a gsub, a module's body");
     lua_settop(L, 2);
     return 1;
 }
 
-/* All that could let this task in is in its own hands. */
-static bool waits_for_itself(const struct gate *gate, const struct task *task)
+/*** semaphore:acquire() --> Permit: waits until one is free, first come, first served. */
+static int lsemaphore_acquire(lua_State *L)
 {
-    if (!task || gate->free > 0 || !gate->held)
-        return false;
-    for (const struct turn *turn = gate->held; turn; turn = turn->next)
-        if (turn->task != task)
-            return false;
-    return true;
-}
-
-/*** gate:enter() --> Turn: waits until it is this task's turn. */
-static int gate_enter(lua_State *L)
-{
-    struct gate *gate = luaL_checkudata(L, 1, GATE_TYPE);
+    struct semaphore *semaphore = method_self(L, SEMAPHORE_TYPE);
     struct task *task = task_current(L);
     task_check(L);
-    if (waits_for_itself(gate, task))
-        return luaL_error(L, "deadlock: this task is inside the gate already");
+    if (count_held(task, semaphore) == semaphore->count)
+        return luaL_error(L, "deadlock: this task holds all permits of the semaphore");
     lua_settop(L, 1);
-    struct turn *turn = lua_newuserdatauv(L, sizeof *turn, TURN_TASK);
-    *turn = (struct turn){ .wait = { .needs_tasks = true, .at_gate = true, .give_up = give_up },
-                           .task = task };
-    luaL_setmetatable(L, TURN_TYPE);
+    struct permit *permit = lua_newuserdatauv(L, sizeof *permit, PERMIT_TASK);
+    *permit =
+        (struct permit){ .wait = { .needs_tasks = true, .for_permit = true, .give_up = give_up },
+                         .task = task };
+    luaL_setmetatable(L, PERMIT_TYPE);
     lua_pushvalue(L, 1);
-    lua_setiuservalue(L, 2, TURN_GATE);
+    lua_setiuservalue(L, 2, PERMIT_SEMAPHORE);
     if (task) {
         lua_rawgeti(L, LUA_REGISTRYINDEX, task->ref);
-        lua_setiuservalue(L, 2, TURN_TASK);
+        lua_setiuservalue(L, 2, PERMIT_TASK);
     }
-    turn->gate = gate;
-    if (gate->free > 0) { /* then nobody waits */
-        hold(turn);
+    permit->semaphore = semaphore;
+    if (semaphore->free > 0) { /* then the queue is empty */
+        hold(permit);
         return 1;
     }
-    *gate->queue_tail = turn;
-    gate->queue_tail = &turn->next;
-    return task_await(L, &turn->wait, (lua_KContext)turn, entered);
+    enqueue(permit);
+    return task_await(L, &permit->wait, (lua_KContext)permit, acquired);
 }
 
-/*** turn:leave(): the next one may enter; also <close>, and when it is collected. */
-static int turn_leave(lua_State *L)
+/*** semaphore:release(): releases the permit that this task acquired last. */
+static int lsemaphore_release(lua_State *L)
 {
-    end_turn(luaL_checkudata(L, 1, TURN_TYPE));
+    const struct semaphore *semaphore = method_self(L, SEMAPHORE_TYPE);
+    const struct task *task = task_current(L);
+    struct permit *permit = task ? task->permits : NULL;
+    while (permit && permit->semaphore != semaphore)
+        permit = permit->next;
+    if (!permit)
+        return misuse(L, "this task holds no permit of the semaphore");
+    release(permit);
     return 0;
 }
 
-/*** task.gate(n?) --> Gate: that so many tasks may be inside of; 1. */
-static int l_gate(lua_State *L)
+/*** permit:close(): releases it; also <close>, and when it is collected. */
+static int lpermit_close(lua_State *L)
+{
+    release(method_self(L, PERMIT_TYPE));
+    return 0;
+}
+
+/*** task.semaphore(n?) --> Semaphore, of n permits; 1. */
+static int lsemaphore_new(lua_State *L)
 {
     lua_Integer n = luaL_optinteger(L, 1, 1);
-    luaL_argcheck(L, n >= 1, 1, "how many may enter: 1 or more");
-    struct gate *gate = lua_newuserdatauv(L, sizeof *gate, 0);
-    *gate = (struct gate){ .free = n };
-    gate->queue_tail = &gate->queue;
-    luaL_setmetatable(L, GATE_TYPE);
+    luaL_argcheck(L, n >= 1, 1, "the number of permits: 1 or more");
+    struct semaphore *semaphore = lua_newuserdatauv(L, sizeof *semaphore, 0);
+    *semaphore = (struct semaphore){ .count = n, .free = n };
+    semaphore->queue_tail = &semaphore->queue;
+    luaL_setmetatable(L, SEMAPHORE_TYPE);
     return 1;
 }
 
 static const luaL_Reg task_lib[] = {
-    { "gate", l_gate },
+    { "semaphore", lsemaphore_new },
     { NULL, NULL },
 };
 
-static const luaL_Reg gate_meth[] = {
-    { "enter", gate_enter },
+static const luaL_Reg semaphore_meth[] = {
+    { "acquire", lsemaphore_acquire },
+    { "release", lsemaphore_release },
     { NULL, NULL },
 };
 
-static const luaL_Reg turn_meth[] = {
-    { "leave", turn_leave },
+static const luaL_Reg permit_meth[] = {
+    { "close", lpermit_close },
     { NULL, NULL },
 };
 
-static const luaL_Reg turn_meta[] = {
-    { "__close", turn_leave },
-    { "__gc", turn_leave },
+static const luaL_Reg permit_meta[] = {
+    { "__close", lpermit_close },
+    { "__gc", lpermit_close },
     { NULL, NULL },
 };
 
 void lgate_open(lua_State *L)
 {
-    tasks_of(L)->end_turns = end_turns;
-    luaL_newmetatable(L, GATE_TYPE);
-    luaL_newlib(L, gate_meth);
+    tasks_of(L)->end_permits = end_permits;
+    luaL_newmetatable(L, SEMAPHORE_TYPE);
+    luaL_newlib(L, semaphore_meth);
     lua_setfield(L, -2, "__index");
-    luaL_newmetatable(L, TURN_TYPE);
-    luaL_setfuncs(L, turn_meta, 0);
-    luaL_newlib(L, turn_meth);
+    luaL_newmetatable(L, PERMIT_TYPE);
+    luaL_setfuncs(L, permit_meta, 0);
+    luaL_newlib(L, permit_meth);
     lua_setfield(L, -2, "__index");
     lua_pop(L, 2);
     luaL_setfuncs(L, task_lib, 0);

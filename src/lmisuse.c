@@ -35,6 +35,44 @@ int misuse(lua_State *L, const char *format, ...)
     return lua_error(L);
 }
 
+/* Pushes the name of the running function in the method table of the class, or nil. [-0, +1, e] */
+static void push_method_name(lua_State *L, const char *type)
+{
+    lua_Debug about;
+    luaL_getmetatable(L, type);
+    lua_getfield(L, -1, "__index");
+    if (lua_iscfunction(L, -1))
+        lua_getupvalue(L, -1, 1);
+    int methods = lua_gettop(L);
+    lua_getstack(L, 0, &about);
+    lua_getinfo(L, "f", &about);
+    for (lua_pushnil(L); lua_next(L, methods); lua_pop(L, 1))
+        if (lua_rawequal(L, -1, methods + 1)) {
+            lua_pop(L, 1);
+            return;
+        }
+    lua_pushnil(L);
+}
+
+void *method_self(lua_State *L, const char *type)
+{
+    void *self = luaL_testudata(L, 1, type);
+    if (self)
+        return self;
+    const char *class = strrchr(type, '.') + 1;
+    const char *got = luaL_typename(L, 1);
+    if (luaL_getmetafield(L, 1, "__name") == LUA_TSTRING)
+        got = lua_tostring(L, -1);
+    push_method_name(L, type);
+    const char *method = lua_tostring(L, -1);
+    if (!method)
+        misuse(L, "%s expected, got %s", class, got);
+    else
+        misuse(L, "%s expected, got %s; write %c%s:%s(...), with the colon", class, got,
+               *class | 0x20, class + 1, method);
+    return NULL;
+}
+
 int misuse_argument(lua_State *L, const char *method, int index, const char *what)
 {
     return misuse(L, "bad argument #%d to '%s' (%s)", index - 1, method, what);

@@ -11,6 +11,10 @@
 /* [-0, +0, v] */
 __attribute__((format(printf, 2, 3))) int misuse(lua_State *L, const char *format, ...);
 
+/* Returns the object of a method: the userdata of that type at index 1.  Where it is another value,
+ * as in `board.close()`, raises misuse that shows the call with the colon. [-0, +0, v] */
+void *method_self(lua_State *L, const char *type);
+
 /* A bad argument of a method: counted without the object, which is at index 1. */
 int misuse_argument(lua_State *L, const char *method, int index, const char *what);
 

@@ -40,8 +40,10 @@ static int push_outcome(lua_State *L, struct task *task)
     int kept = lua_gettop(L);
     for (int i = 1; i <= task->results; i++)
         lua_rawgeti(L, kept, i);
-    if (!task->failed)
+    if (!task->failed) {
+        lgate_hand_over(L, task, kept + 1);
         return task->results;
+    }
     task->joined = true;
     task_let_go(task);
     return lua_error(L);

@@ -160,8 +160,8 @@ static void finish(struct task *task)
     if (tasks->foreground == task)
         tasks->foreground = NULL;
     keep_results(task);
-    if (task->turns)
-        tasks->end_turns(task);
+    if (task->permits)
+        tasks->end_permits(task);
     loop_timer_cancel(tasks->loop, &task->grace);
     loop_timer_cancel(tasks->loop, &task->deadline);
     if (task->joins)
@@ -558,13 +558,14 @@ static bool wait_for_events(struct tasks *tasks)
 /* Nothing can bring any task further.  Supervisors shall hear of it from the others. */
 static bool end_deadlock(struct tasks *tasks)
 {
-    unsigned at_gates = 0;
+    unsigned for_permits = 0;
     for (const struct task *task = tasks->all; task; task = task->next)
-        at_gates += task->waiting && !task->waiting->done && task->waiting->at_gate;
+        for_permits += task->waiting && !task->waiting->done && task->waiting->for_permit;
     char message[96] = "deadlock: every task waits for another";
-    if (at_gates > 0)
+    if (for_permits > 0)
         snprintf(message, sizeof message,
-                 "deadlock: every task waits for another; %u for a turn at a gate", at_gates);
+                 "deadlock: every task waits for another; %u for a permit of a semaphore",
+                 for_permits);
     return cancel_all(tasks, is_no_supervisor, "deadlock", message) ||
            cancel_all(tasks, is_supervisor, "deadlock", message);
 }

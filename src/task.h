@@ -21,7 +21,7 @@ struct tasks;
 struct wait {
     bool done;
     bool needs_tasks;                /* only another task can end it */
-    bool at_gate;                    /* of these, a turn at a gate; for a deadlock's message */
+    bool for_permit;                 /* of a semaphore; for a deadlock's message */
     struct task *task;               /* who is resumed; NULL: somebody pumps */
     void (*give_up)(struct wait *w); /* somebody wants it to end: wait_done() must come soon */
 };

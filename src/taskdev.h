@@ -36,8 +36,8 @@ struct task {
     int results;            /* how many: in its user value */
     unsigned failure_order; /* the how-manieth failure it was */
     struct wait *waiting;
-    struct join *joins; /* who waits for its end */
-    struct turn *turns; /* that it has at gates */
+    struct join *joins;     /* who waits for its end */
+    struct permit *permits; /* of semaphores, that it holds */
     enum cancel cancel;
     int cancellation;      /* registry reference of what is raised */
     bool failure_expected; /* it was told to end: failing so is no failure */
@@ -62,10 +62,10 @@ struct tasks {
     struct task *current;
     struct wait settle; /* a supervisor waits for all others */
     bool settling;
-    void (*end_turns)(struct task *task); /* a task has ended: its turns at gates are over */
-    unsigned failures;                    /* so far */
-    bool has_foreground;                  /* SIGINT is for one task alone, */
-    struct task *foreground;              /* this one; NULL: it has ended */
+    void (*end_permits)(struct task *task); /* called when a task has ended that holds some */
+    unsigned failures;                      /* so far */
+    bool has_foreground;                    /* SIGINT is for one task alone, */
+    struct task *foreground;                /* this one; NULL: it has ended */
 };
 
 struct tasks *tasks_of(lua_State *L);

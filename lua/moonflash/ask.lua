@@ -11,10 +11,10 @@ local LONGEST = 4096 -- bytes of a line
 ---@param outside table what src/lchannel.c gives
 ---@return function ask
 return function(outside)
-  local gate = task.gate(1) -- whose question is on the terminal
-  local input               -- a channel, from the first question on
-  local rest = ""           -- what came behind the last line
-  local has_newline         -- the last line had one
+  local semaphore = task.semaphore(1) -- held by the task whose question is on the terminal
+  local input                         -- a channel, from the first question on
+  local rest = ""                     -- what came behind the last line
+  local has_newline                   -- the last line had one
 
   -- The next line, or nil and why there is none.
   local function next_line()
@@ -41,9 +41,9 @@ return function(outside)
   end
 
   -- A board is not to blame for the questions of others: its deadlines stand still meanwhile.
-  local function enter(board)
+  local function acquire(board)
     local _ <close> = board and dfu.fields(board).job:pause()
-    return gate:enter()
+    return semaphore:acquire()
   end
 
   ---Asks, and waits for the answer.
@@ -51,7 +51,7 @@ return function(outside)
   ---@return string line
   return function(text)
     local board = task.tag()
-    local _ <close> = enter(board)
+    local _ <close> = acquire(board)
     input = input or outside.input()
     -- what was typed before the question has been on the screen before it, with its new line
     rest = rest .. (input:read(LONGEST) or "")

@@ -54,13 +54,13 @@ function M.switch(relay, slot, state)
   end
 end
 
----Measures the supply of a slot, when it is its turn: the meter has one input, and is switched.
+---Measures the supply of a slot. One slot at a time: the meter has one input, which is switched.
 ---@param meter table a Stream
----@param gate table
+---@param semaphore table of the meter
 ---@param slot string
 ---@return number volts
-function M.measure(meter, gate, slot)
-  local _ <close> = gate:enter()              -- the others wait here
+function M.measure(meter, semaphore, slot)
+  local _ <close> = semaphore:acquire()       -- the others wait here
   meter:write("ROUTE " .. slot .. "\n")
   meter:expect("OK\r?\n", 3)
   meter:write("READ?\n")

@@ -22,7 +22,7 @@ return {
       make  = use("./product.lua", { boot_loader = opt.boot_loader, no_check = opt.no_check,
                                      application = opt.application }),
       meter = sys.serial(opt.meter),          -- closed after the last board, whatever happens
-      gate  = task.gate(1),
+      one   = task.semaphore(1),              -- one slot at a time has the meter
       seen  = {},
     }
   end,
@@ -40,7 +40,7 @@ return {
     board:step("power", 60)                   -- the last of 16 slots waits for the meter
     task.at_end(function() factory.switch(opt.relay, slot, "off") end)    -- whatever happens
     factory.switch(opt.relay, slot, "on")
-    local volts = factory.measure(shared.meter, shared.gate, slot)
+    local volts = factory.measure(shared.meter, shared.one, slot)
     board:note("supply", volts, { min = 3.2, max = 3.4, unit = "V" })
     board:open(5)
 

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- What stands around a board: programs, serial ports, and the gate for the meter that all share.
+-- What stands around a board: programs, serial ports, and the meter's semaphore.
 -- Real programs run here, and real time passes while they are awaited, also on the virtual clock.
 local catch = require "moonflash.errors".catch
 local dfu = require "dfu"
@@ -447,17 +447,17 @@ function TestSerial.test_of_an_application()
   lu.assertNil(silent:wait_app(5).tty)
 end
 
--- ---- task.gate ----
+-- ---- task.semaphore ----
 
-local TestGate = {}
+local TestSemaphore = {}
 
-function TestGate.test_so_many_at_a_time()
+function TestSemaphore.test_so_many_at_a_time()
   for n = 1, 3 do
-    local gate = task.gate(n)
+    local semaphore = task.semaphore(n)
     local inside, most, order, jobs = 0, 0, {}, {}
     for i = 1, 16 do
       jobs[i] = task.spawn(function()
-        local turn <close> = gate:enter() -- luacheck: ignore 211
+        local permit <close> = semaphore:acquire() -- luacheck: ignore 211
         inside = inside + 1
         most = math.max(most, inside)
         order[#order + 1] = i
@@ -472,114 +472,150 @@ function TestGate.test_so_many_at_a_time()
   end
 end
 
--- Whoever is cancelled while he waits, or in the moment of his turn, holds nobody up.
-function TestGate.test_cancelled()
+-- A task that is cancelled while it waits, or as it gets its permit, blocks no other.
+function TestSemaphore.test_cancelled()
   for _, late in ipairs { false, true } do
-    local gate = task.gate()
-    local first = gate:enter()
+    local semaphore = task.semaphore()
+    local first = semaphore:acquire()
     local second, third, fourth = {}, {}, {}
     local function work(mark)
-      local turn <close> = gate:enter() -- luacheck: ignore 211
+      local permit <close> = semaphore:acquire() -- luacheck: ignore 211
       mark.entered = true
     end
     local jobs = { task.spawn(work, second), task.spawn(work, third), task.spawn(work, fourth) }
     task.sleep(1)
-    if late then first:leave() end
+    if late then first:close() end
     jobs[1]:cancel()
     if not late then
       task.sleep(1)
       jobs[3]:cancel()
       task.sleep(1)
       lu.assertNil(third.entered)
-      first:leave()
+      first:close()
     end
     jobs[2]:join()
     lu.assertNil(second.entered)
     lu.assertTrue(third.entered)
     lu.assertEquals(fourth.entered, late or nil)
     for _, job in ipairs(jobs) do pcall(job.join, job) end
-    gate:enter():leave()
+    semaphore:acquire():close()
   end
 end
 
-function TestGate.test_turns_end_once()
-  local gate = task.gate(1)
-  local turn = gate:enter()
-  turn:leave()
-  turn:leave()
-  local again <close> = gate:enter() -- luacheck: ignore 211
-  local late = task.spawn(gate.enter, gate)
+function TestSemaphore.test_permits_are_released_once()
+  local semaphore = task.semaphore(1)
+  local permit = semaphore:acquire()
+  permit:close()
+  permit:close()
+  local again <close> = semaphore:acquire() -- luacheck: ignore 211
+  local late = task.spawn(semaphore.acquire, semaphore)
   task.sleep(1)
-  turn:leave() -- is over, and lets nobody in
+  permit:close() -- released already: frees none
   task.sleep(1)
   lu.assertEquals(tostring(late), "Task (waiting)")
   late:cancel()
 end
 
-function TestGate.test_what_is_collected_is_left()
-  local gate = task.gate(1)
-  task.spawn(gate.enter, gate):join()
-  local waits = task.spawn(gate.enter, gate)
+function TestSemaphore.test_what_is_collected_is_released()
+  local semaphore = task.semaphore(1)
+  task.spawn(semaphore.acquire, semaphore):join()
+  local waits = task.spawn(semaphore.acquire, semaphore)
   task.sleep(1)
   collectgarbage()
   collectgarbage()
   waits:join()
 end
 
--- Whose <close> was forgotten is over when its task ends, whoever still holds it; but not one that
--- the task returns.
-function TestGate.test_a_turn_ends_with_its_task()
-  local gate, kept = task.gate(1), {}
+-- A permit whose <close> was forgotten is released when its task ends; not one that the task
+-- returns.
+function TestSemaphore.test_a_permit_ends_with_its_task()
+  local semaphore, kept = task.semaphore(1), {}
   local jobs = {}
   for i = 1, 3 do
     jobs[i] = task.spawn(function()
-      kept[i] = gate:enter()
+      kept[i] = semaphore:acquire()
       task.sleep(1)
       if i == 2 then error("oops") end
     end)
   end
   local took = support.seconds(function() for i = 1, 3 do pcall(jobs[i].join, jobs[i]) end end)
   lu.assertAlmostEquals(took, 3, 0.001)
-  local turn <close> = task.deadline(1, gate.enter, gate) -- luacheck: ignore 211
-  for i = 1, 3 do kept[i]:leave() end -- they are over
-  support.assert_raises("timeout", task.deadline, 1, gate.enter, gate)
+  local permit <close> = task.deadline(1, semaphore.acquire, semaphore) -- luacheck: ignore 211
+  for i = 1, 3 do kept[i]:close() end -- released already
+  support.assert_raises("timeout", task.deadline, 1, semaphore.acquire, semaphore)
 end
 
-function TestGate.test_a_deadlock_says_that_it_is_at_a_gate()
+function TestSemaphore.test_a_deadlock_counts_those_that_wait_for_a_permit()
   local moonflash = sys.run { "readlink", "/proc/" .. own_pid() .. "/exe" }.output:gsub("\n$", "")
   local ran = sys.run { moonflash, "-e", [[
-    local a, b = task.gate(), task.gate()
+    local a, b = task.semaphore(), task.semaphore()
     local function work(first, second)
-      local _ <close> = first:enter()
+      local _ <close> = first:acquire()
       task.sleep(0.01)
-      local _ <close> = second:enter()
+      local _ <close> = second:acquire()
     end
     task.spawn(work, a, b)
     task.spawn(work, b, a)]] }
-  lu.assertStrContains(ran.output, "every task waits for another; 2 for a turn at a gate")
+  lu.assertStrContains(ran.output, "every task waits for another; 2 for a permit of a semaphore")
 end
 
-function TestGate.test_an_error_inside()
-  local gate = task.gate(1)
+function TestSemaphore.test_an_error_inside()
+  local semaphore = task.semaphore(1)
   assert_fails("oops", function()
-    local turn <close> = gate:enter() -- luacheck: ignore 211
+    local permit <close> = semaphore:acquire() -- luacheck: ignore 211
     error("oops")
   end)
-  gate:enter():leave()
+  semaphore:acquire():close()
 end
 
-function TestGate.test_misuse()
-  local gate = task.gate(1)
-  assert_fails("1 or more", task.gate, 0)
-  assert_fails("number expected", task.gate, "x")
-  assert_fails("Gate expected", gate.enter, 1)
-  local turn <close> = gate:enter() -- luacheck: ignore 211
-  assert_fails("this task is inside the gate already", gate.enter, gate)
+function TestSemaphore.test_release()
+  local semaphore, other = task.semaphore(2), task.semaphore()
+  semaphore:acquire()
+  other:acquire()
+  local last = semaphore:acquire()
+  local waits = task.spawn(semaphore.acquire, semaphore)
+  task.sleep(1)
+  semaphore:release() -- the one acquired last
+  waits:join():close()
+  last:close() -- released already
+  semaphore:release()
+  assert_fails("this task holds no permit", semaphore.release, semaphore)
+  other:release()
+  task.spawn(function()
+    semaphore:acquire()
+    other:acquire()
+  end):join()
+  for _ = 1, 2 do semaphore:acquire() end
+  assert_fails("this task holds no permit", other.release, other)
+end
+
+-- The task that joins holds what was returned: it can release it, and is not blamed for others.
+function TestSemaphore.test_a_permit_that_is_returned()
+  local semaphore = task.semaphore()
+  local permit = task.deadline(1, semaphore.acquire, semaphore)
+  assert_fails("this task holds all permits", semaphore.acquire, semaphore)
+  semaphore:release()
+  permit:close()
+  task.spawn(function()
+    local _ = task.deadline(1, semaphore.acquire, semaphore)
+  end):join()
+  semaphore:acquire():close()
+end
+
+function TestSemaphore.test_misuse()
+  local semaphore = task.semaphore(1)
+  assert_fails("1 or more", task.semaphore, 0)
+  assert_fails("number expected", task.semaphore, "x")
+  assert_fails("Semaphore expected, got number; write semaphore:acquire(...), with the colon",
+    semaphore.acquire, 1)
+  assert_fails("write semaphore:release(...), with the colon", semaphore.release)
+  local permit <close> = semaphore:acquire() -- luacheck: ignore 211
+  assert_fails("this task holds all permits of the semaphore", semaphore.acquire, semaphore)
   local job = task.spawn(function()
-    table.sort({ 2, 1 }, function() gate:enter() end)
+    table.sort({ 2, 1 }, function() semaphore:acquire() end)
   end)
   assert_fails("can't be waited for here", job.join, job)
-  local _, err = catch("timeout", task.deadline, 1, gate.enter, gate)
+  local _, err = catch("timeout", task.deadline, 1, semaphore.acquire, semaphore)
   lu.assertEquals(err.code, "timeout")
 end
 
@@ -665,5 +701,6 @@ function TestAsk.test_given_up()
   screen:expect("got right", LONG)
 end
 
-return { TestRun = TestRun, TestStream = TestStream, TestSerial = TestSerial, TestGate = TestGate,
+return { TestRun = TestRun, TestStream = TestStream, TestSerial = TestSerial,
+         TestSemaphore = TestSemaphore,
          TestAsk = TestAsk }
