@@ -68,7 +68,7 @@ return {
   },
 
   setup = function(opt)
-    if opt.make and not opt.out then sys.run { "mkdir", "-p", files.config_folder() } end
+    if opt.make and not opt.out then sys.mkdir(files.config_folder()) end
     if opt.make then return make(opt.out or slots.default_file()) end
     if opt.out then errors.raise { code = "usage", message = "--out goes with --make" } end
     return list.slots()

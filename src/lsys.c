@@ -24,6 +24,14 @@
 #include "output.h"
 #include "usb.h"
 
+/* Returns nil and what errno says. */
+static int refuse(lua_State *L)
+{
+    lua_pushnil(L);
+    lua_pushstring(L, strerror(errno));
+    return 2;
+}
+
 /*** sys.is_terminal(fd) --> boolean: 1 is stdout, 2 stderr */
 static int lsys_is_terminal(lua_State *L)
 {
@@ -38,8 +46,8 @@ static int lsys_backlog(lua_State *L)
     return 1;
 }
 
-/*** sys.columns() --> the width and height of the terminal behind stderr, or 80, 24 */
-static int lsys_columns(lua_State *L)
+/*** sys.terminal_size() --> width, height of the terminal behind stderr; 80, 24 if it is none */
+static int lsys_terminal_size(lua_State *L)
 {
     struct winsize size;
     bool known = ioctl(2, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
@@ -59,11 +67,8 @@ static void set_integer(lua_State *L, const char *field, lua_Integer value)
 static int lsys_stat(lua_State *L)
 {
     struct stat st;
-    if (stat(luaL_checkstring(L, 1), &st) != 0) {
-        lua_pushnil(L);
-        lua_pushstring(L, strerror(errno));
-        return 2;
-    }
+    if (stat(luaL_checkstring(L, 1), &st) != 0)
+        return refuse(L);
     lua_createtable(L, 0, 7);
     error_set(L, "type",
               S_ISREG(st.st_mode)   ? "file"
@@ -109,26 +114,36 @@ static int lsys_versions(lua_State *L)
     return 1;
 }
 
-/*** sys.names(folder) --> { name, ... }, in no order; empty if there is no such folder */
-static int lsys_names(lua_State *L)
+/* Pushes the next name in a folder, but for "." and ".."; NULL, with errno set or 0, at the end. */
+static const char *push_next_name(lua_State *L, DIR *folder)
+{
+    const struct dirent *entry;
+    do {
+        errno = 0;
+        entry = readdir(folder);
+    } while (entry && (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0));
+    return entry ? lua_pushstring(L, entry->d_name) : NULL;
+}
+
+/*** sys.readdir(folder) --> { name, ... }, in no order; or nil and why */
+static int lsys_readdir(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
     lua_newtable(L);
     DIR *folder = opendir(path);
     if (!folder)
-        return 1;
-    lua_Integer n = 0;
-    for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
-        lua_pushstring(L, entry->d_name);
-        lua_seti(L, -2, ++n);
-    }
+        return refuse(L);
+    for (lua_Integer n = 1; push_next_name(L, folder); n++)
+        lua_seti(L, -2, n);
+    int cause = errno;
     closedir(folder);
-    return 1;
+    errno = cause;
+    return cause == 0 ? 1 : refuse(L);
 }
 
-/*** sys.make_folder(path) --> true, or nil and why: those above it as well; for this user alone.
- * One that is there already will do. */
-static int lsys_make_folder(lua_State *L)
+/*** sys.mkdir(path) --> true, or nil and why: makes the folder and those above it that are missing,
+ * for this user alone. */
+static int lsys_mkdir(lua_State *L)
 {
     size_t length;
     const char *given = luaL_checklstring(L, 1, &length);
@@ -139,11 +154,8 @@ static int lsys_make_folder(lua_State *L)
             continue;
         char end = path[i];
         path[i] = '\0';
-        if (mkdir(path, 0700) != 0 && errno != EEXIST) {
-            lua_pushnil(L);
-            lua_pushstring(L, strerror(errno));
-            return 2;
-        }
+        if (mkdir(path, 0700) != 0 && errno != EEXIST)
+            return refuse(L);
         path[i] = end;
     }
     lua_pushboolean(L, 1);
@@ -173,8 +185,8 @@ static int lsys_time(lua_State *L)
     return 1;
 }
 
-/*** sys.memory() --> the most bytes that this process has had in memory */
-static int lsys_memory(lua_State *L)
+/*** sys.peak_memory() --> the largest number of bytes that this process has had in memory */
+static int lsys_peak_memory(lua_State *L)
 {
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
@@ -307,14 +319,14 @@ static int lsys_builtins(lua_State *L)
 
 static const luaL_Reg sys_lib[] = {
     { "is_terminal", lsys_is_terminal },
-    { "columns", lsys_columns },
+    { "terminal_size", lsys_terminal_size },
     { "stat", lsys_stat },
     { "readlink", lsys_readlink },
-    { "names", lsys_names },
-    { "make_folder", lsys_make_folder },
+    { "readdir", lsys_readdir },
+    { "mkdir", lsys_mkdir },
     { "virtual_time", lsys_virtual_time },
     { "is_virtual", lsys_is_virtual },
-    { "memory", lsys_memory },
+    { "peak_memory", lsys_peak_memory },
     { "sha256", lsys_sha256 },
     { "unhex", lhex_unhex },
     { "unhex_run", lhex_unhex_run },

@@ -191,7 +191,7 @@ for _, row in ipairs(crowds) do
     verified / one_verified, clock))
 end
 print(("memory: %.1f MB at the most, without the 16 MB of sixteen boards' flash"):format(
-  sys.memory() / 2 ^ 20 - 16))
+  sys.peak_memory() / 2 ^ 20 - 16))
 
 -- ---- growth: what takes no more for each, however many there are ----
 

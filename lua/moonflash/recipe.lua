@@ -90,7 +90,7 @@ function M.all()
   local seen = {}
   local all = {}
   for _, folder in ipairs(folders()) do
-    local found = names_in(sys.names(folder.path), seen, folder.from)
+    local found = names_in(sys.readdir(folder.path) or {}, seen, folder.from)
     table.move(found, 1, #found, #all + 1, all)
   end
   local builtin = {}

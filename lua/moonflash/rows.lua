@@ -83,7 +83,7 @@ local function draw(above, below)
     drawn = 0 -- the next picture goes below
     return
   end
-  local columns, lines = sys.columns()
+  local columns, lines = sys.terminal_size()
   local list, more = shown(math.max(2, (lines or 24) - (below or BELOW)))
   local picture = {}
   for i, row in ipairs(list) do picture[i] = draw_row(row, columns - 1) .. "\n" end
@@ -140,7 +140,7 @@ function M.result(board, outcome, words)
 end
 
 local function lines_of(s)
-  local columns = sys.columns()
+  local columns = sys.terminal_size()
   return math.max(1, (text.width(s) + columns - 1) // columns)
 end
 

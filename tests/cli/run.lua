@@ -14,7 +14,7 @@ local build = os.getenv("BUILD") or "build"
 local update = arg[1] == "--update"
 local files = table.move(arg, update and 2 or 1, #arg, 1, {})
 if #files == 0 then
-  for _, name in ipairs(sys.names(folder)) do
+  for _, name in ipairs(sys.readdir(folder)) do
     if name:find("%.t$") then files[#files + 1] = folder .. "/" .. name end
   end
   table.sort(files)

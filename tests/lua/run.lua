@@ -16,7 +16,7 @@ if arg[1] then
   files = table.move(arg, 1, #arg, 1, {})
 else
   for _, sub in ipairs { folder, folder .. "/regress" } do
-    for _, name in ipairs(sys.names(sub)) do
+    for _, name in ipairs(sys.readdir(sub) or {}) do
       if name:find("^test_.*%.lua$") or name:find("^%d+%-.*%.lua$") then
         files[#files + 1] = sub .. "/" .. name
       end

@@ -18,7 +18,7 @@ end
 -- The files of a folder, and of those in it, whose names match: { path = text }.
 local function files(folder, pattern, into)
   into = into or {}
-  for _, name in ipairs(sys.names(TREE .. "/" .. folder)) do
+  for _, name in ipairs(sys.readdir(TREE .. "/" .. folder)) do
     local path = folder .. "/" .. name
     local kind = name:sub(1, 1) ~= "." and sys.stat(TREE .. "/" .. path).type
     if kind == "directory" then

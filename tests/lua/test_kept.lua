@@ -16,7 +16,7 @@ local raises = support.assert_raises
 -- The files in the working directory.
 local function names()
   local list = {}
-  for _, name in ipairs(sys.names(".")) do
+  for _, name in ipairs(sys.readdir(".")) do
     if name:find("^moonflash%-kept%-") then list[#list + 1] = name end
   end
   return list

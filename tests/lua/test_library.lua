@@ -197,6 +197,20 @@ function TestFiles.test_what_appears_meanwhile_is_not_replaced()
   os.remove(elsewhere)
 end
 
+function TestFiles.test_folders()
+  local folder = os.tmpname()
+  lu.assertEquals({ sys.readdir(folder) }, { nil, "Not a directory" })
+  lu.assertEquals({ sys.mkdir(folder .. "/within") }, { nil, "Not a directory" })
+  os.remove(folder)
+  lu.assertEquals({ sys.readdir(folder) }, { nil, "No such file or directory" })
+  lu.assertTrue(sys.mkdir(folder .. "/within"))
+  lu.assertTrue(sys.mkdir(folder .. "/within"))
+  lu.assertEquals(sys.readdir(folder), { "within" })
+  lu.assertEquals(sys.readdir(folder .. "/within"), {})
+  os.remove(folder .. "/within")
+  os.remove(folder)
+end
+
 function TestFiles.test_too_large()
   local name = os.tmpname()
   files.write(name, ("x"):rep(11))

@@ -11,15 +11,15 @@ local TestRows = {}
 
 -- What io.stderr gets is kept, and the terminal is as large as the test says.
 function TestRows:setUp()
-  self.stderr, self.columns, self.size = io.stderr, sys.columns, { 80, 24 }
+  self.stderr, self.columns, self.size = io.stderr, sys.terminal_size, { 80, 24 }
   self.written = {}
   io.stderr = { -- luacheck: ignore 122
     write = function(_, text) table.insert(self.written, text) end }
-  sys.columns = function() return table.unpack(self.size) end
+  sys.terminal_size = function() return table.unpack(self.size) end
 end
 
 function TestRows:tearDown()
-  io.stderr, sys.columns = self.stderr, self.columns -- luacheck: ignore 122
+  io.stderr, sys.terminal_size = self.stderr, self.columns -- luacheck: ignore 122
 end
 
 -- What stands on the terminal at last, the scrollback's lines before the screen's: it wraps, it

@@ -46,10 +46,7 @@ function Machine:link(path)
 end
 
 function Machine:names(path)
-  local names = {}
-  for _, name in ipairs(sys.names(self.root .. path)) do
-    if name ~= "." and name ~= ".." then names[#names + 1] = name end
-  end
+  local names = sys.readdir(self.root .. path) or {}
   table.sort(names)
   return names
 end
@@ -147,9 +144,9 @@ local function look_at_processes(self)
     if pid:find("^%d+$") and pid ~= own then
       local name = command(self, pid)
       found.running[name] = true
-      local fds = sys.names(self.root .. "/proc/" .. pid .. "/fd")
-      if #fds == 0 then found.unseen = found.unseen + 1 end
-      for _, fd in ipairs(fds) do
+      local fds = sys.readdir(self.root .. "/proc/" .. pid .. "/fd")
+      if not fds then found.unseen = found.unseen + 1 end
+      for _, fd in ipairs(fds or {}) do
         local link = ("%s/proc/%s/fd/%s"):format(self.root, pid, fd)
         local stat = (sys.readlink(link) or ""):find("/dev/bus/usb/%d+/%d+$") and sys.stat(link)
         if stat then

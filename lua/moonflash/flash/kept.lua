@@ -27,7 +27,7 @@ local HEAD = 4096     -- bytes in which its first lines stand
 
 -- The working directory.
 local folder = {
-  names = function() return sys.names(".") end,
+  names = function() return sys.readdir(".") or {} end,
   read = function(name) return files.read(name, MOST) end,
   head = function(name)
     local file = io.open(name, "rb")

@@ -121,8 +121,8 @@ end
 local function files(start)
   local folder, found = start:match("^(.*/)") or "", {}
   local hidden = start:sub(#folder + 1, #folder + 1) == "."
-  for _, name in ipairs(sys.names(folder == "" and "." or folder)) do
-    if name ~= "." and name ~= ".." and (hidden or name:sub(1, 1) ~= ".") then
+  for _, name in ipairs(sys.readdir(folder == "" and "." or folder) or {}) do
+    if hidden or name:sub(1, 1) ~= "." then
       local stat = sys.stat(folder .. name)
       found[folder .. name .. (stat and stat.type == "directory" and "/" or "")] = true
     end
@@ -182,7 +182,7 @@ local function in_columns(list)
     list[i] = name:match("[^/]+/?$") or name
     width = math.max(width, #list[i] + 2)
   end
-  local columns = math.max(1, sys.columns() // width)
+  local columns = math.max(1, sys.terminal_size() // width)
   local rows = (#list + columns - 1) // columns
   local lines = {}
   for row = 1, rows do

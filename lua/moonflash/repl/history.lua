@@ -23,7 +23,7 @@ local function decode(line)
 end
 
 local function write(mode, lines)
-  local file = sys.make_folder(place()) and io.open(place() .. "/history", mode)
+  local file = sys.mkdir(place()) and io.open(place() .. "/history", mode)
   if not file then return end -- it is a convenience
   file:write(table.concat(lines, "\n"), "\n")
   file:close()

@@ -34,7 +34,7 @@ end
 
 local function picture(phase, who, last)
   local share = M.share(phase)
-  local width = math.max(8, math.min(BAR, sys.columns() - 48 - #who))
+  local width = math.max(8, math.min(BAR, sys.terminal_size() - 48 - #who))
   local full = math.floor(share * width + 0.5)
   local spent = task.now() - phase.began
   local left = not last and share > 0 and spent * (1 - share) / share

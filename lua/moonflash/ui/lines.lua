@@ -141,7 +141,7 @@ function M:tell_again(failed)
     out_of_sight = out_of_sight or not told or console.lines() - told > SCREENFUL
   end
   if not out_of_sight then return end
-  local columns = sys.is_terminal(2) and sys.columns() - 1 or math.maxinteger
+  local columns = sys.is_terminal(2) and sys.terminal_size() - 1 or math.maxinteger
   for _, result in ipairs(failed) do
     local line = ("  %s: %s: %s"):format(console.who(result.board), result.outcome,
       M.reason(result))
