@@ -113,23 +113,21 @@ static int lboard_read(lua_State *L)
     return lop_run(L, board, &op);
 }
 
-/* Lets the library refuse what closes the chip for ever: `field` is called with the board, the
- * string at the index, and the value on the top of the stack, which it takes. [-1, +0, e] */
-static void guard(lua_State *L, const char *field, int index, bool irreversible)
+/* Raises if writing the string at the index would close the chip for ever. [-0, +0, e] */
+static void guard(lua_State *L, uint32_t address, int index, bool irreversible)
 {
-    lop_push_field(L, field);
-    lua_insert(L, -2);
-    lua_pushvalue(L, 1);
-    lua_insert(L, -2);
+    lop_push_callback(L, LOP_GUARD);
+    lua_pushinteger(L, address);
     lua_pushvalue(L, index);
     lua_pushboolean(L, irreversible);
-    lua_call(L, 4, 0);
+    lua_call(L, 5, 0);
 }
 
 /* The same for a block that the caller numbers. */
 static void guard_block(lua_State *L, const struct board *board, uint16_t block, int index,
                         bool irreversible)
 {
+    lop_push_callback(L, LOP_GUARD_BLOCK);
     lua_createtable(L, 0, 2);
     lua_pushinteger(L, block);
     lua_setfield(L, -2, "block");
@@ -137,18 +135,19 @@ static void guard_block(lua_State *L, const struct board *board, uint16_t block,
         lua_pushinteger(L, board->dfu.pointer);
         lua_setfield(L, -2, "pointer");
     }
-    guard(L, "guard_block", index, irreversible);
+    lua_pushvalue(L, index);
+    lua_pushboolean(L, irreversible);
+    lua_call(L, 5, 0);
 }
 
 /* Called before a block that the caller numbers is sent: marks what it may change as in doubt.
  * block: its number; -1 for a request that is not DNLOAD. */
 static void begin_block(lua_State *L, lua_Integer block, int index)
 {
-    lop_push_field(L, "begin_block");
-    lua_pushvalue(L, 1);
+    lop_push_callback(L, LOP_BEGIN_BLOCK);
     lua_pushinteger(L, block);
     lua_pushvalue(L, index);
-    lua_call(L, 3, 0);
+    lua_call(L, 4, 0);
 }
 
 /*** board:write(address, data, options?): never erases, never pads. */
@@ -165,8 +164,7 @@ static int lboard_write(lua_State *L)
         const struct region *region = check_inside(L, board, DFU_WRITE, address, op.length);
         op.alt = region->alt;
         op.may_reset = region->resets;
-        lua_pushinteger(L, address);
-        guard(L, "guard", 3, irreversible);
+        guard(L, address, 3, irreversible);
     } else {
         method_check(L, address == 0, "write", 2, "plain DFU writes its memory from 0");
         op.any_alt = board->selected < 0;
@@ -393,10 +391,9 @@ static int lboard_select(lua_State *L)
         board->selected = -1;
         return 0;
     }
-    lop_push_field(L, "find_alt");
-    lua_pushvalue(L, 1);
+    lop_push_callback(L, LOP_FIND_ALT);
     lua_pushvalue(L, 2);
-    lua_call(L, 2, 1);
+    lua_call(L, 3, 1);
     board->selected = (int)luaL_checkinteger(L, -1);
     return 0;
 }
@@ -414,7 +411,7 @@ static int lboard_reset(lua_State *L)
 /*** board:close(); also <close>, and when it is collected. */
 static int lboard_close(lua_State *L)
 {
-    struct lboard *handle = luaL_checkudata(L, 1, BOARD_TYPE);
+    struct lboard *handle = method_self(L, BOARD_TYPE);
     if (handle->board)
         board_close(handle->board);
     return 0;
@@ -422,7 +419,7 @@ static int lboard_close(lua_State *L)
 
 static int lboard_gc(lua_State *L)
 {
-    struct lboard *handle = luaL_checkudata(L, 1, BOARD_TYPE);
+    struct lboard *handle = method_self(L, BOARD_TYPE);
     if (handle->board)
         board_orphan(handle->board);
     handle->board = NULL;
@@ -438,34 +435,68 @@ static int lboard_tostring(lua_State *L)
 
 /* ---- fields ---- */
 
-/* Upvalue 1: the methods.  Then what is C's, then what boards.lua keeps; it also answers for what
- * nobody has. */
+static void push_path(lua_State *L, const struct board *board)
+{
+    lua_pushstring(L, board->path);
+}
+
+static void push_is_open(lua_State *L, const struct board *board)
+{
+    lua_pushboolean(L, board_is_open(board));
+}
+
+static void push_timeout(lua_State *L, const struct board *board)
+{
+    lua_pushnumber(L, board->dfu.timeout);
+}
+
+static void push_transfer_size(lua_State *L, const struct board *board)
+{
+    lua_pushinteger(L, board->dfu.transfer_size);
+}
+
+static void push_alt(lua_State *L, const struct board *board)
+{
+    lua_pushinteger(L, board->selected >= 0 ? board->selected : board->dfu.alt);
+}
+
+static void push_retries(lua_State *L, const struct board *board)
+{
+    lua_pushinteger(L, board->dfu.retries);
+}
+
+static void push_opened(lua_State *L, const struct board *board)
+{
+    lua_pushnumber(L, board->opened);
+}
+
+static const struct field {
+    const char *name;
+    void (*push)(lua_State *L, const struct board *board);
+} fields[] = {
+    { "path", push_path },       { "is_open", push_is_open },
+    { "timeout", push_timeout }, { "transfer_size", push_transfer_size },
+    { "alt", push_alt },         { "retries", push_retries },
+    { "opened", push_opened },
+};
+
+/* Upvalues: the methods; the struct field of each name.  All other keys are the library's. */
 static int lboard_index(lua_State *L)
 {
     struct board *board = lop_board(L);
-    const char *key = luaL_checkstring(L, 2);
-    if (lua_getfield(L, lua_upvalueindex(1), key) != LUA_TNIL)
+    luaL_checkstring(L, 2);
+    lua_pushvalue(L, 2);
+    if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL)
         return 1;
-    if (strcmp(key, "path") == 0) {
-        lua_pushstring(L, board->path);
-    } else if (strcmp(key, "is_open") == 0) {
-        lua_pushboolean(L, board_is_open(board));
-    } else if (strcmp(key, "timeout") == 0) {
-        lua_pushnumber(L, board->dfu.timeout);
-    } else if (strcmp(key, "transfer_size") == 0) {
-        lua_pushinteger(L, board->dfu.transfer_size);
-    } else if (strcmp(key, "alt") == 0) {
-        lua_pushinteger(L, board->selected >= 0 ? board->selected : board->dfu.alt);
-    } else if (strcmp(key, "retries") == 0) {
-        lua_pushinteger(L, board->dfu.retries);
-    } else if (strcmp(key, "opened") == 0) {
-        lua_pushnumber(L, board->opened);
-    } else {
-        lop_push_field(L, "unknown");
-        lua_pushvalue(L, 1);
-        lua_pushvalue(L, 2);
-        lua_call(L, 2, 1);
+    lua_pushvalue(L, 2);
+    if (lua_rawget(L, lua_upvalueindex(2)) != LUA_TNIL) {
+        const struct field *field = lua_touserdata(L, -1);
+        field->push(L, board);
+        return 1;
     }
+    lop_push_callback(L, LOP_UNKNOWN);
+    lua_pushvalue(L, 2);
+    lua_call(L, 3, 1);
     return 1;
 }
 
@@ -480,11 +511,10 @@ static int lboard_newindex(lua_State *L)
         board->dfu.timeout = seconds;
         return 0;
     }
-    lop_push_field(L, "assign");
-    lua_pushvalue(L, 1);
+    lop_push_callback(L, LOP_ASSIGN);
     lua_pushvalue(L, 2);
     lua_pushvalue(L, 3);
-    lua_call(L, 3, 0);
+    lua_call(L, 4, 0);
     return 0;
 }
 
@@ -521,7 +551,12 @@ void lboard_class(lua_State *L)
     luaL_setfuncs(L, board_meta, 0);
     luaL_newlib(L, board_meth);
     lua_pushvalue(L, -1);
-    lua_pushcclosure(L, lboard_index, 1);
+    lua_newtable(L);
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+        lua_pushlightuserdata(L, (void *)&fields[i]);
+        lua_setfield(L, -2, fields[i].name);
+    }
+    lua_pushcclosure(L, lboard_index, 2);
     lua_setfield(L, -3, "__index");
     lua_remove(L, -2);
 }

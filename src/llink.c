@@ -281,18 +281,45 @@ static int link_to_idle(lua_State *L)
     return lop_run(L, board, &op);
 }
 
-/*** link.extend(name, function) --> the method that had this name: a method of Board that is
- * written in Lua */
+static int method_returned(lua_State *L, int status, lua_KContext context)
+{
+    (void)status;
+    (void)context;
+    return lua_gettop(L);
+}
+
+/* A method of Board that is written in Lua, which is upvalue 1: it gets a Board, and nothing else.
+ */
+static int call_method(lua_State *L)
+{
+    lop_board(L);
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    lua_callk(L, lua_gettop(L) - 1, LUA_MULTRET, 0, method_returned);
+    return lua_gettop(L);
+}
+
+/*** link.extend(name, function) --> the method that had this name: adds a method to Board, or
+ * replaces one */
 static int link_extend(lua_State *L)
 {
     luaL_checkstring(L, 1);
     luaL_checktype(L, 2, LUA_TFUNCTION);
     lua_settop(L, 2);
+    lua_pushcclosure(L, call_method, 1);
     lua_pushvalue(L, 1);
     lua_gettable(L, lua_upvalueindex(1));
     lua_insert(L, 1);
     lua_settable(L, lua_upvalueindex(1));
     return 1;
+}
+
+/*** link.callbacks{ explain=, mark=, begin=, begin_block=, would=, guard=, guard_block=, find_alt=,
+ * unknown=, assign= }: the functions of the library that C calls; see lop.h */
+static int link_callbacks(lua_State *L)
+{
+    lop_set_callbacks(L, 1);
+    return 0;
 }
 
 static const luaL_Reg link_lib[] = {
@@ -302,6 +329,7 @@ static const luaL_Reg link_lib[] = {
     { "system_string", link_system_string },
     { "tty", link_tty },
     { "attach", link_attach },
+    { "callbacks", link_callbacks },
     { "configure", link_configure },
     { "stale", link_stale },
     { "selected", link_selected },

@@ -9,27 +9,26 @@
 #include "lmisuse.h"
 #include "task.h"
 
-/* What a task waits for; a copy of the outcome, because the board may go on to other things. */
+/* What a task waits for.  It has a copy of the outcome: the board may begin another operation
+ * before the task runs. */
 struct pending {
     struct wait wait;
     struct board *board;
     struct dfu_op op;
     int raw_result;
     bool ok;
-    uint8_t *out;                 /* what was read, behind this struct; or NULL */
-    const struct pending *failed; /* of a string that is read: the operation that it is about */
+    uint8_t *out;                 /* the bytes read, behind this struct; or NULL */
+    const struct pending *failed; /* where a string is read: the failed operation that names it */
 };
 
 /* ---- the board ---- */
 
 struct board *lop_board(lua_State *L)
 {
-    struct lboard *handle = luaL_testudata(L, 1, BOARD_TYPE);
-    if (!handle)
-        misuse(L, "Board expected, got %s", luaL_typename(L, 1));
-    else if (!handle->board)
+    const struct lboard *handle = method_self(L, BOARD_TYPE);
+    if (!handle->board)
         misuse(L, "attempt to use a board that was collected");
-    return handle ? handle->board : NULL;
+    return handle->board;
 }
 
 struct board *lop_ready(lua_State *L)
@@ -43,41 +42,62 @@ struct board *lop_ready(lua_State *L)
     return board;
 }
 
-/* ---- what Lua's half is asked for ---- */
+/* ---- callbacks ---- */
 
-void lop_push_field(lua_State *L, const char *name)
+static const char callbacks_key; /* of the registry: the functions, by their numbers */
+
+void lop_set_callbacks(lua_State *L, int index)
 {
-    lua_getiuservalue(L, 1, 1);
-    lua_getfield(L, -1, name);
-    lua_remove(L, -2);
+    static const char *const names[] = {
+        [LOP_EXPLAIN] = "explain",         [LOP_MARK] = "mark",         [LOP_BEGIN] = "begin",
+        [LOP_BEGIN_BLOCK] = "begin_block", [LOP_WOULD] = "would",       [LOP_GUARD] = "guard",
+        [LOP_GUARD_BLOCK] = "guard_block", [LOP_FIND_ALT] = "find_alt", [LOP_UNKNOWN] = "unknown",
+        [LOP_ASSIGN] = "assign",
+    };
+    luaL_checktype(L, index, LUA_TTABLE);
+    lua_createtable(L, LOP_CALLBACKS, 1);
+    for (int i = 0; i < LOP_CALLBACKS; i++) {
+        if (lua_getfield(L, index, names[i]) != LUA_TFUNCTION)
+            luaL_error(L, "the callback '%s' is missing", names[i]);
+        lua_rawseti(L, -2, i);
+    }
+    int count = 0;
+    for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1))
+        count++;
+    luaL_argcheck(L, count == LOP_CALLBACKS, index, "there is a callback too many");
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &callbacks_key);
 }
 
-/* Calls a field of the table with the board, a word, and a range; a handle that only reads strings
- * has none. */
-static void tell_of_range(lua_State *L, const char *field, const char *what, uint64_t first,
-                          uint64_t last, int alt)
+void lop_push_callback(lua_State *L, enum lop_callback which)
 {
-    lop_push_field(L, field);
-    if (lua_isnil(L, -1)) {
-        lua_pop(L, 1);
-        return;
-    }
+    luaL_checkstack(L, LUA_MINSTACK, NULL);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &callbacks_key);
+    lua_rawgeti(L, -1, which);
+    lua_remove(L, -2);
     lua_pushvalue(L, 1);
-    lua_pushstring(L, what);
+    lua_getiuservalue(L, 1, 1);
+}
+
+static void push_range(lua_State *L, uint64_t first, uint64_t last, int alt)
+{
     lua_pushinteger(L, (lua_Integer)first);
     lua_pushinteger(L, (lua_Integer)last);
     lua_pushinteger(L, alt);
-    lua_call(L, 5, 0);
 }
 
 void lop_mark(lua_State *L, const char *what, uint64_t first, uint64_t last, int alt)
 {
-    tell_of_range(L, "mark", what, first, last, alt);
+    lop_push_callback(L, LOP_MARK);
+    lua_pushstring(L, what);
+    push_range(L, first, last, alt);
+    lua_call(L, 6, 0);
 }
 
 void lop_begin(lua_State *L, uint64_t first, uint64_t last, int alt)
 {
-    tell_of_range(L, "begin", "doubt", first, last, alt);
+    lop_push_callback(L, LOP_BEGIN);
+    push_range(L, first, last, alt);
+    lua_call(L, 5, 0);
 }
 
 bool lop_irreversible(lua_State *L, const char *method, int index)
@@ -96,12 +116,11 @@ bool lop_only_says(lua_State *L, struct board *board, const char *what, lua_Inte
 {
     if (!board->dry)
         return false;
-    lop_push_field(L, "would");
-    lua_pushvalue(L, 1);
+    lop_push_callback(L, LOP_WOULD);
     lua_pushstring(L, what);
     lua_pushinteger(L, address);
     lua_pushinteger(L, (lua_Integer)length);
-    lua_call(L, 4, 0);
+    lua_call(L, 5, 0);
     return true;
 }
 
@@ -137,22 +156,39 @@ static bool has_own_address(const struct dfu_op *op)
            op->kind == DFU_WRITE || (op->kind == DFU_LEAVE && op->has_address);
 }
 
-/* Raises what explain.lua makes of the facts.  On the stack, or 0: cancellation, the error that the
- * task has coming; string, the descriptor that iString names. [-0, +0, v] */
-static int raise_failure(lua_State *L, const struct dfu_op *op, const struct lop_failure *failure,
-                         int cancellation, int string)
+/* Pushes the callback that explains a failure, and its arguments; the facts, on the top, are a
+ * table to be filled in. [-0, +4, e] */
+static void begin_facts(lua_State *L, const struct lop_failure *failure)
 {
-    lop_push_field(L, "explain");
-    lua_pushvalue(L, 1);
+    lop_push_callback(L, LOP_EXPLAIN);
     lua_createtable(L, 0, 10);
     error_set(L, "code", failure->code);
     if (failure->detail)
         error_set(L, "detail", failure->detail);
     error_set(L, "op", failure->operation);
-    if (has_own_address(op)) {
-        lua_pushinteger(L, (lua_Integer)op->address + (lua_Integer)op->done);
-        lua_setfield(L, -2, "address");
-    }
+}
+
+static void set_address(lua_State *L, lua_Integer address)
+{
+    lua_pushinteger(L, address);
+    lua_setfield(L, -2, "address");
+}
+
+/* [-4, +0, v] */
+static int raise_facts(lua_State *L)
+{
+    lua_call(L, 3, 1);
+    return lua_error(L);
+}
+
+/* Raises the error of an operation that failed.  Indices, or 0: cancellation, of the error that the
+ * task has coming; string, of the string descriptor that iString names. [-0, +0, v] */
+static int raise_failure(lua_State *L, const struct dfu_op *op, const struct lop_failure *failure,
+                         int cancellation, int string)
+{
+    begin_facts(L, failure);
+    if (has_own_address(op))
+        set_address(L, (lua_Integer)op->address + (lua_Integer)op->done);
     if (op->failure == DFU_FAIL_STATUS)
         error_set(L, "status", dfu_status_name(op->status));
     if (op->failure == DFU_FAIL_STATUS || op->failure == DFU_FAIL_STATE)
@@ -167,22 +203,19 @@ static int raise_failure(lua_State *L, const struct dfu_op *op, const struct lop
         lua_pushvalue(L, string);
         lua_setfield(L, -2, "string");
     }
-    if (cancellation) { /* the same error for all that the cancellation ends */
+    if (cancellation) {
         lua_pushvalue(L, cancellation);
         lua_setfield(L, -2, "cancellation");
     }
-    lua_call(L, 2, 1);
-    return lua_error(L);
+    return raise_facts(L);
 }
 
 int lop_refuse(lua_State *L, const struct lop_failure *failure, lua_Integer address)
 {
-    struct dfu_op op = { .kind = DFU_GET_STATUS };
-    if (address != LOP_NOWHERE) {
-        op.kind = DFU_READ;
-        op.address = (uint32_t)address;
-    }
-    return raise_failure(L, &op, failure, 0, 0);
+    begin_facts(L, failure);
+    if (address != LOP_NOWHERE)
+        set_address(L, address);
+    return raise_facts(L);
 }
 
 static struct lop_failure failure_of(enum dfu_failure failure, const char *operation)
@@ -192,7 +225,7 @@ static struct lop_failure failure_of(enum dfu_failure failure, const char *opera
                                  .operation = operation };
 }
 
-/* Raises, if the task is being cancelled, or the operation did not end well. [-0, +0, e] */
+/* Raises if the task is being cancelled, or the operation failed. [-0, +0, e] */
 static void check_outcome(lua_State *L, const struct pending *pending, enum dfu_failure failure,
                           const char *operation)
 {
@@ -204,9 +237,9 @@ static void check_outcome(lua_State *L, const struct pending *pending, enum dfu_
         raise_failure(L, &pending->op, &failed, 0, 0);
 }
 
-/* ---- what an operation came to ---- */
+/* ---- the end of an operation ---- */
 
-/* What the operation did to the flash, also if it failed or nobody wants to know any more. */
+/* Records the operation's effect on the flash, even if it failed or its task was cancelled. */
 static void keep_journal(lua_State *L, const struct pending *pending)
 {
     const struct dfu_op *op = &pending->op;
@@ -318,9 +351,9 @@ static int control_ended(lua_State *L, int status, lua_KContext context)
     return 1;
 }
 
-/* ---- starting one ---- */
+/* ---- starting an operation ---- */
 
-/* The board's buffer is anybody's from now on: what a control transfer read is copied. */
+/* Copies the outcome and the bytes read now: the next operation reuses the board's buffer. */
 static void on_ended(void *arg, bool ok)
 {
     struct pending *pending = arg;
@@ -338,8 +371,8 @@ static void give_up(struct wait *w)
     board_give_up(((struct pending *)w)->board);
 }
 
-/* What an operation needs that is about to start, and nothing between: a finalizer may run here,
- * and close the board.  out: how many bytes it may read. [-0, +1, e] */
+/* Called immediately before an operation is started.  The allocation may run a finalizer, which may
+ * close the board: therefore the second lop_ready.  out: bytes that may be read. [-0, +1, e] */
 static struct pending *new_pending(lua_State *L, struct board *board, bool reads, size_t out)
 {
     struct pending *pending = lua_newuserdatauv(L, sizeof *pending + (reads ? out : 0), 0);
@@ -373,7 +406,7 @@ int lop_control(lua_State *L, struct board *board, const struct usb_setup *setup
     return task_await(L, &pending->wait, (lua_KContext)pending, control_ended);
 }
 
-/* The board names a string that says more of an error: it is read before the error is raised. */
+/* Reads the string that the board names for its error, before that error is raised. */
 static int ask_for_string(lua_State *L, const struct pending *failed)
 {
     struct usb_setup setup = { .type = USB_IN,

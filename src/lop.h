@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A board's operations as Lua sees them: started, awaited, and what they came to pushed or raised.
- * In all of these the Board is the argument at index 1. */
+/* The operations of a board for Lua: starts one, awaits it, and pushes its results or raises its
+ * error.  The Board is at index 1 in all of these functions. */
 #ifndef LOP_H
 #define LOP_H
 
@@ -15,29 +15,50 @@ struct usb_setup;
 
 #define BOARD_TYPE "dfu.Board"
 
-/* The handle in Lua.  Its user value is the table of fields that boards.lua keeps. */
+/* Class Board in Lua.  Its user value is the table of fields, which boards.lua fills in. */
 struct lboard {
-    struct board *board; /* never NULL but while it is made, and after __gc */
+    struct board *board; /* NULL only while the Board is made, and after __gc */
 };
 
-struct board *lop_board(lua_State *L); /* [-0, +0, e] */
-struct board *lop_ready(lua_State *L); /* one that an operation can be started on. [-0, +0, e] */
+/* Returns the board; lop_ready raises unless an operation can be started on it. [-0, +0, e] */
+struct board *lop_board(lua_State *L);
+struct board *lop_ready(lua_State *L);
 
-/* Pushes field `name` of the board's table of fields: a function. [-0, +1, e] */
-void lop_push_field(lua_State *L, const char *name);
+/* The functions of the library that C calls; link.callbacks sets them.  Each gets the Board, its
+ * table of fields, and the arguments named here. */
+enum lop_callback {
+    LOP_EXPLAIN,     /* facts --> error object */
+    LOP_MARK,        /* what, first, last, alt */
+    LOP_BEGIN,       /* first, last, alt */
+    LOP_BEGIN_BLOCK, /* block, bytes: called before a block that the caller numbers is sent */
+    LOP_WOULD,       /* what, address, length */
+    LOP_GUARD,       /* address, bytes, irreversible: raises if the write would close the chip */
+    LOP_GUARD_BLOCK, /* { block=, pointer= }, bytes, irreversible: the same for a block */
+    LOP_FIND_ALT,    /* number or name --> number of the alternate setting */
+    LOP_UNKNOWN,     /* key --> value of a field that is not C's */
+    LOP_ASSIGN,      /* key, value */
+    LOP_CALLBACKS
+};
 
-/* Tells the journal of the flash: [first, last] of that alternate setting is now erased, written,
- * or in doubt. */
+/* Takes the callbacks from the table at the index, by name: all of them, and no others.
+ * [-0, +0, v] */
+void lop_set_callbacks(lua_State *L, int index);
+
+/* Pushes a callback, the Board and its table of fields. [-0, +3, e] */
+void lop_push_callback(lua_State *L, enum lop_callback which);
+
+/* Records in the journal that [first, last] of that alternate setting is now "erased", "written",
+ * or in "doubt". */
 void lop_mark(lua_State *L, const char *what, uint64_t first, uint64_t last, int alt);
 
-/* Tells the library that an operation is about to change [first, last], so that the last words of a
- * process that is killed meanwhile are true. */
+/* Called before an operation that changes [first, last] is started: a process that is killed
+ * meanwhile reports the range as in doubt. */
 void lop_begin(lua_State *L, uint64_t first, uint64_t last, int alt);
 
-/* Whether the options at the index say { irreversible = true }; nil is no options. */
+/* Returns the option `irreversible` of the table at the index, which may be nil. */
 bool lop_irreversible(lua_State *L, const char *method, int index);
 
-/* With --dry-run: says what would be done.  True: and nothing is. */
+/* On a dry run, shows what would be done, and returns true: the caller does nothing more. */
 bool lop_only_says(lua_State *L, struct board *board, const char *what, lua_Integer address,
                    size_t length);
 
@@ -48,12 +69,13 @@ struct lop_failure {
     const char *operation; /* "erase", ... */
 };
 
-/* Raises the failure before anything was sent. [-0, +0, v] */
+/* Raises the error of a request that is refused before anything is sent.  address: LOP_NOWHERE, if
+ * the error has none. [-0, +0, v] */
 int lop_refuse(lua_State *L, const struct lop_failure *failure, lua_Integer address);
-#define LOP_NOWHERE (-1) /* for an address */
+#define LOP_NOWHERE (-1)
 
-/* Starts the operation, or the user's own control transfer, and awaits it: to be called as a tail
- * call.  The strings that it uses are arguments, and stay on the stack until it has ended. */
+/* Starts the operation, or a control transfer of the caller's own, and awaits it: called as a tail
+ * call.  The strings that it uses must stay on the stack until it has ended. */
 int lop_run(lua_State *L, struct board *board, const struct dfu_op *op);
 int lop_control(lua_State *L, struct board *board, const struct usb_setup *setup, const char *data);
 

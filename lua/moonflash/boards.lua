@@ -440,10 +440,6 @@ return function(link)
       stats = { sectors_erased = 0, bytes_written = 0, bytes_skipped = 0, bytes_verified = 0,
                 steps = job.steps, notes = job.notes } }
 
-    function fields.explain(board, facts)
-      return explain.explain(board, fields, facts)
-    end
-
     -- The alternate setting that the journal names: none, where addresses tell by themselves.
     local function alt_of(first, alt)
       if not fields.shared then return nil end
@@ -466,7 +462,7 @@ return function(link)
     end
     fields.keep_last_words = keep_last_words
 
-    function fields.begin(board, _, first, last, alt)
+    function fields.begin(board, first, last, alt)
       keep_last_words(board, first, last, alt_of(first, alt))
     end
 
@@ -497,51 +493,59 @@ return function(link)
       fields.journal:want(first, last, alt_of(first, alt))
     end
 
-    function fields.guard(board, address, bytes, irreversible)
-      if not irreversible then guard.write(fields, board, address, bytes) end
-    end
+    return fields
+  end
 
-    function fields.guard_block(board, where, bytes, irreversible)
-      if not irreversible then guard.block(fields, board, where, bytes) end
-    end
+  -- What each gets, and when it is called: src/lop.h.
+  link.callbacks {
+    explain = explain.explain,
 
-    -- A block that a script numbers itself is about to be sent: what it may change is in doubt.
-    function fields.begin_block(board, block, bytes)
+    mark = function(board, fields, ...) fields.mark(board, ...) end,
+
+    begin = function(board, fields, ...) fields.begin(board, ...) end,
+
+    begin_block = function(board, fields, block, bytes)
       guard.each_changed(fields, block, bytes, function(first, last, alt)
         fields.mark(board, "doubt", first, last, alt)
       end)
-    end
+    end,
 
-    function fields.would(board, what, address, length)
-      events.emit("would", board, what, address, length)
-    end
+    would = function(board, _, ...)
+      events.emit("would", board, ...)
+    end,
 
-    function fields.find_alt(board, wanted)
+    guard = function(board, fields, address, bytes, irreversible)
+      if not irreversible then guard.write(fields, board, address, bytes) end
+    end,
+
+    guard_block = function(board, fields, where, bytes, irreversible)
+      if not irreversible then guard.block(fields, board, where, bytes) end
+    end,
+
+    find_alt = function(board, fields, wanted)
       local alt = selectors.find_alt(fields.alts, wanted)
       if alt then return alt.number end
       local list = {}
       for i, a in ipairs(fields.alts) do list[i] = ("%d (%s)"):format(a.number, a.layout.name) end
       misuse("%s has no alternate setting '%s'; it has %s", board.path, tostring(wanted),
         table.concat(list, ", "))
-    end
+    end,
 
-    function fields.unknown(board, key)
+    unknown = function(board, fields, key)
       if key == "early_poll" then return link.early_poll(board) end
       if key == "dry" then return M.defaults.dry end
       if may_be_nil[key] then return fields[key] end
       misuse("a Board has no '%s'%s", key, suggest.hint(key, names))
-    end
+    end,
 
-    function fields.assign(board, key, value)
+    assign = function(board, _, key, value)
       if key ~= "early_poll" then
         misuse("a Board's '%s' can't be set; timeout and early_poll can", key)
       end
       if type(value) ~= "boolean" then misuse("board.early_poll: true or false") end
       link.early_poll(board, value)
-    end
-
-    return fields
-  end
+    end,
+  }
 
   -- ---- opening ----
 

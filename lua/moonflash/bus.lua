@@ -81,9 +81,7 @@ return function(link)
   end
 
   -- A handle that only reads strings has no journal: it does not know what was done to the flash.
-  local bare = {
-    explain = function(board, facts) return explain.explain(board, { alts = {} }, facts) end,
-  }
+  local bare = { alts = {} }
 
   ---What tells a device from all others that were, are or will be there.
   ---@param info table
