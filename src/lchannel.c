@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "context.h"
+#include "lmisuse.h"
 #include "loop.h"
 #include "proc.h"
 #include "serial.h"
@@ -45,7 +46,7 @@ struct waiting {
 
 static struct channel *check_channel(lua_State *L)
 {
-    return luaL_checkudata(L, 1, CHANNEL_TYPE);
+    return method_self(L, CHANNEL_TYPE);
 }
 
 static struct channel *check_open(lua_State *L)
@@ -119,6 +120,7 @@ static int waited(lua_State *L, int status, lua_KContext context)
  * none of it can come. */
 static int lchannel_wait(lua_State *L)
 {
+    check_channel(L);
     const char *what = luaL_checkstring(L, 2);
     double seconds = luaL_optnumber(L, 3, -1);
     task_check(L);
@@ -165,6 +167,7 @@ static bool is_for_later(int error)
  * error */
 static int lchannel_read(lua_State *L)
 {
+    check_channel(L);
     lua_Integer most = luaL_checkinteger(L, 2);
     luaL_argcheck(L, most >= 1 && most <= MOST_AT_ONCE, 2, "1 to 65536");
     luaL_Buffer buffer;
@@ -185,6 +188,7 @@ static int lchannel_read(lua_State *L)
  * there was an error */
 static int lchannel_write(lua_State *L)
 {
+    check_channel(L);
     size_t length;
     const char *bytes = luaL_checklstring(L, 2, &length);
     lua_Integer from = luaL_checkinteger(L, 3);

@@ -15,6 +15,7 @@
 
 #include "context.h"
 #include "error.h"
+#include "lmisuse.h"
 #include "lproduct.h"
 #include "lusbip.h"
 #include "simkind.h"
@@ -28,10 +29,15 @@ struct lsim {
     struct simboard *board; /* NULL: closed */
 };
 
+static struct lsim *check_self(lua_State *L)
+{
+    return method_self(L, SIM_TYPE);
+}
+
 /* Called last, when nothing follows that allocates: a finalizer may close the board. */
 static struct simboard *check_board(lua_State *L)
 {
-    struct lsim *handle = luaL_checkudata(L, 1, SIM_TYPE);
+    const struct lsim *handle = check_self(L);
     if (!handle->board)
         luaL_error(L, "attempt to use a closed simulated board");
     return handle->board;
@@ -47,6 +53,7 @@ static uint32_t check_address(lua_State *L, int index)
 /*** sim:peek(address, length) --> string: what stands there, without any effect on the board. */
 static int lsim_peek(lua_State *L)
 {
+    check_self(L);
     uint32_t address = check_address(L, 2);
     lua_Integer length = luaL_checkinteger(L, 3);
     luaL_argcheck(L, length >= 0 && length <= PEEK_MOST, 3, "length out of range");
@@ -62,6 +69,7 @@ static int lsim_peek(lua_State *L)
 /*** sim:poke(address, bytes): sets it, as if by magic. */
 static int lsim_poke(lua_State *L)
 {
+    check_self(L);
     uint32_t address = check_address(L, 2);
     size_t length;
     const char *bytes = luaL_checklstring(L, 3, &length);
@@ -97,6 +105,7 @@ static bool parse_when(const char *text, struct sim_when *when)
  * number of a class request from now on the board's count, or "write 0x08004000". */
 static int lsim_fault(lua_State *L)
 {
+    check_self(L);
     struct sim_when when = { 0 };
     enum sim_fault fault;
     luaL_argcheck(L, sim_fault_by_name(luaL_checkstring(L, 2), &fault), 2,
@@ -143,7 +152,7 @@ static int lsim_reset(lua_State *L)
 /*** sim:close(): the board is no longer needed; also <close>, and when it is collected. */
 static int lsim_close(lua_State *L)
 {
-    struct lsim *handle = luaL_checkudata(L, 1, SIM_TYPE);
+    struct lsim *handle = check_self(L);
     if (handle->board)
         simport_remove(handle->board);
     handle->board = NULL;
@@ -188,7 +197,7 @@ static int lsim_index(lua_State *L)
 
 static int lsim_tostring(lua_State *L)
 {
-    struct lsim *handle = luaL_checkudata(L, 1, SIM_TYPE);
+    struct lsim *handle = check_self(L);
     lua_pushfstring(L, "Sim (%s)", handle->board ? simboard_path(handle->board) : "closed");
     return 1;
 }

@@ -6,14 +6,15 @@
 #include <math.h>
 
 #include "lgate.h"
+#include "lmisuse.h"
 #include "taskdev.h"
 
 /* Seconds that a turn takes on the virtual clock: who polls with sleep(0) sees time pass. */
 #define VIRTUAL_TURN 1e-5
 
-static struct task *check_task(lua_State *L, int index)
+static struct task *check_self(lua_State *L)
 {
-    return luaL_checkudata(L, index, TASK_TYPE);
+    return method_self(L, TASK_TYPE);
 }
 
 static double check_seconds(lua_State *L, int index)
@@ -95,7 +96,7 @@ static bool waits_for(const struct task *task, const struct task *last)
 /* Joins the Task at index 1. */
 static int await_task(lua_State *L, bool owns)
 {
-    struct task *target = check_task(L, 1), *task = task_current(L);
+    struct task *target = check_self(L), *task = task_current(L);
     if (task == target)
         return luaL_error(L, "a task can't join itself");
     if (task && waits_for(target, task))
@@ -118,7 +119,7 @@ static int await_task(lua_State *L, bool owns)
 /*** task:join() --> what its function returned; raises what it raised. */
 static int ltask_join(lua_State *L)
 {
-    check_task(L, 1);
+    check_self(L);
     task_check(L);
     return await_task(L, false);
 }
@@ -126,7 +127,7 @@ static int ltask_join(lua_State *L)
 /*** task:cancel(): ends it where it waits; its <close> variables run. */
 static int ltask_cancel(lua_State *L)
 {
-    struct task *task = check_task(L, 1);
+    struct task *task = check_self(L);
     if (task_cancel_with(task, "cancelled", "cancelled"))
         task->failure_expected = true;
     if (task == task_current(L))
@@ -137,7 +138,7 @@ static int ltask_cancel(lua_State *L)
 /*** task:traceback() --> string, of a task that failed. */
 static int ltask_traceback(lua_State *L)
 {
-    check_task(L, 1);
+    check_self(L);
     lua_getiuservalue(L, 1, TASK_TRACEBACK);
     return 1;
 }
@@ -180,7 +181,7 @@ static void push_limit_message(lua_State *L, double seconds)
 /*** task:limit(seconds?, message?): raises `timeout` in it when it takes longer; nil: no limit. */
 static int ltask_limit(lua_State *L)
 {
-    struct task *task = check_task(L, 1);
+    struct task *task = check_self(L);
     if (task->finished)
         return 0;
     if (lua_isnoneornil(L, 2)) {
@@ -368,7 +369,7 @@ static int ltask_failure(lua_State *L)
 static int ltask_foreground(lua_State *L)
 {
     struct tasks *tasks = tasks_of(L);
-    struct task *task = lua_isnoneornil(L, 1) ? NULL : check_task(L, 1);
+    struct task *task = lua_isnoneornil(L, 1) ? NULL : luaL_checkudata(L, 1, TASK_TYPE);
     tasks->has_foreground = task != NULL;
     tasks->foreground = task && !task->finished ? task : NULL;
     loop_spare_interrupts(tasks->loop, tasks->has_foreground);
@@ -388,7 +389,7 @@ static int ltask_others(lua_State *L)
 
 static int ltask_tostring(lua_State *L)
 {
-    struct task *task = check_task(L, 1);
+    struct task *task = check_self(L);
     const char *state = task->failed     ? "failed"
                         : task->finished ? "ended"
                         : task->waiting  ? "waiting"
@@ -399,7 +400,7 @@ static int ltask_tostring(lua_State *L)
 
 static int ltask_gc(lua_State *L)
 {
-    struct task *task = check_task(L, 1);
+    struct task *task = check_self(L);
     loop_timer_cancel(task->owner->loop, &task->grace);
     loop_timer_cancel(task->owner->loop, &task->deadline);
     luaL_unref(L, LUA_REGISTRYINDEX, task->cancellation);

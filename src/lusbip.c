@@ -12,6 +12,7 @@
 
 #include "context.h"
 #include "error.h"
+#include "lmisuse.h"
 #include "loop.h"
 #include "task.h"
 #include "usbip.h"
@@ -33,7 +34,7 @@ struct lserver {
 
 static struct lserver *check_server(lua_State *L)
 {
-    return luaL_checkudata(L, 1, SERVER_TYPE);
+    return method_self(L, SERVER_TYPE);
 }
 
 static void end_wait(struct lserver *server)

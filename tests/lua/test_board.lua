@@ -299,9 +299,28 @@ function TestMisuse.test_what_is_no_board()
     end
     lu.assertFalse(pcall(board[name]))
   end
-  for _, name in ipairs { "close", "select" } do
+  for _, name in ipairs { "close", "select", "open", "detach", "wait_app", "step", "note" } do
     assert_fails("Board expected", board[name], {})
   end
+end
+
+-- A dot for a colon.  The position is the caller's.
+function TestMisuse.test_the_colon_is_shown()
+  local board, _ <close> = open()
+  local line = debug.getinfo(1, "l").currentline + 1
+  lu.assertEquals(message_of(function() board.erase_page(0x08000000) end),
+    ("tests/lua/test_board.lua:%d: Board expected, got number; write board:erase_page(...), "
+      .. "with the colon"):format(line))
+  local simulated <close> = require "sim".new "f407,usb=none"
+  for name, method in pairs { ["board:read"] = board.read, ["board:open"] = board.open,
+                              ["board:note"] = board.note, ["task:limit"] = task.current().limit,
+                              ["sim:peek"] = simulated.peek, ["sim:close"] = simulated.close } do
+    for _, value in ipairs { 5, "supply", io.stdout } do
+      assert_fails(("; write %s(...), with the colon"):format(name), method, value, 3.3)
+    end
+    assert_fails("got no value; write", method)
+  end
+  assert_fails("Sim expected, got dfu.Board; write sim:plug(...)", simulated.plug, board)
 end
 
 function TestMisuse.test_a_board_that_is_not_open()
