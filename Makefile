@@ -109,7 +109,7 @@ SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-fr
 C_TESTS   := $(patsubst tests/c/%.c,$(ASAN)/%,$(sort $(wildcard tests/c/test_*.c)))
 # What a C test is linked with: all but what needs the Lua side.
 PURE       = board dfu dfuact dfuexchange loop outlet proc serial sim simdfu simkind simmem \
-             simport simproduct simstd timers usbip usbipconn usbipmsg
+             simport simproduct simstd timers usbip usbipconn usbipmsg usbipplug
 
 asan:
 	@$(MAKE) --no-print-directory BUILD=$(ASAN) SANITIZE="$(SANITIZERS)" CFLAGS="-O1 -g" all

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* One connection: what a peer says, what the board answers, and the socket between.  Two things
- * that the book of USB/IP does not say, as vhci_hcd of Linux does them: a reset of the port is not
- * sent (see is_enumeration()), and the address of a device is its own affair, so that SET_ADDRESS
- * never comes. */
+/* One connection: the peer's requests, the board's answers, and the socket between.  Two things
+ * that the USB/IP specification leaves out, as vhci_hcd of Linux does them: a reset of the port is
+ * not sent (see is_enumeration()), and SET_ADDRESS is not sent, because vhci_hcd keeps the address.
+ */
 #include "usbipconn.h"
 
 #include <errno.h>
@@ -14,17 +14,20 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "loop.h"
 #include "port.h"
+#include "usbipmsg.h"
+#include "usbipplug.h"
 
 enum {
-    REQUESTS_MOST = 16,  /* that wait */
-    OUT_GATE = 4096,     /* no more is read while so many bytes wait to be sent */
-    READS_PER_TURN = 64, /* then others have their turn */
+    REQUESTS_MOST = 16,  /* in the queue of a connection */
+    OUT_GATE = 4096,     /* bytes waiting to be sent, above which nothing is read */
+    READS_PER_TURN = 64, /* of one connection, before the loop serves others */
 };
 
-#define HANDSHAKE_SECONDS 10.0 /* until a peer has said what it wants */
-#define STALL_SECONDS     10.0 /* for which a peer may take nothing of what is sent */
-#define LINGER_SECONDS    2.0  /* in which it may take the last of it, and hang up */
+#define HANDSHAKE_SECONDS 10.0 /* for a peer to ask for a list or an import */
+#define STALL_SECONDS     10.0 /* for which a peer may read nothing of what is sent */
+#define LINGER_SECONDS    2.0  /* for a peer to read the last bytes and hang up */
 #define REFUSAL_SECONDS   0.1  /* for which a board that left at a reset refuses requests */
 #define ANSWER_SECONDS    120  /* no board is busy for longer: it hangs */
 
@@ -32,23 +35,23 @@ enum {
 struct request {
     struct request *next;
     struct usbipmsg_command command;
-    bool dropped; /* unlinked while the board was at it */
+    bool dropped; /* unlinked while it was on the wire: not answered */
     uint8_t data[];
 };
 
 struct conn {
-    struct usbip *server;
+    struct usbipconns *conns;
     struct conn *next;
     struct loop_watch watch;
     struct loop_timer timer;
-    bool over;    /* nothing is left to be done for it */
-    double since; /* what has a deadline, or the stall, began */
+    bool over;    /* to be freed */
+    double since; /* when the wait for a deadline, or the stall, began */
 
-    void (*hear)(struct conn *conn); /* what comes next; NULL: the end, all is dropped */
+    void (*hear)(struct conn *conn); /* takes the next piece of input; NULL: input is dropped */
     uint8_t head[USBIPMSG_HEAD];
-    uint8_t *into; /* where it belongs */
+    uint8_t *into; /* where that piece goes */
     size_t have, want;
-    struct request *incoming; /* whose data comes */
+    struct request *incoming; /* whose data is awaited */
 
     uint8_t *out;
     size_t out_size, out_first, out_end;
@@ -58,7 +61,9 @@ struct conn {
     struct request *queue; /* the first is on the wire, if slot->in_flight */
     size_t queued;
     struct port_transfer transfer;
-    bool hung, configured;
+    bool hung;            /* the board never answers: nothing is sent until the peer unlinks it */
+    bool configured;      /* SET_CONFIGURATION came: see is_enumeration() */
+    double refuses_until; /* if not 0: the board left at a reset, see reset_board() */
 };
 
 /* ---- output ---- */
@@ -68,7 +73,7 @@ static size_t waiting(const struct conn *conn)
     return conn->out_end - conn->out_first;
 }
 
-/* Room for so many bytes, zeroed, behind what waits; NULL: no memory. */
+/* Room for `length` bytes, zeroed, behind the waiting output.  NULL: no memory. */
 static uint8_t *reserve(struct conn *conn, size_t length)
 {
     if (conn->out_first > 0) {
@@ -105,7 +110,7 @@ static void flush(struct conn *conn)
     }
     bool stalls = waiting(conn) > 0;
     if (stalls && (!conn->stalls || waiting(conn) < before) && conn->hear)
-        conn->since = loop_now(conn->server->loop);
+        conn->since = loop_now(conn->conns->loop);
     conn->stalls = stalls;
 }
 
@@ -122,7 +127,7 @@ static void answer(struct conn *conn, const struct usbipmsg_command *command, in
         memcpy(p + USBIPMSG_HEAD, data, moved);
 }
 
-/* Takes one out of the queue. */
+/* Removes a request from the queue, and frees it. */
 static void drop(struct conn *conn, struct request **p)
 {
     struct request *request = *p;
@@ -138,36 +143,36 @@ static void end(struct conn *conn, const char *why)
     if (!conn->hear)
         return;
     if (conn->slot)
-        usbip_release(conn->server, conn->slot, why);
+        usbipplug_release(conn->conns->plug, conn->slot, why);
     conn->slot = NULL;
     while (conn->queue)
         drop(conn, &conn->queue);
     free(conn->incoming);
     conn->incoming = NULL;
     conn->hear = NULL;
-    conn->since = loop_now(conn->server->loop);
+    conn->since = loop_now(conn->conns->loop);
 }
 
-/* The peer does what it may not: nothing that it sends has a meaning any more. */
+/* Ends the connection: the peer broke the protocol. */
 static void refuse(struct conn *conn, const char *why)
 {
     if (!conn->slot)
-        usbip_tell(conn->server, NULL, USBIP_REFUSED, why);
+        usbipplug_tell(conn->conns->plug, NULL, USBIP_REFUSED, why);
     end(conn, why);
 }
 
-void usbipconn_free(struct conn *conn)
+static void free_conn(struct conn *conn)
 {
-    struct usbip *server = conn->server;
+    struct usbipconns *conns = conn->conns;
     end(conn, "unplugged");
-    loop_unwatch(server->loop, &conn->watch);
-    loop_timer_cancel(server->loop, &conn->timer);
+    loop_unwatch(conns->loop, &conn->watch);
+    loop_timer_cancel(conns->loop, &conn->timer);
     close(conn->watch.fd);
-    struct conn **p = &server->conns;
+    struct conn **p = &conns->first;
     while (*p != conn)
         p = &(*p)->next;
     *p = conn->next;
-    server->conn_count--;
+    conns->count--;
     free(conn->out);
     free(conn);
 }
@@ -180,9 +185,8 @@ static bool is_setup(const struct request *request, unsigned type, unsigned code
     return setup->type == type && setup->request == code;
 }
 
-/* A reset of the port never comes over the wire: vhci_hcd plays it alone.  But what hub.c does
- * next does, and nothing else asks for it: 64 bytes of the device descriptor, of a device that was
- * configured before. */
+/* Whether Linux has just reset the port.  vhci_hcd does not send that, but hub.c's next request is
+ * sent, and nothing else sends it: 64 bytes of the device descriptor, to a configured device. */
 static bool is_enumeration(const struct conn *conn, const struct request *request)
 {
     return conn->configured && is_setup(request, USB_IN, USB_GET_DESCRIPTOR) &&
@@ -190,33 +194,33 @@ static bool is_enumeration(const struct conn *conn, const struct request *reques
            request->command.setup.length == 64;
 }
 
-/* What other clients send for the same: SET_FEATURE(PORT_RESET), as if to a hub. */
+/* What other clients send to reset the port: SET_FEATURE(PORT_RESET), as to a hub. */
 static bool is_port_reset(const struct request *request)
 {
     return is_setup(request, 0x23, 3) && request->command.setup.value == 4;
 }
 
-/* A board may leave at a reset.  If its connection just ended, Linux, which is at the reset, would
- * wait 5 s for the answer that it lacks.  So it gets one: EPROTO, as from a wire without a device.
- * It asks twice more, at once, and then nothing for 100 to 200 ms: that is when the end comes. */
+/* Resets the board, which may leave.  If the connection ended at once, Linux would wait 5 s for the
+ * answer to its request.  So the request fails with EPROTO, as without a device.  Linux asks twice
+ * more at once, and then not for 100 to 200 ms, in which usbipconns_check() ends the connection. */
 static void reset_board(struct conn *conn)
 {
-    struct usbip *server = conn->server;
+    struct port_handle *handle = conn->slot->handle;
     conn->configured = false;
-    if (server->port->reset(conn->slot->handle) != 0)
-        conn->slot->refuses_until = loop_now(server->loop) + REFUSAL_SECONDS;
+    if (handle->port->reset(handle) != 0)
+        conn->refuses_until = loop_now(conn->conns->loop) + REFUSAL_SECONDS;
 }
 
-/* The next request goes to the board when the one before is answered, and the answer sent: so no
- * peer makes us keep more than one. */
+/* Sends the next request to the board once the answer before is sent: at most one answer is kept
+ * for a peer. */
 static void start_next(struct conn *conn)
 {
     while (conn->queue && !conn->slot->in_flight && !conn->hung && waiting(conn) == 0) {
         struct request *request = conn->queue;
         bool only_reset = is_port_reset(request);
-        if (conn->slot->refuses_until <= 0 && (only_reset || is_enumeration(conn, request)))
+        if (conn->refuses_until <= 0 && (only_reset || is_enumeration(conn, request)))
             reset_board(conn);
-        bool refused = conn->slot->refuses_until > 0;
+        bool refused = conn->refuses_until > 0;
         if (only_reset || refused) {
             answer(conn, &request->command, refused ? USBIPMSG_EPROTO : 0, 0, NULL);
             drop(conn, &conn->queue);
@@ -227,8 +231,8 @@ static void start_next(struct conn *conn)
         conn->transfer.setup = request->command.setup;
         conn->transfer.data = request->data;
         conn->slot->in_flight = true;
-        conn->slot->busy = loop_now(conn->server->loop);
-        conn->server->port->submit(conn->slot->handle, &conn->transfer);
+        conn->slot->active_at = loop_now(conn->conns->loop);
+        conn->slot->handle->port->submit(conn->slot->handle, &conn->transfer);
     }
 }
 
@@ -238,8 +242,8 @@ static void answer_result(struct conn *conn, const struct request *request, int 
     answer(conn, &request->command, status, result > 0 ? (size_t)result : 0,
            request->command.in ? request->data : NULL);
     if (result == PORT_IO)
-        usbip_tell(conn->server, conn->slot, USBIP_TROUBLE,
-                   "the file of its flash can't be written");
+        usbipplug_tell(conn->conns->plug, conn->slot, USBIP_TROUBLE,
+                       "the file of its flash can't be written");
 }
 
 static void update(struct conn *conn);
@@ -249,15 +253,15 @@ static void on_done(void *arg, int result)
     struct conn *conn = arg;
     struct request *request = conn->queue;
     conn->slot->in_flight = false;
-    conn->slot->busy = loop_now(conn->server->loop);
+    conn->slot->active_at = loop_now(conn->conns->loop);
     if (result == PORT_TIMEOUT && !request->dropped) {
-        conn->hung = true; /* until it is unlinked */
+        conn->hung = true;
     } else if (result != PORT_GONE) {
         if (!request->dropped)
             answer_result(conn, request, result);
         drop(conn, &conn->queue);
     }
-    if (result == PORT_GONE || !usbip_is_there(conn->server, conn->slot))
+    if (result == PORT_GONE || !usbipplug_is_there(conn->conns->plug, conn->slot))
         end(conn, "the board left the bus");
     update(conn);
 }
@@ -283,7 +287,7 @@ static void enqueue(struct conn *conn, struct request *request)
 
 static void hear_head(struct conn *conn);
 
-/* The request is there as a whole. */
+/* Called when the request and its data are complete. */
 static void hear_data(struct conn *conn)
 {
     struct request *request = conn->incoming;
@@ -310,7 +314,7 @@ static void hear_submit(struct conn *conn, const struct usbipmsg_command *comman
     expect(conn, hear_data, request->data, command->in ? 0 : command->length);
 }
 
-/* What was unlinked gets no other answer.  The board goes on with it all the same. */
+/* An unlinked request is not answered.  The board may still execute it. */
 static void hear_unlink(struct conn *conn, const struct usbipmsg_command *command)
 {
     struct request **p = &conn->queue;
@@ -322,7 +326,7 @@ static void hear_unlink(struct conn *conn, const struct usbipmsg_command *comman
         return;
     if (*p == conn->queue && conn->slot->in_flight) {
         (*p)->dropped = true;
-        conn->server->port->cancel(conn->slot->handle);
+        conn->slot->handle->port->cancel(conn->slot->handle);
         return;
     }
     if (*p == conn->queue)
@@ -345,16 +349,17 @@ static void hear_head(struct conn *conn)
 
 /* ---- device list and import ---- */
 
-/* Those that can be imported; the others are not listed. */
+/* Lists the boards that can be imported. */
 static void answer_devlist(struct conn *conn)
 {
-    struct usbip *server = conn->server;
+    struct usbipplug *plug = conn->conns->plug;
     struct usbipmsg_device device;
+    struct slot *slot;
     uint32_t listed = 0;
     if (!reserve(conn, USBIPMSG_DEVLIST))
         return;
-    for (size_t i = 0; i < server->count; i++) {
-        if (server->slots[i].conn || !usbip_describe(server, &server->slots[i], &device))
+    for (size_t i = 0; (slot = usbipplug_slot(plug, i)) != NULL; i++) {
+        if (slot->handle || !usbipplug_describe(plug, slot, &device))
             continue;
         uint8_t *p = reserve(conn, USBIPMSG_DEVICE + usbipmsg_interfaces_size(&device));
         if (!p)
@@ -367,24 +372,25 @@ static void answer_devlist(struct conn *conn)
     end(conn, NULL);
 }
 
-static struct slot *slot_with_id(struct usbip *server, const uint8_t *wanted)
+static struct slot *slot_with_id(struct usbipplug *plug, const uint8_t *wanted)
 {
     char id[USBIPMSG_BUS_ID];
-    for (size_t i = 0; i < server->count; i++) {
+    struct slot *slot;
+    for (size_t i = 0; (slot = usbipplug_slot(plug, i)) != NULL; i++) {
         usbipmsg_bus_id(i, id);
         if (strncmp((const char *)wanted, id, USBIPMSG_BUS_ID) == 0)
-            return &server->slots[i];
+            break;
     }
-    return NULL;
+    return slot;
 }
 
 static void hear_bus_id(struct conn *conn)
 {
-    struct usbip *server = conn->server;
-    struct slot *slot = slot_with_id(server, conn->head + USBIPMSG_OP);
+    struct usbipplug *plug = conn->conns->plug;
+    struct slot *slot = slot_with_id(plug, conn->head + USBIPMSG_OP);
     struct usbipmsg_device device;
     const char *why = NULL;
-    enum usbipmsg_status status = usbip_take(server, slot, conn, &why);
+    enum usbipmsg_status status = usbipplug_take(plug, slot, &why);
     bool taken = status == USBIPMSG_OK;
     if (taken)
         conn->slot = slot;
@@ -392,8 +398,8 @@ static void hear_bus_id(struct conn *conn)
     if (!p)
         return;
     usbipmsg_put_op(p, USBIPMSG_REQ_IMPORT, status);
-    usbip_tell(server, slot, taken ? USBIP_ATTACHED : USBIP_REFUSED, why);
-    if (taken && usbip_describe(server, slot, &device)) {
+    usbipplug_tell(plug, slot, taken ? USBIP_ATTACHED : USBIP_REFUSED, why);
+    if (taken && usbipplug_describe(plug, slot, &device)) {
         usbipmsg_put_device(p + USBIPMSG_OP, &device);
         expect(conn, hear_head, conn->head, USBIPMSG_HEAD);
     } else {
@@ -401,7 +407,7 @@ static void hear_bus_id(struct conn *conn)
     }
 }
 
-/* Another version gets an answer all the same: it says which one is spoken here. */
+/* A peer of another version gets an answer, too: it contains our version. */
 static void hear_op(struct conn *conn)
 {
     unsigned code;
@@ -421,7 +427,8 @@ static void hear_op(struct conn *conn)
 
 /* ---- the socket ---- */
 
-/* Bytes of the current piece, or, at the end, any.  False: there are none now. */
+/* Reads bytes of the awaited piece; at the end of a connection, any bytes.  False: there are none
+ * now. */
 static bool receive(struct conn *conn)
 {
     uint8_t dropped[4096];
@@ -447,7 +454,7 @@ static bool may_read(const struct conn *conn)
     return !conn->over && (!conn->hear || waiting(conn) < OUT_GATE);
 }
 
-/* As far as it goes without further input. */
+/* Does all that needs no further input. */
 static void go_on(struct conn *conn)
 {
     flush(conn);
@@ -477,18 +484,18 @@ static double deadline(const struct conn *conn)
     return conn->slot ? 0 : conn->since + HANDSHAKE_SECONDS;
 }
 
-/* What every callback of a connection ends with: sends, goes on, and says what is awaited next; or
- * frees it. */
+/* Called at the end of each callback of a connection: goes on, and sets what is awaited next; or
+ * frees the connection. */
 static void update(struct conn *conn)
 {
-    struct loop *loop = conn->server->loop;
+    struct loop *loop = conn->conns->loop;
     go_on(conn);
     if (!conn->hear && waiting(conn) == 0 && !conn->shut) {
         conn->shut = true;
         shutdown(conn->watch.fd, SHUT_WR);
     }
     if (conn->over) {
-        usbipconn_free(conn);
+        free_conn(conn);
         return;
     }
     conn->watch.events = (short)((may_read(conn) ? POLLIN : 0) | (waiting(conn) > 0 ? POLLOUT : 0));
@@ -517,13 +524,26 @@ static void on_deadline(void *arg)
     update(conn);
 }
 
-void usbipconn_end(struct conn *conn, const char *why)
+void usbipconns_check(struct usbipconns *conns, const struct slot *slot)
 {
-    end(conn, why);
-    update(conn);
+    struct conn *conn = conns->first;
+    while (conn && conn->slot != slot)
+        conn = conn->next;
+    if (!conn || loop_now(conns->loop) < conn->refuses_until)
+        return;
+    if (!slot->in_flight && !usbipplug_is_there(conns->plug, slot)) { /* else on_done() ends it */
+        end(conn, "the board left the bus");
+        update(conn);
+    }
 }
 
-bool usbipconn_new(struct usbip *server, int fd)
+void usbipconns_free(struct usbipconns *conns)
+{
+    while (conns->first)
+        free_conn(conns->first);
+}
+
+bool usbipconn_new(struct usbipconns *conns, int fd)
 {
     struct conn *conn = malloc(sizeof *conn);
     if (!conn)
@@ -532,17 +552,17 @@ bool usbipconn_new(struct usbip *server, int fd)
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
     *conn = (struct conn){
-        .server = server,
-        .next = server->conns,
+        .conns = conns,
+        .next = conns->first,
         .watch = { .ready = on_ready, .arg = conn, .fd = fd, .events = POLLIN },
         .timer = { .fire = on_deadline, .arg = conn },
         .transfer = { .timeout = ANSWER_SECONDS, .done = on_done, .arg = conn },
-        .since = loop_now(server->loop),
+        .since = loop_now(conns->loop),
     };
-    server->conns = conn;
-    server->conn_count++;
+    conns->first = conn;
+    conns->count++;
     expect(conn, hear_op, conn->head, USBIPMSG_OP);
-    loop_watch(server->loop, &conn->watch);
+    loop_watch(conns->loop, &conn->watch);
     update(conn);
     return true;
 }
