@@ -15,8 +15,10 @@
 #include <unistd.h>
 
 #define TICK_US       500000 /* processor time between two watchdog ticks */
-#define LAST_WORDS    4096u  /* bytes: a pipe takes these at once */
+#define LAST_WORDS    4096u  /* bytes: PIPE_BUF, which a pipe takes at once */
 #define LONGEST_SLEEP 3600   /* seconds */
+#define SHORT_OF_FDS  0.01   /* seconds: the longest sleep while memory for `fds` is missing */
+#define FDS_AT_FIRST  16
 
 struct loop {
     bool is_virtual;
@@ -26,7 +28,7 @@ struct loop {
     struct loop_job *jobs, **jobs_tail;
     struct loop_watch *watches;
     struct loop_child *children;
-    struct loop_signal *heard_too;
+    struct loop_signal *others; /* those of loop_hear() */
     struct pollfd *fds;
     size_t fds_size;
     int pipe[2];
@@ -35,17 +37,17 @@ struct loop {
     void *heard_arg;
 };
 
-/* All that a signal handler can reach. */
+/* What the signal handlers use. */
 static struct {
     volatile sig_atomic_t pipe;
-    atomic_int caught;                 /* signals that the loop has not told of yet */
-    volatile sig_atomic_t interrupted; /* one came before that asks us to end: the next kills */
-    volatile sig_atomic_t spare;       /* but for SIGINT */
+    atomic_int caught;                 /* signals in the pipe that ask the process to end */
+    volatile sig_atomic_t interrupted; /* one has come: the next kills */
+    volatile sig_atomic_t survive;     /* ... unless it is SIGINT */
     void (*tick)(void);
     void (*last_act)(void);
-    char words[2][LAST_WORDS]; /* double buffer: the handler writes words[told] to stderr */
+    char words[2][LAST_WORDS]; /* the handler writes words[current]; the other is filled */
     volatile size_t lengths[2];
-    volatile sig_atomic_t told;
+    volatile sig_atomic_t current;
     volatile sig_atomic_t words_fd; /* 0: standard error */
 } signals = { .pipe = -1 };
 
@@ -63,7 +65,10 @@ struct loop *loop_new(void)
     struct loop *loop = calloc(1, sizeof *loop);
     if (!loop)
         return NULL;
-    if (pipe(loop->pipe) != 0) {
+    loop->fds = calloc(FDS_AT_FIRST, sizeof *loop->fds);
+    loop->fds_size = FDS_AT_FIRST;
+    if (!loop->fds || pipe(loop->pipe) != 0) {
+        free(loop->fds);
         free(loop);
         return NULL;
     }
@@ -88,7 +93,7 @@ static void release_signals(void)
     signals.last_act = NULL;
     loop_last_words("", 0);
     signals.interrupted = 0;
-    signals.spare = 0;
+    signals.survive = 0;
     signals.words_fd = 0;
     signals.caught = 0;
 }
@@ -203,31 +208,15 @@ void loop_unchild(struct loop *loop, struct loop_child *child)
 
 /* ---- signals ---- */
 
-/* A reader that stalls does not keep the process from ending. */
-static void tell_last_words(void)
+/* Does not wait for a reader that stalls. */
+static void write_last_words(void)
 {
     int fd = signals.words_fd > 0 ? (int)signals.words_fd : STDERR_FILENO;
     struct pollfd room = { .fd = fd, .events = POLLOUT };
     if (poll(&room, 1, 0) <= 0 ||
-        write(fd, signals.words[signals.told], signals.lengths[signals.told]) < 0) {
-        /* they can't be told, and the process ends anyway */
+        write(fd, signals.words[signals.current], signals.lengths[signals.current]) < 0) {
+        /* nothing to be done: the process ends */
     }
-}
-
-/* A second one that asks us to end does to us what it does to any program. */
-static void count_signal(int signal_number)
-{
-    if (signal_number != SIGINT || !signals.spare) {
-        if (signals.interrupted) {
-            if (signals.last_act)
-                signals.last_act();
-            tell_last_words();
-            signal(signal_number, SIG_DFL);
-            raise(signal_number);
-        }
-        signals.interrupted = 1;
-    }
-    atomic_fetch_add(&signals.caught, 1);
 }
 
 static bool asks_to_end(int signal_number)
@@ -235,16 +224,30 @@ static bool asks_to_end(int signal_number)
     return signal_number == SIGINT || signal_number == SIGTERM || signal_number == SIGHUP;
 }
 
-/* Tells the loop through the pipe. */
+/* The second signal that asks the process to end has its default action, after the last act. */
+static void interrupt(int signal_number)
+{
+    if (signals.interrupted) {
+        if (signals.last_act)
+            signals.last_act();
+        write_last_words();
+        signal(signal_number, SIG_DFL);
+        raise(signal_number);
+    }
+    signals.interrupted = 1;
+}
+
+/* Passes the signal to the loop through the pipe.  If the pipe is full, the signal is dropped, and
+ * not counted: hear_signals() could not count it back. */
 static void on_signal(int signal_number)
 {
     int saved = errno;
-    if (asks_to_end(signal_number))
-        count_signal(signal_number);
+    bool ends = asks_to_end(signal_number);
     unsigned char byte = (unsigned char)signal_number;
-    if (write((int)signals.pipe, &byte, 1) < 0) {
-        /* the pipe is full: the loop has enough to wake up for */
-    }
+    if (ends && (signal_number != SIGINT || !signals.survive))
+        interrupt(signal_number);
+    if (write((int)signals.pipe, &byte, 1) == 1 && ends)
+        atomic_fetch_add(&signals.caught, 1);
     errno = saved;
 }
 
@@ -284,10 +287,10 @@ bool loop_signals(struct loop *loop, void (*heard)(void *arg, int signal), void 
     return true;
 }
 
-void loop_spare_interrupts(struct loop *loop, bool spare)
+void loop_survive_sigint(struct loop *loop, bool survive)
 {
     if (loop->has_signals)
-        signals.spare = spare;
+        signals.survive = survive;
 }
 
 void loop_last_act(void (*act)(void))
@@ -297,12 +300,12 @@ void loop_last_act(void (*act)(void))
 
 void loop_last_words(const char *words, size_t length)
 {
-    sig_atomic_t next = !signals.told;
+    sig_atomic_t next = !signals.current;
     if (length > LAST_WORDS)
         length = LAST_WORDS;
     memcpy(signals.words[next], words, length);
     signals.lengths[next] = length;
-    signals.told = next;
+    signals.current = next;
 }
 
 void loop_last_words_to(int fd)
@@ -319,8 +322,8 @@ void loop_hear(struct loop *loop, struct loop_signal *heard)
 {
     if (heard->watched || !loop->has_signals)
         return;
-    heard->next = loop->heard_too;
-    loop->heard_too = heard;
+    heard->next = loop->others;
+    loop->others = heard;
     heard->watched = true;
     struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
     sigemptyset(&action.sa_mask);
@@ -331,7 +334,7 @@ void loop_unhear(struct loop *loop, struct loop_signal *heard)
 {
     if (!heard->watched)
         return;
-    struct loop_signal **p = &loop->heard_too;
+    struct loop_signal **p = &loop->others;
     while (*p != heard)
         p = &(*p)->next;
     *p = heard->next;
@@ -344,7 +347,7 @@ bool loop_signalled(const struct loop *loop)
     return loop->has_signals && signals.caught > 0;
 }
 
-/* Each child is asked for by its own pid: others may have children that are not ours. */
+/* Waits for each child by its pid: a library may have children of its own. */
 static void reap_children(struct loop *loop)
 {
     struct loop_child *child = loop->children;
@@ -361,9 +364,9 @@ static void reap_children(struct loop *loop)
     }
 }
 
-static void tell_of(struct loop *loop, int signal_number)
+static void pass_on(struct loop *loop, int signal_number)
 {
-    struct loop_signal *heard = loop->heard_too;
+    struct loop_signal *heard = loop->others;
     while (heard && heard->signal != signal_number)
         heard = heard->next;
     if (heard)
@@ -381,14 +384,14 @@ static void hear_signals(struct loop *loop)
             atomic_fetch_sub(&signals.caught, 1);
             loop->heard(loop->heard_arg, bytes[i]);
         } else {
-            tell_of(loop, bytes[i]);
+            pass_on(loop, bytes[i]);
         }
     }
 }
 
 /* ---- a turn ---- */
 
-/* No more jobs than are there now: those that they post wait for the next turn, so that a job
+/* Runs the jobs that are posted now.  Those that they post wait for the next turn, so that a job
  * that posts itself does not starve the rest. */
 static bool run_jobs(struct loop *loop)
 {
@@ -404,7 +407,7 @@ static bool run_jobs(struct loop *loop)
     return any;
 }
 
-/* The same holds for timers: one may set itself for "now", and virtual time stands still. */
+/* Likewise: a timer may set itself for "now", and virtual time does not advance here. */
 static bool fire_timers(struct loop *loop)
 {
     double now = loop_now(loop);
@@ -419,29 +422,32 @@ static bool fire_timers(struct loop *loop)
     return any;
 }
 
-static size_t fill_fds(struct loop *loop)
+/* Fills in what poll(2) is asked for, and returns how many it is.  Without memory for all of it,
+ * leaves out the oldest watches, and sets `all` to false. */
+static size_t fill_fds(struct loop *loop, bool *all)
 {
     size_t n = 1;
     for (struct loop_watch *watch = loop->watches; watch; watch = watch->next)
         n++;
-    if (n > loop->fds_size) {
-        struct pollfd *fds = realloc(loop->fds, n * sizeof *fds);
-        if (!fds)
-            return 0;
+    struct pollfd *fds = n > loop->fds_size ? realloc(loop->fds, n * sizeof *fds) : NULL;
+    if (fds) {
         loop->fds = fds;
         loop->fds_size = n;
     }
+    *all = n <= loop->fds_size;
     loop->fds[0] = (struct pollfd){ .fd = loop->pipe[0], .events = POLLIN };
     n = 1;
     for (struct loop_watch *watch = loop->watches; watch; watch = watch->next) {
-        watch->index = n;
-        loop->fds[n++] = (struct pollfd){ .fd = watch->fd, .events = watch->events };
+        bool fits = n < loop->fds_size;
+        watch->index = fits ? n : 0;
+        if (fits)
+            loop->fds[n++] = (struct pollfd){ .fd = watch->fd, .events = watch->events };
     }
     return n;
 }
 
-/* A callback may take away any watch, add some, or take a turn of its own, which polls anew: so
- * each is looked up again by its index, and told once. */
+/* A callback may remove any watch, add some, or take a turn of its own, which polls anew.  So each
+ * watch is looked up by its index, and called once. */
 static void dispatch_fds(struct loop *loop, size_t n)
 {
     if (loop->fds[0].revents)
@@ -465,7 +471,7 @@ static bool watches_something(const struct loop *loop)
     return watch != NULL;
 }
 
-/* How long a turn may sleep, or -1: until something happens. */
+/* Seconds that a turn may sleep; -1: until something happens. */
 static double sleep_limit(struct loop *loop, bool wait)
 {
     if (!wait || loop->jobs)
@@ -478,7 +484,7 @@ static double sleep_limit(struct loop *loop, bool wait)
     return left <= 0 ? 0 : left > LONGEST_SLEEP ? LONGEST_SLEEP : left;
 }
 
-/* Rounded up, so that a timer is due when it ends. */
+/* Rounded up, so that a timer is due after the sleep. */
 static struct timespec as_timespec(double seconds)
 {
     double whole = floor(seconds);
@@ -487,7 +493,8 @@ static struct timespec as_timespec(double seconds)
                               .tv_nsec = ns % 1000000000 };
 }
 
-/* Where something outside is awaited as well, virtual time passes like real time. */
+/* Virtual time jumps to the next timer after an idle sleep, and else passes like real time.  idle:
+ * the whole time that sleep_limit() gave has passed. */
 static void advance_clock(struct loop *loop, double slept, bool idle)
 {
     if (!loop->is_virtual || !loop->timers.first || loop->jobs)
@@ -507,15 +514,16 @@ bool loop_turn(struct loop *loop, bool wait)
     if (wait && !loop->jobs && !loop->timers.first && !watches_something(loop) && !loop->children)
         return loop_signalled(loop) ? (hear_signals(loop), true) : false;
 
-    size_t n = fill_fds(loop);
-    if (n == 0)
-        return false;
+    bool all;
+    size_t n = fill_fds(loop, &all);
     double before = loop_real_now();
     double limit = sleep_limit(loop, wait);
+    if (!all && (limit < 0 || limit > SHORT_OF_FDS))
+        limit = SHORT_OF_FDS;
     struct timespec timeout = as_timespec(limit < 0 ? 0 : limit);
     int ready = ppoll(loop->fds, (nfds_t)n, limit < 0 ? NULL : &timeout, NULL);
     if (wait)
-        advance_clock(loop, loop_real_now() - before, ready == 0);
+        advance_clock(loop, loop_real_now() - before, ready == 0 && all);
     if (ready > 0)
         dispatch_fds(loop, n);
     return true;

@@ -372,7 +372,7 @@ static int ltask_foreground(lua_State *L)
     struct task *task = lua_isnoneornil(L, 1) ? NULL : luaL_checkudata(L, 1, TASK_TYPE);
     tasks->has_foreground = task != NULL;
     tasks->foreground = task && !task->finished ? task : NULL;
-    loop_spare_interrupts(tasks->loop, tasks->has_foreground);
+    loop_survive_sigint(tasks->loop, tasks->has_foreground);
     return 0;
 }
 

@@ -44,6 +44,23 @@ static void test_no_sleep_on_a_signal(void **state)
     heard_is("T");
 }
 
+/* A signal that finds the pipe full is dropped, and not counted as one that is still to be heard.
+ */
+static void test_full_pipe(void **state)
+{
+    enum { MORE_THAN_A_PIPE = 70000 };
+    (void)state;
+    for (int i = 0; i < MORE_THAN_A_PIPE; i++)
+        raise(SIGCHLD);
+    raise(SIGINT);
+    for (int i = 0; i < MORE_THAN_A_PIPE / 64 + 1; i++)
+        loop_turn(loop, false);
+    heard_is("");
+    assert_false(loop_signalled(loop));
+    assert_true(loop_interrupted(loop));
+    assert_false(loop_turn(loop, true));
+}
+
 /* Runs in a process of its own, with a loop (and its pipe) of its own; how that ended. */
 static int status_of(void (*run)(void))
 {
@@ -84,7 +101,7 @@ static void test_second_signal_kills(void **state)
 
 static void interrupt_thrice(void)
 {
-    loop_spare_interrupts(loop, true);
+    loop_survive_sigint(loop, true);
     for (int i = 0; i < 3; i++) {
         raise(SIGINT);
         raise(SIGINT); /* before the loop has told of the first */
@@ -93,11 +110,11 @@ static void interrupt_thrice(void)
     raise(SIGTERM); /* is the first of those that count */
     loop_turn(loop, true);
     heard_is("IIIIIIT");
-    loop_spare_interrupts(loop, false);
+    loop_survive_sigint(loop, false);
     raise(SIGINT);
 }
 
-static void test_spared_interrupts(void **state)
+static void test_survived_interrupts(void **state)
 {
     (void)state;
     int status = status_of(interrupt_thrice);
@@ -321,9 +338,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         LOOP_TEST(test_signals, open_signals),
         LOOP_TEST(test_second_signal_kills, open_signals),
-        LOOP_TEST(test_spared_interrupts, open_signals),
+        LOOP_TEST(test_survived_interrupts, open_signals),
         LOOP_TEST(test_last_act, open_signals),
         LOOP_TEST(test_other_signals, open_signals),
+        LOOP_TEST(test_full_pipe, open_signals),
         LOOP_TEST(test_nohup, open_signals),
         LOOP_TEST(test_no_sleep_on_a_signal, open_signals),
         LOOP_TEST(test_signals_belong_to_one_loop, open_signals),
