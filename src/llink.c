@@ -42,13 +42,10 @@ static int link_fields(lua_State *L)
     return 1;
 }
 
-/* The path that is wanted, or nil, stands below the list on the stack. */
+/* Appends the device to the list on the top of the stack. */
 static bool push_device(void *arg, const struct port_device *device)
 {
     lua_State *L = arg;
-    const char *path = lua_tostring(L, -2);
-    if (path && strcmp(path, device->path) != 0)
-        return true;
     lua_createtable(L, 0, 5);
     lua_pushstring(L, device->path);
     lua_setfield(L, -2, "path");
@@ -69,12 +66,12 @@ static bool push_device(void *arg, const struct port_device *device)
 static int link_devices(lua_State *L)
 {
     struct context *context = context_of(L);
-    luaL_optstring(L, 1, NULL);
+    const char *path = luaL_optstring(L, 1, NULL);
     lua_settop(L, 1);
     lua_newtable(L);
     for (int i = 0; i < CONTEXT_PORTS; i++)
         if (context->ports[i])
-            context->ports[i]->list(context->ports[i], push_device, L);
+            context->ports[i]->list(context->ports[i], path, push_device, L);
     return 1;
 }
 

@@ -58,8 +58,10 @@ struct port_handle {
 };
 
 struct port {
-    /* Calls `each` once a device; stops when it returns false. */
-    void (*list)(struct port *port, bool (*each)(void *arg, const struct port_device *), void *arg);
+    /* Calls `each` for each device, or for the one at `path` alone unless that is NULL; stops when
+     * `each` returns false. */
+    void (*list)(struct port *port, const char *path,
+                 bool (*each)(void *arg, const struct port_device *), void *arg);
 
     /* What the operating system read of a device's strings when that came, as UTF-8: "serial",
      * "product", "manufacturer".  How many bytes, or -1.  NULL: it reads none.  For boards that

@@ -197,14 +197,15 @@ static void simport_cancel(struct port_handle *head)
 
 /* ---- devices ---- */
 
-static void simport_list(struct port *head, bool (*each)(void *arg, const struct port_device *),
-                         void *arg)
+static void simport_list(struct port *head, const char *path,
+                         bool (*each)(void *arg, const struct port_device *), void *arg)
 {
     struct simport *port = (struct simport *)head;
     double now = loop_now(port->loop);
     for (struct simboard *board = port->boards; board; board = board->next) {
         enum sim_life life = sim_life(board->sim, now);
-        if (board->removed || (life != SIM_DFU && life != SIM_RUNTIME))
+        bool meant = !path || strcmp(board->path, path) == 0;
+        if (!meant || board->removed || (life != SIM_DFU && life != SIM_RUNTIME))
             continue;
         struct port_device device = { .path = board->path,
                                       .generation = sim_generation(board->sim) };

@@ -196,10 +196,16 @@ static bool describe(struct usb_port *port, const char *name, struct port_device
     return number > 0;
 }
 
-static void usb_list(struct port *head, bool (*each)(void *arg, const struct port_device *),
-                     void *arg)
+static void usb_list(struct port *head, const char *path,
+                     bool (*each)(void *arg, const struct port_device *), void *arg)
 {
     struct usb_port *port = (struct usb_port *)head;
+    struct port_device one;
+    if (path) {
+        if (is_device_name(path) && describe(port, path, &one))
+            each(arg, &one);
+        return;
+    }
     DIR *folder = opendir(SYSFS);
     if (!folder)
         return;

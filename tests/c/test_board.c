@@ -60,14 +60,19 @@ static void test_list(void **state)
     add("f407");
     add("l433");
     struct simboard *removed = add("g474");
-    rig.port->list(rig.port, see_device, seen);
+    rig.port->list(rig.port, NULL, see_device, seen);
     assert_string_equal(seen, "g474 l433 f407 ");
+    seen[0] = '\0';
+    rig.port->list(rig.port, "l433", see_device, seen);
+    assert_string_equal(seen, "l433 ");
     struct board *board = open_board("g474");
     simport_remove(removed);
     assert_null(simport_find(rig.port, "g474"));
     unplug(simport_find(rig.port, "l433"));
     seen[0] = '\0';
-    rig.port->list(rig.port, see_device, seen);
+    rig.port->list(rig.port, NULL, see_device, seen);
+    assert_string_equal(seen, "f407 ");
+    rig.port->list(rig.port, "l433", see_device, seen);
     assert_string_equal(seen, "f407 ");
     check_works(board, FLASH, 1024); /* until it is closed */
 }
