@@ -13,11 +13,21 @@
 
 #define GRACE 5.0 /* seconds of clean-up after a cancellation */
 
-/* The watchdog's view, from signal context: which coroutine is running, and for how many ticks
- * of processor time nothing has come back to the loop. */
-static struct {
-    lua_State *volatile running;
-    volatile sig_atomic_t ticks;
+#define SAVED_HOOKS 8
+
+/* A script's own hook on a coroutine where the watchdog has put its hook. */
+struct saved_hook {
+    lua_State *L; /* NULL: free */
+    lua_Hook hook;
+    int mask, count;
+};
+
+/* Shared with the signal handler (on_tick). */
+static volatile struct {
+    lua_State *running; /* the coroutine that runs; NULL: none */
+    sig_atomic_t ticks; /* of processor time, since a task was resumed */
+    struct saved_hook saved[SAVED_HOOKS];
+    unsigned saved_next; /* the entry to be used next */
 } watchdog;
 
 /* ---- bookkeeping ---- */
@@ -428,7 +438,24 @@ static void on_signal(void *arg, int signal_number)
         task_cancel_with(tasks->foreground, "cancelled", "interrupted");
 }
 
-/* Code that never waits is stopped here: the hook was set because it ran for a second or more. */
+/* Gives a coroutine the hook back that its script had set. */
+static void restore_hook(lua_State *L)
+{
+    lua_Hook hook = NULL;
+    int mask = 0, count = 0;
+    for (int i = 0; i < SAVED_HOOKS; i++) {
+        if (watchdog.saved[i].L != L)
+            continue;
+        hook = watchdog.saved[i].hook;
+        mask = watchdog.saved[i].mask;
+        count = watchdog.saved[i].count;
+        watchdog.saved[i].L = NULL;
+    }
+    lua_sethook(L, hook, mask, count);
+}
+
+/* Called in code that has run for a second without waiting: lets signals, timers and cancellations
+ * through. */
 static void on_hook(lua_State *L, lua_Debug *ar)
 {
     (void)ar;
@@ -436,22 +463,41 @@ static void on_hook(lua_State *L, lua_Debug *ar)
     struct task *task = tasks->current;
     if (!task)
         return;
-    if (loop_is_virtual(tasks->loop)) /* nobody else lets time pass here */
+    if (loop_is_virtual(tasks->loop)) /* the virtual clock stands still while code computes */
         loop_skip(tasks->loop, 0.5 * watchdog.ticks);
     watchdog.ticks = 0;
     loop_turn(tasks->loop, false);
-    lua_sethook(L, NULL, 0, 0);
+    restore_hook(L);
     if (task_cancelled(L))
         lua_error(L);
 }
 
-/* In signal context, where lua_sethook is the one thing of Lua's that may be called. */
+/* In signal context. */
+static void save_hook(lua_State *L)
+{
+    unsigned i = 0;
+    while (i < SAVED_HOOKS && watchdog.saved[i].L != L)
+        i++;
+    if (i == SAVED_HOOKS) {
+        i = watchdog.saved_next;
+        watchdog.saved_next = (i + 1) % SAVED_HOOKS;
+    }
+    watchdog.saved[i].L = L;
+    watchdog.saved[i].hook = lua_gethook(L);
+    watchdog.saved[i].mask = lua_gethookmask(L);
+    watchdog.saved[i].count = lua_gethookcount(L);
+}
+
+/* Called every half second of processor time, in signal context, where only lua_sethook and
+ * lua_gethook of Lua's functions are safe. */
 static void on_tick(void)
 {
     lua_State *L = watchdog.running;
     watchdog.ticks = watchdog.ticks + 1;
-    if (L && watchdog.ticks >= 2)
-        lua_sethook(L, on_hook, LUA_MASKCOUNT, 1000);
+    if (!L || watchdog.ticks < 2 || lua_gethook(L) == on_hook)
+        return;
+    save_hook(L);
+    lua_sethook(L, on_hook, LUA_MASKCOUNT, 1000);
 }
 
 int task_exit(lua_State *L, int status)

@@ -301,6 +301,31 @@ function TestCancel.test_a_clean_up_that_never_waits_is_stopped()
   end)
 end
 
+-- The virtual clock moves when the watchdog's hook has run.
+local function compute()
+  local before = task.now()
+  while task.now() == before do end -- luacheck: ignore 542
+end
+
+function TestCancel.test_the_hook_of_a_script_comes_back()
+  local calls = 0
+  local function hook() calls = calls + 1 end
+  local _ <close> = setmetatable({}, { __close = function() debug.sethook() end })
+  debug.sethook(hook, "c", 500)
+  coroutine.wrap(function()
+    compute()
+    lu.assertNil((debug.gethook()))
+    debug.sethook(hook, "", 300)
+    compute()
+    lu.assertEquals({ debug.gethook() }, { hook, "", 300 })
+  end)()
+  compute()
+  lu.assertEquals({ debug.gethook() }, { hook, "c", 500 })
+  calls = 0
+  tostring(calls)
+  lu.assertTrue(calls > 0)
+end
+
 function TestCancel.test_one_in_a_coroutine_that_is_closed_is_stopped()
   timed_out(function()
     local co = coroutine.create(function()
