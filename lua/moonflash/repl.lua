@@ -143,7 +143,7 @@ local function flash_text(session)
 end
 
 -- After an operation was cancelled: the board finishes what it was told, and is in dfuIDLE again.
-local function settle(session)
+local function to_idle(session)
   local board = values.board_of(session)
   if not board or not board.is_open then return end
   local slow = task.spawn(function()
@@ -170,7 +170,7 @@ local function say_error(session, err, flash_before)
   if not errors.matches(err, "cancelled") then return end
   local flash = flash_text(session)
   if flash and flash ~= flash_before and not err.flash then say("  " .. flash) end
-  settle(session)
+  to_idle(session)
 end
 
 -- Runs what a line came to, and shows what it gives, which may run code of the user's, too.

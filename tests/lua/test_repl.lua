@@ -799,7 +799,7 @@ function TestUnderneath.test_whereabouts()
   end)
 end
 
-function TestUnderneath.test_settle_touches_no_evidence()
+function TestUnderneath.test_to_idle_touches_no_evidence()
   with_board("f407", function(board, simulated)
     local before = simulated.requests
     dfu.to_idle(board)
@@ -808,7 +808,7 @@ function TestUnderneath.test_settle_touches_no_evidence()
   end)
 end
 
-function TestUnderneath.test_settle_after_an_operation_was_cancelled()
+function TestUnderneath.test_to_idle_after_an_operation_was_cancelled()
   with_board("f407", function(board)
     catch("timeout", task.deadline, 0.5, board.erase_page, board, 0x08020000)
     dfu.to_idle(board)
