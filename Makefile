@@ -15,9 +15,10 @@ WERROR  ?= -Werror
 PREFIX  ?= /usr/local
 BUILD   ?= build
 
-# Lua's name for pkg-config differs from system to system.
+# Lua's name for pkg-config differs from system to system.  5.4.4: since then lua_gc tells that a
+# finalizer runs (src/task.c).
 LUA_PC  := $(shell for n in lua5.4 lua-5.4 lua54 lua; do \
-             pkg-config --exists "$$n >= 5.4" 2>/dev/null && echo $$n && break; done)
+             pkg-config --exists "$$n >= 5.4.4" 2>/dev/null && echo $$n && break; done)
 LUA_CFLAGS = $(shell pkg-config --cflags $(LUA_PC))
 LUA_LIBS   = $(shell pkg-config --libs $(LUA_PC))
 
@@ -86,7 +87,7 @@ $(BUILD):
 .PHONY: check-deps
 check-deps:
 	@test -n "$(LUA_PC)" && test -f $(ARGPARSE) && test -f $(DKJSON) || \
-	  { echo "Lua 5.4, lua-argparse or lua-dkjson is missing: 'make deps' installs them." >&2; \
+	  { echo "Lua 5.4.4, lua-argparse or lua-dkjson is missing: 'make deps' installs them." >&2; \
 	    exit 1; }
 	@test "$(LIBEDIT)" = 0 || pkg-config --exists libedit || \
 	  { echo "libedit is missing: 'make deps' installs it, 'make LIBEDIT=0' does without." >&2; \
