@@ -12,18 +12,16 @@ struct port;
 struct proc;
 struct tasks;
 
-#define CONTEXT_PORTS 2
-
 struct context {
     lua_State *L; /* the main thread */
     struct loop *loop;
     struct tasks *tasks;
-    struct port *ports[CONTEXT_PORTS]; /* simulated boards, libusb; NULL: not available */
-    struct port *sims;                 /* the port of simulated boards, also in `ports` */
-    struct board *boards;              /* list of all boards that are not released */
-    struct board_observer *observer;   /* of all boards */
-    struct proc *procs;                /* list of the programs that recipes started */
-    char *source_tree;                 /* lua/ and scripts/ are read from there; NULL: built in */
+    struct port *sims;               /* simulated boards, whose paths begin with "sim:" */
+    struct port *usb;                /* real boards; NULL: libusb can't be used */
+    struct board *boards;            /* list of all boards that are not released */
+    struct board_observer *observer; /* of all boards */
+    struct proc *procs;              /* list of the programs that recipes started */
+    char *source_tree;               /* lua/ and scripts/ are read from there; NULL: built in */
 };
 
 /* Returns the context of a Lua state; L may be any thread of it. */

@@ -42,7 +42,14 @@ static int link_fields(lua_State *L)
     return 1;
 }
 
-/* Appends the device to the list on the top of the stack. */
+/* Returns the port that reaches the device at a path; NULL, if there is no such port. */
+static struct port *port_of(lua_State *L, const char *path)
+{
+    struct context *context = context_of(L);
+    return strncmp(path, "sim:", 4) == 0 ? context->sims : context->usb;
+}
+
+/* Called for each device: appends its row to the list on the top of the stack. */
 static bool push_device(void *arg, const struct port_device *device)
 {
     lua_State *L = arg;
@@ -65,13 +72,14 @@ static bool push_device(void *arg, const struct port_device *device)
  * configuration= }, ... } */
 static int link_devices(lua_State *L)
 {
-    struct context *context = context_of(L);
     const char *path = luaL_optstring(L, 1, NULL);
+    struct port *sims = context_of(L)->sims, *usb = context_of(L)->usb;
     lua_settop(L, 1);
     lua_newtable(L);
-    for (int i = 0; i < CONTEXT_PORTS; i++)
-        if (context->ports[i])
-            context->ports[i]->list(context->ports[i], path, push_device, L);
+    if (!path || sims == port_of(L, path))
+        sims->list(sims, path, push_device, L);
+    if (usb && (!path || usb == port_of(L, path)))
+        usb->list(usb, path, push_device, L);
     return 1;
 }
 
@@ -83,13 +91,11 @@ static int link_system_string(lua_State *L)
     const char *path = luaL_checkstring(L, 1);
     unsigned generation = (unsigned)luaL_checkinteger(L, 2);
     const char *name = names[luaL_checkoption(L, 3, NULL, names)];
-    struct context *context = context_of(L);
     char text[512]; /* 126 units of UTF-16, 3 bytes each, and a newline */
-    ssize_t n = -1;
-    for (int i = 0; i < CONTEXT_PORTS && n < 0; i++)
-        if (context->ports[i] && context->ports[i]->string)
-            n = context->ports[i]->string(context->ports[i], path, generation, name, text,
-                                          sizeof text);
+    struct port *port = port_of(L, path);
+    if (!port || !port->string)
+        return 0;
+    ssize_t n = port->string(port, path, generation, name, text, sizeof text);
     if (n < 0)
         return 0;
     lua_pushlstring(L, text, (size_t)n);
@@ -101,14 +107,12 @@ static int link_tty(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
     unsigned generation = (unsigned)luaL_checkinteger(L, 2);
-    struct context *context = context_of(L);
     char name[256];
     bool may_open = false;
-    ssize_t n = -1;
-    for (int i = 0; i < CONTEXT_PORTS && n < 0; i++)
-        if (context->ports[i] && context->ports[i]->tty)
-            n = context->ports[i]->tty(context->ports[i], path, generation, name, sizeof name,
-                                       &may_open);
+    struct port *port = port_of(L, path);
+    if (!port || !port->tty)
+        return 0;
+    ssize_t n = port->tty(port, path, generation, name, sizeof name, &may_open);
     if (n < 0)
         return 0;
     lua_pushfstring(L, "/dev/%s", name);
@@ -125,13 +129,12 @@ static int link_attach(lua_State *L)
     unsigned generation = (unsigned)luaL_checkinteger(L, 2);
     unsigned configuration = (unsigned)luaL_checkinteger(L, 3);
     int interface = (int)luaL_checkinteger(L, 4);
-    struct context *context = context_of(L);
     if (board->handle)
         return luaL_error(L, "%s is open already", board->path);
+    struct port *port = port_of(L, board->path);
     int result = PORT_GONE;
-    for (int i = 0; i < CONTEXT_PORTS && result == PORT_GONE; i++)
-        if (context->ports[i])
-            result = board_attach(board, context->ports[i], generation, configuration, interface);
+    if (port)
+        result = board_attach(board, port, generation, configuration, interface);
     if (result < 0) {
         lua_pushnil(L);
         lua_pushstring(L, lop_result_name(result));

@@ -246,8 +246,8 @@ static bool moonflash_open(struct moonflash *moonflash)
         return false;
     *(struct context **)lua_getextraspace(context->L) = context;
     context->tasks = tasks_new(context->L, context->loop);
-    context->sims = context->ports[0] = simport_new(context->loop);
-    context->ports[1] = usb_new(context->loop);
+    context->sims = simport_new(context->loop);
+    context->usb = usb_new(context->loop);
     return context->tasks && context->sims;
 }
 
@@ -274,9 +274,10 @@ static bool moonflash_close(struct moonflash *moonflash)
         release_boards(context);
         procs_release(&context->procs, context->loop);
     }
-    for (int i = 0; i < CONTEXT_PORTS; i++)
-        if (context->ports[i])
-            context->ports[i]->free(context->ports[i]);
+    if (context->sims)
+        context->sims->free(context->sims);
+    if (context->usb)
+        context->usb->free(context->usb);
     tasks_free(context->tasks);
     bool written = output_end("moonflash: standard output can't be written\n");
     loop_free(context->loop);
