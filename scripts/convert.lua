@@ -47,7 +47,7 @@ return {
     end
     if not opt.force then files.check_writable(out) end
     local firmware = image.load(names, { address = opt.address, force = opt.force, move = true })
-    image.check_address(firmware, nil, opt.force)
+    if firmware.misplaced and not opt.force then error(firmware.misplaced, 0) end
     if firmware.doubt and firmware.doubt.kind then check_kind(firmware) end
     local first, last = span(firmware)
     if opt.pad or opt.pad_byte then firmware = firmware:pad(first, last, opt.pad_byte or 0xFF) end

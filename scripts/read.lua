@@ -16,6 +16,6 @@ return {
   end,
 
   run = function(board, opt)
-    hands.save(board, opt.file, opt.address, opt.length)
+    board:save(opt.file, opt.address, opt.length)
   end,
 }

@@ -480,6 +480,15 @@ static const struct field {
     { "opened", push_opened },
 };
 
+void lboard_push_field_names(lua_State *L)
+{
+    lua_newtable(L);
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+        lua_pushstring(L, fields[i].name);
+        lua_seti(L, -2, (lua_Integer)i + 1);
+    }
+}
+
 /* Upvalues: the methods; the struct field of each name.  All other keys are the library's. */
 static int lboard_index(lua_State *L)
 {

@@ -7,4 +7,7 @@
 /* Makes class Board, and pushes the table of its methods. [-0, +1, m] */
 void lboard_class(lua_State *L);
 
+/* Pushes the list of the names of its fields, methods aside. [-0, +1, m] */
+void lboard_push_field_names(lua_State *L);
+
 #endif

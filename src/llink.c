@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What lua/moonflash/boards.lua is given, to find and open boards with: the private half of the
- * module `dfu`. */
+/* Module `moonflash.link`: what lua/moonflash/board/ finds and opens boards with. */
 #include "llink.h"
 
 #include <lauxlib.h>
@@ -359,6 +358,10 @@ int luaopen_link(lua_State *L)
     lua_setfield(L, -2, "states");
     push_names(L, dfu_status_name, DFU_STATUSES);
     lua_setfield(L, -2, "statuses");
+    lboard_push_field_names(L);
+    lua_setfield(L, -2, "field_names");
+    lua_pushvalue(L, -2);
+    lua_setfield(L, -2, "methods");
     lua_insert(L, -2);
     lua_pushcclosure(L, link_extend, 1);
     lua_setfield(L, -2, "extend");

@@ -4,8 +4,8 @@
 
 #include <lua.h>
 
-/* Makes class Board, and pushes the private functions out of which lua/moonflash/boards.lua makes
- * the module `dfu`. [-0, +1, m] */
+/* Makes class Board, and pushes the module moonflash.link: what lua/moonflash/board/ finds and
+ * opens boards with. [-0, +1, m] */
 int luaopen_link(lua_State *L);
 
 #endif

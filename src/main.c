@@ -107,9 +107,13 @@ static int open_with(lua_State *L, lua_CFunction open, const char *other_half)
     return 1;
 }
 
-static int open_dfu(lua_State *L)
+/* Opens "dfu": its one argument; the module is moonflash.dfu. [-0, +1, e] */
+static int open_library(lua_State *L)
 {
-    return open_with(L, luaopen_link, "moonflash.boards");
+    lua_getglobal(L, "require");
+    lua_pushfstring(L, "moonflash.%s", lua_tostring(L, 1));
+    lua_call(L, 1, 1);
+    return 1;
 }
 
 static int open_sim(lua_State *L)
@@ -160,7 +164,8 @@ static int open_state(lua_State *L)
     error_open(L);
     lbase_open(L);
     builtin_open(L);
-    preload(L, "dfu", open_dfu);
+    preload(L, "dfu", open_library);
+    preload(L, "moonflash.link", luaopen_link);
     preload(L, "task", luaopen_task);
     preload(L, "sim", open_sim);
     preload(L, "sys", open_sys);

@@ -244,7 +244,7 @@ do
   local it = image.new { segments = { { address = ADDRESS,
                                         bytes = (("a"):rep(15) .. "b"):rep(length // 16) } } }
   local clock = os.clock()
-  local ranges = require "moonflash.hands".diff(board, it)
+  local ranges = board:diff(it)
   print(("  diff: 512 KB, %d differences           %6.3f s of the processor's"):format(#ranges,
     os.clock() - clock))
 end

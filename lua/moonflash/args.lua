@@ -5,6 +5,7 @@ local argparse = require "argparse"
 local errors = require "moonflash.errors"
 local suggest = require "moonflash.suggest"
 local text = require "moonflash.text"
+local typed = require "moonflash.image.typed"
 
 local M = {}
 
@@ -146,24 +147,15 @@ function M.complete(values, args)
   return options_table(values, args)
 end
 
--- Addresses that were typed as an argument. A file loaded at one of these needs no vector table
--- (image.load); one loaded at a default address does.
-local typed = {}
-
 ---Keeps which addresses were typed.
 ---@param values table
 ---@param args table[] checked
 function M.note_typed(values, args)
   for _, arg in ipairs(args) do
     local value = rawget(values, arg.field)
-    if arg.type == "address" and value ~= nil then typed[value] = true end
+    if arg.type == "address" and value ~= nil then typed.add(value) end
   end
 end
-
----Whether a person typed this address as an argument.
----@param address integer
----@return boolean
-function M.was_typed(address) return typed[address] or false end
 
 ---Parses; raises `usage`, in the words of the parser.
 ---@param parser table

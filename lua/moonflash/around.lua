@@ -56,17 +56,16 @@ local function check_program(what, program, known)
   return argv, settings_of(what, program.env)
 end
 
-local HINTS = {
-  ["sys.missing"] = { program = "Is it installed, and in PATH?", port = "Is it plugged in?" },
-  ["sys.permission"] = { program = "Is it a program, and may this user run it?",
-    port = "This user may not open it: sudo usermod -aG dialout $USER, and log in again." },
-  ["sys.busy"] = { port = "Another program, or this one, has it open." },
+local REMEDIES = {
+  ["sys.missing"] = { program = "install", port = "plug-in" },
+  ["sys.permission"] = { program = "may-run", port = "dialout" },
+  ["sys.busy"] = { port = "in-use" },
 }
 
 local function refuse(name, kind, word, why)
   local code = ("sys.%s"):format(word)
   library("errors").raise { code = code, message = ("%s: %s"):format(name, why),
-                            hint = (HINTS[code] or {})[kind] }
+                            remedy = { (REMEDIES[code] or {})[kind] } }
 end
 
 ---@param sys table C's functions; and `outside`, which nobody else gets

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Questions to the operator, who may be a barcode reader: one at a time, answered by a line of
 -- standard input. All that reads standard input for recipes is here.
-local dfu = require "dfu"
+local class = require "moonflash.board.class"
 local errors = require "moonflash.errors"
 local events = require "moonflash.base.events"
 local task = require "task"
@@ -42,7 +42,7 @@ return function(outside)
 
   -- A board is not to blame for the questions of others: its deadlines stand still meanwhile.
   local function acquire(board)
-    local _ <close> = board and dfu.fields(board).job:pause()
+    local _ <close> = board and class.state(board).job:pause()
     return semaphore:acquire()
   end
 

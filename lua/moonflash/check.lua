@@ -31,6 +31,19 @@ function M.seconds(usage, seconds)
   return seconds
 end
 
+---The option `wait` of a table of options.
+---@param usage string
+---@param options any
+---@param names string[] all options
+---@return number? seconds
+function M.wait(usage, options, names)
+  if options ~= nil and type(options) ~= "table" then
+    misuse("%s: options is a table, { wait = 5 }", usage)
+  end
+  M.options(usage, options, names)
+  return M.seconds(usage, options and options.wait)
+end
+
 ---A table of options: a key that is none of these names is misspelt. The options of a recipe, which
 ---have a metatable, may have others besides.
 ---@param usage string

@@ -345,6 +345,7 @@ end
 ---@return integer status
 return function(argv)
   library("output").begin()
+  errors.set_advice(function(err) return library("ui.remedies").hint(err) end)
   task.supervise()
   local ok, status, err, traceback = pcall(main, argv)
   if not ok then

@@ -35,6 +35,17 @@ M.codes = {
   ["deadlock"]        = { 1, "ERROR" },
 }
 
+-- What to do next, in words, where the error does not have a hint of its own: the edge sets it.
+local advice
+
+---f(err) gives the hint of an error that names its remedies; nil where it has none.
+---@param f? fun(err: table): string?
+function M.set_advice(f) advice = f end
+
+getmetatable(new { code = "", message = "" }).__index = function(err, key)
+  if key == "hint" and advice then return advice(err) end
+end
+
 ---Whether `value` is an error object.
 ---@param value any
 ---@return boolean
@@ -153,7 +164,7 @@ end
 function M.of_memory(err)
   if err ~= "not enough memory" then return err end
   return new { code = "sys.memory", message = "not enough memory",
-               hint = "Has this process a limit (ulimit -v)? Run the same command again without." }
+               remedy = { "memory" } }
 end
 
 ---What an error says: of a table that is no error object, its message, or what is in it.

@@ -103,7 +103,7 @@ end
 function M.check_writable(name)
   if sys.stat(name) then
     errors.raise { code = "file.write", message = name .. " is there already",
-                   hint = "Give another name, or remove it." }
+                   remedy = { "other-name" } }
   end
   try(name)
 end
@@ -124,7 +124,7 @@ function M.check_replaceable(name, may_replace, what)
     if not may_replace(beginning) then
       errors.raise { code = "file.write",
                      message = ("%s is there already, and is not %s"):format(name, what),
-                     hint = "Give another name, or remove it." }
+                     remedy = { "other-name" } }
     end
   end
   try(name)

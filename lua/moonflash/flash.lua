@@ -3,11 +3,11 @@
 local blank = require "moonflash.flash.blank"
 local bystanders = require "moonflash.flash.bystanders"
 local check = require "moonflash.check"
-local dfu = require "dfu"
+local class = require "moonflash.board.class"
 local errors = require "moonflash.errors"
 local events = require "moonflash.base.events"
+local fits = require "moonflash.flash.fits"
 local guard = require "moonflash.guard"
-local images = require "moonflash.image"
 local kept = require "moonflash.flash.kept"
 local lay = require "moonflash.flash.lay"
 local memory = require "moonflash.memory"
@@ -57,14 +57,6 @@ local function check_image(usage, image)
   end
 end
 
--- Whether an image is one for this board at all.
-local function check_fits(board, image, options)
-  local force = option(options, "force")
-  images.check_ids(image, board, force)
-  images.check_firmware(image, board, force)
-  images.check_machine(image, board, force)
-end
-
 ---The plan: what is the same, erased, written, kept and lost, sector by sector. Reads the board,
 ---and changes nothing.
 ---@param board table
@@ -73,7 +65,7 @@ end
 ---@return table plan
 function M.plan(board, image, options)
   local usage = "flash.plan(board, image, options)"
-  dfu.check(usage, board)
+  class.check(usage, board)
   check_image(usage, image)
   check.options(usage, options, names)
   return plans.make(board, image, options)
@@ -88,14 +80,14 @@ M.describe = show.plan
 
 -- What would close the chip for ever is refused before the first erase.
 local function check_irreversible(board, plan)
-  local fields = dfu.fields(board)
+  local fields = class.state(board)
   for _, run in ipairs(plan.runs) do guard.write(fields, board, run.address, run.bytes) end
 end
 
 local function write_dfuse(board, image, options)
-  local fields = dfu.fields(board)
+  local fields = class.state(board)
   if option(options, "unprotect") and unprotect.state(board) ~= false then
-    if unprotect.run(board, options) and fields.dry then
+    if unprotect.run(board, options) and board.dry then
       return events.emit("remark", board, "would-write-all")
     end
   end
@@ -105,8 +97,8 @@ local function write_dfuse(board, image, options)
   if plan.mass then perform.check_mass_erase(board) end
   check_irreversible(board, plan)
   if option(options, "leave") then start.find(board, plan) end
-  events.emit("plan", board, plan, fields.dry)
-  if not fields.dry then perform.plan(board, plan, options) end
+  events.emit("plan", board, plan, board.dry)
+  if not board.dry then perform.plan(board, plan, options) end
 end
 
 -- Plain DFU has neither addresses nor commands.
@@ -126,11 +118,11 @@ end
 ---@param options? table as in flash.options, with _ for -
 function M.write(board, image, options)
   local usage = "flash.write(board, image, options)"
-  local fields = dfu.check(usage, board)
+  local fields = class.check(usage, board)
   check_image(usage, image)
   check.options(usage, options, names)
   fields.job:take(image)
-  check_fits(board, image, options)
+  if not option(options, "force") then fits.check(board, image) end
   if fields.dfuse then
     write_dfuse(board, image, options)
   else
@@ -142,7 +134,7 @@ end
 
 -- A board that says that it can't be read is not asked.
 local function check_readable(board, op)
-  if dfu.fields(board).info.functional.attributes.can_upload then return end
+  if class.state(board).info.functional.attributes.can_upload then return end
   errors.raise { code = "dfu.unreadable", path = board.path, op = op,
     message = board.path .. ": the board says that it can't be read; nothing was sent" }
 end
@@ -153,10 +145,10 @@ end
 ---@param options? table only, skip_outside
 function M.verify(board, image, options)
   local usage = "flash.verify(board, image, options)"
-  local fields = dfu.check(usage, board)
+  local fields = class.check(usage, board)
   check_image(usage, image)
   check.options(usage, options, names)
-  images.check_address(image, board, option(options, "force"))
+  if not option(options, "force") then fits.address(board, image) end
   check_readable(board, "verify")
   image = scope.apply(board, image, options or {})
   local segments = image.segments
@@ -170,7 +162,7 @@ function M.verify(board, image, options)
   end
   local result = verify.compare(board, segments)
   if result.first then verify.complain(board, result) end
-  fields.stats.verified = true
+  fields.history:verified()
 end
 
 -- ---- erasing ----
@@ -181,7 +173,7 @@ end
 ---@param options? table trust_erase
 function M.erase(board, sectors, options)
   local usage = "flash.erase(board, sectors, options)"
-  local fields = dfu.check(usage, board)
+  local fields = class.check(usage, board)
   if type(sectors) ~= "table" then
     misuse("%s: sectors is a list, from flash.sectors", usage)
   end
@@ -195,9 +187,9 @@ function M.erase(board, sectors, options)
   local can_read = fields.info.functional.attributes.can_upload
   local places = can_read and not option(options, "trust_erase")
     and bystanders.choose(board, plan, erased) or {}
-  if not fields.dry then bystanders.look(board, plan, places) end
+  if not board.dry then bystanders.look(board, plan, places) end
   perform.erase_sectors(board, erased)
-  if fields.dry then
+  if board.dry then
     local words = bystanders.describe(places)
     if words and #erased > 0 then
       events.emit("remark", board, "would-compare", { text = words })
@@ -208,7 +200,7 @@ function M.erase(board, sectors, options)
     blank.check(board, erased)
     bystanders.check(board, places)
   else
-    fields.stats.unverified = "the board can't be read"
+    fields.history:not_verified("the board can't be read")
   end
 end
 
@@ -226,14 +218,14 @@ end
 ---address that the board refuses.
 ---@param board table
 function M.erase_all(board)
-  local fields = dfu.check("flash.erase_all(board)", board)
-  if fields.dry then
+  local fields = class.check("flash.erase_all(board)", board)
+  if board.dry then
     perform.check_mass_erase(board)
     return board:mass_erase()
   end
   perform.erase_all(board)
   if not fields.info.functional.attributes.can_upload then
-    fields.stats.unverified = "the board can't be read"
+    fields.history:not_verified("the board can't be read")
     return
   end
   local refused = blank.check_memory(board, board.alts[1])
@@ -248,7 +240,7 @@ end
 ---@param options? table yes: confirmed; seconds: how long it may take to come back
 ---@return boolean removed
 function M.unprotect(board, options)
-  dfu.check("flash.unprotect(board, options)", board)
+  class.check("flash.unprotect(board, options)", board)
   return unprotect.run(board, options)
 end
 
@@ -259,7 +251,7 @@ end
 ---@return table[] sectors
 function M.sectors(board, first, last)
   local usage = "flash.sectors(board, first, last)"
-  dfu.check(usage, board)
+  class.check(usage, board)
   check.integer(usage, "first", first)
   check.integer(usage, "last", last)
   local alt = lay.memory_of(board, { name = "the range to erase" }, first, last)
@@ -273,11 +265,11 @@ end
 ---@return string
 function M.read(board, address, length)
   local usage = "flash.read(board, address, length)"
-  dfu.check(usage, board)
+  class.check(usage, board)
   check.integer(usage, "address", address)
   check.integer(usage, "length", length)
   check_readable(board, "read")
-  if not dfu.fields(board).dfuse then -- only from 0, and whole
+  if not class.state(board).dfuse then -- only from 0, and whole
     return board:read(address, length)
   end
   local phase = events.phase(board, "read", length, "bytes")
@@ -299,9 +291,9 @@ end
 ---@param board table
 ---@return integer first
 ---@return integer? last
-function M.main(board)
-  dfu.check("flash.main(board)", board)
-  if not dfu.fields(board).dfuse then return 0 end
+function M.span(board)
+  class.check("flash.span(board)", board)
+  if not class.state(board).dfuse then return 0 end
   lay.check_layout(board, board.alts[1])
   local segments = board.alts[1].layout.segments
   return memory.span(segments, segments[1].address)

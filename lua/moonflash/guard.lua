@@ -32,11 +32,9 @@ end
 
 local function refuse(board, op, address, value, why)
   errors.raise { code = "dfu.irreversible", path = board.path, address = address, op = op,
-    remedy = { "irreversible" },
+    remedy = { "irreversible-block" },
     message = ("%s: %s: 0x%02X at 0x%08X is irreversible (%s); it was not sent")
-      :format(board.path, op, value, address, why),
-    hint = "If you mean it, pass { irreversible = true } as the last argument.\n"
-      .. "Or use 'moonflash optbytes --irreversible'." }
+      :format(board.path, op, value, address, why) }
 end
 
 -- Bytes that go to an address.

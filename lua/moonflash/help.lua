@@ -144,7 +144,7 @@ local function explain(section)
   return section.title .. "\n\n" .. table.concat(lines, "\n"):gsub("\n+$", ""):gsub("^\n+", "")
 end
 
-local PREFIXES = { "", "hands.", "board:", "task:", "sim:", "server:", "task.", "dfu.", "flash." }
+local PREFIXES = { "", "board:", "task:", "sim:", "server:", "task.", "dfu.", "flash." }
 local CHAPTERS = { repl = "the prompt", prompt = "the prompt", err = "errors", error = "errors" }
 
 -- "erase_page", "board.erase_page" and "board:erase_page" are the same.

@@ -2,38 +2,14 @@
 -- Boards as tables for people and for programs: what `list` and `info` show.
 local dfu = require "dfu"
 local errors = require "moonflash.errors"
+local memories = require "moonflash.board.memories"
 local optbytes = require "moonflash.optbytes"
 local parts = require "moonflash.parts"
+local shown = require "moonflash.base.shown"
 local slots = require "moonflash.slots"
 local text = require "moonflash.text"
 
-local M = {}
-
----Data that prints as text, and is data in JSON.
----@param data table
----@param render fun(data: table): string
----@return table data
-function M.shown(data, render)
-  return setmetatable(data, { __tostring = render })
-end
-
-local shown = M.shown
-
-local function columns(rows)
-  local widths = {}
-  for _, row in ipairs(rows) do
-    for i, cell in ipairs(row) do widths[i] = math.max(widths[i] or 0, #cell) end
-  end
-  local lines = {}
-  for _, row in ipairs(rows) do
-    local cells = {}
-    for i, cell in ipairs(row) do
-      cells[i] = i < #row and cell .. (" "):rep(widths[i] - #cell) or cell
-    end
-    lines[#lines + 1] = (table.concat(cells, "  "):gsub("%s+$", ""))
-  end
-  return table.concat(lines, "\n")
-end
+local M = { memories = memories }
 
 local function describe(info)
   local name = info.product or "a board without a name"
@@ -90,7 +66,7 @@ function M.lines(boards)
     rows[#rows + 1] = { info.path, ("%04x:%04x"):format(info.vid, info.pid), info.serial or "-",
                         describe(info) }
   end
-  return columns(rows)
+  return shown.columns(rows)
 end
 
 ---The boards that are there.
@@ -103,37 +79,11 @@ function M.boards()
                 product = info.product, mode = info.mode, version = info.version,
                 alts = alts_of(info) }
   end
-  return shown(data, function()
+  return shown.as(data, function()
     if #boards == 0 then return "No board is there." end
     return M.lines(boards)
       .. (share_a_serial(boards) and "\nTwo boards share a serial number: choose by path." or "")
   end)
-end
-
-local function access(s)
-  return (s.readable and "read " or "") .. (s.erasable and "erase " or "")
-    .. (s.writable and "write" or "")
-end
-
----What is where: a line for each run of equal sectors.
----@param alts table[] { { number=, layout= }, ... }
----@return string
-function M.memories(alts)
-  local rows = {}
-  for _, alt in ipairs(alts) do
-    if #alt.layout.segments == 0 then
-      rows[#rows + 1] = { ("%d %s"):format(alt.number, alt.layout.name), "no layout" }
-    end
-    for i, s in ipairs(alt.layout.segments) do
-      rows[#rows + 1] = { i == 1 and ("%d %s"):format(alt.number, alt.layout.name) or "",
-        text.range(s.address, s.address + s.count * s.size - 1),
-        ("%d x %s"):format(s.count, text.size(s.size)), access(s) }
-    end
-    if alt.layout.dropped then
-      rows[#rows + 1] = { "", "the layout makes no sense: " .. alt.layout.dropped }
-    end
-  end
-  return "  " .. columns(rows):gsub("\n", "\n  ")
 end
 
 -- The option bytes, where the board has some and lets them be read: a few bytes, as hex; else why
@@ -154,22 +104,22 @@ function M.details(board)
   local part = dfu.fields(board).part
   local data = { path = board.path, vid = board.vid, pid = board.pid, serial = board.serial,
     product = board.product, manufacturer = board.manufacturer, version = board.version,
-    found = board.found, transfer_size = board.transfer_size, alts = alts_of(info),
+    found_state = board.found_state, transfer_size = board.transfer_size, alts = alts_of(info),
     family = part.family, early_poll = part.early_poll,
     flash_size = parts.flash_size(info),
     option_bytes = board.mode == "dfu" and option_bytes(board) or nil }
-  return shown(data, function()
+  return shown.as(data, function()
     local lines = {
       ("%s  %04x:%04x  version %x.%02x  serial %s  at %s"):format(board.product or "no name",
         board.vid, board.pid, board.version >> 8, board.version & 0xFF, board.serial or "none",
         board.path),
-      ("found in %s; transfers of %d bytes; DFU %s%s"):format(board.found or "run-time mode",
+      ("found in %s; transfers of %d bytes; DFU %s%s"):format(board.found_state or "run-time mode",
         board.transfer_size, text.dfu_version(info.functional.dfu_version),
         dfu.fields(board).dfuse and " (DfuSe)" or ""),
       part.family and ("looks like %s; asked %s"):format(part.family,
         part.early_poll and "before its poll time is over, as its ROM allows"
         or "when its poll time is over") or "of no known family: its poll times are obeyed",
-      M.memories(board.alts),
+      memories(board.alts),
       data.option_bytes and "option bytes: " .. data.option_bytes or nil,
     }
     return table.concat(lines, "\n")
@@ -184,7 +134,7 @@ local function slots_text(data)
     rows[#rows + 1] = { row.slot or "-", row.path, row.mode == nil and "nothing in it"
       or (row.product or "no name") .. (row.mode == "runtime" and " (running)" or "") }
   end
-  return columns(rows)
+  return shown.columns(rows)
 end
 
 ---What is in the slots, and which boards are in none.
@@ -202,9 +152,9 @@ function M.slots()
     if not all.by_path[info.path] then add(nil, info.path) end
   end
   if #data == 0 then
-    return shown(data, function() return "There are no slots yet, and no boards." end)
+    return shown.as(data, function() return "There are no slots yet, and no boards." end)
   end
-  return shown(data, slots_text)
+  return shown.as(data, slots_text)
 end
 
 return M

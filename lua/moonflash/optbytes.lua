@@ -2,7 +2,7 @@
 -- Option bytes by name: read, and changed one by one, though a chip only takes all of them at once
 -- and resets itself then. What the bytes mean is data, in optbytes/families.lua.
 local checks = require "moonflash.check"
-local dfu = require "dfu"
+local class = require "moonflash.board.class"
 local errors = require "moonflash.errors"
 local events = require "moonflash.base.events"
 local families = require "moonflash.optbytes.families"
@@ -10,7 +10,6 @@ local memory = require "moonflash.memory"
 local misuse = require "moonflash.misuse"
 local parts = require "moonflash.parts"
 local suggest = require "moonflash.suggest"
-local text = require "moonflash.text"
 
 local M = {}
 
@@ -21,7 +20,7 @@ local BACK = 10     -- seconds until a board is back from the reset
 
 -- As the board itself tells them, whatever --layout says.
 local function segments_of(board)
-  for _, alt in ipairs(dfu.fields(board).info.alts) do
+  for _, alt in ipairs(class.state(board).info.alts) do
     if parts.is_option_bytes(alt.layout) and alt.layout.segments[1] then
       return alt.layout.segments
     end
@@ -39,7 +38,7 @@ function M.raw(board)
 end
 
 local function has_flash(board, runs)
-  local main = dfu.fields(board).info.alts[1]
+  local main = class.state(board).info.alts[1]
   local segments = main and main.layout.segments or {}
   if #segments ~= #runs then return false end
   for i, run in ipairs(runs) do
@@ -68,14 +67,12 @@ local function need_family(board)
   if not segments_of(board) then
     errors.raise { code = "dfu.outside", path = board.path,
       message = board.path .. ": the board announces no option bytes",
-      hint = "'moonflash info' shows its memories." }
+      remedy = { "info" } }
   end
   local bytes = M.raw(board)
   errors.raise { code = "dfu.unknown-part", path = board.path,
     message = board.path .. ": nobody has described the option bytes of this part",
-    hint = (bytes and ("They are %s.\n"):format(text.bytes(bytes)) or "")
-      .. "lua/moonflash/optbytes/families.lua has those that are known, as data; its first lines "
-      .. "say how to add one." }
+    bytes = bytes, remedy = { "describe" } }
 end
 
 -- ---- bytes and values ----
@@ -150,7 +147,7 @@ local function load(board, family)
   if board:read(family.address, family.length) ~= bytes then
     errors.raise { code = "usb.io", path = board.path, op = "read", address = family.address,
       message = board.path .. ": the option bytes were read twice, and differ",
-      hint = "Is the cable good? Run the same command again." }
+      remedy = { "cable", again = true } }
   end
   return bytes
 end
@@ -166,7 +163,7 @@ local function load_sound(board, family)
         message = ("%s: the option bytes are not those of an %s: the board can be read, and %s is "
           .. "%s instead of %s"):format(board.path, family.name, field.name, shown(field, value),
           shown(field, field.open)),
-        hint = ("They are %s."):format(text.bytes(bytes)) }
+        bytes = bytes, remedy = {} }
     end
   end
   return bytes
@@ -177,7 +174,7 @@ end
 local function usage(board, format, ...)
   errors.raise { code = "usage", path = board.path,
     message = board.path .. ": " .. format:format(...),
-    hint = "'moonflash optbytes' shows what there is." }
+    remedy = { "optbytes" } }
 end
 
 local function listed(field)
@@ -210,8 +207,7 @@ local function check(board, family, changes, irreversible)
       errors.raise { code = "dfu.irreversible", path = board.path,
         message = ("%s: %s %s is irreversible (%s); nothing was sent"):format(board.path,
           name, shown(field, value), field.values[value]),
-        remedy = { "irreversible" },
-        hint = "If you mean it, add --irreversible (in Lua: irreversible = true)." }
+        remedy = { "irreversible" } }
     end
   end
 end
@@ -234,7 +230,7 @@ end
 -- ---- writing ----
 
 local function complain(board, family, wanted, found)
-  local fields = dfu.fields(board)
+  local fields = class.state(board)
   local wrong, commands = {}, {}
   for _, field in ipairs(family.fields) do
     local expected, value = get(wanted, field), get(found, field)
@@ -245,11 +241,11 @@ local function complain(board, family, wanted, found)
     end
   end
   if #wrong == 0 then return end
-  fields.mark(board, "doubt", family.address, family.address + family.length - 1)
+  fields.history:mark("doubt", family.address, family.address + family.length - 1)
   errors.raise { code = "verify", path = board.path, op = "verify", address = family.address,
     message = ("%s: verify failed: %s"):format(board.path, table.concat(wrong, ", ")),
     flash = fields.journal:text(), ranges = fields.journal:claims(),
-    hint = "moonflash optbytes " .. table.concat(commands, " ") .. "    tries that again" }
+    remedy = { "optbytes", changes = table.concat(commands, " ") } }
 end
 
 -- Read protection that was just turned on, if any: the field.
@@ -267,24 +263,25 @@ end
 
 -- Opens the board again, and compares; or says why that can't be.
 local function verify(board, family, wanted, seconds)
-  local stats = dfu.fields(board).stats
+  local history = class.state(board).history
   local closed = closing(family, wanted)
   local for_ever = closed and get(wanted, closed) == closed.irreversible
   if not board.is_open then
-    local _, err = expect(for_ever and "usb.no-device", board.open, board, seconds)
+    local _, err = expect(for_ever and "usb.no-device", board.open, board, { wait = seconds })
     if err then
-      stats.left, stats.unverified = true, "a closed chip does not come back to DFU mode"
+      history:left()
+      history:not_verified("a closed chip does not come back to DFU mode")
       return nil
     end
   end
   local found, err = expect(closed and "board.protected", load, board, family)
   if err then
-    stats.unverified = "the read protection is on, and nothing can be read any more"
+    history:not_verified("the read protection is on, and nothing can be read any more")
     return nil
   end
   complain(board, family, wanted, found)
-  dfu.fields(board).mark(board, "verified", family.address, family.address + family.length - 1)
-  stats.verified = true
+  history:mark("verified", family.address, family.address + family.length - 1)
+  history:verified()
   return values_of(family, found)
 end
 
@@ -294,7 +291,7 @@ end
 ---@param board table
 ---@return table values { BOR_LEV = 3, ... }; prints with what they mean
 function M.read(board)
-  dfu.check("optbytes.read(board)", board)
+  class.check("optbytes.read(board)", board)
   local family = need_family(board)
   return values_of(family, load_sound(board, family))
 end
@@ -306,7 +303,7 @@ end
 ---@param options? table irreversible (boolean), seconds (how long the board may be away)
 ---@return table? values as they are now; nil where they can't be read any more, or on a dry run
 function M.write(board, changes, options)
-  dfu.check("optbytes.write(board, changes, options)", board)
+  class.check("optbytes.write(board, changes, options)", board)
   if type(changes) ~= "table" then
     misuse("optbytes.write(board, changes, options): changes, { BOR_LEV = 2 } say")
   end
@@ -322,7 +319,7 @@ function M.write(board, changes, options)
   end
   for _, line in ipairs(lines) do events.emit("remark", board, "option-bytes", { text = line }) end
   board:write(family.address, after, { irreversible = irreversible })
-  if dfu.fields(board).dry then return nil end
+  if board.dry then return nil end
   return verify(board, family, after, options and rawget(options, "seconds") or BACK)
 end
 

@@ -49,8 +49,7 @@ local function slots_in_force()
   local all = slots.load()
   if #all.names > 0 then return all end
   errors.raise { code = "usage", message = "there are no slots",
-    hint = ("%s can name them:\n  return { left = \"1-4.1\", right = \"1-4.2\" }\n"
-      .. "'moonflash slots' shows them; --slots names another file."):format(all.file) }
+    remedy = { "slots", file = all.file } }
 end
 
 -- Whether nothing at all is plugged in there.
@@ -104,8 +103,8 @@ local function away(recipe, options)
     end
   end
   if #boards == 0 then
-    errors.raise { code = "usage", message = "this recipe begins with places that are empty: "
-      .. "say which", hint = "-d 1-4.2, -d SLOT, or --every-slot" }
+    errors.raise { code = "usage", remedy = { "place" },
+      message = "this recipe begins with places that are empty: say which" }
   end
   return boards
 end

@@ -17,10 +17,10 @@ local MOST_BYTES = 64 << 20 -- of all memories together
 local MOST_MEMORIES, MOST_PIECES = 8, 15
 local MOST_UNITS = 126 -- of UTF-16: what a string descriptor has room for
 local OPTIONS_LEAST = 16 -- bytes: read and write protection are in them
-local EXAMPLE = "docs/api.md, 'A product of your own', has an example."
 
 local function bad(file, format, ...)
-  errors.raise { code = "usage", message = file .. ": " .. format:format(...), hint = EXAMPLE }
+  errors.raise { code = "usage", remedy = { "product" },
+                 message = file .. ": " .. format:format(...) }
 end
 
 -- ---- single values: each check gives the value, or nil and what it should be ----

@@ -118,14 +118,14 @@ local function no_recipe(name)
   if stat and stat.type == "file" then
     check_is_text(name, read(name) or "")
     errors.raise { code = "usage", message = name .. " is a file, not the name of a recipe",
-      hint = ("moonflash ./%s    runs it, if it is one"):format(name) }
+      remedy = { "run-file", file = name } }
   end
   local names = {}
   for i, item in ipairs(M.all()) do names[i] = item.name end
   names[#names + 1] = "help"
   errors.raise { code = "usage",
     message = ("there is no recipe '%s'%s"):format(name, suggest.hint(name, names)),
-    hint = "moonflash recipes    lists them" }
+    remedy = { "recipes" } }
 end
 
 local function find_file(path)
@@ -169,7 +169,7 @@ end
 local LIBRARY = {
   dfu = "dfu", task = "task", sys = "sys", sim = "sim",
   flash = "moonflash.flash", image = "moonflash.image", memory = "moonflash.memory",
-  optbytes = "moonflash.optbytes", trace = "moonflash.trace", hands = "moonflash.hands",
+  optbytes = "moonflash.optbytes", trace = "moonflash.trace",
 }
 M.library = LIBRARY
 

@@ -2,11 +2,11 @@
 -- The prompt: reads Lua, runs each line as a task, and shows what comes of it.
 local dfu = require "dfu"
 local errors = require "moonflash.errors"
-local explain = require "moonflash.explain"
 local history = require "moonflash.repl.history"
 local misuse = require "moonflash.misuse"
 local prompt = require "prompt"
 local recipe = require "moonflash.recipe"
+local remedies = require "moonflash.ui.remedies"
 local reads = require "moonflash.repl.reads"
 local scopes = require "moonflash.repl.scope"
 local screen = require "moonflash.repl.screen"
@@ -44,18 +44,11 @@ local function open_board()
   local ok, board = pcall(function()
     if selectors and #selectors > 1 then
       errors.raise { code = "usb.several", message = "--device names several boards",
-                     hint = "board = dfu.open(\"" .. selectors[1] .. "\") opens one" }
+                     remedy = { "choose", paths = selectors } }
     end
     return dfu.open()
   end)
   if ok then return board end
-  if errors.matches(board, "usb.several") and not selectors then
-    local lines = {}
-    for i, info in ipairs(dfu.list()) do
-      lines[i] = ("board = dfu.open(\"%s\")"):format(info.path)
-    end
-    board.hint = table.concat(lines, "\n")
-  end
   return nil, board
 end
 
@@ -69,7 +62,7 @@ end
 
 local function greeting(board)
   local found = board and ("board is %s at %s%s."):format(board.product or "a board without a name",
-    board.path, board.found and ", found in " .. board.found or ", running its program")
+    board.path, board.found_state and ", found in " .. board.found_state or ", running its program")
     or "There is no board."
   return ("moonflash %s, %s. %s help() helps, Ctrl-D leaves."):format(MOONFLASH_VERSION, _VERSION,
     found)
@@ -78,7 +71,7 @@ end
 -- Says when the board goes and when it is back.
 local function look_for_board(session)
   local board = values.board_of(session)
-  if not board or not board.found then
+  if not board or not board.found_state then
     session.seen = nil
     return
   end
@@ -237,23 +230,24 @@ end
 
 -- ---- what the prompt has beyond a script's environment ----
 
+-- Methods of Board that stand at the prompt for the board at hand, and how they are called.
 local USAGE = {
   status = "status()", dump = "dump(address, length)", find = "find(bytes)", diff = "diff(file)",
   save = "save(file, address, length)", regions = "regions()",
   fill = "fill(address, length, byte)",
 }
 
--- The short words: on `board`, unless a Board comes first.
-local function bind_hands(session)
+-- A Board may also come first.
+local function bind_methods(session)
   for name in pairs(USAGE) do
     rawset(session.env, name, function(...)
       local board = ...
-      if values.is_board(board) then return library("hands")[name](...) end
+      if values.is_board(board) then return board[name](...) end
       board = values.board_of(session)
       if not board then
         misuse("%s: there is no board: board = dfu.open() opens one", USAGE[name])
       end
-      return library("hands")[name](board, ...)
+      return board[name](board, ...)
     end)
   end
 end
@@ -263,7 +257,7 @@ M.commands = {}
 ---help(), help(board.erase_page), help "flash": from docs/api.md.
 function M.commands.help(session, ...)
   if select("#", ...) == 0 then
-    say(library("help").overview { "The prompt", "hands", "Board", "dfu", "task", "sim", "flash",
+    say(library("help").overview { "The prompt", "Board", "dfu", "task", "sim", "flash",
       "image", "memory", "optbytes", "trace", "In every script" })
     say("help(board.read), help \"flash\" and help \"usb.gone\" explain. Ctrl-C cancels what runs,"
       .. "\nCtrl-D leaves, Tab completes, the arrow keys bring back what was typed before; with a"
@@ -290,13 +284,13 @@ local function bind_commands(session)
   for name, command in pairs(M.commands) do
     rawset(session.env, name, function(...) return command(session, ...) end)
   end
-  bind_hands(session)
+  bind_methods(session)
 end
 
 -- Where the name of a function is looked for.
 local function places_of(session)
   return function()
-    local places = { [""] = session.env, ["hands."] = library("hands"), ["errors."] = errors,
+    local places = { [""] = session.env, ["errors."] = errors,
                      ["coroutine."] = coroutine, ["os."] = os }
     for name, module in pairs(recipe.library) do places[name .. "."] = require(module) end
     places["board:"] = values.methods_of("dfu.Board")
@@ -362,7 +356,7 @@ function M.run(env, traceback)
   local session = new_session(env, traceback)
   local interactive = sys.is_terminal(0) and sys.is_terminal(1)
   require("moonflash.trace").start() -- trace() shows the last requests
-  local _ <close> = explain.begin_prompt()
+  local _ <close> = remedies.for_prompt()
   local board <close>, why = board_of(session)
   local _ <close> = setmetatable({}, { __close = function() session.scope:close() end })
   if not interactive then

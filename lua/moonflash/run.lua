@@ -7,7 +7,7 @@ local events = require "moonflash.base.events"
 local last_words = require "moonflash.last_words"
 local places = require "moonflash.places"
 local recipe_library = require "moonflash.recipe"
-local remedies = require "moonflash.remedies"
+local remedies = require "moonflash.ui.remedies"
 local streams = require "moonflash.stream"
 local task = require "task"
 
@@ -32,7 +32,7 @@ local function work(recipe, board, opt, value, result)
   job:begin(recipe.table.seconds)
   if job.refused then error(job.refused, 0) end
   local brought = recipe.table.start == "operator" -- by the recipe itself
-  if not brought then board:open(recipe.wait, { mode = recipe.table.mode }) end
+  if not brought then board:open { wait = recipe.wait, selector = { mode = recipe.table.mode } } end
   result.opened = task.now()
   -- the clock stops before the board is closed, whatever ends the run
   local _ <close> = setmetatable({}, { __close = function()
@@ -40,17 +40,6 @@ local function work(recipe, board, opt, value, result)
     result.seconds = task.now() - result.opened
   end })
   return recipe.table.run(board, opt, value)
-end
-
--- A run says "verified" only if everything that it wrote is, by the journal.
-local function count_unverified(fields)
-  local stats, missing = fields.stats, fields.journal:unverified()
-  if missing == 0 and stats.bytes_written > 0 and stats.verified then stats.unverified = nil end
-  if missing == 0 then return end
-  stats.verified = false
-  stats.bytes_unverified = missing
-  stats.uncompared = not stats.unverified -- and nothing said that this was meant
-  stats.unverified = stats.unverified or "not read back"
 end
 
 ---Runs a recipe on one board. Never raises.
@@ -71,7 +60,7 @@ function M.on_board(recipe, board, opt, value)
   end
   result.outcome = errors.outcome(result.err)
   result.stats = dfu.fields(board).stats
-  count_unverified(dfu.fields(board))
+  dfu.fields(board).history:settle()
   last_words.set(board.path)
   result.ranges = dfu.fields(board).journal:claims()
   result.err = errors.of_memory(result.err)
@@ -83,7 +72,7 @@ function M.on_board(recipe, board, opt, value)
     err.path, err.message = board.path, board.path .. ": " .. err.message
   end
   -- the last word, after any clean-up
-  local flash = board.found and dfu.fields(board).journal:text()
+  local flash = board.found_state and dfu.fields(board).journal:text()
   if err and flash and err.code ~= "usage" then
     err.flash, err.ranges = flash, result.ranges
   elseif flash and result.err ~= nil and not err and #result.ranges > 0 then
@@ -248,7 +237,7 @@ end
 ---@return integer? status
 function M.recipe(recipe, opt, options)
   recipe.wait = options.wait
-  remedies.begin(recipe.args)
+  remedies.for_recipe(recipe.args)
   local about = M.beginning(recipe.name, options)
   about.summary, about.args, about.opt = recipe.summary, recipe.args, opt
   return M.ended(about, options, attempt(recipe, opt, options, about))

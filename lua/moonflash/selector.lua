@@ -16,8 +16,7 @@ local SELECTOR = { path = as_it_is, vid = id, pid = id, serial = as_it_is, alt =
 local function bad_selector(selector, why)
   errors.raise {
     code = "usage", message = ("'%s' selects no board: %s"):format(tostring(selector), why),
-    hint = "A path (1-4.2), a slot's name, 0483:df11, serial=..., alt=..., mode=runtime, joined "
-      .. "by commas; or sim:f407.",
+    remedy = { "selector" },
   }
 end
 

@@ -18,7 +18,7 @@ local FAULTS = { "unplug", "stall", "error", "corrupt", "hang", "short" }
 
 local function usage(spec, format, ...)
   errors.raise { code = "usage", message = ("sim:%s: "):format(spec) .. format:format(...),
-                 hint = "docs/api.md, 'Simulated boards', has what can be said." }
+                 remedy = { "sim" } }
 end
 
 local function one_of(choices)
@@ -179,10 +179,10 @@ return function(sim)
       local path = type(board) == "userdata" and board.path or board
       if type(path) ~= "string" or not path:find("^sim:") then
         errors.raise { code = "usage", message = ("'%s' is no simulated board"):format(path),
-                       hint = "sim:f407 is one" }
+                       remedy = { "sim-name" } }
       elseif seen[path] then
         errors.raise { code = "usage", message = path .. " is there twice",
-                       hint = path:gsub("^(sim:[^,#]*)", "%1#2", 1) .. " is another one like it" }
+                       remedy = { "sim-name", name = path:gsub("^(sim:[^,#]*)", "%1#2", 1) } }
       end
       seen[path] = true
       sim.ensure(path)

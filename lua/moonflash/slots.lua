@@ -27,11 +27,9 @@ function M.default_file()
   return files.config_folder() .. "/slots.lua"
 end
 
-local function bad(file, why, hint)
-  errors.raise { code = "usage", message = ("%s: %s"):format(file, why), hint = hint }
+local function bad(file, why, remedy)
+  errors.raise { code = "usage", message = ("%s: %s"):format(file, why), remedy = { remedy } }
 end
-
-local EXAMPLE = 'return { left = "1-4.1", right = "1-4.2" }    names two places'
 
 ---Whether a word can name a slot: it can't be taken for a path, ids or NAME=VALUE.
 ---@param name any
@@ -58,15 +56,15 @@ local function is_place(path)
 end
 
 local function check(file, value)
-  if type(value) ~= "table" then bad(file, "it returns no table of slots", EXAMPLE) end
+  if type(value) ~= "table" then bad(file, "it returns no table of slots", "slots-syntax") end
   local slots = { names = {}, by_name = {}, by_path = {}, file = file }
   for name, path in pairs(value) do
     if not M.is_name(name) then
       bad(file, ("'%s' is no name for a slot: letters, digits, _ and -"):format(tostring(name)),
-        EXAMPLE)
+        "slots-syntax")
     elseif not is_place(path) then
       bad(file, ("%s = '%s' is no place: a USB path like 1-4.2, or sim:..."):format(name,
-        tostring(path)), "moonflash list    shows the paths of the boards that are there")
+        tostring(path)), "list")
     elseif slots.by_path[path] then
       bad(file, ("'%s' and '%s' are one place, %s"):format(slots.by_path[path], name, path))
     end

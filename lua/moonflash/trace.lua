@@ -35,10 +35,15 @@ local function name_of(type, request)
   return type & 0x60 == 0 and STANDARD[request] or "request"
 end
 
+-- Known once the device was opened.
+local function is_dfuse(place)
+  return place.device.opened ~= nil and place.device.opened.dfuse
+end
+
 -- The address that a block number stands for, as far as that is known: AN3156; DFU 1.1.
 local function address_of(place, block)
-  local device = place.device
-  if not device.transfer_size then return nil end
+  local device = place.device.opened
+  if not device then return nil end
   if not device.dfuse then return block * device.transfer_size end
   return place.pointer and block >= 2
     and place.pointer + (block - 2) * device.transfer_size or nil
@@ -52,7 +57,7 @@ local ALONE = { [0x41] = "mass erase", [0x92] = "read unprotect" }
 local take_in = {}
 
 function take_in.DNLOAD(place, r, data)
-  local dfuse = place.device.dfuse
+  local dfuse = is_dfuse(place)
   r.block = r.value
   place.busy_since, place.coming = nil, nil
   if r.length == 0 then
@@ -70,7 +75,7 @@ end
 
 function take_in.UPLOAD(place, r)
   r.block = r.value
-  if place.device.dfuse and r.block == 0 then
+  if is_dfuse(place) and r.block == 0 then
     r.command = "get commands"
   else
     r.address = address_of(place, r.block)

@@ -24,7 +24,7 @@ function M.unprotect(board)
   local _, err = errors.catch("board.protected", optbytes.read, board)
   if err then
     board:read_unprotect()                    -- the board goes away,
-    board:open(40)                            -- and comes back blank
+    board:open { wait = 40 }                            -- and comes back blank
     if board.dry then return false end
   end
   if optbytes.read(board).nWRP ~= 0xFFF then optbytes.write(board, { nWRP = 0xFFF }) end

@@ -42,7 +42,7 @@ return {
     factory.switch(opt.relay, slot, "on")
     local volts = factory.measure(shared.meter, shared.one, slot)
     board:note("supply", volts, { min = 3.2, max = 3.4, unit = "V" })
-    board:open(5)
+    board:open { wait = 5 }
 
     shared.make(board)
   end,

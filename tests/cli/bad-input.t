@@ -101,31 +101,33 @@ moonflash: broken.lua:2: unexpected symbol near <eof>
 [status 1]
 $ moonflash -d sim:f408 list
 moonflash: sim:f408: there is no simulated board 'f408' (did you mean 'f407'?); there are f407, l433, g474, dfu11, bmp, cherry, dapboot, gd32, maple, mboot, particle, stlib, tinyusb, uboot
-  docs/api.md, 'Simulated boards', has what can be said.
+  The parameters are in docs/api.md, 'Simulated boards'.
 [status 64]
 $ moonflash -d sim:f407,rpd=1 list
 moonflash: sim:f407,rpd=1: there is no parameter 'rpd' (did you mean 'rdp'?)
-  docs/api.md, 'Simulated boards', has what can be said.
+  The parameters are in docs/api.md, 'Simulated boards'.
 [status 64]
 $ moonflash -d sim:f407,rdp=7 list
 moonflash: sim:f407,rdp=7: rdp is a number: 7 is too large: at most 0x2
-  docs/api.md, 'Simulated boards', has what can be said.
+  The parameters are in docs/api.md, 'Simulated boards'.
 [status 64]
 $ moonflash -d sim:f407,usb=slow list
 moonflash: sim:f407,usb=slow: usb is one of real, ideal, none
-  docs/api.md, 'Simulated boards', has what can be said.
+  The parameters are in docs/api.md, 'Simulated boards'.
 [status 64]
 $ moonflash -d sim:f407,fault=explode@3 list
 moonflash: sim:f407,fault=explode@3: fault is one of unplug, stall, error, corrupt, hang, short
-  docs/api.md, 'Simulated boards', has what can be said.
+  The parameters are in docs/api.md, 'Simulated boards'.
 [status 64]
 $ moonflash -d nonsense list
 moonflash: 'nonsense' selects no board: 'nonsense' is neither a path nor a slot nor ids nor NAME=VALUE
-  A path (1-4.2), a slot's name, 0483:df11, serial=..., alt=..., mode=runtime, joined by commas; or sim:f407.
+  Use a path (1-4.2), a slot, VID:PID (0483:df11), serial=..., alt=...,
+  mode=runtime, several of them with commas between, or sim:f407.
 [status 64]
 $ moonflash -d serail=5 list
 moonflash: 'serail=5' selects no board: there is no 'serail=' (did you mean 'serial'?)
-  A path (1-4.2), a slot's name, 0483:df11, serial=..., alt=..., mode=runtime, joined by commas; or sim:f407.
+  Use a path (1-4.2), a slot, VID:PID (0483:df11), serial=..., alt=...,
+  mode=runtime, several of them with commas between, or sim:f407.
 [status 64]
 $ moonflash -d 0483:df11 list --every-bord
 moonflash: unknown option '--every-bord'
@@ -141,12 +143,13 @@ moonflash: --virtual-time is for simulated boards, and '1-4.2' is none
 [status 64]
 $ moonflash -d 1-4.2 flash ch.bin
 moonflash: 1-4.2: no board in DFU mode
-  BOOT0 to VDD, PB2 to GND, press reset; then run this again, or add --wait 60.
+  Connect BOOT0 to VDD and PB2 to GND, press reset, then run the same command
+  again, or add --wait 60.
   Without a board: --device sim:f407 is a simulated one.
 [status 69]
 $ moonflash -d sim:f407 read ch.bin
 moonflash: ch.bin is there already
-  Give another name, or remove it.
+  Give another name, or remove the file.
 [status 73]
 $ moonflash --virtual-time -d sim:f407 read folder/no/out.bin --length 16
 moonflash: folder/no/out.bin can't be written: No such file or directory

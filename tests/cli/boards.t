@@ -44,7 +44,7 @@ sim:f407#2: wrote 57.5 KB, verified: 1.3 s
 $ moonflash --virtual-time -d sim:f407,fault=unplug@50 -d sim:f407#2 flash ch.bin --full
 moonflash: sim:f407,fault=unplug@50: the board went away while writing 0x08004000
   0x08000000..0x08003FFF is written but not verified; 0x08004000..0x080047FF is in doubt; 0x08004800..0x0800FFFF is erased but not read back; the rest is untouched.
-  Plug it in again (BOOT0 high) and run the same command.
+  Reconnect the board (BOOT0 high) and run the same command again.
 sim:f407#2: erased 4 sectors, wrote 57.5 KB, verified: 2.8 s
 1 of 2 boards did not pass: sim:f407,fault=unplug@50
 [status 74]
@@ -90,8 +90,8 @@ $ moonflash --virtual-time --json -d sim:f407,rdp=1 flash ch.bin 2>&1
 {"event":"progress","path":"sim:f407,rdp=1","phase":"compare","done":0,"total":58836}
 moonflash: sim:f407,rdp=1: read 0x08000000: read protection is on (errVENDOR)
   The flash is untouched.
-  'moonflash unprotect' removes the protection, and ERASES THE WHOLE CHIP.
-{"event":"result","path":"sim:f407,rdp=1","outcome":"FAIL","code":"board.protected","board_seconds":0.0024,"bytes_skipped":0,"bytes_verified":0,"bytes_written":0,"flash":"The flash is untouched.","message":"sim:f407,rdp=1: read 0x08000000: read protection is on (errVENDOR)","ranges":[],"sectors_erased":0,"verified":false}
+  --unprotect removes the protection first, and ERASES THE WHOLE CHIP.
+{"event":"result","path":"sim:f407,rdp=1","outcome":"FAIL","code":"board.protected","board_seconds":0.0024,"bytes_skipped":0,"bytes_verified":0,"bytes_written":0,"flash":"The flash is untouched.","message":"sim:f407,rdp=1: read 0x08000000: read protection is on (errVENDOR)","ranges":[],"remedy":["unprotect"],"sectors_erased":0,"verified":false}
 [status 80]
 $ moonflash --json flash no-such.bin 2>/dev/null
 {"event":"result","outcome":"ERROR","code":"file","message":"no-such.bin: No such file or directory"}

@@ -67,7 +67,7 @@ ok  quirks    none known of STM32F2/F4; asked early, as its ROM allows
 moonflash: sim:f407,fault=hang@1: no answer within 1 s
 [status 82]
 $ moonflash -d sim:dfu11 doctor
-ok  system    Linux 6.18.44, libusb 1.0.26, moonflash 0.1.0
+ok  system    Linux ~, libusb ~, moonflash 0.1.0
 
 sim:dfu11  1209:0001  Simulated DFU 1.1 board  serial D110000001
 !!  mode      runs its program; it is not in DFU mode
@@ -91,7 +91,7 @@ sim:l433,fault=unplug@4  0483:df11  STM32  BOOTLOADER  serial 20433A0B1C2D
 ok  mode      in DFU mode: DfuSe 1.1a, transfers of 2048 bytes
 ok  answer    dfuERROR (errFIRMWARE), as ST's ROMs start; any command clears it
 !!  commands  the board went away while asking for its commands
-      Plug it in again (BOOT0 high) and run the same command.
+      Reconnect the board (BOOT0 high) and run the same command again.
 ok  layout    256 sectors, 512 KB from 0x08000000; and 3 other memories
 moonflash: sim:l433,fault=unplug@4: the board went away while asking for its commands
 [status 74]
@@ -104,7 +104,8 @@ $ moonflash -q -d sim:f407 doctor | head -n 1
 ok  system    Linux ~, libusb ~, moonflash 0.1.0
 $ moonflash -d nonsense doctor
 moonflash: 'nonsense' selects no board: 'nonsense' is neither a path nor a slot nor ids nor NAME=VALUE
-  A path (1-4.2), a slot's name, 0483:df11, serial=..., alt=..., mode=runtime, joined by commas; or sim:f407.
+  Use a path (1-4.2), a slot, VID:PID (0483:df11), serial=..., alt=...,
+  mode=runtime, several of them with commas between, or sim:f407.
 [status 64]
 $ moonflash help doctor | tail -n 5
    --help                say what there is (also -h)
@@ -127,7 +128,7 @@ ok  system    Linux 5.15.90.1, libusb ~, moonflash 0.1.0
         usbipd attach --wsl --busid 1-4
       Without a board: -d sim:f407 is a simulated one.
 $ mkdir -p pc/sys/bus/usb/devices/usb1 pc/dev/bus/usb; moonflash pc.lua pc
-ok  system    Linux 6.1.0, libusb 1.0.26, moonflash 0.1.0
+ok  system    Linux ~, libusb ~, moonflash 0.1.0
 ok  usb       0 devices on 1 bus
 --  rule      no udev rule lets users open boards
       Let whoever sits at this computer use them:

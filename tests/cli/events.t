@@ -2,7 +2,7 @@ What programs read of steps, of notes, and of a board that its recipe opens, onc
 twice; dry runs that come to their end; and fixture.lua: a meter whose answer has a sign, or is none, a
 relay that says why not, on one line, and links that don't stay behind.
 
-$ printf 'return { api = 1, start = "operator", run = function(board)\n  board:step("power", 5)\n  board:open(5)\n  board:step("measure")\n  board:note("supply", 3.31, { min = 3, unit = "V" })\n  board:note("current", tonumber("OVERLOAD"), { max = 1, unit = "A" })\nend }' >steps.lua
+$ printf 'return { api = 1, start = "operator", run = function(board)\n  board:step("power", 5)\n  board:open { wait = 5 }\n  board:step("measure")\n  board:note("supply", 3.31, { min = 3, unit = "V" })\n  board:note("current", tonumber("OVERLOAD"), { max = 1, unit = "A" })\nend }' >steps.lua
 $ moonflash --virtual-time --json -d sim:f407 steps.lua 2>/dev/null
 {"event":"step","path":"sim:f407","limit":5,"name":"power"}
 {"event":"board","path":"sim:f407","mode":"dfu","pid":57105,"product":"STM32  BOOTLOADER","serial":"315A28A0B956","vid":1155}
@@ -19,7 +19,7 @@ current: nothing was measured
 moonflash: sim:f407: current: nothing was measured; it should be at most 1 A
   The flash is untouched.
 [status 1]
-$ printf 'return { api = 1, run = function(board)\n  board:read_unprotect()\n  board:open(60)\nend }' >again.lua
+$ printf 'return { api = 1, run = function(board)\n  board:read_unprotect()\n  board:open { wait = 60 }\nend }' >again.lua
 $ moonflash --virtual-time --json -d sim:f407 again.lua | grep -c '"event":"board"'
 1
 $ moonflash --virtual-time --dry-run -d sim:f407 again.lua

@@ -3,7 +3,7 @@ What a person reads when something goes wrong on the way.
 $ moonflash --virtual-time -d sim:f407,rdp=1 flash ch.bin
 moonflash: sim:f407,rdp=1: read 0x08000000: read protection is on (errVENDOR)
   The flash is untouched.
-  'moonflash unprotect' removes the protection, and ERASES THE WHOLE CHIP.
+  --unprotect removes the protection first, and ERASES THE WHOLE CHIP.
 [status 80]
 $ moonflash --virtual-time -d sim:f407,rdp=1 unprotect
 moonflash: sim:f407,rdp=1: Removing the read protection ERASES THE WHOLE CHIP. Nothing was sent.
@@ -17,40 +17,45 @@ erased 12 sectors: 16.0 s
 $ moonflash --virtual-time -d sim:f407,fault=unplug@60 flash ch.bin --full
 moonflash: sim:f407,fault=unplug@60: the board went away while writing 0x08005800
   0x08000000..0x080057FF is written but not verified; 0x08005800..0x08005FFF is in doubt; 0x08006000..0x0800FFFF is erased but not read back; the rest is untouched.
-  Plug it in again (BOOT0 high) and run the same command.
+  Reconnect the board (BOOT0 high) and run the same command again.
 [status 74]
 $ moonflash --virtual-time -d sim:f407,fault=unplug@15 flash ch.bin --full
 moonflash: sim:f407,fault=unplug@15: the board went away while erasing 0x08004000
   0x08000000..0x08003FFF is erased but not read back; 0x08004000..0x08007FFF is in doubt; the rest is untouched.
-  Plug it in again (BOOT0 high) and run the same command.
+  Reconnect the board (BOOT0 high) and run the same command again.
 [status 74]
 $ moonflash --virtual-time -d sim:f407,fault=corrupt@61 flash ch.bin --full
 erased 4 sectors, wrote 57.5 KB, verified: 2.8 s
 $ moonflash --virtual-time -d sim:f407,wrp=1 flash ch.bin
 moonflash: sim:f407,wrp=1: verify failed at 0x08000000: expected 00 00 02 20, found ff ff ff ff
   0x08000000..0x08003FFF is in doubt; 0x08004000..0x0800E5D3 is verified; the rest is untouched.
-  1 of 4 sectors differs. Run the same command again; if it stays, the sector may be write-protected: 'moonflash optbytes' shows it.
+  1 of 4 sectors differs.
+  Run the same command again. If it fails again, the sector may be
+  write-protected.
+  'moonflash optbytes' shows the write protection.
 [status 79]
 $ moonflash --virtual-time -d sim:f407,fault=hang@70 flash ch.bin --full
 moonflash: sim:f407,fault=hang@70: no answer while writing 0x08007000
   0x08000000..0x08006FFF is written but not verified; 0x08007000..0x080077FF is in doubt; 0x08007800..0x0800FFFF is erased but not read back; the rest is untouched.
-  Reset the board (BOOT0 high), or plug it in again, and run the same command.
+  Reset the board (BOOT0 high), or reconnect it and run the same command again.
 [status 82]
 $ moonflash --virtual-time -d sim:f407,fault=error@70 flash ch.bin --full
 moonflash: sim:f407,fault=error@70: write 0x08007000: the board refused it (errUNKNOWN)
   0x08000000..0x08006FFF is written but not verified; 0x08007000..0x080077FF is in doubt; 0x08007800..0x0800FFFF is erased but not read back; the rest is untouched.
-  The next operation clears the error; if it stays, plug it in again (BOOT0 high) and run the same command.
+  Run the same command again. If the error comes back, reconnect the board with
+  BOOT0 high first.
 [status 76]
 $ moonflash --virtual-time -d sim:f407,fault=short@70 flash ch.bin --full
 moonflash: sim:f407,fault=short@70: a short answer while writing 0x08007000
   0x08000000..0x08006FFF is written but not verified; 0x08007000..0x080077FF is in doubt; 0x08007800..0x0800FFFF is erased but not read back; the rest is untouched.
-  Is the cable good? Run the same command again.
+  Check the cable. Run the same command again.
 [status 74]
 $ moonflash --virtual-time -d sim:f407,fault=stall@71 flash ch.bin --full
 erased 4 sectors, wrote 57.5 KB, verified (1 request sent again): 2.8 s
 $ moonflash --virtual-time -d sim:f407,rdp=2 flash ch.bin
 moonflash: sim:f407,rdp=2: no board in DFU mode
-  BOOT0 to VDD, PB2 to GND, press reset; then run this again, or add --wait 60.
+  Connect BOOT0 to VDD and PB2 to GND, press reset, then run the same command
+  again, or add --wait 60.
   Without a board: --device sim:f407 is a simulated one.
 [status 69]
 $ moonflash --virtual-time -d sim:f407,state=dfuDNLOAD-SYNC flash ch.bin@0x08000000
@@ -58,7 +63,7 @@ wrote 57.5 KB, verified: 1.3 s
 $ moonflash --virtual-time -d sim:f407,state=dfuMANIFEST-WAIT-RESET flash ch.bin
 moonflash: sim:f407,state=dfuMANIFEST-WAIT-RESET: read 0x08000000: the board waits for a reset
   The flash is untouched.
-  Reset it, or plug it in again.
+  Reset the board, or reconnect it.
 [status 76]
 $ moonflash --virtual-time -d sim:f407,flash=board.img --quiet flash ch.bin
 $ head -c 64 /dev/zero >config.bin; moonflash --virtual-time -d sim:f407,flash=board.img flash config.bin@0x0800E000

@@ -159,7 +159,8 @@ Options of moonflash:
    --help                say what there is (also -h)
 $ moonflash flash ch.bin
 moonflash: no board in DFU mode
-  BOOT0 to VDD, PB2 to GND, press reset; then run this again, or add --wait 60.
+  Connect BOOT0 to VDD and PB2 to GND, press reset, then run the same command
+  again, or add --wait 60.
   Without a board: --device sim:f407 is a simulated one.
 [status 69]
 $ moonflash --quiet --virtual-time -d sim:f407 flash ch.bin

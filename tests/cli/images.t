@@ -28,7 +28,7 @@ moonflash: both.hex has gaps, behind 0x0800E5D3 first: a raw binary has no addre
 [status 65]
 $ moonflash convert ch.bin ch.hex
 moonflash: ch.hex is there already
-  Give another name, or remove it.
+  Give another name, or remove the file.
 [status 73]
 $ moonflash convert ch.bin ch.hex --force
 ch.hex: 57.5 KB in 1 piece, 0x08000000..0x0800E5D3

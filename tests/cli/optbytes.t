@@ -37,7 +37,7 @@ wrote 16 B, NOT VERIFIED (the read protection is on, and nothing can be read any
 $ moonflash --virtual-time -d sim:f407 optbytes RDP=0xCC
 moonflash: sim:f407: RDP 0xCC is irreversible (level 2, closed for ever); nothing was sent
   The flash is untouched.
-  If you mean it, add --irreversible (in Lua: irreversible = true).
+  If you mean it, add --irreversible.
 [status 76]
 $ moonflash --virtual-time -d sim:f407 optbytes RDP=0xCC --irreversible
 RDP: 0xAA -> 0xCC, level 2, closed for ever
@@ -50,15 +50,15 @@ moonflash: sim:f407,rdp=1: read 0x1FFFC000: read protection is on (errVENDOR)
 [status 80]
 $ moonflash -d sim:f407 optbytes BORLEV=2
 moonflash: sim:f407: an STM32F405/407 has no option 'BORLEV' (did you mean 'BOR_LEV'?)
-  'moonflash optbytes' shows what there is.
+  'moonflash optbytes' shows the option bytes, and sets them by name.
 [status 64]
 $ moonflash -d sim:f407 optbytes BOR_LEV=4
 moonflash: sim:f407: BOR_LEV is a number from 0 to 3, not 4
-  'moonflash optbytes' shows what there is.
+  'moonflash optbytes' shows the option bytes, and sets them by name.
 [status 64]
 $ moonflash -d sim:f407 optbytes RDP=1
 moonflash: sim:f407: RDP is one of 0xAA (level 0, no read protection), 0xBB (level 1, read protection), 0xCC (level 2, closed for ever)
-  'moonflash optbytes' shows what there is.
+  'moonflash optbytes' shows the option bytes, and sets them by name.
 [status 64]
 $ moonflash -d sim:f407 optbytes BOR_LEV
 moonflash: 'BOR_LEV' is not NAME=VALUE
@@ -77,21 +77,23 @@ Arguments:
 $ moonflash -d sim:l433 optbytes
 moonflash: sim:l433: nobody has described the option bytes of this part
   The flash is untouched.
-  They are aa f8 ef ff 55 07 10 00 ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff.
-  lua/moonflash/optbytes/families.lua has those that are known, as data; its first lines say how to add one.
+  They are aa f8 ef ff 55 07 10 00 ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff
+  ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff.
+  The descriptions are data, in lua/moonflash/optbytes/families.lua. Its first
+  lines explain how to add one.
 [status 76]
 $ moonflash --virtual-time -d sim:f407,fault=unplug@16 optbytes BOR_LEV=2
 BOR_LEV: 3 -> 2, brownout reset level 1
 moonflash: sim:f407,fault=unplug@16: the board went away while writing 0x1FFFC000
   0x1FFFC000..0x1FFFC00F is in doubt; the rest is untouched.
-  Plug it in again (BOOT0 high) and run the same command.
+  Reconnect the board (BOOT0 high) and run the same command again.
 [status 74]
 $ printf moonflash >x.bin; moonflash -d sim:f407 flash x.bin@0x1FFFC000
 moonflash: sim:f407: x.bin has data for the option bytes at 0x1FFFC000 (9 B)
   The flash is untouched.
   --skip-outside leaves these pieces out.
   --only FIRST..LAST or MEMORY writes only that part of the image.
-  'moonflash optbytes' shows them, and sets them by name.
+  'moonflash optbytes' shows the option bytes, and sets them by name.
 [status 65]
 $ moonflash rehearse optbytes BOR_LEV=2 | sed 's/   [0-9.]* s$//'
 optbytes on sim:f407: 27 requests, 6 faults each: 162 runs

@@ -39,7 +39,7 @@ moonflash: rear: sim:dfu11: no board in DFU mode; sim:dfu11 (Simulated DFU 1.1 b
 $ moonflash --virtual-time --slots wrong.lua --every-slot --json erase --address 0x08000000
 moonflash: rear: sim:dfu11: no board in DFU mode; sim:dfu11 (Simulated DFU 1.1 board) runs its program
   'moonflash -d sim:dfu11 detach' puts it into DFU mode.
-{"event":"result","path":"sim:dfu11","slot":"rear","outcome":"ERROR","code":"usb.no-device","board_seconds":0,"bytes_skipped":0,"bytes_verified":0,"bytes_written":0,"message":"sim:dfu11: no board in DFU mode; sim:dfu11 (Simulated DFU 1.1 board) runs its program","sectors_erased":0,"verified":false}
+{"event":"result","path":"sim:dfu11","slot":"rear","outcome":"ERROR","code":"usb.no-device","board_seconds":0,"bytes_skipped":0,"bytes_verified":0,"bytes_written":0,"message":"sim:dfu11: no board in DFU mode; sim:dfu11 (Simulated DFU 1.1 board) runs its program","remedy":["detach"],"sectors_erased":0,"verified":false}
 {"event":"board","path":"sim:f407#1","slot":"left","mode":"dfu","pid":57105,"product":"STM32  BOOTLOADER","serial":"315A28A0B956","vid":1155}
 {"event":"board","path":"sim:f407#2","slot":"right","mode":"dfu","pid":57105,"product":"STM32  BOOTLOADER","serial":"315A28A0B956","vid":1155}
 {"event":"progress","path":"sim:f407#1","slot":"left","phase":"erase","done":0,"total":1}
@@ -58,7 +58,7 @@ moonflash: rear: sim:dfu11: no board in DFU mode; sim:dfu11 (Simulated DFU 1.1 b
 {"event":"result","path":"sim:f407#2","slot":"right","outcome":"PASS","board_seconds":0.44,"bytes_skipped":0,"bytes_verified":0,"bytes_written":0,"sectors_erased":1,"verified":false}
 [status 69]
 $ moonflash --virtual-time --slots wrong.lua --every-slot --wait 60 --json erase --address 0x08000000 2>/dev/null | grep rear
-{"event":"result","path":"sim:dfu11","slot":"rear","outcome":"ERROR","code":"usb.no-device","board_seconds":0,"bytes_skipped":0,"bytes_verified":0,"bytes_written":0,"message":"sim:dfu11: no board in DFU mode; sim:dfu11 (Simulated DFU 1.1 board) runs its program","sectors_erased":0,"verified":false}
+{"event":"result","path":"sim:dfu11","slot":"rear","outcome":"ERROR","code":"usb.no-device","board_seconds":0,"bytes_skipped":0,"bytes_verified":0,"bytes_written":0,"message":"sim:dfu11: no board in DFU mode; sim:dfu11 (Simulated DFU 1.1 board) runs its program","remedy":["detach"],"sectors_erased":0,"verified":false}
 $ echo 'return { api = 1, board = "0483:df11,serial=315A28A0B956", run = function(b) b:note("at", b.slot) end }' >ours.lua; echo 'return { left = "sim:f407#1", rear = "sim:l433", right = "sim:f407#2" }' >l433.lua; moonflash --virtual-time --slots l433.lua --every-slot ./ours.lua
 moonflash: rear: sim:l433 is not what this recipe is for (0483:df11,serial=315A28A0B956)
 left: at: left
@@ -73,11 +73,12 @@ moonflash: sim:dfu11: no board in DFU mode; sim:dfu11 (Simulated DFU 1.1 board) 
 [status 69]
 $ moonflash --slots slots.lua -d left -d rear flash ch.bin
 moonflash: rear: 1-99.1: no board in DFU mode
-  BOOT0 to VDD, PB2 to GND, press reset; then run this again, or add --wait 60.
+  Connect BOOT0 to VDD and PB2 to GND, press reset, then run the same command
+  again, or add --wait 60.
   Without a board: --device sim:f407 is a simulated one.
 [status 69]
 $ moonflash --slots slots.lua -d left -d rear flash ch.bin --json 2>/dev/null
-{"event":"result","path":"1-99.1","slot":"rear","outcome":"ERROR","code":"usb.no-device","message":"rear: 1-99.1: no board in DFU mode"}
+{"event":"result","path":"1-99.1","slot":"rear","outcome":"ERROR","code":"usb.no-device","message":"rear: 1-99.1: no board in DFU mode","remedy":["enter-dfu"]}
 [status 69]
 $ moonflash --virtual-time --slots l433.lua -d rear ./ours.lua
 moonflash: rear: sim:l433 is not what this recipe is for (0483:df11,serial=315A28A0B956)
@@ -102,13 +103,14 @@ moonflash: there are no slots
   'moonflash slots' shows them; --slots names another file.
 $ echo 'return { left = "1-4." }' >path.lua; moonflash --slots path.lua slots
 moonflash: path.lua: left = '1-4.' is no place: a USB path like 1-4.2, or sim:...
-  moonflash list    shows the paths of the boards that are there
+  moonflash list    shows the paths of the boards that are connected
 [status 64]
 $ moonflash -d 1-4. info
 moonflash: '1-4.' selects no board: '1-4.' is neither a path nor a slot nor ids nor NAME=VALUE
-  A path (1-4.2), a slot's name, 0483:df11, serial=..., alt=..., mode=runtime, joined by commas; or sim:f407.
+  Use a path (1-4.2), a slot, VID:PID (0483:df11), serial=..., alt=...,
+  mode=runtime, several of them with commas between, or sim:f407.
 [status 64]
-$ echo 'return { api = 1, start = "operator", run = function(b) b:open(1) b:note("at", b.slot) end }' >brings.lua; moonflash --virtual-time --slots slots.lua -d left -d left -d 'sim:f407#1' -d right ./brings.lua
+$ echo 'return { api = 1, start = "operator", run = function(b) b:open { wait = 1 } b:note("at", b.slot) end }' >brings.lua; moonflash --virtual-time --slots slots.lua -d left -d left -d 'sim:f407#1' -d right ./brings.lua
 left: at: left
 right: at: right
 left: PASS: 0.0 s
@@ -116,7 +118,8 @@ right: PASS: 0.0 s
 2 boards passed.
 $ moonflash --slots slots.lua -d rear ./brings.lua
 moonflash: 1-99.1: no board in DFU mode
-  BOOT0 to VDD, PB2 to GND, press reset; then run this again.
+  Connect BOOT0 to VDD and PB2 to GND, press reset, then run the same command
+  again.
   Without a board: --device sim:f407 is a simulated one.
 [status 69]
 $ moonflash -d sim:f407 detach

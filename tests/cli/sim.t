@@ -24,7 +24,7 @@ moonflash: '1-4' is no simulated board
 [status 64]
 $ moonflash sim sim:f408
 moonflash: sim:f408: there is no simulated board 'f408' (did you mean 'f407'?); there are f407, l433, g474, dfu11, bmp, cherry, dapboot, gd32, maple, mboot, particle, stlib, tinyusb, uboot
-  docs/api.md, 'Simulated boards', has what can be said.
+  The parameters are in docs/api.md, 'Simulated boards'.
 [status 64]
 $ moonflash sim sim:f407,rdp=1 sim:f407,rdp=1
 moonflash: sim:f407,rdp=1 is there twice

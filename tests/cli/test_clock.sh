@@ -73,7 +73,7 @@ run "time never goes back" "true" '
   print(forward)'
 run "a board is waited for as long as said" "usb.no-device true" '
   local start = task.now()
-  local ok, err = pcall(dfu.open, "1-1", 0.1)
+  local ok, err = pcall(dfu.open, "1-1", { wait = 0.1 })
   local spent = task.now() - start
   print(err.code .. " " .. tostring(spent >= 0.1 and spent < 5))'
 echo "$passed passed, $failed failed, 0 skipped"

@@ -3,7 +3,6 @@
 -- collected.
 local dfu = require "dfu"
 local flash = require "moonflash.flash"
-local hands = require "moonflash.hands"
 local image = require "moonflash.image"
 local lu = require "luaunit"
 local memory = require "moonflash.memory"
@@ -54,7 +53,7 @@ end
 
 function TestPrimitives.test_opening_asks_for_the_state_only()
   local board, _ <close>, place = open("f407,usb=ideal,state=dfuDNLOAD-SYNC")
-  lu.assertEquals(board.found, "dfuDNLOAD-SYNC")
+  lu.assertEquals(board.found_state, "dfuDNLOAD-SYNC")
   lu.assertEquals(place.requests, 1)
   place:poke(FLASH, "kept")
   lu.assertEquals(board:read(FLASH, 4), "kept", "the erase that was left over")
@@ -279,8 +278,8 @@ function TestMisuse.test_it_points_to_the_caller()
   says("board.timeout: seconds, more than 0", function() board.timeout = 0 end)
   says("flash.verify(board, image, options): a Board, from dfu.open, and not a nil",
     function() flash.verify() error() end)
-  says("hands.dump(board, address, length): a Board, from dfu.open, and not a string",
-    function() hands.dump("x") error() end)
+  says("Board expected, got string; write board:dump(...), with the colon",
+    function() board.dump("x") error() end)
   says("flash.verify(board, image, options): an image, from image.load",
     function() flash.verify(board) error() end)
   says("flash.write(board, image, options): an image, from image.load",
@@ -288,7 +287,7 @@ function TestMisuse.test_it_points_to_the_caller()
   says("image.load takes the name of a file", function() image.load() error() end)
   says("memory.parse takes a string, not a nil", function() memory.parse() error() end)
   board:close()
-  says(board.path .. " is not open: board:open() opens it", function() hands.status(board) end)
+  says(board.path .. " is not open: board:open() opens it", function() board:status() end)
 end
 
 function TestMisuse.test_what_is_no_board()
@@ -354,12 +353,12 @@ function TestMisuse.test_opening_twice()
   assert_fails("is open already", board.open, board)
   assert_raises("usb.busy", dfu.open, place.path)
   local other <close> = dfu.at(place.path)
-  assert_raises("usb.busy", other.open, other, 1)
+  assert_raises("usb.busy", other.open, other, { wait = 1 })
   for _, value in ipairs { -1, NAN, "1", {} } do
-    assert_fails("seconds, 0 or more", other.open, other, value)
+    assert_fails("seconds, 0 or more", other.open, other, { wait = value })
     assert_fails("seconds, 0 or more", other.detach, other, value)
     assert_fails("seconds, 0 or more", other.wait_app, other, value)
-    assert_fails("seconds, 0 or more", dfu.open, place.path, value)
+    assert_fails("seconds, 0 or more", dfu.open, place.path, { wait = value })
   end
   assert_fails("seconds, 0 or more", other.wait_app, other) -- which has no default
 end
@@ -384,7 +383,7 @@ function TestClosing.test_in_the_middle_of_an_operation()
   end)
   lu.assertTrue(seconds(job.join, job) > 0.1, "opening waits for the release")
   lu.assertTrue(board.is_open)
-  lu.assertEquals(board.found, "dfuIDLE")
+  lu.assertEquals(board.found_state, "dfuIDLE")
 end
 
 function TestClosing.test_in_the_middle_of_a_control_transfer()
@@ -412,7 +411,7 @@ function TestClosing.test_it_ends_in_dfu_idle()
   board:set_address(SECTOR)
   board:close()
   local other <close> = dfu.open(place.path)
-  lu.assertEquals(other.found, "dfuIDLE")
+  lu.assertEquals(other.found_state, "dfuIDLE")
 end
 
 function TestClosing.test_a_board_that_nobody_holds()
@@ -425,12 +424,12 @@ function TestClosing.test_a_board_that_nobody_holds()
   end
   collectgarbage()
   local board = dfu.open(place.path)
-  lu.assertEquals(board.found, "dfuIDLE")
+  lu.assertEquals(board.found_state, "dfuIDLE")
   board:set_address(SECTOR)
   board = nil -- luacheck: ignore 311
   -- not collected yet, but somebody wants the place
   local again <close> = dfu.open(place.path)
-  lu.assertEquals(again.found, "dfuIDLE")
+  lu.assertEquals(again.found_state, "dfuIDLE")
 end
 
 function TestClosing.test_collected_in_mid_flight()
@@ -445,7 +444,7 @@ function TestClosing.test_collected_in_mid_flight()
   collectgarbage() -- while it is on its way to dfuIDLE
   collectgarbage()
   local board <close> = dfu.open(place.path)
-  lu.assertEquals(board.found, "dfuIDLE")
+  lu.assertEquals(board.found_state, "dfuIDLE")
 end
 
 function TestClosing.test_a_finalizer_closes_it_as_an_operation_starts()
@@ -521,7 +520,7 @@ function TestGone.test_reset()
   local board, _ <close> = open()
   board:reset()
   lu.assertFalse(board.is_open)
-  board:open(5)
+  board:open { wait = 5 }
   lu.assertTrue(board.is_open)
 end
 

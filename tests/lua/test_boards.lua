@@ -2,7 +2,7 @@
 -- Tests how boards are found and opened: selectors, lists, places; and a place that a device
 -- leaves, and another comes to.
 local dfu = require "dfu"
-local explain = require "moonflash.explain"
+local remedies = require "moonflash.ui.remedies"
 local selectors = require "moonflash.selector"
 local lu = require "luaunit"
 local sim = require "sim"
@@ -161,7 +161,7 @@ function TestOpening.test_no_device()
 end
 
 function TestOpening.test_waiting()
-  local took = seconds(assert_raises, "usb.no-device", dfu.open, "serial=nobody", 3)
+  local took = seconds(assert_raises, "usb.no-device", dfu.open, "serial=nobody", { wait = 3 })
   lu.assertAlmostEquals(took, 3, 0.1)
   local place <close> = sim.new("f407,usb=ideal")
   place:unplug()
@@ -170,7 +170,7 @@ function TestOpening.test_waiting()
     place:plug()
   end)
   local board
-  took, board = seconds(dfu.open, place.path, 10)
+  took, board = seconds(dfu.open, place.path, { wait = 10 })
   board:close()
   lu.assertTrue(took >= 2 and took < 4, took)
   place:unplug()
@@ -178,7 +178,7 @@ function TestOpening.test_waiting()
     task.sleep(2)
     place:plug()
   end)
-  took = seconds(board.open, board, math.huge)
+  took = seconds(board.open, board, { wait = math.huge })
   lu.assertTrue(took >= 2 and took < 4, took)
   board:close()
 end
@@ -200,11 +200,11 @@ function TestOpening.test_a_board_in_run_time_mode()
   lu.assertEquals(err.hint,
     ("'moonflash -d %s detach' puts it into DFU mode."):format(place.path))
   do
-    local _ <close> = explain.begin_prompt()
+    local _ <close> = remedies.for_prompt()
     err = assert_raises("usb.no-device", dfu.open, place.path)
+    lu.assertEquals(err.hint,
+      ('board = dfu.at("%s"); board:detach() puts it into DFU mode.'):format(place.path))
   end
-  lu.assertEquals(err.hint,
-    ('board = dfu.at("%s"); board:detach() puts it into DFU mode.'):format(place.path))
   -- just that
   local there <close> = dfu.at(place.path)
   there:detach()
@@ -213,18 +213,19 @@ function TestOpening.test_a_board_in_run_time_mode()
   place:unplug()
   place:plug()
   local board <close> = dfu.at(place.path)
-  board:open(0, "mode=runtime")
+  board:open { wait = 0, selector = "mode=runtime" }
   lu.assertEquals(board.mode, "runtime")
-  lu.assertNil(board.found)
+  lu.assertNil(board.found_state)
 end
 
 function TestOpening.test_what_it_must_be_too()
   local place <close> = sim.new("f407,usb=ideal")
   local board <close> = dfu.at(place.path)
-  local err = assert_raises("usb.no-device", board.open, board, 1, "1209:0002,serial=A1")
+  local err = assert_raises("usb.no-device", board.open, board,
+    { wait = 1, selector = "1209:0002,serial=A1" })
   lu.assertStrContains(err.message, place.path .. ": the board there is STM32  BOOTLOADER, 0483:")
   lu.assertStrContains(err.message, "and not 1209:0002,serial=A1")
-  board:open(1, "0483:df11")
+  board:open { wait = 1, selector = "0483:df11" }
 end
 
 function TestOpening.test_an_alternate_setting()
@@ -322,8 +323,8 @@ function TestAgain.test_after_leave()
     task.sleep(2)
     place:reset()
   end)
-  board:open(10)
-  lu.assertEquals(board.found, "dfuERROR")
+  board:open { wait = 10 }
+  lu.assertEquals(board.found_state, "dfuERROR")
 end
 
 function TestAgain.test_after_read_unprotect()
@@ -332,7 +333,7 @@ function TestAgain.test_after_read_unprotect()
   assert_raises("board.protected", board.read, board, FLASH, 6)
   board:read_unprotect()
   lu.assertFalse(board.is_open)
-  board:open(60)
+  board:open { wait = 60 }
   lu.assertEquals(board:read(FLASH, 6), ("\xFF"):rep(6))
 end
 
@@ -341,7 +342,7 @@ function TestAgain.test_after_option_bytes()
   local options = board:read(0x1FFFC000, 16)
   board:write(0x1FFFC000, options)
   lu.assertFalse(board.is_open)
-  board:open(10)
+  board:open { wait = 10 }
   lu.assertEquals(board:read(0x1FFFC000, 16), options)
 end
 
@@ -349,7 +350,7 @@ function TestAgain.test_after_detach()
   local place <close> = sim.new("dfu11,usb=ideal")
   local board <close> = dfu.at(place.path)
   lu.assertIs(board:detach(), board)
-  lu.assertEquals({ board.mode, board.pid, board.found }, { "dfu", 2, "dfuIDLE" })
+  lu.assertEquals({ board.mode, board.pid, board.found_state }, { "dfu", 2, "dfuIDLE" })
   assert_fails("is in DFU mode already", board.detach, board)
   board:leave()
   local app = board:wait_app(5)
@@ -372,7 +373,7 @@ function TestAgain.test_never_the_device_that_has_left()
     local board, _ <close> = open(spec)
     local before = dfu.fields(board).info.generation
     board:read_unprotect()
-    board:open(60)
+    board:open { wait = 60 }
     lu.assertNotEquals(dfu.fields(board).info.generation, before)
     lu.assertEquals(board:read(FLASH, 1), "\xFF")
   end

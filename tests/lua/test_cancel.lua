@@ -435,7 +435,7 @@ function TestCancel.test_clean_up_uses_boards()
   end)
   lu.assertEquals(state, "dfuDNLOAD-IDLE")
   local board <close> = dfu.open(place.path)
-  lu.assertEquals(board.found, "dfuIDLE")
+  lu.assertEquals(board.found_state, "dfuIDLE")
 end
 
 function TestCancel.test_in_every_operation()
@@ -454,7 +454,7 @@ function TestCancel.test_in_every_operation()
     function(board) board:download_block(2, "1234") end,
     function(board) board:control(0xA1, 3, 0, 0, 6) end,
     function(board) board:leave() end,
-    function(board) board:open(10) end,
+    function(board) board:open { wait = 10 } end,
     function(board) board:wait_app(10) end,
   }
   for i, operation in ipairs(operations) do
@@ -486,16 +486,16 @@ function TestCancel.test_it_still_erases_what_it_was_told()
   cancelled(board.mass_erase, board)
   cancelled(dfu.to_idle, board)
   local err = assert_raises("timeout", board.get_state, board)
-  lu.assertEquals(err.hint, "It is still erasing everything, as it was told; that takes 58 s more "
-    .. "at the most. Wait, and try again.\nIf that does not help: reset the board (BOOT0 high), or "
-    .. "plug it in again, and run the same command.")
-  lu.assertStrContains(assert_raises("timeout", board.read, board, SECTOR, 4).hint, " 53 s more ")
+  lu.assertEquals(err.hint, "The board is still erasing everything, for up to 58 s more.\n"
+    .. "Wait, and try again.\nIf that does not help, reset the board (BOOT0 high), or reconnect it "
+    .. "and run\nthe same command again.")
+  lu.assertStrContains(assert_raises("timeout", board.read, board, SECTOR, 4).hint, " 53 s more")
   task.sleep(10)
   lu.assertEquals(board:read(SECTOR, 4), "\255\255\255\255")
   board:erase_page(SECTOR)
   place:fault("hang", place.requests + 1)
   err = assert_raises("timeout", board.get_state, board)
-  lu.assertStrContains(err.hint, "It may still be erasing for another program")
+  lu.assertStrContains(err.hint, "The board may still be erasing for another program")
 end
 
 -- Whatever it strikes, opening the board again too, what is said of the flash is true of it.
@@ -543,11 +543,11 @@ function TestCancel.test_the_journal_belongs_to_the_device()
   second:close()
   place:unplug()
   place:plug() -- what comes now may be another board
-  local third <close> = dfu.open(place.path, 1)
+  local third <close> = dfu.open(place.path, { wait = 1 })
   lu.assertEquals(dfu.fields(third).journal:text(), "The flash is untouched.")
   third:erase_page(SECTOR)
   third:close()
-  first:open(1) -- but a Board's own goes on
+  first:open { wait = 1 } -- but a Board's own goes on
   lu.assertEquals(dfu.fields(first).journal:text(),
     "0x08000000..0x0800BFFF is erased but not read back; the rest is untouched.")
 end

@@ -292,7 +292,7 @@ function TestClaims.test_protection_that_goes_with_the_power()
   raises("board.power-cycle", flash.unprotect, board, { yes = true })
   place:unplug()
   place:plug()
-  board:open(1)
+  board:open { wait = 1 }
   lu.assertFalse(flash.unprotect(board, { yes = true }))
 end
 
@@ -343,12 +343,12 @@ function TestClaims.test_another_device_at_the_place()
   board:erase_page(BASE)
   place:unplug()
   place:plug()
-  board:open(1)
+  board:open { wait = 1 }
   lu.assertEquals(#dfu.fields(board).journal:claims(), 1) -- the same one
-  dfu.fields(board).last_dfu = { vid = board.vid, pid = board.pid, serial = "B2" }
+  dfu.fields(board).history.last_dfu = { vid = board.vid, pid = board.pid, serial = "B2" }
   place:unplug()
   place:plug()
-  board:open(1)
+  board:open { wait = 1 }
   lu.assertEquals(dfu.fields(board).journal:claims(), {})
   place:close()
 end
@@ -461,7 +461,7 @@ function TestClaims.test_the_guard_of_the_board_itself()
   local board, place, _ <close> = open("f407,usb=none,times=zero")
   closes(board, function(b) b:write(0x1FFFC000, options) end)
   board:close()
-  board:open(1)
+  board:open { wait = 1 }
   closes(board, function(b) b:write(0x1FFFC000, options) end)
   board:set_address(0x1FFFC000)
   closes(board, function(b) b:download_block(2, options) end)

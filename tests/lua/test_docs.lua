@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- Holds docs/api.md to what there is: a heading for every function that C or the library
--- registers, and nothing behind a heading that does not exist; every error code with its exit
--- status; and every `moonflash X` that a message names must be a recipe.
+-- Holds docs/api.md and docs/internals.md to the code: a heading for every function that C or the
+-- library registers, and for no other; every error code with its exit status. Every `moonflash X` that
+-- a message names must be a recipe.
 local errors = require "moonflash.errors"
 local lu = require "luaunit"
 local recipe = require "moonflash.recipe"
@@ -32,7 +32,7 @@ end
 
 local C = files("src", "%.c$")
 local LUA = files("scripts", "%.lua$", files("lua", "%.lua$"))
-local API = read("docs/api.md")
+local API, INTERNALS = read("docs/api.md"), read("docs/internals.md")
 
 local function sorted(set)
   local list = {}
@@ -87,7 +87,8 @@ end
 
 local function there_is()
   local names = registered_by_c()
-  for name in read("lua/moonflash/boards.lua"):gmatch('link%.extend%("([%w_]+)"') do
+  local methods = LUA["lua/moonflash/dfu.lua"]:match("\nlocal methods = (%b{})")
+  for name in methods:gmatch("\n  ([%w_]+) =") do
     names["board:" .. name] = true
   end
   for name in read("lua/moonflash/stream.lua"):gmatch("\nfunction Stream:([%w_]+)") do
@@ -96,7 +97,7 @@ local function there_is()
   for _, module in ipairs { "dfu", "task", "sim", "sys" } do
     add_functions(names, module .. ".", require(module))
   end
-  for _, module in ipairs { "flash", "image", "trace", "memory", "optbytes", "hands", "errors" } do
+  for _, module in ipairs { "flash", "image", "trace", "memory", "optbytes", "errors" } do
     add_functions(names, module .. ".", require("moonflash." .. module))
   end
   local image = require("moonflash.image").new { segments = { { address = 0, bytes = "x" } } }
@@ -119,7 +120,7 @@ end
 
 local function headings()
   local names, count = {}, 0
-  for name in API:gmatch("\n### ([%w_.:]+)%(") do
+  for name in (API .. INTERNALS):gmatch("\n### ([%w_.:]+)%(") do
     lu.assertNil(names[name], "two headings say " .. name)
     names[name] = true
     count = count + 1
@@ -231,7 +232,7 @@ function TestDocs.test_every_code_that_is_raised()
   for _, text in pairs(C) do
     for code in text:gmatch('error_push%([^,]+, "([%w.-]+)"') do raised[code] = true end
   end
-  for _, literal in ipairs(literals(LUA["lua/moonflash/explain.lua"], true)) do
+  for _, literal in ipairs(literals(LUA["lua/moonflash/board/failure.lua"], true)) do
     if literal:find("^%l+%.[%a-]+$") and not literal:find("^moonflash%.") then
       raised[family(literal)] = true
     end
@@ -268,7 +269,7 @@ function TestDocs.test_fields_of_recipes_and_boards()
   local fields = list_in("lua/moonflash/recipe.lua", "FIELDS")
   lu.assertEquals(lacking(fields, in_code_style(section("Recipes"))), {})
   local known, board = headings(), in_code_style(section("Board"))
-  for name in pairs(list_in("lua/moonflash/boards.lua", "names")) do
+  for _, name in ipairs(require("dfu").names) do
     lu.assertTrue(known["board:" .. name] or board[name], name)
   end
 end

@@ -2,12 +2,12 @@
 -- The flash library and images, on simulated boards.
 local lu = require "luaunit"
 local dfu = require "dfu"
-local explain = require "moonflash.explain"
 local fw = require "firmware"
 local errors = require "moonflash.errors"
+local fits = require "moonflash.flash.fits"
 local flash = require "moonflash.flash"
-local hands = require "moonflash.hands"
 local image = require "moonflash.image"
+local remedies = require "moonflash.ui.remedies"
 local sim = require "sim"
 local sys = require "sys"
 local task = require "task"
@@ -52,7 +52,7 @@ end
 function TestFlash:plug_again()
   self.sim:unplug()
   self.sim:plug()
-  self.board:open(1)
+  self.board:open { wait = 1 }
 end
 
 function TestFlash:test_writes_erases_and_verifies()
@@ -107,7 +107,7 @@ function TestFlash:test_what_was_kept_is_rescued_when_writing_fails()
   self.sim:fault("unplug", "write 0x08004000")
   local err = raises("usb.gone", flash.write, self.board, raw(BASE + 0x5000, "new!"),
     { keep = true })
-  lu.assertEquals(err.hint, "Plug it in again (BOOT0 high).\n"
+  lu.assertEquals(err.hint, "Reconnect the board (BOOT0 high).\n"
     .. ("The kept bytes are in %s.\nRun the same command again in this folder: it writes them "
     .. "back."):format(KEPT))
   local saved = image.load(KEPT)
@@ -169,7 +169,7 @@ function TestFlash.test_what_is_kept_survives_an_interruption_at_any_moment()
       lu.assertNotNil(sys.stat(name))
     elseif not ok then
       untold = untold + 1
-      lu.assertEquals(err.hint, "The same command, run again, does it all.")
+      lu.assertEquals(err.hint, "Run the same command again to finish.")
     end
     flash.write(board, mixed, { keep = true })
     lu.assertNil(name and sys.stat(name))
@@ -183,22 +183,22 @@ function TestFlash:test_what_was_kept_where_verifying_fails()
   self.sim:poke(BASE + 0x4000, "old!")
   self.sim:fault("corrupt", "write 0x08004000")
   local err = raises("verify", flash.write, self.board, raw(BASE + 0x5000, "new!"), { keep = true })
-  lu.assertStrMatches(err.hint, "1 of 1 sector differs%. If it stays so, the sector may be "
-    .. "write%-protected: 'moonflash optbytes' shows it%.\nThe kept bytes are in .*")
+  lu.assertStrMatches(err.hint, "1 of 1 sector differs%.\nThe sector may be write%-protected%.\n"
+    .. "'moonflash optbytes' shows the write protection%.\nThe kept bytes are in .*")
 end
 
 -- At the prompt it is a line of Lua: that very line, and then the same again.
 function TestFlash:test_at_the_prompt_it_is_said_in_lua()
-  local _ <close> = explain.begin_prompt()
+  local _ <close> = remedies.for_prompt()
   self.sim:poke(BASE + 0x4000, ("old!"):rep(0x1000))
-  local job = task.spawn(hands.fill, self.board, BASE + 0x5000, 4, 0x55)
+  local job = task.spawn(self.board.fill, self.board, BASE + 0x5000, 4, 0x55)
   task.sleep(0.5)
   job:cancel()
   raises("cancelled", job.join, job)
-  local err = raises("image.kept", hands.fill, self.board, BASE + 0x6000, 4, 0x55)
+  local err = raises("image.kept", self.board.fill, self.board, BASE + 0x6000, 4, 0x55)
   local line = err.hint:match("\n  (flash%.write[^\n]*)")
   assert(load(line, "=line", "t", { flash = flash, image = image, board = self.board }))()
-  hands.fill(self.board, BASE + 0x5000, 4, 0x55)
+  self.board:fill(BASE + 0x5000, 4, 0x55)
   lu.assertEquals(self.sim:peek(BASE + 0x4000, 0x4000),
     ("old!"):rep(0x400) .. "UUUU" .. ("old!"):rep(0xBFF))
 end
@@ -287,7 +287,7 @@ function TestFlash:test_read_and_sectors()
   self.sim:poke(BASE + 100, "here")
   lu.assertEquals(flash.read(self.board, BASE + 100, 4), "here")
   lu.assertEquals(#flash.read(self.board, BASE, 100000), 100000)
-  local first, last = flash.main(self.board)
+  local first, last = flash.span(self.board)
   lu.assertEquals({ first, last }, { BASE, 0x080FFFFF })
   lu.assertEquals(#flash.sectors(self.board, BASE + 1, 0x0801FFFF), 5)
 end
@@ -355,7 +355,7 @@ function TestImage.test_a_program_for_elsewhere()
   flash.write(plain, it)
   for _, fitting in ipairs { { {}, "@0x08010000" }, { { force = true } } } do
     local _, other = load_bytes(bytes, table.unpack(fitting))
-    image.check_address(other, board)
+    lu.assertNil(fits.address(board, other))
   end
 end
 

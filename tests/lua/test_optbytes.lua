@@ -147,7 +147,7 @@ function TestOptbytes:test_protects_sectors()
   self.sim:poke(BASE, "old!")
   optbytes.write(self.board, { nWRP = 0xFFE })
   local err = support.assert_raises("verify", flash.write, self.board, image)
-  lu.assertStrContains(err.hint, "'moonflash optbytes' shows it")
+  lu.assertStrContains(err.hint, "'moonflash optbytes' shows the write protection")
   lu.assertEquals(self.sim:peek(BASE, 4), "old!")
   optbytes.write(self.board, { nWRP = 0xFFF })
   flash.write(self.board, image)
@@ -210,7 +210,7 @@ function TestOptbytes:test_level_1_and_back()
   lu.assertEquals(self.sim:peek(BASE, 6), "secret")
 
   self.board:read_unprotect()
-  self.board:open(60)
+  self.board:open { wait = 60 }
   lu.assertEquals(optbytes.read(self.board).BOR_LEV, 1)
 end
 
@@ -285,7 +285,7 @@ function TestOptbytes.test_each_fault_at_each_request()
       chip:unplug()
       chip:plug()
       local again, why = pcall(function()
-        board:open(1)
+        board:open { wait = 1 }
         optbytes.write(board, CHANGES)
       end)
       board:close()

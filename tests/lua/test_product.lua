@@ -106,7 +106,7 @@ function TestProduct.test_options_behind_it()
   lu.assertEquals(bytes:sub(6, 9), "kept")
   local b <close> = sim.new(name .. ",rdp=1,fault=stall@3,bus=one,state=dfuIDLE")
   local board <close> = dfu.open(b.path)
-  lu.assertEquals(board.found, "dfuIDLE")
+  lu.assertEquals(board.found_state, "dfuIDLE")
   assert_raises("dfu.errVENDOR", board.read, board, FLASH, 4) -- no ROM, as far as is known
   local err = assert_raises("usage", sim.new, name .. ",sreial=A")
   lu.assertStrContains(err.message, "did you mean 'serial'?")
@@ -228,11 +228,11 @@ function TestApplication.test_comes_up()
     { "runtime", 2, 0x0103, "ACME" })
   lu.assertTrue(place.started.works)
   board:detach(5)
-  lu.assertEquals({ board.mode, board.pid, board.found }, { "dfu", 1, "dfuERROR" })
+  lu.assertEquals({ board.mode, board.pid, board.found_state }, { "dfu", 1, "dfuERROR" })
   board:leave()
   lu.assertEquals(board:wait_app(5).pid, 2)
   place:reset()
-  board:open(5)
+  board:open { wait = 5 }
   lu.assertEquals(board.pid, 1)
 end
 

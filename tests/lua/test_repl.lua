@@ -5,7 +5,6 @@ local catch = require "moonflash.errors".catch
 local complete = require "moonflash.repl.complete"
 local dfu = require "dfu"
 local errors = require "moonflash.errors"
-local hands = require "moonflash.hands"
 local help = require "moonflash.help"
 local hexdump = require "moonflash.hexdump"
 local image = require "moonflash.image"
@@ -527,7 +526,7 @@ function TestHelp.test_functions()
   lu.assertStrContains(help.word("board:erase_page"), "Erases the sector that holds the address")
   lu.assertStrContains(help.word("board.erase_page"), "Erases the sector")
   lu.assertStrContains(help.word("erase_page"), "board:erase_page(address)")
-  lu.assertStrContains(help.word("dump"), "hands.dump(board, address, length?)")
+  lu.assertStrContains(help.word("dump"), "board:dump(address, length?)")
   lu.assertStrContains(help.word("flash.write(board)"), "Plans, erases, writes")
 end
 
@@ -622,11 +621,11 @@ local TestHands = {}
 
 function TestHands.test_status_asks_for_nothing_that_acts()
   with_board("f407", function(board)
-    lu.assertEquals(hands.status(board), { status = "errFIRMWARE", state = "dfuERROR", poll = 0.0 })
+    lu.assertEquals(board:status(), { status = "errFIRMWARE", state = "dfuERROR", poll = 0.0 })
   end)
   with_board("f407,state=dfuDNLOAD-SYNC", function(board, simulated)
     simulated:poke(FLASH, "evidence")
-    lu.assertEquals(hands.status(board), { state = "dfuDNLOAD-SYNC" })
+    lu.assertEquals(board:status(), { state = "dfuDNLOAD-SYNC" })
     task.sleep(10)
     lu.assertEquals(simulated:peek(FLASH, 8), "evidence")
     lu.assertEquals(board:get_state(), "dfuDNLOAD-SYNC")
@@ -636,19 +635,19 @@ end
 function TestHands.test_dump()
   with_board("f407", function(board, simulated)
     simulated:poke(FLASH + 16, "hello")
-    local dumped = hands.dump(board, FLASH, 32)
+    local dumped = board:dump(FLASH, 32)
     lu.assertEquals(dumped.address, FLASH)
     lu.assertEquals(dumped.bytes:sub(17, 21), "hello")
     lu.assertStrContains(tostring(dumped), "08000010  68 65 6c 6c 6f")
-    lu.assertEquals(#hands.dump(board, FLASH).bytes, 256)
-    lu.assertEquals(#hands.dump(board, FLASH, 40000).bytes, 40000)
-    lu.assertEquals(#hands.dump(board, FLASH + 0xFFFF0).bytes, 16, "to the end of the memory")
-    lu.assertEquals(#hands.dump(board, 0x1FFFC000).bytes, 16)
-    support.assert_raises("dfu.outside", hands.dump, board, FLASH + 0xFFFF0, 17)
-    support.assert_raises("dfu.outside", hands.dump, board, 0x20000000)
-    support.assert_fails("address is an integer", hands.dump, board, "x")
-    support.assert_fails("length is an integer", hands.dump, board, FLASH, 0)
-    support.assert_raises("dfu.outside", hands.dump, board, 0x20000000, 16)
+    lu.assertEquals(#board:dump(FLASH).bytes, 256)
+    lu.assertEquals(#board:dump(FLASH, 40000).bytes, 40000)
+    lu.assertEquals(#board:dump(FLASH + 0xFFFF0).bytes, 16, "to the end of the memory")
+    lu.assertEquals(#board:dump(0x1FFFC000).bytes, 16)
+    support.assert_raises("dfu.outside", board.dump, board, FLASH + 0xFFFF0, 17)
+    support.assert_raises("dfu.outside", board.dump, board, 0x20000000)
+    support.assert_fails("address is an integer", board.dump, board, "x")
+    support.assert_fails("length is an integer", board.dump, board, FLASH, 0)
+    support.assert_raises("dfu.outside", board.dump, board, 0x20000000, 16)
   end)
 end
 
@@ -657,12 +656,12 @@ function TestHands.test_find()
     simulated:poke(FLASH + 100, "needle")
     simulated:poke(FLASH + 16 * 1024 - 3, "needle") -- over the border of two chunks
     simulated:poke(0x1FFF7800, "needle")
-    lu.assertItemsEquals(table.move(hands.find(board, "needle"), 1, 9, 1, {}),
+    lu.assertItemsEquals(table.move(board:find("needle"), 1, 9, 1, {}),
       { FLASH + 100, FLASH + 16 * 1024 - 3, 0x1FFF7800 })
-    local none = hands.find(board, "nowhere")
+    local none = board:find("nowhere")
     lu.assertEquals(#none, 0)
     lu.assertStrContains(tostring(none), "nowhere in the memories")
-    support.assert_fails("bytes is a string", hands.find, board, "")
+    support.assert_fails("bytes is a string", board.find, board, "")
   end)
 end
 
@@ -670,9 +669,9 @@ function TestHands.test_find_of_one_byte_and_of_what_overlaps()
   with_board("f407,usb=none", function(board, simulated)
     simulated:poke(FLASH, ("\255"):rep(16))
     simulated:poke(FLASH + 5, "aaaa")
-    lu.assertEquals(table.move(hands.find(board, "aaa"), 1, 9, 1, {}), { FLASH + 5, FLASH + 6 })
-    lu.assertEquals(#hands.find(board, "a"), 4)
-    local text = tostring(hands.find(board, "\255"))
+    lu.assertEquals(table.move(board:find("aaa"), 1, 9, 1, {}), { FLASH + 5, FLASH + 6 })
+    lu.assertEquals(#board:find("a"), 4)
+    local text = tostring(board:find("\255"))
     local count = 0
     for _ in text:gmatch("[^\n]+") do count = count + 1 end
     lu.assertEquals(count, 65)
@@ -687,17 +686,17 @@ end
 function TestHands.test_diff()
   with_board("f407", function(board, simulated)
     simulated:poke(FLASH, "0123456789abcdefghijklmnop")
-    local same = hands.diff(board, image_of { address = FLASH, bytes = "0123456789" })
+    local same = board:diff(image_of { address = FLASH, bytes = "0123456789" })
     lu.assertEquals(#same, 0)
     lu.assertEquals(tostring(same), "The board holds just that.")
-    local ranges = hands.diff(board,
+    local ranges = board:diff(
       image_of { address = FLASH, bytes = "01X345Y789abcdefghijklmnoP" })
     lu.assertEquals({ #ranges, ranges[1].first, ranges[1].last, ranges[2].first },
       { 2, FLASH + 2, FLASH + 6, FLASH + 25 })
     lu.assertEquals({ ranges[2].expected, ranges[2].found }, { "P", "p" })
     lu.assertStrContains(tostring(ranges), "in 2 places")
-    support.assert_fails("file is a name, or an image", hands.diff, board, 5)
-    support.assert_raises("file", hands.diff, board, "/no/such/file.bin")
+    support.assert_fails("file is a name, or an image", board.diff, board, 5)
+    support.assert_raises("file", board.diff, board, "/no/such/file.bin")
   end)
 end
 
@@ -705,24 +704,24 @@ function TestHands.test_save()
   with_board("f407", function(board, simulated)
     simulated:poke(FLASH, "saved")
     local name = os.tmpname()
-    support.assert_raises("file.write", hands.save, board, name, FLASH, 5) -- it is there already
+    support.assert_raises("file.write", board.save, board, name, FLASH, 5) -- it is there already
     os.remove(name)
-    hands.save(board, name, FLASH, 5)
+    board:save(name, FLASH, 5)
     local file = io.open(name, "rb")
     lu.assertEquals(file:read("a"), "saved")
     file:close()
     os.remove(name)
-    hands.save(board, name)
+    board:save(name)
     lu.assertEquals(sys.stat(name).size, 1 << 20)
     os.remove(name)
-    support.assert_raises("usage", hands.save, board, name, 0x1FFF7800)
-    support.assert_fails("file is a name", hands.save, board)
+    support.assert_raises("usage", board.save, board, name, 0x1FFF7800)
+    support.assert_fails("file is a name", board.save, board)
   end)
 end
 
 function TestHands.test_regions()
   with_board("f407", function(board)
-    local regions = hands.regions(board)
+    local regions = board:regions()
     lu.assertEquals(regions[1].layout.name, "Internal Flash")
     lu.assertEquals(tostring(regions), list.memories(board.alts))
     lu.assertStrContains(tostring(regions), "0x08020000..0x080FFFFF")
@@ -732,11 +731,11 @@ end
 function TestHands.test_fill()
   with_board("f407", function(board, simulated)
     simulated:poke(FLASH, ("old "):rep(4096))
-    hands.fill(board, FLASH + 100, 50, 0x5A)
+    board:fill(FLASH + 100, 50, 0x5A)
     lu.assertEquals(simulated:peek(FLASH + 100, 50), ("\x5A"):rep(50))
     lu.assertEquals(simulated:peek(FLASH, 100), ("old "):rep(25)) -- what else was there
     lu.assertEquals(simulated:peek(FLASH + 150, 16384 - 150), ("old "):rep(4096):sub(151))
-    hands.fill(board, FLASH + 100, 50)
+    board:fill(FLASH + 100, 50)
     lu.assertEquals(simulated:peek(FLASH + 100, 50), ("\255"):rep(50))
     lu.assertEquals(simulated:peek(FLASH, 100), ("old "):rep(25))
   end)
@@ -745,21 +744,16 @@ end
 function TestHands.test_what_fill_refuses()
   with_board("f407", function(board, simulated)
     local before = simulated.requests
-    support.assert_raises("image", hands.fill, board, 0x20000000, 16, 0)
-    support.assert_raises("image", hands.fill, board, FLASH, 0x80000000, 0)
-    support.assert_raises("image", hands.fill, board, 0x1FFFC000, 16, 0) -- option bytes
-    support.assert_fails("byte is an integer", hands.fill, board, FLASH, 16, 256)
-    support.assert_fails("length is an integer", hands.fill, board, FLASH, 0)
+    support.assert_raises("image", board.fill, board, 0x20000000, 16, 0)
+    support.assert_raises("image", board.fill, board, FLASH, 0x80000000, 0)
+    support.assert_raises("image", board.fill, board, 0x1FFFC000, 16, 0) -- option bytes
+    support.assert_fails("byte is an integer", board.fill, board, FLASH, 16, 256)
+    support.assert_fails("length is an integer", board.fill, board, FLASH, 0)
     lu.assertEquals(simulated.requests, before)
   end)
   local simulated <close> = sim.new("dfu11")
   local board <close> = dfu.at(simulated.path):detach()
-  support.assert_raises("dfu.not-dfuse", hands.fill, board, 0, 16, 0)
-end
-
-function TestHands.test_they_stand_in_every_script()
-  local _, env = recipe.compile { source = "", chunk = "=x" }
-  lu.assertEquals(env.hands, hands)
+  support.assert_raises("dfu.not-dfuse", board.fill, board, 0, 16, 0)
 end
 
 -- ---- tasks, boards ----

@@ -410,8 +410,9 @@ function TestReport:test_everything_is_escaped()
     return HOSTILE
   end)
   local fields = dfu.fields(result.board)
-  fields.slot = HOSTILE
-  fields.product, fields.serial, fields.manufacturer = HOSTILE, HOSTILE, HOSTILE
+  rawset(fields, "slot", HOSTILE)
+  local info = fields.info
+  info.product, info.serial, info.manufacturer = HOSTILE, HOSTILE, HOSTILE
   for _, alt in ipairs(fields.alts) do alt.name, alt.layout.name = HOSTILE, HOSTILE end
   fields.stats.unverified = HOSTILE
   local failed = result_of(board, function(b)

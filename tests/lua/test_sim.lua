@@ -137,7 +137,7 @@ function TestParameters.test_state()
   for _, state in ipairs { "dfuIDLE", "dfuERROR", "dfuDNLOAD-SYNC", "dfuUPLOAD-IDLE" } do
     local place <close> = sim.new("f407,usb=ideal,state=" .. state)
     local board <close> = dfu.open(place.path)
-    lu.assertEquals(board.found, state)
+    lu.assertEquals(board.found_state, state)
     lu.assertEquals(#board:read(FLASH, 8), 8)
   end
 end

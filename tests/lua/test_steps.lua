@@ -314,7 +314,7 @@ function TestSteps:test_a_recipe_that_brings_the_board()
   local results = results_of({ start = "operator", run = function(board)
     lu.assertFalse(board.is_open)
     self.sims[1]:plug() -- a relay
-    board:open(5)
+    board:open { wait = 5 }
     return board:get_state()
   end }, { path })
   lu.assertEquals({ results[1].outcome, results[1].data }, { "PASS", "dfuERROR" })
@@ -359,7 +359,7 @@ function TestSteps:test_a_used_recipe_is_for_its_boards()
     local it <const>, _ <close> = used(text:format(board, "nil", ""))
     lu.assertEquals(results_of({ run = it }, paths)[1].outcome, outcome)
     -- it opens the board itself: both recipes say what that is
-    local brings <const>, _ <close> = used(text:format(board, '"operator"', "b:open(1)"))
+    local brings <const>, _ <close> = used(text:format(board, '"operator"', "b:open { wait = 1 }"))
     for serial, also in pairs { [""] = outcome, [",serial=nobody"] = "ERROR" } do
       local results = results_of({ start = "operator", board = "vid=0483" .. serial,
                                    run = brings }, paths)

@@ -335,7 +335,7 @@ function TestKept.test_a_board_that_comes_back()
   board:set_address(SECTOR)
   place:reset()
   board:close()
-  board:open(5)
+  board:open { wait = 5 }
   local n = #trace.last(board)
   board:clear_status()
   board:upload_block(2, 6)
@@ -419,7 +419,7 @@ function TestLookingOn.test_a_reset_and_a_finalizer()
   board:write(0, "program")
   lu.assertEquals(results, { "gone" })
   lu.assertFalse(board.is_open)
-  board:open(5, "mode=runtime")
+  board:open { wait = 5, selector = "mode=runtime" }
   board:reset()
   lu.assertEquals(#results, 2)
 end

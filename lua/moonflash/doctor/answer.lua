@@ -45,7 +45,7 @@ local function is_busy(state) return state == "dfuDNBUSY" or state == "dfuMANIFE
 -- it changes nothing.
 local function wait_while_busy(board)
   local by = task.now() + BUSY
-  local state = board.found
+  local state = board.found_state
   while is_busy(state) and task.now() < by do
     local status = board:get_status()
     state = status.state

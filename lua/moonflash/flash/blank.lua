@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Looks whether what was erased is blank: a write-protected sector says that it was erased, and was
 -- not (RM0090); boot loaders that are no ROM take commands that they do not know for done.
-local dfu = require "dfu"
+local class = require "moonflash.board.class"
 local errors = require "moonflash.errors"
 local events = require "moonflash.base.events"
 local optbytes = require "moonflash.optbytes"
@@ -23,17 +23,14 @@ end
 
 -- Raises what is wrong with bytes that should be blank: of so many sectors, `count` are like that.
 local function complain(board, address, bytes, sectors, count)
-  local fields = dfu.fields(board)
+  local fields = class.state(board)
   local at = first_of(fields.part, bytes)
   errors.raise { code = "verify.not-blank", path = board.path, op = "erase",
-    address = address + at - 1, remedy = { "again" },
+    address = address + at - 1, differing = count, checked = count and sectors,
+    remedy = { "write-protection", optbytes = optbytes.family(board) ~= nil },
     message = ("%s: %s is not blank after erasing: found %s"):format(board.path,
       text.hex(address + at - 1), text.bytes(bytes:sub(at, at + SHOWN - 1))),
-    flash = fields.journal:text(), ranges = fields.journal:claims(),
-    hint = (count and ("%d of %s %s not erased.\n"):format(count,
-      text.count(sectors, "checked sector"), count == 1 and "was" or "were") or "")
-      .. "Either the sector is write-protected, or the boot loader ignored the command."
-      .. (optbytes.family(board) and "\n'moonflash optbytes' shows the write protection." or "") }
+    flash = fields.journal:text(), ranges = fields.journal:claims() }
 end
 
 ---Reads erased sectors back, and raises `verify.not-blank` where one is not blank. Marks in the
@@ -41,7 +38,7 @@ end
 ---@param board table
 ---@param sectors table[] { address=, size=, alt= }
 function M.check(board, sectors)
-  local fields, total = dfu.fields(board), 0
+  local fields, total = class.state(board), 0
   for _, sector in ipairs(sectors) do total = total + sector.size end
   local phase = events.phase(board, "look", total, "bytes")
   local count, first = 0, nil
@@ -55,7 +52,7 @@ function M.check(board, sectors)
         bad = { address = at, bytes = bytes }
       end
     end
-    fields.mark(board, bad and "doubt" or "blank", sector.address, last, sector.alt)
+    fields.history:mark(bad and "doubt" or "blank", sector.address, last, sector.alt)
     if bad then count, first = count + 1, first or bad end
   end
   phase:finish()
@@ -77,7 +74,7 @@ end
 ---@param alt table of board.alts
 ---@return integer? refused the first address that was refused; nil: all could be read
 function M.check_memory(board, alt)
-  local fields = dfu.fields(board)
+  local fields = class.state(board)
   local size = sectors_of.CHUNK * board.transfer_size
   local phase = events.phase(board, "look", require("moonflash.memory").size(alt.layout.segments),
     "bytes")
@@ -89,12 +86,12 @@ function M.check_memory(board, alt)
       if not bytes then return at end
       if not parts.is_blank(fields.part, bytes) then
         for _, other in ipairs(alt.layout.segments) do
-          fields.doubt_erased(other.address, other.address + other.count * other.size - 1,
+          fields.history:doubt_erased(other.address, other.address + other.count * other.size - 1,
             alt.number)
         end
         complain(board, at, bytes)
       end
-      fields.mark(board, "blank", at, at + n - 1, alt.number)
+      fields.history:mark("blank", at, at + n - 1, alt.number)
       phase:advance(n)
     end
   end

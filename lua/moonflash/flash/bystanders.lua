@@ -4,7 +4,7 @@
 --
 -- A place is read before the first erase and again at the end, so only memory counts that surely
 -- exists: strings often announce more than a chip has, and ROMs die of a read past their flash.
-local dfu = require "dfu"
+local class = require "moonflash.board.class"
 local errors = require "moonflash.errors"
 local events = require "moonflash.base.events"
 local memory = require "moonflash.memory"
@@ -117,7 +117,7 @@ function M.choose(board, plan, erased)
   if first.address > 0 then add(first.alt, first.address - 1, true, true) end
   local segments = layout_of(board, first.alt)
   add(first.alt, memory.span(segments, first.address) or first.address)
-  for _, suspect in ipairs(suspects(dfu.fields(board).part, erased)) do
+  for _, suspect in ipairs(suspects(class.state(board).part, erased)) do
     add(suspect.alt, suspect.address)
   end
   for _, run in ipairs(runs) do
@@ -174,10 +174,10 @@ end
 -- Only samples are compared: where one has changed, nothing of that memory is known to be
 -- untouched, but what was read back since.
 local function doubt_the_rest(board, alt)
-  local fields = dfu.fields(board)
+  local fields = class.state(board)
   local read_back = fields.journal:claims()
   for _, segment in ipairs(layout_of(board, alt)) do
-    fields.mark(board, "doubt", segment.address,
+    fields.history:mark("doubt", segment.address,
       segment.address + segment.count * segment.size - 1, alt)
   end
   for _, claim in ipairs(read_back) do
@@ -191,7 +191,7 @@ end
 ---@param board table
 ---@param places table[] after look
 function M.check(board, places)
-  local fields, hurt = dfu.fields(board), {}
+  local fields, hurt = class.state(board), {}
   for _, place in ipairs(places) do
     if place.before and setting.read(board, place.alt, place.address, place.length) ~= place.before
       and setting.read(board, place.alt, place.address, place.length) ~= place.before then
@@ -203,13 +203,10 @@ function M.check(board, places)
   local names = {}
   for i, address in ipairs(hurt) do names[i] = text.hex(address) end
   errors.raise { code = "verify.bystander", path = board.path, op = "erase", address = hurt[1],
-    sectors = hurt, remedy = { "layout" },
+    sectors = hurt, remedy = { "layout", wrong = true },
     message = ("%s: the erase also changed %s, which it should have left alone"):format(
       board.path, table.concat(names, " and ")),
-    flash = fields.journal:text(), ranges = fields.journal:claims(),
-    hint = "The layout of this board is wrong, or its boot loader erases too much.\n"
-      .. "The former contents are lost there, and perhaps elsewhere.\n"
-      .. "Write again everything that this board needs." }
+    flash = fields.journal:text(), ranges = fields.journal:claims() }
 end
 
 ---The places in words, for a plan; nil where there are none.

@@ -6,10 +6,10 @@
 -- The file is Intel HEX with lines of comment in front: the board, the range and the image. The
 -- same command takes the bytes from the file of its board; any other write over that range is
 -- refused until the file has been written back, or was removed.
-local dfu = require "dfu"
+local bus = require "moonflash.bus"
+local class = require "moonflash.board.class"
 local errors = require "moonflash.errors"
 local events = require "moonflash.base.events"
-local explain = require "moonflash.explain"
 local files = require "moonflash.files"
 local images = require "moonflash.image"
 local parts = require "moonflash.parts"
@@ -117,7 +117,7 @@ end
 -- Whether a serial number does not tell a board from others: many have it, or two that are here.
 local function is_shared(board, serial)
   if serial == "-" or parts.is_shared_serial(serial) then return true end
-  return #dfu.list { vid = board.vid, pid = board.pid, serial = serial, mode = "dfu" } > 1
+  return #bus.find { vid = board.vid, pid = board.pid, serial = serial, mode = "dfu" } > 1
 end
 
 local function is_of(board, file)
@@ -228,20 +228,11 @@ local function has_all(file, sectors)
   return missing <= 0
 end
 
-local function how_to_restore(board, file)
-  if explain.at_prompt() then
-    return ("%s  flash.write(board, image.load(%q), { lose = true })"):format(
-      file.alt and ("  board:select(%d)\n"):format(file.alt) or "", file.name)
-  end
-  return ("  moonflash -d '%s%s' flash %s --lose"):format(board.path,
-    file.alt and (",alt=%d"):format(file.alt) or "", file.name)
-end
-
--- A question, where the file can't have come from this board as it is now.
-local function whose(board, file)
-  local can_read = dfu.fields(board).info.functional.attributes.can_upload
-  if not can_read or can_be_of(board, pieces_in(file)) then return "" end
-  return ("This board has other bytes there: is it the one that was at %s?\n"):format(file.path)
+-- The place that a file names, where the file can't have come from this board as it is now.
+local function elsewhere(board, file)
+  local can_read = class.state(board).info.functional.attributes.can_upload
+  if not can_read or can_be_of(board, pieces_in(file)) then return nil end
+  return file.path
 end
 
 -- Whether a plan erases or writes where the bytes of a file belong.
@@ -271,12 +262,9 @@ function M.check(board, image, sectors, taken)
     -- one of the same command is another board's that has this serial number, too
     if itself or is_over(file, sectors) and not (taken and taken.image == file.image) then
       errors.raise { code = "image.kept", path = board.path, address = file.first,
-        remedy = { "restore" },
-        message = ("%s: an unfinished --keep left %s"):format(board.path, file.name),
-        hint = ("The file has the bytes of %s. They may exist nowhere else.\n%s"
-          .. "To write them back:\n%s\nOr run the unfinished command again, to complete it.\n"
-          .. "Or remove the file, if its bytes are not needed."):format(
-          text.range(file.first, file.last), whose(board, file), how_to_restore(board, file)) }
+        remedy = { "restore", file = file.name, first = file.first, last = file.last,
+                   path = board.path, alt = file.alt, elsewhere = elsewhere(board, file) },
+        message = ("%s: an unfinished --keep left %s"):format(board.path, file.name) }
     end
   end
 end
@@ -293,7 +281,7 @@ end
 -- Whether any of the pieces may not be on the board any more. Where sectors are not known, an erase
 -- may have taken more than its own.
 local function is_touched(board, pieces, trusted)
-  local claims = dfu.fields(board).journal:claims()
+  local claims = class.state(board).journal:claims()
   if not trusted then return #claims > 0 end
   for _, claim in ipairs(claims) do
     for _, piece in ipairs(pieces) do
@@ -305,12 +293,16 @@ local function is_touched(board, pieces, trusted)
   return false
 end
 
-local function add_hint(err, file)
+-- What else can be done about the error comes before running the same command again.
+local function name_file(err, file)
   if not errors.is(err) then return end
-  local hint = explain.without_again(err.hint)
-  err.remedy = { "again" }
-  err.hint = (hint and hint .. "\n" or "") .. ("The kept bytes are in %s.\n"
-    .. "Run the same command again in this folder: it writes them back."):format(file.name)
+  local remedy = { }
+  for key, value in pairs(err.remedy or {}) do
+    if value ~= "again" then remedy[key] = value end
+  end
+  remedy.again = nil
+  remedy[#remedy + 1] = "again"
+  err.remedy, err.kept = remedy, file.name
 end
 
 ---Writes what a plan keeps to its file, before anything is erased. Raises `file.write`. To be
@@ -327,27 +319,28 @@ function M.guard(board, plan)
     file = { name = unused(board, pieces[1].address) }
     store.write(file.name, bytes)
   end
-  local fields = dfu.fields(board)
-  fields.kept_in = file and file.name
-  if file then fields.keep_last_words(board) end
+  local fields = class.state(board)
+  fields.history:keep_in(file and file.name)
+  if file then fields.history:keep_last_words() end
   local guard = { restored = plan.restored }
 
   function guard.verified()
     for _, done in ipairs { file or false, guard.restored or false } do
       if done then store.remove(done.name) end
     end
-    file, fields.kept_in = nil, nil
+    file = nil
+    fields.history:keep_in()
   end
 
   return setmetatable(guard, { __close = function(_, err)
-    fields.kept_in = nil
+    fields.history:keep_in()
     if not file then return end
     if err == nil then
       events.emit("remark", board, "kept-stays", { file = file.name })
     elseif not plan.kept_file and not is_touched(board, pieces, plan.trusted) then
       store.remove(file.name)
     else
-      add_hint(err, file)
+      name_file(err, file)
     end
   end })
 end

@@ -1,11 +1,12 @@
 -- SPDX-License-Identifier: MIT
 -- Where an image goes: its pieces laid over the sectors of a board's memories, or what does not
 -- fit.
-local dfu = require "dfu"
+local class = require "moonflash.board.class"
 local errors = require "moonflash.errors"
+local failure = require "moonflash.board.failure"
+local link = require "moonflash.link"
 local memory = require "moonflash.memory"
 local parts = require "moonflash.parts"
-local remedies = require "moonflash.remedies"
 local scope = require "moonflash.flash.scope"
 local sectors_of = require "moonflash.flash.sectors"
 local text = require "moonflash.text"
@@ -16,14 +17,16 @@ local M = {}
 ---@param board table
 ---@param image table its name says whose it is
 ---@param what string
----@param remedy? string[] what can be done
----@param hint? string what else there is to say; else where the memories are
-function M.misfit(board, image, what, remedy, hint)
-  local ways = remedies.hint(remedy or {})
-  hint = hint or dfu.describe_memories(board)
+---@param remedy string[]
+---@param place? table the memory that it is about (failure.memory)
+function M.misfit(board, image, what, remedy, place)
   errors.raise { code = "image", path = board.path, remedy = remedy,
     message = ("%s: %s %s"):format(board.path, image.name, what),
-    hint = ways and hint ~= "" and ways .. "\n" .. hint or ways or hint }
+    memory = place }
+end
+
+local function memory_of(board)
+  return failure.memory(class.state(board))
 end
 
 ---A board that refuses the string with its layout can have any memory anywhere.
@@ -33,7 +36,7 @@ function M.check_layout(board, alt)
     message = ("%s: the board does not tell the layout of its memory%s; nothing was sent"):format(
       board.path, alt and (" (alternate setting %d, '%s')"):format(alt.number, alt.layout.name)
       or ""),
-    hint = dfu.describe_memories(board) }
+    memory = memory_of(board) }
 end
 
 ---Plain DFU takes one piece, from its start.
@@ -41,7 +44,7 @@ end
 ---@param image table
 function M.check_plain(board, image)
   if #image.segments == 1 then return end
-  M.misfit(board, image, "has gaps, and plain DFU has no addresses", { "only" })
+  M.misfit(board, image, "has gaps, and plain DFU has no addresses", { "only" }, memory_of(board))
 end
 
 local OUTSIDE = { "skip-outside", "only" } -- what can be done about pieces without a memory
@@ -54,13 +57,13 @@ local OUTSIDE = { "skip-outside", "only" } -- what can be done about pieces with
 ---@param number? integer the alternate setting that it must be; else the one that was selected
 ---@return table alt
 function M.memory_of(board, image, first, last, number)
-  number = number or dfu.selected(board)
+  number = number or link.selected(board)
   for _, alt in ipairs(board.alts) do
     local from, to = memory.span(alt.layout.segments, first)
     if from and (not number or number == alt.number) then
       if to < last then
         M.misfit(board, image, ("does not fit: it needs %s, and %s ends at %s"):format(
-          text.range(first, last), alt.layout.name, text.hex(to)), OUTSIDE)
+          text.range(first, last), alt.layout.name, text.hex(to)), OUTSIDE, memory_of(board))
       end
       return alt
     end
@@ -69,7 +72,7 @@ function M.memory_of(board, image, first, last, number)
   M.misfit(board, image, ("needs %s, where %s"):format(
     image.segments and scope.outside(board, image) or text.hex(first), number
     and ("alternate setting %d of this board has no memory"):format(number)
-    or "this board has no memory"), OUTSIDE)
+    or "this board has no memory"), OUTSIDE, memory_of(board))
 end
 
 -- A sector of an image can't be erased and written: says from where on that is so.
@@ -82,7 +85,7 @@ local function read_only(board, image, alt, sector)
   end
   M.misfit(board, image, ("has data for %s, which can't be erased and written%s"):format(
     text.hex(sector.address), from and ("; the first sector that can is %s"):format(
-      text.hex(from)) or ""), OUTSIDE)
+      text.hex(from)) or ""), OUTSIDE, memory_of(board))
 end
 
 ---The sectors that an image touches, with what it has in each; and how many the memory of its last
@@ -98,8 +101,8 @@ function M.out(board, image)
     local alt = M.memory_of(board, image, segment.address, last, segment.alt)
     if parts.is_option_bytes(alt.layout) then
       M.misfit(board, image, ("has data for the option bytes at %s (%s)"):format(
-        text.hex(segment.address), text.size(#segment.bytes)), OUTSIDE,
-        "'moonflash optbytes' shows them, and sets them by name.")
+        text.hex(segment.address), text.size(#segment.bytes)),
+        OUTSIDE, { option_bytes = true })
     end
     local before = #sectors
     sectors_of.add(sectors, alt.layout.segments, segment, alt.number)

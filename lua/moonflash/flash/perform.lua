@@ -3,7 +3,7 @@
 -- the bystanders.
 local blank = require "moonflash.flash.blank"
 local bystanders = require "moonflash.flash.bystanders"
-local dfu = require "dfu"
+local class = require "moonflash.board.class"
 local errors = require "moonflash.errors"
 local events = require "moonflash.base.events"
 local kept = require "moonflash.flash.kept"
@@ -78,12 +78,10 @@ end
 ---that take the command for done and do nothing.
 ---@param board table
 function M.check_mass_erase(board)
-  if not dfu.fields(board).part.rom and not can_read(board) then
-    errors.raise { code = "dfu.mass-erase", path = board.path, op = "mass erase", remedy = {},
-      message = board.path .. ": a mass erase could not be checked here; nothing was erased",
-      hint = "The board can't be read and is not a known ROM. Some boot loaders accept a\n"
-        .. "mass erase and do nothing. Erase sectors instead: without --erase-all, or with\n"
-        .. "'moonflash erase --address ADDRESS --length BYTES'." }
+  if not class.state(board).part.rom and not can_read(board) then
+    errors.raise { code = "dfu.mass-erase", path = board.path, op = "mass erase",
+      remedy = { "erase-sectors" },
+      message = board.path .. ": a mass erase could not be checked here; nothing was erased" }
   end
 end
 
@@ -139,7 +137,7 @@ local function write_runs(board, runs, told)
   local phase = events.phase(board, "write", sectors_of.bytes_in(runs), "bytes")
   local size = sectors_of.CHUNK * board.transfer_size
   for i, run in ipairs(runs) do
-    if i > 1 and not dfu.fields(board).part.early_poll then board:abort() end
+    if i > 1 and not class.state(board).part.early_poll then board:abort() end
     for at = 1, #run.bytes, size do
       local chunk = run.bytes:sub(at, at + size - 1)
       local began = task.now()
@@ -167,7 +165,7 @@ end
 local function carry_out(board, plan)
   if plan.mass then
     plan.seconds_mass = M.erase_all(board)
-    if dfu.fields(board).info.functional.attributes.can_upload and plan.erase_all then
+    if class.state(board).info.functional.attributes.can_upload and plan.erase_all then
       blank.check(board, sectors_to_look_at(board, plan))
     end
   end
@@ -228,20 +226,20 @@ end
 -- something was erased since, on a board whose sectors are not known.
 local function count_same(board, plan)
   local stands = plan.trusted or #plan.erased == 0
-  local fields = dfu.fields(board)
-  local stats = fields.stats
+  local history, any = class.state(board).history, false
   for _, sector in ipairs(plan.sectors) do
     if sector.state == "same" then
-      stats.sectors_same = (stats.sectors_same or 0) + 1
+      any = true
+      history:same_sector()
       for _, piece in ipairs(sector.pieces) do
-        stats.bytes_skipped = stats.bytes_skipped + #piece.bytes
+        history:skipped(#piece.bytes)
         local last = piece.address + #piece.bytes - 1
-        if stands then fields.mark(board, "verified", piece.address, last, sector.alt) end
+        if stands then history:mark("verified", piece.address, last, sector.alt) end
       end
     end
   end
-  stats.bytes_skipped = stats.bytes_skipped + plan.bytes_blank
-  if stats.sectors_same then stats.seconds_saved = plan.seconds_full - plan.seconds end
+  history:skipped(plan.bytes_blank)
+  if any then history:saved(plan.seconds_full - plan.seconds) end
 end
 
 ---Carries out a plan on its board.
@@ -249,22 +247,22 @@ end
 ---@param plan table
 ---@param options? table no_verify, retry
 function M.plan(board, plan, options)
-  local fields = dfu.fields(board)
+  local fields = class.state(board)
   local guard <close> = kept.guard(board, plan)
   bystanders.look(board, plan, plan.bystanders)
   for _, sector in ipairs(plan.sectors) do
     for _, piece in ipairs(sector.pieces) do
-      fields.want(piece.address, piece.address + #piece.bytes - 1, sector.alt)
+      fields.history:want(piece.address, piece.address + #piece.bytes - 1, sector.alt)
     end
   end
   carry_out(board, plan)
   if #plan.written > 0 and option(options, "no_verify") then
-    fields.stats.unverified = "--no-verify"
+    fields.history:not_verified("--no-verify")
   elseif not fields.info.functional.attributes.can_upload then
-    fields.stats.unverified = "the board can't be read"
+    fields.history:not_verified("the board can't be read")
   else
     check_and_mend(board, plan, option(options, "retry") or 0)
-    fields.stats.verified = true
+    fields.history:verified()
     guard.verified()
   end
   count_same(board, plan)
@@ -275,7 +273,7 @@ end
 
 -- Why a board can't be read back at once; nil where it goes back to dfuIDLE, and has UPLOAD.
 local function why_unread(board)
-  local attributes = dfu.fields(board).info.functional.attributes
+  local attributes = class.state(board).info.functional.attributes
   if not attributes.tolerant or not board.is_open then
     return "plain DFU starts the program at once"
   end
@@ -289,27 +287,27 @@ end
 ---@param options? table no_verify
 function M.plain(board, image, options)
   lay.check_plain(board, image)
-  local stats = dfu.fields(board).stats
+  local history = class.state(board).history
   local bytes = image.segments[1].bytes
   local phase = events.phase(board, "write", #bytes, "bytes")
-  dfu.fields(board).want(0, #bytes - 1)
+  history:want(0, #bytes - 1)
   board:write(0, bytes)
   phase:advance(#bytes)
   phase:finish()
-  if dfu.fields(board).dry then return end
+  if board.dry then return end
   if option(options, "no_verify") then
-    stats.unverified = "--no-verify"
+    history:not_verified("--no-verify")
   elseif why_unread(board) then
-    stats.unverified = why_unread(board)
+    history:not_verified(why_unread(board))
   else
     local found, err = errors.catch("dfu", board.read, board, 0, #bytes)
     if err or #found < #bytes then
-      stats.unverified = err and "the board can't be read" or "the board returned too few bytes"
-      return
+      return history:not_verified(err and "the board can't be read"
+        or "the board returned too few bytes")
     end
     local result = verify.compare(board, { { address = 0, bytes = bytes, found = found } })
     if result.first then verify.complain(board, result) end
-    stats.verified = true
+    history:verified()
   end
 end
 

@@ -3,8 +3,8 @@
 -- so whether it is erased, what is written, kept and lost, and how long that should take. Making
 -- one reads the board, and changes nothing.
 local bystanders = require "moonflash.flash.bystanders"
+local class = require "moonflash.board.class"
 local compare = require "moonflash.flash.compare"
-local dfu = require "dfu"
 local errors = require "moonflash.errors"
 local events = require "moonflash.base.events"
 local kept = require "moonflash.flash.kept"
@@ -14,6 +14,7 @@ local parts = require "moonflash.parts"
 local scope = require "moonflash.flash.scope"
 local sectors_of = require "moonflash.flash.sectors"
 local setting = require "moonflash.flash.setting"
+local settings = require "moonflash.board.settings"
 local text = require "moonflash.text"
 
 local M = {}
@@ -42,14 +43,14 @@ local function check_before(board, image, sector, grain)
   local first = sector.pieces[1].address
   if first == sector.address then return end
   local before = text.range(sector.address, first - 1)
-  if not dfu.fields(board).info.functional.attributes.can_upload then
+  if not class.state(board).info.functional.attributes.can_upload then
     lay.misfit(board, image, ("starts inside a sector: %s would be erased, and can't be read")
-      :format(before), { "lose" }, "")
+      :format(before), { "lose" })
   end
   local found = setting.read(board, sector.alt, sector.address, first - sector.address)
   if parts.is_blank(grain.part, found) then return end
   lay.misfit(board, image, ("starts inside a sector: the data in %s would be erased"):format(
-    before), { "keep", "lose" }, "")
+    before), { "keep", "lose" })
 end
 
 local function by_address(a, b) return a.address < b.address end
@@ -60,10 +61,9 @@ local function read_twice(board, alt, range)
   local bytes = setting.read(board, alt, range.first, length)
   if setting.read(board, alt, range.first, length) ~= bytes then
     errors.raise { code = "usb.io", path = board.path, op = "read", address = range.first,
-      remedy = { "again" },
+      remedy = { "cable", again = true },
       message = ("%s: two reads of %s, for --keep, differ; nothing was erased")
-        :format(board.path, text.range(range.first, range.last)),
-      hint = "Is the cable good? Run the same command again." }
+        :format(board.path, text.range(range.first, range.last)) }
   end
   return bytes
 end
@@ -76,7 +76,7 @@ local function keep_rest(board, sector, grain)
     local bytes = read_twice(board, sector.alt, range)
     if not is_skipped(grain.part, bytes) then
       local piece = { address = range.first, bytes = bytes,
-                      alt = dfu.fields(board).shared and sector.alt or nil }
+                      alt = class.state(board).shared and sector.alt or nil }
       table.insert(sector.kept, piece)
       table.insert(pieces, piece)
     end
@@ -234,7 +234,7 @@ local function decide(board, sectors, image, options, grain)
       for _, piece in ipairs(sector.kept) do
         if (kept_alt or piece.alt) ~= piece.alt then
           lay.misfit(board, image, "goes to two alternate settings with the same addresses, and "
-            .. "--keep can keep bytes of one", { "only" }, "")
+            .. "--keep can keep bytes of one", { "only" })
         end
         kept_alt = piece.alt
       end
@@ -250,8 +250,8 @@ local function check_options(board, image, options)
     errors.raise { code = "usage", message = "--keep and --erase-all contradict each other" }
   end
   if option(options, "start_last") and not image.start then
-    lay.misfit(board, image, "has no vector table that --start-last could write last", {},
-      "Leave --start-last out.")
+    lay.misfit(board, image, "has no vector table that --start-last could write last",
+      { "leave-out", option = "--start-last" })
   end
 end
 
@@ -261,7 +261,7 @@ end
 ---@param options? table full, keep, lose, erase_all, start_last, skip_outside; only
 ---@return table plan
 function M.make(board, image, options)
-  local fields = dfu.fields(board)
+  local fields = class.state(board)
   local part, size = fields.part, board.transfer_size
   local grain = { unit = part.unit, reach = size, erased = part.erased, part = part }
   local keep, erase_all = option(options, "keep"), option(options, "erase_all")
@@ -295,7 +295,7 @@ function M.make(board, image, options)
     bytes = bytes_in(image.segments), bytes_write = bytes_in(runs),
     mass = erase_all or mass_erase_pays(board, sectors, part, any_kept),
   }
-  plan.trusted = part.rom ~= nil and not dfu.defaults.layout
+  plan.trusted = part.rom ~= nil and not settings.layout
   plan.check = to_check(sectors, written, plan.trusted)
   plan.erased = erased_in(sectors, plan.mass, board.alts[1].number)
   plan.bystanders = can_read and not option(options, "trust_erase")

@@ -1,7 +1,9 @@
 -- SPDX-License-Identifier: MIT
 -- Which part of an image is meant for a board: --only and --skip-outside.
+local class = require "moonflash.board.class"
 local errors = require "moonflash.errors"
 local events = require "moonflash.base.events"
+local failure = require "moonflash.board.failure"
 local parts = require "moonflash.parts"
 local selectors = require "moonflash.selector"
 local text = require "moonflash.text"
@@ -77,8 +79,7 @@ end
 local function usage(board, format, ...)
   errors.raise { code = "usage", path = board.path,
     message = board.path .. ": " .. format:format(...),
-    hint = "--only takes two addresses, FIRST..LAST, or a memory: its number or the start\n"
-      .. "of its name. 'moonflash info' shows the memories." }
+    remedy = { "only-syntax" } }
 end
 
 -- What --only says: a range, or the alternate setting.
@@ -148,7 +149,7 @@ function M.apply(board, image, options)
     errors.raise { code = "image", path = board.path,
       message = ("%s: --only and --skip-outside leave nothing of %s"):format(board.path,
         image.name),
-      hint = require("dfu").describe_memories(board) }
+      memory = failure.memory(class.state(board)) }
   end
   local part = setmetatable({}, getmetatable(image))
   for key, value in pairs(image) do part[key] = value end

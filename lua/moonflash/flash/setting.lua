@@ -1,15 +1,16 @@
 -- SPDX-License-Identifier: MIT
 -- Reading, writing and erasing in a given alternate setting. Where two settings of a board have the
 -- same addresses, the address alone does not say which is meant.
-local dfu = require "dfu"
+local class = require "moonflash.board.class"
+local link = require "moonflash.link"
 
 local M = {}
 
 -- Chooses a setting until what this returns is closed; nothing is sent for that.
 local function choose(board, alt)
-  local fields = dfu.fields(board)
+  local fields = class.state(board)
   if not fields.shared or not alt then return nil end
-  local before = dfu.selected(board)
+  local before = link.selected(board)
   board:select(alt)
   return setmetatable({}, { __close = function()
     if board.is_open then board:select(before) end

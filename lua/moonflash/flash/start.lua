@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- Where a board would start its program: the address, and whether a program stands there.
-local dfu = require "dfu"
+local class = require "moonflash.board.class"
 local errors = require "moonflash.errors"
 local memory = require "moonflash.memory"
 local setting = require "moonflash.flash.setting"
@@ -57,8 +57,8 @@ end
 ---@return integer? address nil: the board tells of no memory
 ---@return boolean? unread a board that can't be read may have a program there or not
 function M.find(board, plan)
-  local fields = dfu.fields(board)
-  plan = plan or fields.dry and fields.job.plan or nil
+  local fields = class.state(board)
+  plan = plan or board.dry and fields.job.plan or nil
   local list = places(board, fields)
   if #list == 0 or fields.part.riscv then return list[1], true end
   if not fields.info.functional.attributes.can_upload then return list[1], true end
@@ -82,12 +82,9 @@ function M.find(board, plan)
   local names = {}
   for i, address in ipairs(list) do names[i] = text.hex(address) end
   errors.raise { code = "image.no-program", path = board.path, op = "leave", address = list[1],
-    remedy = { "address" },
+    remedy = plan and { "no-leave" } or { "address", leave = true },
     message = ("%s: no vector table at %s; the board stays in DFU mode")
-      :format(board.path, table.concat(names, " or ")),
-    hint = plan and "Write without --leave, or write an image that has a vector table."
-      or "Give the address of the vector table: 'moonflash leave --address ADDRESS'\n"
-      .. "(in Lua: board:leave(address))." }
+      :format(board.path, table.concat(names, " or ")) }
 end
 
 ---The run of sectors that holds an address.

@@ -2,11 +2,11 @@
 -- Removing the read protection, which erases the whole chip: only from a board that is protected,
 -- only when it was confirmed, and with a look at what came of it. There are boot loaders that take
 -- the command for done, and do nothing.
-local dfu = require "dfu"
+local class = require "moonflash.board.class"
 local errors = require "moonflash.errors"
 local events = require "moonflash.base.events"
 local parts = require "moonflash.parts"
-local remedies = require "moonflash.remedies"
+local place = require "moonflash.board.place"
 local roms = require "moonflash.roms"
 local setting = require "moonflash.flash.setting"
 local sys = require "sys"
@@ -30,7 +30,7 @@ end
 ---@return string? bytes of its first block, where it is not
 function M.state(board)
   local alt, address, length = first_block(board)
-  if not alt or not dfu.fields(board).info.functional.attributes.can_upload then return nil end
+  if not alt or not class.state(board).info.functional.attributes.can_upload then return nil end
   local ok, found = pcall(setting.read, board, alt.number, address, length)
   if ok then return false, found end
   if errors.matches(found, "board.protected") then return true end
@@ -40,7 +40,7 @@ end
 
 -- Asks on a terminal; elsewhere { yes = true } or --yes must say so.
 local function confirm(board, yes)
-  if yes or dfu.fields(board).dry then return end
+  if yes or board.dry then return end
   local warning = "Removing the read protection ERASES THE WHOLE CHIP."
   if sys.is_terminal(0) and sys.is_terminal(2) then
     if sys.ask(warning .. " Type yes to go on:") == "yes" then return end
@@ -48,8 +48,7 @@ local function confirm(board, yes)
       message = board.path .. ": not confirmed; the read protection stays, nothing was sent" }
   end
   errors.raise { code = "usage", path = board.path, remedy = { "yes" },
-    message = ("%s: %s Nothing was sent."):format(board.path, warning),
-    hint = remedies.hint { "yes" } }
+    message = ("%s: %s Nothing was sent."):format(board.path, warning) }
 end
 
 -- The device is gone, and comes back; one that stays on the bus has not reset itself.
@@ -57,45 +56,42 @@ local function reopen(board, seconds)
   local task = require "task"
   if board.is_open then
     local by = task.now() + SETTLE
-    while dfu.whereabouts(board) == "there" and task.now() < by do task.sleep(0.05) end
-    if dfu.whereabouts(board) == "there" then return end
+    while place.whereabouts(board) == "there" and task.now() < by do task.sleep(0.05) end
+    if place.whereabouts(board) == "there" then return end
   end
-  board:open(seconds)
+  board:open { wait = seconds }
 end
 
-local function fail(board, code, message, hint, remedy)
-  local fields = dfu.fields(board)
+local function fail(board, code, message, remedy)
+  local fields = class.state(board)
   errors.raise { code = code, path = board.path, op = "read unprotect", remedy = remedy,
-    message = board.path .. ": " .. message, hint = hint, flash = fields.journal:text(),
+    message = board.path .. ": " .. message, flash = fields.journal:text(),
     ranges = fields.journal:claims() }
 end
 
 local function judge(board)
-  local fields = dfu.fields(board)
+  local fields = class.state(board)
   local protected, bytes = M.state(board)
   if protected == false and parts.is_blank(fields.part, bytes) then
     local alt, address, length = first_block(board)
-    fields.mark(board, "blank", address, address + length - 1, alt.number)
+    fields.history:mark("blank", address, address + length - 1, alt.number)
     return
   end
   if protected == false then
     fail(board, "verify.not-blank", "the flash is readable, but not blank: it was not erased",
-      "The board did not carry read unprotect out.\n"
-      .. "A boot loader other than ST's may not support the command.", {})
+      { "other-boot-loader" })
   end
   for _, s in ipairs(board.alts[1] and board.alts[1].layout.segments or {}) do
-    fields.doubt_erased(s.address, s.address + s.count * s.size - 1, board.alts[1].number)
+    fields.history:doubt_erased(s.address, s.address + s.count * s.size - 1, board.alts[1].number)
   end
   if roms.wants_power_cycle(fields.info) then
     fail(board, "board.power-cycle", "this ROM removes the read protection at the next power-up",
-      "Switch the power off and on (a reset is not enough), then run 'moonflash info'.",
-      { "power-cycle" })
+      { "power-cycle", info = true })
   end
   fail(board, protected and "board.protected" or "dfu.unknown",
     protected and "the board accepted read unprotect, but is still read-protected"
     or "read unprotect was sent; the board can't be read, so the result is unknown",
-    "Switch the power off and on, and run the same command again.\n"
-    .. "A boot loader other than ST's may not support the command.", { "power-cycle" })
+    { "power-cycle" })
 end
 
 ---Removes the read protection, if there is one. Raises `usage` where that was not confirmed,
@@ -111,7 +107,7 @@ function M.run(board, options)
   end
   confirm(board, options and rawget(options, "yes"))
   board:read_unprotect()
-  if dfu.fields(board).dry then return true end
+  if board.dry then return true end
   reopen(board, options and rawget(options, "seconds") or BACK)
   judge(board)
   return true

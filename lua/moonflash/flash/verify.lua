@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- Reading back, and comparing with what should be there.
-local dfu = require "dfu"
+local class = require "moonflash.board.class"
 local difference = require "moonflash.difference"
 local errors = require "moonflash.errors"
 local events = require "moonflash.base.events"
@@ -32,16 +32,15 @@ end
 -- ---- a board that counts in another size ----
 
 local function miscounted(board, segments, address)
-  local fields = dfu.fields(board)
+  local fields = class.state(board)
   for _, s in ipairs(segments) do
-    fields.mark(board, "doubt", s.address, s.address + #s.bytes - 1, s.alt)
+    fields.history:mark("doubt", s.address, s.address + #s.bytes - 1, s.alt)
   end
   errors.raise { code = "verify", path = board.path, op = "verify", address = address,
     message = ("%s: %s holds something else when it is read alone: the board does not count in the "
       .. "%d bytes that it announces"):format(board.path, text.hex(address), board.transfer_size),
     flash = fields.journal:text(), ranges = fields.journal:claims(),
-    hint = "Run the same command again. If it stays, please report this board: what was written to "
-      .. "it may stand elsewhere, and what was read come from elsewhere." }
+    remedy = { "report-board" } }
 end
 
 -- Calls f(segment, offset, block) for each block of the segments, the last one first; until f
@@ -108,7 +107,7 @@ end
 -- The parts of a chunk that was read, a sector each: f(first, last, start and length of the sector)
 -- gets offsets into it.
 local function each_sector(board, item, address, length, f)
-  local dfuse = dfu.fields(board).dfuse
+  local dfuse = class.state(board).dfuse
   local at = 0
   while at < length do
     local start, size = address, length
@@ -121,13 +120,13 @@ end
 
 -- Something else than expected was found in a sector.
 local function note_bad(board, item, result, sector, expected, found)
-  local fields = dfu.fields(board)
+  local fields = class.state(board)
   local key = ("%d/%d"):format(item.alt or -1, sector.start)
   if not result.bad[key] then result.bad[key], result.bad_count = true, result.bad_count + 1 end
   if fields.stats.bytes_written > 0 then -- else it was so before
-    fields.mark(board, "doubt", sector.address, sector.address + #expected - 1, item.alt)
+    fields.history:mark("doubt", sector.address, sector.address + #expected - 1, item.alt)
     -- a protected sector says that it was erased, and was not
-    fields.doubt_erased(sector.start, sector.start + sector.size - 1, item.alt)
+    fields.history:doubt_erased(sector.start, sector.start + sector.size - 1, item.alt)
   end
   if not result.first then
     local i = #found < #expected and found == expected:sub(1, #found) and #found + 1
@@ -138,7 +137,7 @@ local function note_bad(board, item, result, sector, expected, found)
 end
 
 local function judge(board, item, result, seen, address, expected, found)
-  local fields = dfu.fields(board)
+  local fields = class.state(board)
   each_sector(board, item, address, #expected, function(first, last, start, size)
     local key = ("%d/%d"):format(item.alt or -1, start)
     if not seen[key] then seen[key], result.sectors = true, result.sectors + 1 end
@@ -147,11 +146,11 @@ local function judge(board, item, result, seen, address, expected, found)
       note_bad(board, item, result, { start = start, size = size, address = address + first },
         want, got)
     elseif expected ~= found then
-      fields.mark(board, "verified", address + first, address + last, item.alt)
+      fields.history:mark("verified", address + first, address + last, item.alt)
     end
   end)
   if expected == found then
-    fields.mark(board, "verified", address, address + #expected - 1, item.alt)
+    fields.history:mark("verified", address, address + #expected - 1, item.alt)
   end
 end
 
@@ -173,7 +172,7 @@ end
 ---  expected=, found= } or nil
 function M.compare(board, segments, told)
   local phase = events.phase(board, "verify", sectors_of.bytes_in(segments), "bytes")
-  local fields = dfu.fields(board)
+  local fields = class.state(board)
   -- plain DFU reads from the start, so all at once
   local size = fields.dfuse and sectors_of.CHUNK * board.transfer_size or math.maxinteger
   local result, seen = { bad = {}, bad_count = 0, sectors = 0 }, {}
@@ -197,16 +196,15 @@ end
 ---@param board table
 ---@param result table
 function M.complain(board, result)
-  local fields, first = dfu.fields(board), result.first
+  local fields, first = class.state(board), result.first
   errors.raise { code = "verify", path = board.path, op = "verify", address = first.address,
     message = ("%s: verify failed at %s: expected %s, found %s"):format(board.path,
       text.hex(first.address), text.bytes(first.expected),
       first.found == "" and "nothing" or text.bytes(first.found)),
     flash = fields.journal:text(), ranges = fields.journal:claims(),
-    hint = ("%d of %s %s."):format(result.bad_count, text.count(result.sectors, "sector"),
-      result.bad_count == 1 and "differs" or "differ") .. (fields.stats.bytes_written > 0 and
-      " Run the same command again; if it stays, the sector may be write-protected"
-      .. (optbytes.family(board) and ": 'moonflash optbytes' shows it." or ".") or "") }
+    differing = result.bad_count, checked = result.sectors,
+    remedy = { fields.stats.bytes_written > 0 and "write-protection" or nil, again = true,
+               optbytes = optbytes.family(board) ~= nil } }
 end
 
 return M

@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- Raw binaries: bytes, which say nothing of themselves but by their vector table.
 local errors = require "moonflash.errors"
-local remedies = require "moonflash.remedies"
 local segments = require "moonflash.image.segments"
 local text = require "moonflash.text"
 local vectors = require "moonflash.image.vectors"
@@ -40,12 +39,7 @@ function M.misplaced(name, bytes, address)
       base and text.hex(base) or "another address", text.hex(address))
   end
   return errors.new { code = "image.address", message = ("%s: %s"):format(name, why),
-    address = base, remedy = { base and "address" or nil, "force" },
-    hint = remedies.lines {
-      base and ("%s@%s writes it where it was linked for."):format(name, text.hex(base))
-        or ("%s@ADDRESS writes it to the address that it was linked for."):format(name),
-      remedies.hint { "force" } or false,
-    } }
+    file = name, address = base, remedy = { "address", "force" } }
 end
 
 ---@param name string of the file
@@ -67,9 +61,7 @@ function M.write(image)
     errors.raise { code = "image",
       message = ("%s has gaps, behind %s first: a raw binary has no addresses"):format(image.name,
         text.hex(list[1].address + #list[1].bytes - 1)),
-      remedy = { "pad" },
-      hint = "Write it as hex, srec or dfu; or fill the gaps:\n"
-        .. "'moonflash convert --pad', in Lua image:pad(first, last)." }
+      remedy = { "pad" } }
   end
   return list[1].bytes
 end

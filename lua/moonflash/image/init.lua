@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- Images: files -> values. What a format is like stands in a file of its own beside this one, what
 -- an image can do in value.lua, and how pieces become segments in segments.lua.
-local args = require "moonflash.args"
 local bin = require "moonflash.image.bin"
 local check = require "moonflash.check"
 local dfu = require "moonflash.image.dfu"
@@ -9,11 +8,12 @@ local errors = require "moonflash.errors"
 local files = require "moonflash.files"
 local misuse = require "moonflash.misuse"
 local records = require "moonflash.image.records"
-local remedies = require "moonflash.remedies"
+local ids_of = require "moonflash.image.ids"
 local segments = require "moonflash.image.segments"
 local strangers = require "moonflash.image.strangers"
 local sys = require "sys"
 local text = require "moonflash.text"
+local typed = require "moonflash.image.typed"
 local value = require "moonflash.image.value"
 local vectors = require "moonflash.image.vectors"
 local wrong = require "moonflash.image.wrong"
@@ -62,11 +62,13 @@ end
 
 -- ---- what is no firmware ----
 
-local function refuse(prefix, name, what)
-  local remedy = { "address", "force" }
-  errors.raise { code = "image.not-firmware", remedy = remedy,
-    message = ("%s%s is not firmware: it is %s"):format(prefix, name, what),
-    hint = remedies.hint(remedy, name) }
+---Raises `image.not-firmware`.
+---@param prefix string "", or the board's path and ": "
+---@param name string of the file
+---@param what string what it is
+function M.refuse(prefix, name, what)
+  errors.raise { code = "image.not-firmware", remedy = { "address", "force" },
+    message = ("%s%s is not firmware: it is %s"):format(prefix, name, what), file = name }
 end
 
 -- Why a raw binary is no firmware; nil where it has a vector table.
@@ -74,35 +76,6 @@ local function doubt_of(what, list, start)
   if what then return { what = what, kind = true } end
   if not start then
     return { what = ("data for %s, without a vector table"):format(text.hex(list[1].address)) }
-  end
-end
-
----Raises `image.address` for a raw program that was linked for elsewhere. Plain DFU has no
----addresses, and RISC-V no such vector tables.
----@param image table
----@param board? table
----@param force? boolean let it be
-function M.check_address(image, board, force)
-  local fields = board and require("dfu").fields(board)
-  if force or not image.misplaced then return end
-  if fields and (not fields.dfuse or fields.part.riscv) then return end
-  error(image.misplaced, 0)
-end
-
----Raises `image` where an image is no firmware for a board, and no person gave its address. A plain
----DFU device takes anything; of a RISC-V board nothing is known but kinds of files.
----@param image table
----@param board table
----@param force? boolean let it be
-function M.check_firmware(image, board, force)
-  local fields = require("dfu").fields(board)
-  local doubt = image.doubt
-  M.check_address(image, board, force)
-  if force or not doubt or not fields.dfuse or fields.part.riscv and not doubt.kind then return end
-  local ok, err = pcall(refuse, board.path .. ": ", doubt.name, doubt.what)
-  if not ok then
-    err.path = board.path
-    error(err, 0)
   end
 end
 
@@ -115,7 +88,7 @@ local function split(spec)
   local address, why = text.parse_integer(at, 0xFFFFFFFF)
   if not address then
     errors.raise { code = "usage", message = ("%s: %s"):format(spec, why),
-                   hint = "FILE@ADDRESS says where a raw binary goes: app.bin@0x08010000" }
+                   remedy = { "file-address" } }
   end
   return name, address
 end
@@ -124,7 +97,7 @@ end
 local function address_of(address, options)
   if address then return address, true end
   address = rawget(options, "address")
-  return address or DEFAULT_ADDRESS, address ~= nil and args.was_typed(address)
+  return address or DEFAULT_ADDRESS, address ~= nil and typed.has(address)
 end
 
 -- The segments of a file that has addresses of its own, moved to begin at another. A program would
@@ -171,7 +144,7 @@ local function load_one(spec, options)
     local where, given = address_of(address, options)
     local meant = given or force or rawget(options, "data")
     local what, page = strangers.recognise(content)
-    if page and not meant then refuse("", path, what) end -- no board takes these
+    if page and not meant then M.refuse("", path, what) end -- no board takes these
     check_raw(path, content, suffix)
     format = "bin"
     list = bin.parse(path, content, where)
@@ -190,62 +163,30 @@ end
 
 -- ---- ids ----
 
-local function is_any(id, is_product)
-  return id == dfu.ANY or is_product and id == dfu.ANY_PRODUCT
-end
-
-local function same(a, b, is_product)
-  return a == b or is_any(a, is_product) or is_any(b, is_product)
-end
-
-local function same_ids(a, b)
-  return same(a.vid, b.vid) and same(a.pid, b.pid, true)
-end
-
-local function shown(ids)
-  local function id(n, is_product) return is_any(n, is_product) and "any" or ("%04x"):format(n) end
-  return id(ids.vid) .. ":" .. id(ids.pid, true)
-end
-
 ---Raises `image` if a file says that it is for another board. bcdDevice is not compared: files have
 ---anything there.
 ---@param image table
----@param board table
+---@param board table path=, vid=, pid=
 ---@param force? boolean let it be
 function M.check_ids(image, board, force)
-  local ids = image.ids
-  if force or not ids or same_ids(ids, board) then return end
+  if force or not image.ids or ids_of.match(image.ids, board) then return end
   errors.raise { code = "image", path = board.path, remedy = { "force" },
     message = ("%s: %s is for %s, and this board is %04x:%04x"):format(board.path, image.name,
-      shown(ids), board.vid, board.pid),
-    hint = remedies.hint { "force" } }
-end
-
----Raises `image` for a RISC-V program on a board that is not known to be one.
----@param image table
----@param board table
----@param force? boolean let it be
-function M.check_machine(image, board, force)
-  if force or image.machine ~= "RISC-V" then return end
-  if require("dfu").fields(board).part.riscv then return end
-  errors.raise { code = "image", path = board.path, remedy = { "force" },
-    message = ("%s: %s is a RISC-V program; this board is not known to be RISC-V"):format(
-      board.path, image.name),
-    hint = remedies.hint { "force" } }
+      ids_of.text(image.ids), board.vid, board.pid) }
 end
 
 -- What two files say together.
 local function common_ids(one, other, force)
   local a, b = one.ids, other.ids
   if not (a and b) then return a or b end
-  if not force and not same_ids(a, b) then
+  if not force and not ids_of.match(a, b) then
     errors.raise { code = "image", remedy = { "force" },
-      message = ("%s is for %s, and %s for %s"):format(one.name, shown(a), other.name, shown(b)),
-      hint = remedies.hint { "force" } }
+      message = ("%s is for %s, and %s for %s"):format(one.name, ids_of.text(a), other.name,
+        ids_of.text(b)) }
   end
   local ids = {}
   for _, key in ipairs { "vid", "pid", "version" } do
-    ids[key] = is_any(a[key], key == "pid") and b[key] or a[key]
+    ids[key] = ids_of.is_any(a[key], key == "pid") and b[key] or a[key]
   end
   return ids
 end

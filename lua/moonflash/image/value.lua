@@ -74,7 +74,7 @@ local function holder(image, first, last)
     end
   end
   errors.raise { code = "image", message = ("%s does not have all of %s"):format(image.name,
-    text.range(first, last)), hint = "image:pad(first, last) fills gaps." }
+    text.range(first, last)), remedy = { "pad-range" } }
 end
 
 local function slice(image, first, last)

@@ -23,7 +23,7 @@ local function show_board(board)
   if not board.vid then return tostring(board) end
   return ("%s  %04x:%04x  serial %s  at %s%s\n%s"):format(board.product or "no name", board.vid,
     board.pid, board.serial or "none", board.path,
-    board.is_open and ", found in " .. (board.found or "run-time mode") or ", not open",
+    board.is_open and ", found in " .. (board.found_state or "run-time mode") or ", not open",
     list.memories(board.alts))
 end
 

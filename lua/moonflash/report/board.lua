@@ -74,7 +74,7 @@ local function identity(board)
       board.version and (", version %x.%02x"):format(board.version >> 8, board.version & 0xFF) } },
     { "Serial number", board.serial and code(board.serial) },
     { "Manufacturer", board.manufacturer },
-    { "Found in", board.found },
+    { "Found in", board.found_state },
     { "Family", fields.part and fields.part.family },
     { "Layout", #layouts > 0 and layouts },
   }

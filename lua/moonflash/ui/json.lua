@@ -5,6 +5,7 @@ local errors = require "moonflash.errors"
 local json = require "dkjson"
 local lines = require "moonflash.ui.lines"
 local output = require "moonflash.output"
+local remedies = require "moonflash.ui.remedies"
 local slots = require "moonflash.slots"
 local suggest = require "moonflash.suggest"
 local sys = require "sys"
@@ -173,7 +174,8 @@ function M:result(result)
     board_seconds = result.seconds, sectors_erased = stats.sectors_erased,
     bytes_written = stats.bytes_written, bytes_skipped = stats.bytes_skipped,
     bytes_verified = stats.bytes_verified, left = stats.left, data = result.data,
-    step = result.step, steps = some(stats.steps), notes = some(stats.notes),
+    remedy = remedies.names(err), step = result.step, steps = some(stats.steps),
+    notes = some(stats.notes),
     sectors_same = stats.sectors_same, seconds_saved = stats.seconds_saved,
     retries = result.board.retries > 0 and result.board.retries or nil, at_end = some(at_end),
   }
@@ -190,6 +192,7 @@ function M:failure(err)
   self:failed(errors.text(err))
   write { event = "result", outcome = errors.outcome(err), code = is_ours and err.code or nil,
           message = errors.said(err), path = is_ours and err.path or nil,
+          remedy = is_ours and remedies.names(err) or nil,
           data = is_ours and err.data or nil }
 end
 

@@ -13,7 +13,7 @@ function TestABoardThatNobodyHolds.test()
   local _ <close> = support.close_with(function() collectgarbage("restart") end)
   for _ = 1, 3 do dfu.open(place.path):set_address(0x08000000) end
   local board <close> = dfu.open(place.path)
-  lu.assertEquals(board.found, "dfuIDLE")
+  lu.assertEquals(board.found_state, "dfuIDLE")
 end
 
 return { TestABoardThatNobodyHolds = TestABoardThatNobodyHolds }

@@ -20,14 +20,14 @@ function TestOpenedWhileItErases.test_without_patience()
   erasing(place)
   local err = support.assert_raises("timeout", dfu.open, place.path)
   lu.assertStrContains(err.message, "no answer while asking for its state")
-  lu.assertStrContains(err.hint, "It may still be erasing")
+  lu.assertStrContains(err.hint, "The board may still be erasing")
   lu.assertStrContains(err.hint, "--wait 60")
 end
 
 function TestOpenedWhileItErases.test_with_patience()
   local place <close> = sim.new("f407,usb=ideal")
   erasing(place)
-  local took, board = support.seconds(dfu.open, place.path, 60)
+  local took, board = support.seconds(dfu.open, place.path, { wait = 60 })
   local _ <close> = board
   lu.assertTrue(took > 5 and took < 20, took)
   lu.assertEquals(board:read(0x08000000, 4), "\xFF\xFF\xFF\xFF")
@@ -36,7 +36,7 @@ end
 function TestOpenedWhileItErases.test_as_long_as_said()
   local place <close> = sim.new("f407,usb=ideal")
   erasing(place)
-  local took = support.seconds(support.assert_raises, "timeout", dfu.open, place.path, 8)
+  local took = support.seconds(support.assert_raises, "timeout", dfu.open, place.path, { wait = 8 })
   lu.assertTrue(took >= 8 and took < 14, took)
 end
 

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-# Boards come and go while dfu.open(..., seconds) and dfu.arrivals wait; no udevd runs here, which
+# Boards come and go while dfu.open(..., { wait = seconds }) and dfu.arrivals wait; no udevd runs here, which
 # is where libusb's own hotplug events don't come.
 . /tests/lib.sh
 serve sim:f407,serial=A1,times=zero sim:f407,serial=B2,times=zero
 
 cat >open.lua <<'END'
-local board <close> = dfu.open("serial=B2", 20)
+local board <close> = dfu.open("serial=B2", { wait = 20 })
 print("opened", board.path, board.serial)
 END
 cat >arrivals.lua <<'END'

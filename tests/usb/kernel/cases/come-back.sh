@@ -12,10 +12,10 @@ local board <close> = dfu.open("1-1")
 local function generation() return dfu.list("1-1")[1].generation end
 local seen = { [generation()] = true }
 local function came_back(what)
-  board:open(30)
+  board:open { wait = 30 }
   assert(not seen[generation()], what .. ": the stale device was taken for the new one")
   seen[generation()] = true
-  print(what, board.found)
+  print(what, board.found_state)
 end
 
 local _, err = catch("board.protected", board.read, board, 0x08000000, 16)

@@ -27,7 +27,7 @@ within 20 is_away 1-1
 cat >late.lua <<'END'
 print("waits")
 io.stdout:flush()
-local board <close> = dfu.open("1-1", 60)
+local board <close> = dfu.open("1-1", { wait = 60 })
 board:erase_page(0x08000000)
 END
 su nobody -c 'moonflash late.lua' >late 2>&1 &

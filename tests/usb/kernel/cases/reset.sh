@@ -10,7 +10,7 @@ local board <close> = dfu.open()
 board:erase_page(0x08000000)
 board:reset()
 assert(not board.is_open)
-board:open(10)
+board:open { wait = 10 }
 board:write(0x08000000, ("again..."):rep(8))
 assert(board:read(0x08000000, 8) == "again...")
 print("done")

@@ -19,7 +19,7 @@ board:close()
 local _, err = catch("usb.no-device", board.open, board, 0.5)
 assert(err and err.was_there, tostring(err))
 print("plug")
-board:open(20)
+board:open { wait = 20 }
 assert(dfu.list()[1].generation ~= before)
 assert(board.path == "1-1" and board.is_open)
 board:write(0x08000000, ("same"):rep(16))

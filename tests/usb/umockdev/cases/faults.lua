@@ -360,7 +360,7 @@ rig.case("17 writing option bytes resets the board", function()
         local bytes = board:read(0x1FFFC000, 16)
         board:write(0x1FFFC000, bytes)
         if board.is_open then fail("the board is still open") end
-        board:open(5)
+        board:open { wait = 5 }
         if board:read(0x1FFFC000, 16) ~= bytes then fail("they have changed") end
       end }]])
   local r = rig.moonflash("--json", recipe)
@@ -387,7 +387,7 @@ rig.case("37 a board that comes back under another number is the same place", fu
       run = function(board)
         local ok, err = pcall(board.read, board, 0x08000000, 100000)
         if ok then fail("it was not unplugged") end
-        board:open(5)
+        board:open { wait = 5 }
         return { first = err.code, bytes = #board:read(0x08000000, 1000) }
       end }]])
   set_up(board)

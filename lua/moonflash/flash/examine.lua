@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
--- Short words for what hands do at the prompt, and recipes that look into a board: its status,
--- bytes in its memories, what differs from a file. All but fill() change nothing on it.
+-- Methods of Board that look into it: its status, bytes in its memories, what differs from a file.
+-- All but fill change nothing on the board.
 local check = require "moonflash.check"
-local dfu = require "dfu"
+local class = require "moonflash.board.class"
 local difference = require "moonflash.difference"
 local errors = require "moonflash.errors"
 local events = require "moonflash.base.events"
@@ -10,9 +10,10 @@ local files = require "moonflash.files"
 local flash = require "moonflash.flash"
 local hexdump = require "moonflash.hexdump"
 local image = require "moonflash.image"
-local list = require "moonflash.list"
+local memories = require "moonflash.board.memories"
 local memory = require "moonflash.memory"
 local misuse = require "moonflash.misuse"
+local shown = require "moonflash.base.shown"
 local task = require "task"
 local text = require "moonflash.text"
 
@@ -35,7 +36,7 @@ end
 ---@param board table
 ---@return table
 function M.status(board)
-  dfu.check("hands.status(board)", board)
+  class.check("board:status()", board)
   local state = board:get_state()
   if state == "dfuDNLOAD-SYNC" then return { state = state } end
   return board:get_status()
@@ -43,7 +44,7 @@ end
 
 -- How much there is from an address on, of what is dumped where nothing else is said.
 local function usual_length(board, address)
-  for _, alt in ipairs(dfu.fields(board).alts) do
+  for _, alt in ipairs(class.state(board).alts) do
     local _, last = memory.span(alt.layout.segments, address)
     if last then return math.min(DUMPED, last - address + 1) end
   end
@@ -56,14 +57,14 @@ end
 ---@param length? integer 256, or as many as there are
 ---@return table { address=, bytes= } that prints as a dump
 function M.dump(board, address, length)
-  local usage = "hands.dump(board, address, length)"
-  dfu.check(usage, board)
+  local usage = "board:dump(address, length)"
+  class.check(usage, board)
   check.integer(usage, "address", address, 0, 0xFFFFFFFF)
   length = length or usual_length(board, address)
   check_range(usage, address, length)
   local bytes = length <= CHUNK and board:read(address, length) -- no bar for so little
     or flash.read(board, address, length)
-  return list.shown({ address = address, bytes = bytes },
+  return shown.as({ address = address, bytes = bytes },
     function(dumped) return hexdump(dumped.bytes, dumped.address) end)
 end
 
@@ -117,9 +118,9 @@ end
 ---@param bytes string
 ---@return integer[] addresses, ascending in each memory
 function M.find(board, bytes)
-  dfu.check("hands.find(board, bytes)", board)
+  class.check("board:find(bytes)", board)
   if type(bytes) ~= "string" or bytes == "" then
-    misuse("hands.find(board, bytes): bytes is a string, not empty")
+    misuse("board:find(bytes): bytes is a string, not empty")
   end
   local runs, total = readable(board), 0
   if #runs == 0 then
@@ -130,7 +131,7 @@ function M.find(board, bytes)
   local phase, found = events.phase(board, "find", total, "bytes"), {}
   for _, run in ipairs(runs) do find_in(board, run, bytes, phase, found) end
   phase:finish()
-  return list.shown(found, addresses)
+  return shown.as(found, addresses)
 end
 
 -- Where two strings of one length differ first, from a position on. What is looked at grows with
@@ -192,19 +193,19 @@ end
 ---@param file string|table as image.load has it, or what that gives
 ---@return table[] { { first=, last=, expected=, found= }, ... }
 function M.diff(board, file)
-  local usage = "hands.diff(board, file)"
-  dfu.check(usage, board)
+  local usage = "board:diff(file)"
+  class.check(usage, board)
   if type(file) ~= "string" and not (type(file) == "table" and file.segments) then
     misuse("%s: file is a name, or an image", usage)
   end
   local loaded = type(file) == "string" and image.load(file, { force = true }) or file
   local ranges = {}
   for _, segment in ipairs(loaded.segments) do
-    local address = dfu.fields(board).dfuse and segment.address or 0
+    local address = class.state(board).dfuse and segment.address or 0
     local found = flash.read(board, address, #segment.bytes)
     compare(address, segment.bytes, found .. ("\0"):rep(#segment.bytes - #found), ranges)
   end
-  return list.shown(ranges, differences)
+  return shown.as(ranges, differences)
 end
 
 ---Reads memory into a file, which must not be there yet: in the format of its ending, raw without
@@ -214,10 +215,10 @@ end
 ---@param address? integer the start of the flash
 ---@param length? integer all from there to the end of that memory
 function M.save(board, file, address, length)
-  local usage = "hands.save(board, file, address, length)"
-  dfu.check(usage, board)
+  local usage = "board:save(file, address, length)"
+  class.check(usage, board)
   if type(file) ~= "string" or file == "" then misuse("%s: file is a name", usage) end
-  local first, last = flash.main(board)
+  local first, last = flash.span(board)
   address = address or first
   if not length and last and address >= first and address <= last then
     length = last - address + 1
@@ -243,8 +244,8 @@ end
 ---@param board table
 ---@return table[] board.alts, which prints as a line for each run of equal sectors
 function M.regions(board)
-  dfu.check("hands.regions(board)", board)
-  return list.shown(table.move(board.alts, 1, #board.alts, 1, {}), list.memories)
+  class.check("board:regions()", board)
+  return shown.as(table.move(board.alts, 1, #board.alts, 1, {}), memories)
 end
 
 ---Sets all of a range to one byte. Sectors are erased where they have to be; what else is in them
@@ -254,12 +255,12 @@ end
 ---@param length integer
 ---@param byte? integer 0xFF, as erasing leaves flash
 function M.fill(board, address, length, byte)
-  local usage = "hands.fill(board, address, length, byte)"
-  dfu.check(usage, board)
+  local usage = "board:fill(address, length, byte)"
+  class.check(usage, board)
   byte = byte or 0xFF
   check_range(usage, address, length)
   check.integer(usage, "byte", byte, 0, 0xFF)
-  if not dfu.fields(board).dfuse then
+  if not class.state(board).dfuse then
     errors.raise { code = "dfu.not-dfuse", path = board.path,
       message = board.path .. ": plain DFU can't write a part of its memory; nothing was sent" }
   end

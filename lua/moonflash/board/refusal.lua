@@ -1,0 +1,75 @@
+-- SPDX-License-Identifier: MIT
+-- The errors of boards that can't be opened: why, and by name what can be done.
+local bus = require "moonflash.bus"
+local errors = require "moonflash.errors"
+local selectors = require "moonflash.selector"
+
+local M = {}
+
+local refusals = {
+  busy = { "usb.busy", "another program, or this one, has the board open", "close-other" },
+  permission = { "usb.permission", "no permission to open the board", "udev" },
+}
+
+---A device is there and can't be opened.
+---@param path string
+---@param why string "busy", "permission", ... from link.attach
+function M.refuse(path, why)
+  local row = refusals[why] or { "usb.io", "the board can't be opened (" .. why .. ")", "replug" }
+  errors.raise { code = row[1], message = path .. ": " .. row[2], remedy = { row[3] }, path = path }
+end
+
+local function raise_absent(path, was_there, message, remedy)
+  errors.raise { code = "usb.no-device", path = path, was_there = was_there, remedy = remedy,
+                 message = (path and path .. ": " or "") .. message }
+end
+
+-- The device that matches but for its mode.
+local function in_mode(wanted, mode)
+  return bus.find { path = wanted.path, vid = wanted.vid, pid = wanted.pid,
+                    serial = wanted.serial, mode = mode }[1]
+end
+
+---No device is there that is wanted.
+---@param wanted table a selector
+---@param path? string the place, where it was named
+---@param was_there? boolean the Board was open on a device there before
+---@param brought? boolean by its recipe, whose board:open() waits as long as it says
+function M.no_device(wanted, path, was_there, brought)
+  local forbidden = (wanted.serial or wanted.alt) and bus.forbidden(wanted)
+  if forbidden then M.refuse(forbidden, "permission") end
+  if wanted.mode == "runtime" then
+    local here = in_mode(wanted, "dfu")
+    raise_absent(path, was_there, "no board that runs its program" .. (here
+      and ("; %s (%s) is in DFU mode"):format(here.path, here.product or "no name") or ""),
+      here and { "leave", path = here.path })
+  end
+  local running = in_mode(wanted, "runtime")
+  if running then
+    raise_absent(path, was_there, ("no board in DFU mode; %s (%s) runs its program"):format(
+      running.path, running.product or "no name"), { "detach", path = running.path })
+  end
+  raise_absent(path, was_there, "no board in DFU mode",
+    { "enter-dfu", probe = bus.st_link(), brought = brought })
+end
+
+---A device is there, and is not the one that is wanted.
+---@param info table
+---@param wanted table a selector
+function M.another(info, wanted)
+  errors.raise { code = "usb.no-device", path = info.path, remedy = { "right-board" },
+    message = ("%s: the board there is %s, %04x:%04x, serial number %s, and not %s"):format(
+      info.path, info.product or "one without a name", info.vid, info.pid, info.serial or "-",
+      selectors.text(wanted)) }
+end
+
+---More than one device matches.
+---@param found table[] infos
+function M.several(found)
+  local paths = {}
+  for i, info in ipairs(found) do paths[i] = info.path end
+  errors.raise { code = "usb.several", remedy = { "choose", paths = paths },
+    message = ("%d boards match; choose one, or all of them:"):format(#found) }
+end
+
+return M

@@ -1,0 +1,69 @@
+-- SPDX-License-Identifier: MIT
+-- Boards that run their program: into DFU mode, and what comes up behind it.
+local bus = require "moonflash.bus"
+local check = require "moonflash.check"
+local class = require "moonflash.board.class"
+local errors = require "moonflash.errors"
+local events = require "moonflash.base.events"
+local link = require "moonflash.link"
+local misuse = require "moonflash.misuse"
+local place = require "moonflash.board.place"
+local roms = require "moonflash.roms"
+local settings = require "moonflash.board.settings"
+local task = require "task"
+
+local M = {}
+
+---Board:detach. From run-time mode to DFU mode, and opens it again.
+---@param board table
+---@param seconds? number that it may take to come back; default 10
+---@return table board
+function M.detach(board, seconds)
+  seconds = check.seconds("board:detach(seconds)", seconds) or 10
+  if not board.is_open then place.open(board, nil, { mode = "runtime" }) end
+  if board.mode ~= "runtime" then misuse("%s is in DFU mode already", board.path) end
+  local info = class.state(board).info
+  local functional = info.functional
+  link.detach(board, math.min(math.floor((functional.detach_timeout or 1) * 1000), 65535))
+  if settings.dry then return end
+  if board.is_open then
+    -- DFU 1.1: the host resets the bus, unless the device detaches by itself
+    if functional.attributes.will_detach then
+      bus.wait_gone(board.path, info.generation, seconds)
+      board:close()
+    else
+      board:reset()
+    end
+  end
+  return place.open(board, seconds, {})
+end
+
+---Board:wait_app. Waits for the application that runs at this place after leave.
+---@param board table
+---@param seconds number
+---@return table { vid=, pid=, serial=, product=, tty= }; empty on a dry run
+function M.wait_app(board, seconds)
+  if seconds == nil then misuse("board:wait_app(seconds): seconds, 0 or more") end
+  check.seconds("board:wait_app(seconds)", seconds)
+  if settings.dry then
+    events.emit("would", board, "wait for its program")
+    return {}
+  end
+  local deadline = task.now() + seconds
+  local settled -- when its terminal should be there
+  while true do
+    local application, settling = bus.application(board.path, link.stale(board))
+    if application then
+      settled = settled or math.min(deadline, task.now() + bus.SETTLING)
+      if not settling or task.now() >= settled then return application end
+    end
+    if not application and task.now() >= deadline then
+      errors.raise { code = "timeout", path = board.path,
+        message = ("%s: nothing came up within %s s"):format(board.path, tostring(seconds)),
+        remedy = { "look-for-program", boot0 = roms.may_be(class.state(board).info or {}) } }
+    end
+    task.sleep(bus.RESCAN)
+  end
+end
+
+return M

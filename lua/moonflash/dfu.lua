@@ -1,0 +1,68 @@
+-- SPDX-License-Identifier: MIT
+-- Module `dfu`, and the list of the methods of Board that are Lua. The primitives are C's
+-- (src/lboard.c).
+local bus = require "moonflash.bus"
+local class = require "moonflash.board.class"
+local failure = require "moonflash.board.failure"
+local leave = require "moonflash.flash.leave"
+local link = require "moonflash.link"
+local place = require "moonflash.board.place"
+local refusal = require "moonflash.board.refusal"
+local running = require "moonflash.board.running"
+local selectors = require "moonflash.selector"
+local settings = require "moonflash.board.settings"
+
+local M = { API = 1 }
+
+-- ---- the methods of Board ----
+
+-- Loaded when they are called: most recipes need none of them.
+local function examined(name)
+  return function(...) return require("moonflash.flash.examine")[name](...) end
+end
+
+local methods = {
+  open = place.open_again,
+  detach = running.detach,
+  wait_app = running.wait_app,
+  leave = leave.leave,
+  step = function(board, ...) class.state(board).job:begin_step(board, ...) end,
+  note = function(board, ...) class.state(board).job:measure(board, ...) end,
+  status = examined "status",
+  regions = examined "regions",
+  dump = examined "dump",
+  find = examined "find",
+  diff = examined "diff",
+  save = examined "save",
+  fill = examined "fill",
+}
+for name, method in pairs(methods) do link.extend(name, method) end
+
+-- ---- finding and opening boards ----
+
+---The boards that are there, in DFU mode or in run-time mode.
+---@param selector? string|table
+---@return table[] { { path=, vid=, pid=, serial=, product=, mode=, alts=, ... }, ... }
+function M.list(selector)
+  return bus.find(selectors.parse(selector))
+end
+
+M.open, M.at, M.arrivals = place.open_any, place.at, place.arrivals
+
+-- ---- for the library and for tests ----
+
+M.defaults = settings
+M.fields, M.check, M.names = class.state, class.check, class.names()
+M.wait_for, M.whereabouts, M.several = place.wait_for, place.whereabouts, refusal.several
+M.others, M.device = bus.others, bus.device
+M.states, M.statuses = link.states, link.statuses
+M.selected, M.observe, M.is_closing = link.selected, link.observe, link.is_closing
+
+---Where an operation was given up, brings the board back to dfuIDLE; else does nothing.
+M.to_idle = link.to_idle
+
+---@param board table
+---@return table as failure.memory has it
+function M.memory(board) return failure.memory(class.state(board)) end
+
+return M

@@ -1,0 +1,37 @@
+-- SPDX-License-Identifier: MIT
+-- The ids in a file's DFU suffix: which boards the file is for.
+local dfu = require "moonflash.image.dfu"
+
+local M = {}
+
+---Whether an id stands for any.
+---@param id integer
+---@param is_product? boolean
+---@return boolean
+function M.is_any(id, is_product)
+  return id == dfu.ANY or is_product and id == dfu.ANY_PRODUCT or false
+end
+
+local function same(a, b, is_product)
+  return a == b or M.is_any(a, is_product) or M.is_any(b, is_product)
+end
+
+---Whether two pairs of ids have a board in common.
+---@param a table vid=, pid=
+---@param b table vid=, pid=
+---@return boolean
+function M.match(a, b)
+  return same(a.vid, b.vid) and same(a.pid, b.pid, true)
+end
+
+---"0483:df11", "0483:any"
+---@param ids table vid=, pid=
+---@return string
+function M.text(ids)
+  local function id(n, is_product)
+    return M.is_any(n, is_product) and "any" or ("%04x"):format(n)
+  end
+  return id(ids.vid) .. ":" .. id(ids.pid, true)
+end
+
+return M

@@ -1,0 +1,483 @@
+-- SPDX-License-Identifier: MIT
+-- What can be done about an error, in words. The library names the remedies and gives the facts;
+-- here each remedy has its sentence for the reader: the person who ran a recipe, which has some
+-- options and not others; the author of a script; the person at the prompt, who types Lua.
+-- For JSON the names are enough.
+--
+-- err.remedy is a list of names. Its other keys belong to these names: again: the same command
+-- should be run again afterwards; the rest is described with each sentence.
+local text = require "moonflash.text"
+
+local M = {}
+
+-- ---- the reader ----
+
+-- options: those of the recipe that runs; nil where a script runs. prompts: number of prompts.
+local reader = { options = nil, prompts = 0 }
+
+---A recipe with these arguments runs; nil: a script does.
+---@param args? table[] checked
+function M.for_recipe(args)
+  reader.options = args and {}
+  for _, arg in ipairs(args or {}) do reader.options[arg.name] = true end
+end
+
+---The reader is at a prompt until what this returns is closed.
+---@return table
+function M.for_prompt()
+  reader.prompts = reader.prompts + 1
+  return setmetatable({}, { __close = function() reader.prompts = reader.prompts - 1 end })
+end
+
+local function is_at_prompt() return reader.prompts > 0 end
+
+-- The command for a shell, or the same in Lua for the prompt.
+local function either(command, lua)
+  return is_at_prompt() and lua or command
+end
+
+-- " and run the same command again", where that is what comes next.
+local function and_again(remedy)
+  if not remedy.again then return "" end
+  return either(" and run the same command again", ", open it with board:open() and try again")
+end
+
+-- ---- options ----
+
+-- option: on the command line. lua: in a table of options. does: what it is good for.
+local options = {
+  keep = { option = "--keep", lua = "keep = true", does = "writes them back" },
+  lose = { option = "--lose", lua = "lose = true", does = "discards them" },
+  force = { option = "--force", lua = "force = true", does = "overrides this check" },
+  yes = { option = "--yes", lua = "yes = true", does = "confirms it" },
+  ["skip-outside"] = { option = "--skip-outside", lua = "skip_outside = true",
+                       does = "leaves these pieces out" },
+  only = { option = "--only", lua = "only = \"FIRST..LAST\"", argument = " FIRST..LAST or MEMORY",
+           does = "writes only that part of the image" },
+}
+
+-- Nil where the recipe that runs does not have the option.
+local function option_sentence(row)
+  local in_lua = is_at_prompt() or not reader.options
+  if in_lua then return ("{ %s } %s."):format(row.lua, row.does) end
+  if not reader.options[row.option] then return nil end
+  return ("%s%s %s."):format(row.option, row.argument or "", row.does)
+end
+
+-- ---- sentences ----
+
+local ways = {}
+
+function ways.again(_, err)
+  if err.kept then
+    return ("The kept bytes are in %s.\n"):format(err.kept) .. either(
+      "Run the same command again in this folder: it writes them back.",
+      "Run the same call again in this folder: it writes them back.")
+  end
+  return either("Run the same command again to finish.", "Run the same call again to finish.")
+end
+
+-- boot0: the board has a pin of that name.
+function ways.replug(remedy)
+  return ("Reconnect the board%s%s."):format(remedy.boot0 and " (BOOT0 high)" or "",
+    and_again(remedy))
+end
+
+ways["again-then-replug"] = function(remedy)
+  return ("%s again. If the error comes back, reconnect the board%s first."):format(
+    either("Run the same command", "Run the same call"), remedy.boot0 and " with BOOT0 high" or "")
+end
+
+-- Behind "wait" it is what comes next.
+ways["reset-or-replug"] = function(remedy)
+  local reset = remedy[1] == "wait" and "If that does not help, reset" or "Reset"
+  return ("%s the board%s, or reconnect it%s."):format(reset,
+    remedy.boot0 and " (BOOT0 high)" or "", and_again(remedy))
+end
+
+function ways.cable(remedy)
+  return "Check the cable." .. (remedy.again and either(" Run the same command again.",
+    " Run the same call again.") or "")
+end
+
+-- seconds: at most. doing: what the board was told.
+function ways.wait(remedy)
+  if not remedy.doing then
+    return ("The board may still be erasing for another program, which takes up to half a minute. "
+      .. "Try again%s."):format(either(", for example with --wait 60", ""))
+  end
+  return ("The board is still %s, for up to %d s more.\nWait, and try again."):format(
+    remedy.doing, remedy.seconds)
+end
+
+ways["backing-file"] = function()
+  return "Check that the file of the simulated board's flash can be written."
+end
+
+-- path: of the board, where several are there. sure: read protection is known to be the reason.
+function ways.unprotect(remedy)
+  local removes = either("'moonflash unprotect'", "flash.unprotect(board)")
+  local sentence = removes .. " removes the protection, and ERASES THE WHOLE CHIP."
+  if reader.options and not is_at_prompt() and reader.options["--unprotect"] then
+    sentence = "--unprotect removes the protection first, and ERASES THE WHOLE CHIP."
+  end
+  if remedy.sure then return sentence end
+  return "ST's ROMs answer like this while the chip is read-protected; other boot loaders have "
+    .. "other reasons.\n" .. sentence
+end
+
+function ways.detach(remedy)
+  local path = remedy.path and (" -d %s"):format(remedy.path) or ""
+  local lua = remedy.path and ("board = dfu.at(%q); board:detach()"):format(remedy.path)
+    or "board:detach()"
+  return either(("'moonflash%s detach'"):format(path), lua) .. " puts it into DFU mode."
+end
+
+function ways.leave(remedy)
+  return either(("'moonflash -d %s leave'"):format(remedy.path), "board:leave()")
+    .. " starts its program."
+end
+
+-- probe: path of an ST-LINK. brought: by the recipe, for which --wait does nothing.
+ways["enter-dfu"] = function(remedy)
+  local probe = remedy.probe and ("An ST-LINK is connected (%s): that is the Discovery's mini-USB "
+    .. "socket. DFU needs its micro-USB socket too.\n"):format(remedy.probe) or ""
+  local again = either("then run the same command again"
+    .. (remedy.brought and "." or ", or add --wait 60."), "then: board = dfu.open()")
+  return probe .. "Connect BOOT0 to VDD and PB2 to GND, press reset, " .. again
+    .. either("\nWithout a board: --device sim:f407 is a simulated one.",
+      "\nWithout a board: dfu.open(\"sim:f407\") opens a simulated one.")
+end
+
+ways["right-board"] = function()
+  return either("Connect the right board there and run the same command again.",
+    "Connect the right board there and try again.")
+end
+
+-- paths: of the boards that match.
+function ways.choose(remedy)
+  local lines = {}
+  for i, path in ipairs(remedy.paths) do
+    lines[i] = either("-d " .. path, ("board = dfu.open(%q)"):format(path))
+  end
+  if not is_at_prompt() then lines[#lines + 1] = "--every-board" end
+  return table.concat(lines, "\n")
+end
+
+ways["close-other"] = function()
+  return either("End the other program and run the same command again.",
+    "End the other program and try again.")
+end
+
+function ways.udev()
+  return "To allow access for the user at this computer:\n"
+    .. "  moonflash udev | sudo tee /etc/udev/rules.d/70-moonflash.rules\n"
+    .. "  sudo udevadm control --reload && sudo udevadm trigger"
+end
+
+local F407 = "@Flash/0x08000000/04*016Kg,01*064Kg,07*128Kg"
+
+function ways.layout(remedy)
+  if remedy.wrong then
+    return "The layout of this board is wrong, or its boot loader erases too much.\n"
+      .. "The former contents are lost there, and perhaps elsewhere.\n"
+      .. "Write again everything that this board needs."
+  end
+  return ("If the board never reports it, give it: --layout %s is an STM32F407's."):format(F407)
+end
+
+ways["no-layout"] = function()
+  return "Leave --layout out. The image is then written from the start of the memory."
+end
+
+ways["other-layout"] = function()
+  return ("For example: --layout %s is an STM32F407's."):format(F407)
+end
+
+function ways.info()
+  return either("'moonflash info' shows what each memory allows.",
+    "board:regions() shows what each memory allows.")
+end
+
+function ways.optbytes(remedy)
+  if remedy.changes then
+    return ("moonflash optbytes %s    tries again"):format(remedy.changes)
+  end
+  return either("'moonflash optbytes' shows the option bytes, and sets them by name.",
+    "optbytes.read(board) shows the option bytes, optbytes.write(board, { NAME = value }) sets "
+    .. "them.")
+end
+
+-- optbytes: the option bytes of the board are known.
+ways["write-protection"] = function(remedy, err)
+  local sentence = err.code == "verify.not-blank"
+    and "Either the sector is write-protected, or the boot loader ignored the command."
+    or (remedy.again and "Run the same command again. If it fails again, the" or "The")
+    .. " sector may be write-protected."
+  if not remedy.optbytes then return sentence end
+  return sentence .. "\n" .. either("'moonflash optbytes'", "optbytes.read(board)")
+    .. " shows the write protection."
+end
+
+function ways.describe()
+  return "The descriptions are data, in lua/moonflash/optbytes/families.lua. Its first lines "
+    .. "explain how to add one."
+end
+
+function ways.plain()
+  return "board:write(0, data) writes its memory, board:read(0, length) reads it."
+end
+
+function ways.unsupported()
+  return "The board does not support the request, or not in its present state: board:get_state() "
+    .. "shows the state."
+end
+
+ways["leave-out"] = function(remedy)
+  return ("Leave %s out."):format(remedy.option)
+end
+
+ways["only-syntax"] = function()
+  return "--only takes two addresses, FIRST..LAST, or a memory: its number or the start "
+    .. "of its name. " .. either("'moonflash info'", "board:regions()") .. " shows the memories."
+end
+
+ways["no-leave"] = function()
+  return either("Write without --leave, or write an image that has a vector table.",
+    "Write without leave = true, or write an image that has a vector table.")
+end
+
+-- file: the one that has no address of its own. base: the address that it was linked for, if known.
+function ways.address(remedy, err)
+  if remedy.leave then
+    return either("Give the address of the vector table: 'moonflash leave --address ADDRESS'\n"
+      .. "(in Lua: board:leave(address)).", "board:leave(ADDRESS) takes the address of the vector "
+      .. "table.")
+  elseif err.code == "image.address" then
+    return err.address and ("%s@%s writes it where it was linked for."):format(err.file,
+      text.hex(err.address))
+      or ("%s@ADDRESS writes it to the address that it was linked for."):format(err.file)
+  end
+  return ("%s@0x08000000 writes it to that address."):format(err.file)
+end
+
+ways["file-address"] = function()
+  return "FILE@ADDRESS says where a raw binary goes: app.bin@0x08010000"
+end
+
+function ways.pad()
+  return "Write it as hex, srec or dfu; or fill the gaps:\n"
+    .. either("'moonflash convert --pad', in Lua image:pad(first, last).",
+      "image:pad(first, last).")
+end
+
+ways["pad-range"] = function() return "image:pad(first, last) fills gaps." end
+
+ways["power-cycle"] = function(remedy)
+  if remedy.info then
+    return "Switch the power off and on (a reset is not enough), then run "
+      .. either("'moonflash info'.", "board:open().")
+  end
+  return "Switch the power off and on, and run the same command again.\n"
+    .. "A boot loader other than ST's may not support the command."
+end
+
+ways["other-boot-loader"] = function()
+  return "The board did not carry out read unprotect.\n"
+    .. "A boot loader other than ST's may not support the command."
+end
+
+ways["erase-sectors"] = function()
+  return "The board can't be read and is not a known ROM. Some boot loaders accept a "
+    .. "mass erase and do nothing. Erase sectors instead: without --erase-all, or with "
+    .. "'moonflash erase --address ADDRESS --length BYTES'."
+end
+
+ways["reset-to-run"] = function()
+  return "Reset the board, or reconnect it, without what put it into DFU mode."
+end
+
+function ways.irreversible()
+  if reader.options and not is_at_prompt() then return "If you mean it, add --irreversible." end
+  return "If you mean it, add irreversible = true."
+end
+
+-- Where a raw block or write would close a chip.
+ways["irreversible-block"] = function()
+  return "If you mean it, pass { irreversible = true } as the last argument.\n"
+    .. "Or use 'moonflash optbytes --irreversible'."
+end
+
+ways["report-board"] = function()
+  return "Run the same command again. If it fails again, please report this board: data may have "
+    .. "been written to other addresses, and read from other addresses."
+end
+
+-- file, first, last, path, alt; elsewhere: path of another place, where this board has other bytes.
+function ways.restore(remedy)
+  local alt = remedy.alt
+  local shell = ("  moonflash -d '%s%s' flash %s --lose"):format(remedy.path,
+    alt and (",alt=%d"):format(alt) or "", remedy.file)
+  local lua = ("%s  flash.write(board, image.load(%q), { lose = true })"):format(
+    alt and ("  board:select(%d)\n"):format(alt) or "", remedy.file)
+  return ("The file has the bytes of %s. They may exist nowhere else.\n%s"
+    .. "To write them back:\n%s\nOr run the unfinished command again, to complete it.\n"
+    .. "Or remove the file, if its bytes are not needed."):format(
+    text.range(remedy.first, remedy.last), remedy.elsewhere
+    and ("This board has other bytes there: is it the one that was at %s?\n"):format(
+      remedy.elsewhere) or "", either(shell, lua))
+end
+
+-- boot0: as above.
+ways["look-for-program"] = function(remedy)
+  return (remedy.boot0 and "Is BOOT0 low? " or "") .. "Does the program have a USB device?"
+end
+
+ways["other-name"] = function() return "Give another name, or remove the file." end
+
+function ways.selector()
+  return "Use a path (1-4.2), a slot, VID:PID (0483:df11), serial=..., alt=..., mode=runtime, "
+    .. "several of them with commas between, or sim:f407."
+end
+
+function ways.sim()
+  return "The parameters are in docs/api.md, 'Simulated boards'."
+end
+
+-- name: of another board like one that is there.
+ways["sim-name"] = function(remedy)
+  return remedy.name and remedy.name .. " is another one like it" or "sim:f407 is one"
+end
+
+function ways.product()
+  return "docs/api.md, 'A product of your own', has an example."
+end
+
+function ways.list()
+  return "moonflash list    shows the paths of the boards that are connected"
+end
+
+ways["slots-syntax"] = function()
+  return 'return { left = "1-4.1", right = "1-4.2" }    names two places'
+end
+
+-- file: where the user's slots are looked for.
+function ways.slots(remedy)
+  return ("%s can name them:\n  return { left = \"1-4.1\", right = \"1-4.2\" }\n"
+    .. "'moonflash slots' shows them; --slots names another file."):format(remedy.file)
+end
+
+function ways.place() return "-d 1-4.2, -d SLOT, or --every-slot" end
+
+ways["run-file"] = function(remedy)
+  return ("moonflash ./%s    runs it, if it is one"):format(remedy.file)
+end
+
+function ways.recipes() return "moonflash recipes    lists them" end
+
+function ways.install() return "Is the program installed, and in PATH?" end
+
+ways["plug-in"] = function() return "Is it plugged in?" end
+
+ways["may-run"] = function() return "Is it a program, and may this user run it?" end
+
+function ways.dialout()
+  return "To allow access for this user: sudo usermod -aG dialout $USER, then log in again."
+end
+
+ways["in-use"] = function() return "Another program, or this one, has it open." end
+
+function ways.memory()
+  return "Does this process have a limit (ulimit -v)? Run the same command again without it."
+end
+
+-- ---- facts ----
+
+-- What a person should know beside the message, in the order of reading.
+
+-- err.memory: name, first, last; others: there are more. plain: plain DFU. none: no layout.
+-- option_bytes: it is about the option bytes.
+local function memory_sentence(memory)
+  if memory.option_bytes then
+    return ways.optbytes {}
+  elseif memory.plain then
+    return "Plain DFU has one memory and no addresses: it is written from its start."
+  elseif memory.none then
+    return "The board does not report where its memory begins and ends.\n"
+      .. ways.replug { again = true } .. "\n" .. ways.layout {}
+  end
+  local others = memory.others and either("; 'moonflash info' shows the others.",
+    "; board:regions() shows the others.") or "."
+  return ("%s is %s%s"):format(memory.name, text.range(memory.first, memory.last), others)
+end
+
+-- err.differing: sectors that are not as they should be; err.checked: those that were looked at.
+local function count_sentence(err)
+  local one = err.differing == 1
+  if err.code == "verify.not-blank" then
+    return ("%d of %s %s not erased."):format(err.differing,
+      text.count(err.checked, "checked sector"), one and "was" or "were")
+  end
+  return ("%d of %s %s."):format(err.differing, text.count(err.checked, "sector"),
+    one and "differs" or "differ")
+end
+
+local function facts_before(err, lines)
+  if err.differing then lines[#lines + 1] = count_sentence(err) end
+  if err.announced then
+    lines[#lines + 1] = "The board reports this memory, and refuses it all the same."
+  end
+  if err.bytes then lines[#lines + 1] = ("They are %s."):format(text.bytes(err.bytes)) end
+end
+
+local function facts_behind(err, lines)
+  if err.memory then lines[#lines + 1] = memory_sentence(err.memory) end
+end
+
+local WIDTH = 78 -- columns: a hint is shown with two spaces in front
+
+-- Breaks a sentence into lines; what is indented, or has columns, is to be copied as it is.
+local function fill(line)
+  if #line <= 80 or line:find("^ ") or line:find("    ", 1, true) then return line end
+  local lines, current = {}, nil
+  for word in line:gmatch("%S+") do
+    if current and #current + 1 + #word > WIDTH then
+      lines[#lines + 1], current = current, word
+    else
+      current = current and current .. " " .. word or word
+    end
+  end
+  lines[#lines + 1] = current
+  return table.concat(lines, "\n")
+end
+
+---The hint of an error; nil where there is nothing to say.
+---@param err table error object
+---@return string?
+function M.hint(err)
+  local lines = {}
+  facts_before(err, lines)
+  local remedy = type(err.remedy) == "table" and err.remedy or {}
+  for _, name in ipairs(remedy) do
+    local sentence
+    if options[name] then
+      sentence = option_sentence(options[name])
+    elseif ways[name] then
+      sentence = ways[name](remedy, err)
+    end
+    if sentence then lines[#lines + 1] = sentence end
+  end
+  facts_behind(err, lines)
+  if #lines == 0 then return nil end
+  return (table.concat(lines, "\n"):gsub("[^\n]+", fill))
+end
+
+---The names of the remedies, for programs; nil where there are none.
+---@param err table error object
+---@return string[]?
+function M.names(err)
+  local remedy = type(err.remedy) == "table" and err.remedy or {}
+  return #remedy > 0 and table.move(remedy, 1, #remedy, 1, {}) or nil
+end
+
+return M
