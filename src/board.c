@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CLOSING_TIME 1.0 /* seconds to find the way to dfuIDLE before the board is let go */
+#define CLOSING_TIME 1.0 /* seconds for the way to dfuIDLE, before the board is released anyway */
 
 struct board *board_new(struct loop *loop, struct board **list, const char *path)
 {
@@ -78,7 +78,7 @@ bool board_is_open(const struct board *board)
     return board->handle && !board->closing;
 }
 
-/* ---- who looks on ---- */
+/* ---- the observer, and what the operating system sends for us ---- */
 
 static void tell(const struct board *board, const struct usb_setup *setup, const uint8_t *data,
                  int result, double started)
@@ -88,7 +88,6 @@ static void tell(const struct board *board, const struct usb_setup *setup, const
         observer->saw(observer->arg, board, setup, data, result, started);
 }
 
-/* What the operating system asks the device for, in our name. */
 static int select_alt(struct board *board, uint8_t alt)
 {
     double started = loop_now(board->loop);
@@ -106,19 +105,19 @@ static int reset_device(struct board *board)
     double started = loop_now(board->loop);
     int result = board->handle->port->reset(board->handle);
     bool was_busy = board->busy;
-    board->busy = true; /* to whoever closes it now, from a finalizer: there is nothing to send */
+    board->busy = true; /* a finalizer that runs in tell() may close the board: no release then */
     tell(board, NULL, NULL, result, started);
     board->busy = was_busy;
     return result;
 }
 
-/* ---- carrying out what the step machine asks for ---- */
+/* ---- carrying out the actions of the step machine ---- */
 
 static void perform(struct board *board, struct dfu_act act);
 
 static void begin_release(struct board *board);
 
-/* Whoever waited hears first: what follows may free the board. */
+/* Calls ended() first; the code below may free the board. */
 static void end_operation(struct board *board, bool ok)
 {
     bool gone = board->raw ? board->raw_result == PORT_GONE : board->op.gone;
@@ -130,7 +129,7 @@ static void end_operation(struct board *board, bool ok)
     if (gone)
         board->left = true;
     if (gone || board->releasing)
-        board_lost(board);
+        board_disconnect(board);
     else if (board->closing)
         begin_release(board);
 }
@@ -243,10 +242,10 @@ void board_give_up(struct board *board)
 void board_reset(struct board *board)
 {
     board->left = reset_device(board) != 0;
-    board_lost(board);
+    board_disconnect(board);
 }
 
-void board_lost(struct board *board)
+void board_disconnect(struct board *board)
 {
     loop_timer_cancel(board->loop, &board->closing_limit);
     if (board->handle)
@@ -261,12 +260,12 @@ static void closing_too_long(void *arg)
     board_give_up(arg);
 }
 
-/* The last operation on a board: back to dfuIDLE, if it can be had soon. */
+/* Starts the last operation on a board: back to dfuIDLE, for CLOSING_TIME at most. */
 static void begin_release(struct board *board)
 {
     bool in_order = board->dfu.state == DFU_IDLE || board->dfu.state == DFU_APP_IDLE;
     if (!board->touched || in_order) {
-        board_lost(board);
+        board_disconnect(board);
         return;
     }
     board->closing_limit.fire = closing_too_long;

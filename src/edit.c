@@ -25,15 +25,15 @@ struct edit {
     struct edit_completion completion;
     char prompt[16];
     bool editing;
-    bool dumb; /* the terminal can't go back to a line above */
+    bool dumb; /* the terminal can't move the cursor up */
     mbstate_t decoding;
-    /* One key, as the terminal sends it: libedit gets it when it is complete, so that it never
-     * asks for more. */
+    /* One key, as the terminal sends it.  libedit gets it when it is complete, so that libedit
+     * never waits for more. */
     unsigned char key[16];
     size_t length, used;
 };
 
-/* All that a signal handler can reach. */
+/* What edit_restore() uses in signal context. */
 static struct {
     volatile sig_atomic_t raw;
     struct termios before;
@@ -57,7 +57,7 @@ static char *prompt_of(EditLine *el)
     return edit_of(el)->prompt;
 }
 
-/* ---- where things stand on the screen ---- */
+/* ---- positions on the screen ---- */
 
 static int columns(void)
 {
@@ -69,7 +69,7 @@ struct place {
     int row, column;
 };
 
-/* Where the line's character at `upto` stands: rows count from the prompt's. */
+/* The position of the line's character at `upto`; the prompt's row is 0. */
 static struct place place_of(struct edit *edit, const wchar_t *upto)
 {
     const LineInfoW *line = el_wline(edit->el);
@@ -87,7 +87,7 @@ static struct place place_of(struct edit *edit, const wchar_t *upto)
     return (struct place){ row + column / width, column % width };
 }
 
-/* Wipes the line and its prompt off the screen; the cursor is where the prompt began. */
+/* Clears the line and its prompt, and puts the cursor where the prompt began. */
 static void hide(struct edit *edit)
 {
     if (edit->dumb) {
@@ -113,7 +113,7 @@ static void leave_line(struct edit *edit, const char *note)
     fflush(stdout);
 }
 
-/* Draws the line anew, at the cursor. */
+/* Draws the prompt and the line, at the cursor. */
 static void show(struct edit *edit)
 {
     el_set(edit->el, EL_REFRESH);
@@ -121,7 +121,7 @@ static void show(struct edit *edit)
 
 /* ---- keys ---- */
 
-/* libedit takes its characters here. */
+/* Called by libedit for each character. */
 static int take_character(EditLine *el, wchar_t *character)
 {
     struct edit *edit = edit_of(el);
@@ -155,7 +155,7 @@ static bool is_complete(const struct edit *edit)
     return mbrtowc(NULL, (const char *)key, n, &state) != (size_t)-2;
 }
 
-/* Byte by byte: what is typed behind the end of a line is for whoever reads then. */
+/* Reads byte by byte: what is typed after the end of a line is left to the next reader. */
 static enum edit_key read_key(struct edit *edit)
 {
     while (edit->length == 0 || !is_complete(edit)) {
@@ -169,7 +169,7 @@ static enum edit_key read_key(struct edit *edit)
     return EDIT_KEY;
 }
 
-/* Tab. */
+/* Handles Tab. */
 static void complete(struct edit *edit)
 {
     const LineInfo *line = el_line(edit->el);
@@ -195,7 +195,7 @@ static bool is_empty(struct edit *edit)
     return line->lastchar == line->buffer;
 }
 
-/* What stands for a key, and what it does where libedit does not know. */
+/* Escape sequences of keys, and the editor command of those that libedit does not bind. */
 static const char *const sequences[][2] = {
     { "\033[A", NULL },
     { "\033[B", NULL },
@@ -217,8 +217,8 @@ static const char *const sequences[][2] = {
 };
 #define SEQUENCES (sizeof sequences / sizeof *sequences)
 
-/* What would only leave its last character in the line: other keys' sequences (F5, PgUp); and the
- * NUL of Ctrl-Space, which is also what a Ctrl-D becomes that was pressed before the line began. */
+/* Whether the key is ignored, because libedit would only insert its last character: other sequences
+ * (F5, PgUp), and NUL, which Ctrl-Space sends, and a Ctrl-D pressed before edit_begin(). */
 static bool means_nothing(const struct edit *edit)
 {
     const unsigned char *key = edit->key;
@@ -231,7 +231,8 @@ static bool means_nothing(const struct edit *edit)
     return true;
 }
 
-/* These two are not bound as functions of libedit's, which does not free what it notes of them. */
+/* Whether the key is Tab or Ctrl-D, which are handled here: libedit leaks memory for functions that
+ * are bound to keys.  Makes Ctrl-D in a line that is not empty a Delete. */
 static bool is_ours(struct edit *edit)
 {
     static const char delete[] = "\033[3~";
@@ -277,11 +278,11 @@ const char *edit_text(struct edit *edit, size_t *length)
     return line->buffer;
 }
 
-/* ---- the whole ---- */
+/* ---- the editor ---- */
 
 static void bind_keys(EditLine *el)
 {
-    /* an older line with what is typed in it; the incremental search would wait for keys itself */
+    /* search older lines for what is typed; the incremental search would wait for keys itself */
     el_set(el, EL_BIND, "^R", "ed-search-prev-history", NULL);
     el_set(el, EL_BIND, "^S", "ed-search-next-history", NULL);
     static const char *const waiting[] = { "\033x", "\033X" }; /* so would these */
@@ -300,7 +301,7 @@ static bool is_dumb(void)
 
 struct edit *edit_new(const struct edit_completion *completion)
 {
-    /* characters are the terminal's; a system without a locale set up still has this one */
+    /* the terminal's characters; C.UTF-8 exists even where no locale is set up */
     setlocale(LC_CTYPE, "");
     if (MB_CUR_MAX == 1)
         setlocale(LC_CTYPE, "C.UTF-8");
@@ -312,7 +313,7 @@ struct edit *edit_new(const struct edit_completion *completion)
     edit->dumb = is_dumb();
     edit->history = history_init();
     edit->el = el_init_fd("moonflash", stdin, stdout, stderr, STDIN_FILENO, STDOUT_FILENO,
-                          STDERR_FILENO); /* the streams have no descriptors */
+                          STDERR_FILENO); /* output.c's streams have no file descriptors */
     if (!edit->history || !edit->el) {
         edit_free(edit);
         return NULL;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* One line on a terminal, key by key: nothing here waits, or knows Lua or the loop.  edit.c edits
- * it with libedit; noedit.c, in a build with LIBEDIT=0, leaves that to the terminal.
+/* Edits one line on a terminal, key by key.  Nothing here waits, or knows Lua or the loop.  edit.c
+ * uses libedit; noedit.c, in a build with LIBEDIT=0, leaves editing to the terminal.
  */
 #ifndef EDIT_H
 #define EDIT_H
@@ -10,49 +10,51 @@
 
 struct edit;
 
-/* What Tab asks for.  before: the line up to the cursor.  Both results may be NULL, and belong to
- * the caller until the next call: what to insert, and lines to be shown. */
+/* complete() is called for Tab.  before: the line up to the cursor.  It sets what to insert, and
+ * lines to show; both may be NULL, and stay valid until the next call. */
 struct edit_completion {
     void (*complete)(void *arg, const char *before, const char **insert, const char **show);
     void *arg;
 };
 
-/* On standard input and output, which are a terminal.  NULL: no memory. */
+/* An editor on standard input and output, which are a terminal.  NULL: no memory. */
 struct edit *edit_new(const struct edit_completion *completion);
 void edit_free(struct edit *edit);
 
-/* Shows the prompt (15 bytes at most) and an empty line; the terminal gives single keys from now
- * on. */
+/* Shows the prompt (15 bytes at most) and an empty line, and sets the terminal to single keys. */
 void edit_begin(struct edit *edit, const char *prompt);
 
 enum edit_key {
-    EDIT_NO_KEY, /* none was there */
-    EDIT_KEY,    /* one was worked on */
+    EDIT_NO_KEY, /* no key was pressed */
+    EDIT_KEY,    /* a key was handled */
     EDIT_ENTER,  /* the line is complete */
-    EDIT_END     /* Ctrl-D in an empty line, or the terminal is gone */
+    EDIT_END     /* Ctrl-D in an empty line, or the terminal was closed */
 };
+
+/* Handles the next key, if one was pressed. */
 enum edit_key edit_next_key(struct edit *edit);
 
-/* The line as it stands; without a newline at the end.  Valid until anything else is called. */
+/* The line, without a newline at its end.  Valid until another function is called. */
 const char *edit_text(struct edit *edit, size_t *length);
 
-/* The terminal is as it was before.  note: what stands behind a line that was not entered. */
+/* Restores the terminal.  note: shown after a line that was not entered, or NULL. */
 void edit_end(struct edit *edit, const char *note);
 
-/* Writes whole lines above the one that is being edited. */
+/* Writes whole lines above the line that is edited. */
 void edit_write_above(struct edit *edit, FILE *file, const char *text, size_t length);
 
-/* The next line that the arrow keys bring back. */
+/* Adds a line to the history that the arrow keys show. */
 void edit_remember(struct edit *edit, const char *text);
 
-/* The terminal has another size. */
+/* To be called when the size of the terminal has changed. */
 void edit_resized(struct edit *edit);
 
-/* The process is about to be stopped; it goes on, perhaps without having been told before. */
+/* To be called before the process is stopped, and when it goes on, which may come without a stop.
+ */
 void edit_stop(struct edit *edit);
 void edit_go_on(struct edit *edit);
 
-/* In signal context: the terminal is as it was before edit_begin. */
+/* Restores the terminal, in signal context. */
 void edit_restore(void);
 
 #endif

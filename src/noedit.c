@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Lines as the terminal's own editing gives them: for builds with LIBEDIT=0. */
+/* Lines that the terminal edits itself: for builds with LIBEDIT=0. */
 #include "edit.h"
 
 #include <poll.h>
@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define MOST 4096 /* bytes of a line: as many as a terminal's line holds */
+#define MOST 4096 /* bytes: the longest line that a terminal edits */
 
 struct edit {
     char line[MOST];
@@ -32,7 +32,7 @@ void edit_begin(struct edit *edit, const char *prompt)
     fflush(stdout);
 }
 
-/* Byte by byte: what is typed behind the end of a line is for whoever reads then. */
+/* Reads byte by byte: what is typed after the end of a line is left to the next reader. */
 enum edit_key edit_next_key(struct edit *edit)
 {
     struct pollfd input = { .fd = STDIN_FILENO, .events = POLLIN };

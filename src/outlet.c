@@ -15,16 +15,16 @@
 #include "loop.h"
 
 #define PATIENCE 1.0        /* seconds that a reader may take before it counts as stalled */
-#define MOMENT   0.03       /* seconds that a writer waits for a reader that takes something */
-#define HURRY    (1u << 20) /* bytes in the queue from which on a writer waits for the reader */
+#define MOMENT   0.03       /* seconds that a writer waits for a reader that takes bytes */
+#define HURRY    (1u << 20) /* kept bytes above which a writer waits for the reader */
 #define SLICE    100        /* milliseconds between two looks for a signal */
 
-/* How a descriptor is written to. */
+/* How a file descriptor is written to without blocking. */
 enum outlet_way {
-    OUTLET_FILE,   /* a write to a file comes back */
-    OUTLET_OWN,    /* opened anew with O_NONBLOCK: the flag of `fd` itself is shared with others */
-    OUTLET_SOCKET, /* MSG_DONTWAIT */
-    OUTLET_SPARINGLY /* could not be opened anew: little at a time, when poll(2) says so */
+    OUTLET_FILE,     /* a write to a file does not wait for a reader */
+    OUTLET_OWN,      /* opened anew with O_NONBLOCK: other processes share the flags of `fd` */
+    OUTLET_SOCKET,   /* MSG_DONTWAIT */
+    OUTLET_SPARINGLY /* could not be opened anew: few bytes at a time, when poll(2) allows */
 };
 
 struct outlet {
@@ -34,7 +34,7 @@ struct outlet {
     unsigned char *bytes;
     size_t first, length, capacity;
     struct loop_watch watch;
-    double taken_at; /* when the reader took something */
+    double taken_at; /* when the reader took bytes last */
     int error;
     bool full;
     void (*on_full)(void *arg);
@@ -63,8 +63,8 @@ static ssize_t write_some(const struct outlet *outlet, const void *bytes, size_t
     return write(outlet->fd, bytes, length);
 }
 
-/* Writes as much as the reader takes.  Returns how many bytes are done with: after an error all of
- * them, which are lost, and *failed is true. */
+/* Writes as many bytes as the reader takes, and returns their number.  After an error *failed is
+ * true, and all bytes count as written: they are lost. */
 static size_t give(struct outlet *outlet, const unsigned char *bytes, size_t length, bool *failed)
 {
     size_t given = 0;
@@ -85,7 +85,7 @@ static size_t give(struct outlet *outlet, const unsigned char *bytes, size_t len
     return given;
 }
 
-/* The same with what is kept. */
+/* Writes kept bytes. */
 static void push(struct outlet *outlet)
 {
     bool failed = false;
@@ -127,8 +127,8 @@ static bool make_room(struct outlet *outlet, size_t more)
     return true;
 }
 
-/* A writer that is faster than its reader waits for it, for a moment: boards wait, too.  A reader
- * that has taken nothing for a second is not waited for. */
+/* Lets a writer that is faster than its reader wait for MOMENT, in which boards wait, too; but not
+ * for a reader that has taken nothing for PATIENCE. */
 static void wait_for_reader(struct outlet *outlet)
 {
     double now = loop_real_now(), limit = now + MOMENT;
@@ -204,7 +204,7 @@ int outlet_fd(const struct outlet *outlet)
 
 /* ---- making ---- */
 
-/* Another description of the same pipe or terminal, whose O_NONBLOCK is ours alone. */
+/* Opens the same pipe or terminal again, with an O_NONBLOCK that no other process shares. */
 static int open_anew(int fd)
 {
     char path[32];

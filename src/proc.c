@@ -10,14 +10,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define GRACE 1.0  /* seconds from SIGTERM to SIGKILL */
-#define LOOK  0.02 /* seconds between two looks whether any of a group is left */
-#define PATIENCE                                                                                   \
-    3.0 /* seconds for all, at the end: one may not be ours to kill, or hang in the kernel */
+#define GRACE    1.0  /* seconds from SIGTERM to SIGKILL */
+#define LOOK     0.02 /* seconds between two looks whether a group still has processes */
+#define PATIENCE 3.0  /* seconds for all, at the end: some can't be killed, or hang in the kernel  \
+                       */
 
-/* ---- in the child, before it is another program ---- */
+/* ---- in the child, before exec ---- */
 
-/* The kernel forgets our handlers at the exec, but not what is ignored. */
+/* exec resets handlers, but not ignored signals. */
 static void default_signals(void)
 {
     for (int i = 1; i < NSIG; i++) {
@@ -31,7 +31,8 @@ static void default_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* All but 0 to 2 are closed by the exec, also those that Lua opened or that were left to us. */
+/* exec closes all file descriptors but 0 to 2, including those that Lua opened or that we
+ * inherited. */
 static void close_others(void)
 {
     if (close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) == 0)
@@ -42,7 +43,7 @@ static void close_others(void)
 
 static bool set_descriptors(int in, int out)
 {
-    in = fcntl(in, F_DUPFD, 3); /* neither is in the way of the other */
+    in = fcntl(in, F_DUPFD, 3); /* so that neither dup2() below closes the other */
     out = fcntl(out, F_DUPFD, 3);
     return in >= 0 && out >= 0 && dup2(in, 0) == 0 && dup2(out, 1) == 1 && dup2(out, 2) == 2;
 }
@@ -56,13 +57,13 @@ static void set_environment(const char *const *settings)
             unsetenv(*settings);
 }
 
-/* Ends with errno, as the parent wants to have it, or does not come back.  Signals are blocked
- * until the handlers are gone: they would write into the loop's pipe, which is the parent's too. */
+/* Executes the program; returns an errno for the parent if that fails.  Signals are blocked until
+ * the handlers are reset, because those write into the loop's pipe, which the parent shares. */
 static int become(const struct proc_start *start, pid_t parent)
 {
     setpgid(0, 0);
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent)
-        return ECHILD; /* nobody is left that would want to know */
+        return ECHILD; /* the parent has ended */
     if (!set_descriptors(start->in, start->out))
         return errno;
     close_others();
@@ -72,7 +73,7 @@ static int become(const struct proc_start *start, pid_t parent)
     return errno;
 }
 
-/* ---- its life ---- */
+/* ---- ending ---- */
 
 static bool group_is_left(const struct proc *proc)
 {
@@ -92,7 +93,7 @@ static void free_proc(struct proc *proc)
     free(proc);
 }
 
-/* Nothing is left that could be killed, so that its number may soon be another's. */
+/* Nothing of the group is left: its number may be reused, so no signal may be sent to it. */
 static void forget(struct proc *proc)
 {
     proc->pid = 0;
@@ -104,7 +105,7 @@ static void forget(struct proc *proc)
 static void look_again(struct proc *proc)
 {
     double next = loop_now(proc->loop) + LOOK;
-    if (!proc->has_ended || next > proc->kill_at) /* its own end comes as SIGCHLD */
+    if (!proc->has_ended || next > proc->kill_at) /* SIGCHLD reports its own end */
         next = proc->kill_at;
     loop_timer_set(proc->loop, &proc->timer, next);
 }
@@ -128,7 +129,7 @@ void proc_end(struct proc *proc)
     if (proc->pid == 0 || proc->kill_at > 0)
         return;
     kill(-proc->pid, SIGTERM);
-    kill(-proc->pid, SIGCONT); /* one that is stopped hears of it too */
+    kill(-proc->pid, SIGCONT); /* a stopped process handles SIGTERM only then */
     proc->kill_at = loop_now(proc->loop) + GRACE;
     look_again(proc);
 }
@@ -185,8 +186,8 @@ void procs_release(struct proc **list, struct loop *loop)
 
 /* ---- starting ---- */
 
-/* What the child says through the pipe before it is another program: errno, or nothing. */
-static int hear_of_start(int fd)
+/* Reads what the child writes into the pipe if exec fails: errno.  0: exec succeeded. */
+static int exec_error(int fd)
 {
     int error = 0;
     ssize_t n;
@@ -196,11 +197,11 @@ static int hear_of_start(int fd)
     return n == (ssize_t)sizeof error ? error : 0;
 }
 
-/* The pid; or -1, and errno is set. */
+/* Returns the pid, or -1 and errno. */
 static pid_t fork_and_exec(const struct proc_start *start)
 {
-    int says[2];
-    if (pipe2(says, O_CLOEXEC) != 0)
+    int pipe_ends[2];
+    if (pipe2(pipe_ends, O_CLOEXEC) != 0)
         return -1;
     sigset_t all, before;
     sigfillset(&all);
@@ -208,21 +209,21 @@ static pid_t fork_and_exec(const struct proc_start *start)
     pid_t parent = getpid(), pid = fork();
     int error = errno;
     if (pid == 0) {
-        int fd = fcntl(says[1], F_DUPFD_CLOEXEC, 3);
+        int fd = fcntl(pipe_ends[1], F_DUPFD_CLOEXEC, 3);
         error = become(start, parent);
         ssize_t n = write(fd, &error, sizeof error);
         _exit(n < 0 ? 126 : 127);
     }
     sigprocmask(SIG_SETMASK, &before, NULL);
-    close(says[1]);
+    close(pipe_ends[1]);
     if (pid > 0) {
-        error = hear_of_start(says[0]);
+        error = exec_error(pipe_ends[0]);
         if (error) {
             waitpid(pid, NULL, 0);
             pid = -1;
         }
     }
-    close(says[0]);
+    close(pipe_ends[0]);
     errno = error;
     return pid;
 }

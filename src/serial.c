@@ -19,7 +19,7 @@ static const struct {
     { 3000000, B3000000 },
 };
 
-/* B0, which hangs up, for a rate that there is not. */
+/* B0 for an unknown rate. */
 static speed_t speed_of(unsigned baud)
 {
     for (size_t i = 0; i < sizeof rates / sizeof *rates; i++)
@@ -37,7 +37,7 @@ static bool set_up(struct serial *serial, unsigned baud)
 {
     if (tcgetattr(serial->fd, &serial->before) != 0)
         return false;
-    /* the lock is for those who ask, root among them; TIOCEXCL for all others */
+    /* flock() keeps out programs that ask for a lock, root among them; TIOCEXCL all others */
     if (flock(serial->fd, LOCK_EX | LOCK_NB) != 0) {
         if (errno == EWOULDBLOCK)
             errno = EBUSY;
@@ -49,7 +49,7 @@ static bool set_up(struct serial *serial, unsigned baud)
     cfmakeraw(&raw);
     raw.c_cflag &= ~(tcflag_t)(CSTOPB | CRTSCTS);
     raw.c_cflag |= CLOCAL | CREAD;
-    raw.c_cc[VMIN] = 1; /* so that "nothing now" and the end are told apart */
+    raw.c_cc[VMIN] = 1; /* read() gives EAGAIN where there is nothing, and 0 at the end only */
     raw.c_cc[VTIME] = 0;
     if (cfsetspeed(&raw, speed_of(baud)) == 0 && tcsetattr(serial->fd, TCSANOW, &raw) == 0)
         return true;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Serial ports: raw bytes, 8N1, no flow control, and nobody else's meanwhile. */
+/* Serial ports: raw bytes, 8N1, no flow control, locked against other programs. */
 #ifndef SERIAL_H
 #define SERIAL_H
 
@@ -8,23 +8,23 @@
 #include <termios.h>
 
 struct serial {
-    int fd; /* nonblocking */
-    struct termios before;
+    int fd;                /* nonblocking */
+    struct termios before; /* settings, to be restored */
 };
 
-/* Opens the port.  False, and errno is set; EBUSY: somebody has it open. */
+/* Opens the port.  False and errno; EBUSY: another program has it open. */
 bool serial_open(struct serial *serial, const char *path, unsigned baud);
 
-/* How many bytes were written to it and are not on the wire yet. */
+/* The number of bytes that were written and are not on the wire yet. */
 size_t serial_unsent(const struct serial *serial);
 
-/* What is unsent is lost. */
+/* Discards the unsent bytes. */
 void serial_drop_unsent(const struct serial *serial);
 
-/* Leaves it as it was found; but where something is unsent, which that would spoil, as it is. */
+/* Closes the port and restores its settings, unless bytes are unsent, which that would garble. */
 void serial_close(struct serial *serial);
 
-/* Whether that is a rate which a serial port may have. */
+/* Whether a serial port can have this baud rate. */
 bool serial_has_rate(unsigned baud);
 
 #endif

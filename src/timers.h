@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Timers in the order of their times: a pairing heap, whose links stand in the timers themselves,
- * so that nothing is allocated.  Setting takes constant time, taking out the first logarithmic
- * time.
+/* Timers in the order of their times: a pairing heap, whose links are fields of the timers, so that
+ * nothing is allocated.  Adding takes constant time, removing the first one logarithmic time.
  */
 #ifndef TIMERS_H
 #define TIMERS_H
@@ -10,12 +9,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Fires once at a time; may be set again, also from its own callback.  Zeroed: not set. */
+/* Fires once, at its time.  May be set again, also from its own callback.  Zeroed: not set. */
 struct loop_timer {
     void (*fire)(void *arg);
     void *arg;
     double at;
-    uint64_t order; /* of setting: timers of one time fire in this order */
+    uint64_t order; /* timers of the same time fire in the order in which they were set */
     struct loop_timer *child, *sibling;
     struct loop_timer *before; /* the parent of a first child, else the sibling before */
     bool set;
@@ -26,8 +25,10 @@ struct timers {
     uint64_t order; /* of the timer that is set next */
 };
 
-void timers_add(struct timers *timers, struct loop_timer *timer,
-                double at);                                          /* one that is not set */
-void timers_remove(struct timers *timers, struct loop_timer *timer); /* one that is set */
+/* The timer is not set. */
+void timers_add(struct timers *timers, struct loop_timer *timer, double at);
+
+/* The timer is set. */
+void timers_remove(struct timers *timers, struct loop_timer *timer);
 
 #endif
