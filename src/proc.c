@@ -12,8 +12,7 @@
 
 #define GRACE    1.0  /* seconds from SIGTERM to SIGKILL */
 #define LOOK     0.02 /* seconds between two looks whether a group still has processes */
-#define PATIENCE 3.0  /* seconds for all, at the end: some can't be killed, or hang in the kernel  \
-                       */
+#define PATIENCE 3.0  /* seconds for all, at the end: some may hang in the kernel */
 
 /* ---- in the child, before exec ---- */
 

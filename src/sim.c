@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The life of a simulated board: power, time, faults, and which request meets what. */
+/* The life of a simulated board: power, time, faults; and the order in which a request meets them.
+ */
 #include "sim.h"
 
 #include <stdlib.h>
@@ -10,7 +11,7 @@
 #include "simmem.h"
 #include "simproduct.h"
 
-/* Two ways of adding the same times differ by less than this; no two events lie as close. */
+/* Seconds: more than the rounding error of times, less than the distance of two events. */
 static const double instant = 1e-9;
 
 static bool on_bus(const struct sim *sim)
@@ -75,7 +76,7 @@ static void judge_program(struct sim *sim, uint32_t address)
     };
 }
 
-/* Comes to the bus, as a new device. */
+/* Puts the board on the bus, as a new device. */
 static void arrive(struct sim *sim, enum sim_life life, enum dfu_state state)
 {
     if (sim->life == SIM_DFU && life == SIM_RUNTIME)
@@ -91,7 +92,7 @@ static void arrive(struct sim *sim, enum sim_life life, enum dfu_state state)
     sim->pointer = sim->kind->pointer;
 }
 
-/* What a reset, or power, does.  BOOT0 of the boards with a ROM is high. */
+/* Starts the chip, after a reset or power-up.  BOOT0 of boards with a ROM is high. */
 static void start(struct sim *sim)
 {
     sim->hung = false;
@@ -107,7 +108,7 @@ static void start(struct sim *sim)
         arrive(sim, SIM_DFU, DFU_ERROR);
 }
 
-static void begin(struct sim *sim, const struct sim_work *work, double at)
+static void set_work(struct sim *sim, const struct sim_work *work, double at)
 {
     sim->work = *work;
     sim->work.begin = at;
@@ -124,7 +125,7 @@ static void leave(struct sim *sim, double at)
         (!sim->start.works && simkind_has(sim->kind, SIM_COMES_BACK))) {
         sim->life = SIM_AWAY;
         sim->start.happened = false;
-        begin(sim, &reset, at);
+        set_work(sim, &reset, at);
         return;
     }
     sim->life = SIM_RUNNING;
@@ -134,16 +135,17 @@ static void leave(struct sim *sim, double at)
                                         .seconds = sim->kind->start_seconds };
 
         sim->life = SIM_STARTING;
-        begin(sim, &start, at);
+        set_work(sim, &start, at);
     }
 }
 
-/* The end of a request: what it set off begins, and with some work the board leaves the bus. */
-static void set_off(struct sim *sim, const struct sim_work *work, double at)
+/* Begins the work of a request, at the end of that request.  With some work the board leaves the
+ * bus. */
+static void begin_work(struct sim *sim, const struct sim_work *work, double at)
 {
     if (work->kind == SIM_WORK_NONE)
         return;
-    begin(sim, work, at);
+    set_work(sim, work, at);
     switch (work->kind) {
     case SIM_WORK_WRITE:
         sim->has_program = false;
@@ -160,12 +162,12 @@ static void set_off(struct sim *sim, const struct sim_work *work, double at)
     }
 }
 
-static void land(struct sim *sim)
+static void end_work(struct sim *sim)
 {
     static const struct sim_work attach = { .kind = SIM_WORK_ATTACH, .seconds = SIM_RESET_SECONDS };
     struct sim_work work = sim->work;
 
-    simdfu_land(sim, 1);
+    simdfu_end_work(sim, 1);
     sim->work.kind = SIM_WORK_NONE;
     switch (work.kind) {
     case SIM_WORK_OPTIONS:
@@ -175,7 +177,7 @@ static void land(struct sim *sim)
         break;
     case SIM_WORK_DETACH:
         sim->life = SIM_AWAY;
-        begin(sim, &attach, work.end);
+        set_work(sim, &attach, work.end);
         break;
     case SIM_WORK_ATTACH:
         arrive(sim, SIM_DFU, sim->kind->start_state);
@@ -188,21 +190,21 @@ static void land(struct sim *sim)
     }
 }
 
-/* Brings the board up to `now`. */
-static void settle(struct sim *sim, double now)
+/* Ends all work whose end has come by `now`. */
+static void catch_up(struct sim *sim, double now)
 {
     while (sim->work.kind != SIM_WORK_NONE && now >= sim->work.end - instant)
-        land(sim);
+        end_work(sim);
 }
 
-/* Takes the board out of its work, which stays half done. */
+/* Stops the work under way, which stays half done. */
 static void interrupt(struct sim *sim, double now)
 {
     const struct sim_work *work = &sim->work;
 
-    settle(sim, now);
+    catch_up(sim, now);
     if (work->kind != SIM_WORK_NONE && now > work->begin)
-        simdfu_land(sim, (now - work->begin) / (work->end - work->begin));
+        simdfu_end_work(sim, (now - work->begin) / (work->end - work->begin));
     sim->work.kind = SIM_WORK_NONE;
 }
 
@@ -216,7 +218,7 @@ static bool strikes(const struct sim_when *when, uint64_t request, const struct 
            when->address >= span->address && when->address - span->address < span->length;
 }
 
-/* The first fault that strikes at this request; it strikes once. */
+/* Takes the first fault that strikes at this request off the list.  False: there is none. */
 static bool take_fault(struct sim *sim, const struct sim_span *span,
                        struct sim_pending_fault *taken)
 {
@@ -232,7 +234,7 @@ static bool take_fault(struct sim *sim, const struct sim_span *span,
     return false;
 }
 
-/* One bit of a block that has just been moved: of the byte at the fault's address, or of the
+/* Flips a bit of a block that was just transferred: in the byte at the fault's address, or in the
  * middle one. */
 static void corrupt(struct sim *sim, const struct sim_when *when, const struct sim_span *span,
                     uint8_t *data, int result)
@@ -246,13 +248,14 @@ static void corrupt(struct sim *sim, const struct sim_when *when, const struct s
         block[at] ^= 0x10;
 }
 
-/* Before the request is carried out.  True: it is already answered. */
-static bool fault_before(struct sim *sim, enum sim_fault fault, double now, double hold,
+/* Applies a fault before the request is carried out.  True: `result` is the answer. */
+static bool fault_before(struct sim *sim, enum sim_fault fault, double now, double nak_seconds,
                          int *result)
 {
     switch (fault) {
     case SIM_FAULT_UNPLUG:
-        sim_unplug(sim, now + hold / 2); /* while it waits: the work is then half done */
+        sim_unplug(sim,
+                   now + nak_seconds / 2); /* in the middle of the wait: the work is half done */
         *result = SIM_GONE;
         return true;
     case SIM_FAULT_HANG:
@@ -267,7 +270,7 @@ static bool fault_before(struct sim *sim, enum sim_fault fault, double now, doub
             *result = SIM_STALL; /* run-time mode has no dfuERROR */
             return true;
         }
-        settle(sim, now + hold);
+        catch_up(sim, now + nak_seconds);
         simdfu_error(sim, DFU_ERR_UNKNOWN);
         return false;
     default:
@@ -276,23 +279,24 @@ static bool fault_before(struct sim *sim, enum sim_fault fault, double now, doub
 }
 
 static int carry_out(struct sim *sim, const struct usb_setup *setup, uint8_t *data, double now,
-                     double hold, struct sim_work *work)
+                     double nak_seconds, struct sim_work *work)
 {
     struct sim_pending_fault taken = { .fault = SIM_FAULTS };
     struct sim_span span;
     int result;
 
-    if ((setup->type & 0x60) != 0x20) {
-        settle(sim, now + hold);
+    if ((setup->type & USB_TYPE_MASK) != USB_TYPE_CLASS) {
+        catch_up(sim, now + nak_seconds);
         return simstd_request(sim, setup, data);
     }
     sim->requests++;
     span = simdfu_span(sim, setup, data);
-    if (take_fault(sim, &span, &taken) && fault_before(sim, taken.fault, now, hold, &result)) {
-        settle(sim, now + hold);
+    if (take_fault(sim, &span, &taken) &&
+        fault_before(sim, taken.fault, now, nak_seconds, &result)) {
+        catch_up(sim, now + nak_seconds);
         return result;
     }
-    settle(sim, now + hold);
+    catch_up(sim, now + nak_seconds);
     if (simdfu_busy(sim) && sim->kind->busy == SIM_BUSY_STALL)
         return SIM_STALL;
     result = simdfu_request(sim, setup, data, work);
@@ -308,9 +312,9 @@ struct sim_answer sim_control(struct sim *sim, double now, const struct usb_setu
 {
     struct sim_answer answer = { .result = SIM_GONE };
     struct sim_work work = { .kind = SIM_WORK_NONE };
-    double hold = 0;
+    double nak_seconds = 0; /* until the busy board takes the request */
 
-    settle(sim, now);
+    catch_up(sim, now);
     if (!on_bus(sim))
         return answer;
     if (sim->hung) {
@@ -318,28 +322,28 @@ struct sim_answer sim_control(struct sim *sim, double now, const struct usb_setu
         return answer;
     }
     if (simdfu_busy(sim) && sim->kind->busy == SIM_BUSY_NAK)
-        hold = sim->work.end - now;
-    answer.result = carry_out(sim, setup, data, now, hold, &work);
+        nak_seconds = sim->work.end - now;
+    answer.result = carry_out(sim, setup, data, now, nak_seconds, &work);
     if (answer.result == SIM_GONE || answer.result == SIM_HANG)
         return answer;
     size_t length = answer.result > 0 ? (size_t)answer.result : 0;
     answer.wire = simstd_wire_seconds(sim, length);
-    answer.seconds = hold + simstd_seconds(sim, (setup->type & USB_IN) != 0, length);
-    set_off(sim, &work, now + answer.seconds);
+    answer.seconds = nak_seconds + simstd_seconds(sim, (setup->type & USB_IN) != 0, length);
+    begin_work(sim, &work, now + answer.seconds);
     if (simdfu_busy(sim) && (simkind_has(sim->kind, SIM_EXECUTES_IN_STATUS) ||
                              simkind_has(sim->kind, SIM_EXECUTES_IN_DOWNLOAD)))
-        answer.seconds += sim->work.seconds; /* the request itself is held meanwhile */
+        answer.seconds += sim->work.seconds; /* the request is answered only then */
     return answer;
 }
 
-/* ---- making one ---- */
+/* ---- making a board ---- */
 
 const char *sim_kind_name(size_t i)
 {
     return i < sim_kind_count ? sim_kinds[i].name : NULL;
 }
 
-/* What is stored in a board that is found in dfuDNLOAD-SYNC: it would erase the first sector. */
+/* Stores the command that GETSTATUS would execute in dfuDNLOAD-SYNC: it erases the first sector. */
 static void leave_command(struct sim *sim)
 {
     uint32_t address = sim->kind->memories[0].address;
@@ -369,7 +373,7 @@ static void set_state(struct sim *sim, int state)
     if (state == DFU_DNLOAD_SYNC)
         leave_command(sim);
     if (state == DFU_APP_DETACH && sim->life == SIM_RUNTIME)
-        begin(sim, &detach, 0);
+        set_work(sim, &detach, 0);
 }
 
 static bool are_valid(const struct sim_options *options)
@@ -417,11 +421,11 @@ void sim_free(struct sim *sim)
     }
 }
 
-/* ---- what its surroundings see and do ---- */
+/* ---- the outside world ---- */
 
 enum sim_life sim_life(struct sim *sim, double now)
 {
-    settle(sim, now);
+    catch_up(sim, now);
     return sim->life;
 }
 
@@ -464,7 +468,7 @@ void sim_unplug(struct sim *sim, double now)
 
 void sim_plug(struct sim *sim, double now)
 {
-    settle(sim, now);
+    catch_up(sim, now);
     if (!sim->plugged) {
         sim->plugged = true;
         simmem_power(&sim->mem);
@@ -481,7 +485,7 @@ void sim_reset(struct sim *sim, double now)
     }
 }
 
-/* The same device at the same place, as it is after power-up. */
+/* The same device, in its state after power-up. */
 static void start_over(struct sim *sim, enum dfu_state state)
 {
     unsigned generation = sim->generation;
@@ -490,11 +494,11 @@ static void start_over(struct sim *sim, enum dfu_state state)
     sim->generation = generation;
 }
 
-/* Plain DFU takes a bus reset as the way between its modes (DFU 1.1, appendix A), and so does an
- * application with DFU.  A ROM goes on with flash work it is at. */
+/* Plain DFU and applications with DFU change their mode at a bus reset (DFU 1.1, appendix A).  A
+ * ROM continues its work on the flash. */
 void sim_bus_reset(struct sim *sim, double now)
 {
-    settle(sim, now);
+    catch_up(sim, now);
     if (!on_bus(sim) || sim->hung)
         return;
     if (!sim->kind->plain && sim->life == SIM_DFU) {
@@ -535,7 +539,7 @@ bool sim_add_fault(struct sim *sim, enum sim_fault fault, const struct sim_when 
     if (fault >= SIM_FAULTS || when->op > SIM_OP_ERASE || sim->fault_count == SIM_FAULTS_MAX)
         return false;
     if (when->request != 0 && when->request <= sim->requests)
-        return false; /* that request was */
+        return false; /* that request is over */
     sim->faults[sim->fault_count++] = (struct sim_pending_fault){ fault, *when };
     return true;
 }
@@ -544,7 +548,7 @@ bool sim_peek(struct sim *sim, double now, uint32_t address, uint8_t *data, size
 {
     uint8_t *bytes;
 
-    settle(sim, now);
+    catch_up(sim, now);
     if (!simmem_find(&sim->mem, address, length, &bytes))
         return false;
     if (length > 0)
@@ -557,7 +561,7 @@ bool sim_poke(struct sim *sim, double now, uint32_t address, const uint8_t *data
     const struct sim_memory *memory;
     uint8_t *bytes;
 
-    settle(sim, now);
+    catch_up(sim, now);
     memory = simmem_find(&sim->mem, address, length, &bytes);
     if (!memory)
         return false;
@@ -570,7 +574,7 @@ bool sim_poke(struct sim *sim, double now, uint32_t address, const uint8_t *data
 
 uint8_t *sim_flash(struct sim *sim, double now, uint32_t *address, size_t *length)
 {
-    settle(sim, now);
+    catch_up(sim, now);
     *address = sim->kind->memories[0].address;
     *length = sim->kind->memories[0].size;
     return sim->mem.bytes[0];
@@ -580,7 +584,7 @@ bool sim_flash_changed(struct sim *sim, double now, size_t *first, size_t *last)
 {
     struct simmem *mem = &sim->mem;
 
-    settle(sim, now);
+    catch_up(sim, now);
     if (mem->changed == mem->changed_end)
         return false;
     *first = mem->changed;
@@ -591,7 +595,7 @@ bool sim_flash_changed(struct sim *sim, double now, size_t *first, size_t *last)
 
 void sim_flashed(struct sim *sim, double now, struct sim_flashed *sum)
 {
-    settle(sim, now);
+    catch_up(sim, now);
     simmem_add_flashed(sum, &sim->mem.flashed);
     sim->mem.flashed = (struct sim_flashed){ .written = 0 };
 }

@@ -42,8 +42,8 @@ static uint32_t le32(const uint8_t *bytes)
     return bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
 }
 
-/* Where a block lies.  ROMs count in whole transfers from block 2: wTransferSize is the
- * constant of the descriptor, or dfu-util's last short block would not arrive. */
+/* The address of a block.  ROMs count whole transfers from block 2: wTransferSize of the
+ * descriptor, not the length of a short block, or dfu-util's last block would be misplaced. */
 static uint64_t block_address(const struct sim *sim, uint16_t block)
 {
     uint64_t size = sim->kind->transfer_size;
@@ -55,7 +55,7 @@ static uint64_t block_address(const struct sim *sim, uint16_t block)
     return sim->kind->plain ? block * size : sim->pointer + (block - UINT64_C(2)) * size;
 }
 
-/* The flash that has the byte at the address, and its sector; NULL: no flash has. */
+/* The flash that holds the address, and the sector; NULL: there is none. */
 static const struct sim_memory *find_sector(const struct sim *sim, uint32_t address,
                                             struct sim_sector *sector)
 {
@@ -109,7 +109,7 @@ static void refuse(struct sim_work *work, enum dfu_status status)
     work->seconds = 0;
 }
 
-/* What a block, an erase or set address of no memory of the board comes to. */
+/* The status of a command with an address outside all memories. */
 static enum dfu_status bad_address(const struct sim *sim)
 {
     return has_habit(sim, SIM_VENDOR_ERRORS)    ? DFU_ERR_VENDOR
@@ -126,7 +126,7 @@ static void plan_address(const struct sim *sim, uint32_t address, struct sim_wor
         refuse(work, bad_address(sim));
 }
 
-/* Only flash has something to erase: OTP has not, and ST's library refuses the rest. */
+/* Only flash can be erased: OTP can't, and ST's library refuses the rest. */
 static void plan_erase(const struct sim *sim, uint32_t address, struct sim_work *work)
 {
     struct sim_sector sector;
@@ -155,7 +155,7 @@ static void plan_mass_erase(const struct sim *sim, struct sim_work *work)
     };
 }
 
-/* ST's library fills the last word of a block with 0xFF: nothing to flash, but RAM takes it. */
+/* ST's library fills the last word of a block with 0xFF, which changes RAM, but not flash. */
 static uint32_t padded(const struct sim_memory *memory, uint32_t address, uint32_t length)
 {
     uint32_t room = memory->size - (address - memory->address);
@@ -192,8 +192,8 @@ static void plan_write(const struct sim *sim, struct sim_work *work)
     work->seconds = SIM_RESET_SECONDS;
 }
 
-/* Block 0 of a ROM is a command.  Under read protection it refuses every one but the way out:
- * also to set the address, whatever AN2662 says (betaflight-configurator, usbdfu.js). */
+/* Block 0 of a ROM is a command.  Under read protection all but Read Unprotect are refused: Set
+ * Address, too, whatever AN2662 says (betaflight-configurator, usbdfu.js). */
 static uint32_t plan_command(const struct sim *sim, struct sim_work *work)
 {
     const struct sim_poll *poll = &sim->kind->poll;
@@ -226,7 +226,7 @@ static uint32_t plan_command(const struct sim *sim, struct sim_work *work)
     return erase ? poll->erase : poll->address;
 }
 
-/* The work that the stored command is, and the bwPollTimeout to announce for it. */
+/* Sets the work of the stored command or block; returns the bwPollTimeout to announce. */
 static uint32_t plan(const struct sim *sim, struct sim_work *work)
 {
     if (!sim->kind->plain && sim->block == 0)
@@ -238,7 +238,7 @@ static uint32_t plan(const struct sim *sim, struct sim_work *work)
     return sim->kind->poll.write;
 }
 
-/* What some erase beside the sector that they were told. */
+/* Erases what some boot loaders erase beside the sector they were told. */
 static void erase_too_much(struct sim *sim, const struct sim_memory *flash,
                            const struct sim_sector *told, double fraction)
 {
@@ -253,7 +253,7 @@ static void erase_too_much(struct sim *sim, const struct sim_memory *flash,
     }
 }
 
-static void land_erase(struct sim *sim, double fraction)
+static void end_erase(struct sim *sim, double fraction)
 {
     const struct sim_work *work = &sim->work;
     struct sim_sector sector;
@@ -267,9 +267,7 @@ static void land_erase(struct sim *sim, double fraction)
         sim->pointer = work->address; /* ST's library keeps both in one variable */
 }
 
-/* What becomes of the memories at the end of the work, or where it was cut off; and of the
- * state, if it came to its end. */
-void simdfu_land(struct sim *sim, double fraction)
+void simdfu_end_work(struct sim *sim, double fraction)
 {
     const struct sim_work *work = &sim->work;
 
@@ -283,7 +281,7 @@ void simdfu_land(struct sim *sim, double fraction)
         sim->next_block = (uint16_t)(sim->next_block + (fraction >= 1));
         break;
     case SIM_WORK_ERASE:
-        land_erase(sim, fraction);
+        end_erase(sim, fraction);
         break;
     case SIM_WORK_UNPROTECT:
         if (has_habit(sim, SIM_UNPROTECTS_AT_POWER))
@@ -311,7 +309,7 @@ void simdfu_land(struct sim *sim, double fraction)
     }
 }
 
-/* ---- the requests, those that all boards have first ---- */
+/* ---- requests ---- */
 
 static int give(const struct usb_setup *setup, uint8_t *data, const uint8_t *bytes, size_t length)
 {
@@ -322,7 +320,7 @@ static int give(const struct usb_setup *setup, uint8_t *data, const uint8_t *byt
     return (int)length;
 }
 
-/* An error in plain DFU: any request that its state does not know. */
+/* Stalls a request that the state does not allow, which is an error in plain DFU. */
 static int stall(struct sim *sim)
 {
     if (sim->kind->plain && sim->state != DFU_DNBUSY && sim->state != DFU_MANIFEST &&
@@ -333,7 +331,7 @@ static int stall(struct sim *sim)
     return SIM_STALL;
 }
 
-/* The step that GETSTATUS makes in the state machine: it, not DNLOAD, starts the work. */
+/* The transition at GETSTATUS, which starts the work (not DNLOAD).  Returns bwPollTimeout. */
 static uint32_t advance(struct sim *sim, struct sim_work *work)
 {
     uint32_t poll = 0;
@@ -400,14 +398,14 @@ static int get_status(struct sim *sim, const struct usb_setup *setup, uint8_t *d
     };
 
     if (sim->state != DFU_ERROR)
-        sim->status = DFU_OK; /* an error that left the state alone is said once */
+        sim->status = DFU_OK; /* SIM_ERROR_WITHOUT_STATE: reported once */
     return give(setup, data, bytes, sizeof bytes);
 }
 
 static int clear_status(struct sim *sim)
 {
     if (sim->state == DFU_ERROR || sim->state > DFU_ERROR || has_habit(sim, SIM_CLEAR_IDLES)) {
-        bool odd = sim->state > DFU_ERROR; /* it takes a second one */
+        bool odd = sim->state > DFU_ERROR; /* a second CLRSTATUS is needed */
 
         sim->state = odd ? DFU_ERROR : DFU_IDLE;
         sim->status = odd ? DFU_ERR_UNKNOWN : DFU_OK;
@@ -421,7 +419,7 @@ static int clear_status(struct sim *sim)
     return 0;
 }
 
-/* The ROM takes ABORT in every state, and where it means nothing it does nothing. */
+/* The ROM accepts ABORT in every state, also where it has no effect. */
 static int abort_request(struct sim *sim)
 {
     if (sim->state == DFU_DNLOAD_SYNC && has_habit(sim, SIM_ABORT_STALLS_IN_SYNC))
@@ -444,7 +442,7 @@ static int abort_request(struct sim *sim)
     }
 }
 
-/* What plain boot loaders make of a block before it is stored. */
+/* The damage that some plain boot loaders do to a block before it is stored. */
 static void spoil_block(struct sim *sim)
 {
     if (has_habit(sim, SIM_CORRUPTS_BLOCKS))
@@ -454,7 +452,7 @@ static void spoil_block(struct sim *sim)
         sim->buffer[--sim->length] = 0xFF;
 }
 
-/* Counts the block, as those that take no notice of its number do; false: it is out of order. */
+/* Counts a block in place of its number.  False: SIM_WANTS_ORDER, and it is out of order. */
 static bool count_block(struct sim *sim, uint16_t block)
 {
     if (has_habit(sim, SIM_WANTS_ORDER) && block != sim->next_block) {
@@ -467,7 +465,7 @@ static bool count_block(struct sim *sim, uint16_t block)
     return true;
 }
 
-/* Carries a block out in the DNLOAD that brings it. */
+/* SIM_EXECUTES_IN_DOWNLOAD: executes a block in its DNLOAD. */
 static int execute_at_once(struct sim *sim, struct sim_work *work)
 {
     plan(sim, work);
@@ -498,7 +496,7 @@ static int download(struct sim *sim, const struct usb_setup *setup, const uint8_
     if (!plain && setup->value == 1)
         return SIM_STALL;
     if (plain && !count_block(sim, setup->value))
-        return setup->length; /* GETSTATUS has the error */
+        return setup->length; /* GETSTATUS reports the error */
     memset(sim->buffer, 0xFF, sizeof sim->buffer);
     memcpy(sim->buffer, data, setup->length);
     sim->block = setup->value;
@@ -518,7 +516,7 @@ static int upload_plain(struct sim *sim, const struct usb_setup *setup, uint8_t 
     size_t length = setup->length;
 
     if (has_habit(sim, SIM_UPLOADS_WHOLE_BLOCKS) && length < sim->kind->transfer_size)
-        return SIM_STALL; /* more bytes than were asked for end the transfer with an error */
+        return SIM_STALL; /* too many bytes for wLength: an error on the wire */
 
     if (address > size)
         address = size;
@@ -549,7 +547,7 @@ static int upload_memory(struct sim *sim, const struct usb_setup *setup, uint8_t
     return give(setup, data, bytes, setup->length);
 }
 
-/* A stalled UPLOAD; some are in a state that is none afterwards. */
+/* Stalls an UPLOAD, after which SIM_ODD_STATE has a number that is no state. */
 static int refuse_upload(struct sim *sim)
 {
     if (has_habit(sim, SIM_ODD_STATE)) {
@@ -559,7 +557,7 @@ static int refuse_upload(struct sim *sim)
     return stall(sim);
 }
 
-/* Block 0: the list of commands. */
+/* UPLOAD of block 0: Get Commands. */
 static int upload_commands(struct sim *sim, const struct usb_setup *setup, uint8_t *data)
 {
     static const uint8_t commands[] = { DFUSE_GET_COMMANDS, DFUSE_SET_ADDRESS, DFUSE_ERASE,

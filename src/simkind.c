@@ -12,8 +12,8 @@
     18, USB_DEVICE_DESCRIPTOR, LE16(usb), 0, 0, 0, 64, LE16(vid), LE16(pid), LE16(version), 1, 2,  \
         3, 1
 
-/* One interface, powered by itself, 100 mA; an alternate setting of it; what ends a DFU
- * interface: will detach, not manifestation tolerant, up and down. */
+/* One interface, powered by itself, 100 mA; an alternate setting of it; the functional
+ * descriptor, which ends a DFU interface. */
 #define CONFIG(length) 9, USB_CONFIG_DESCRIPTOR, LE16(length), 1, 1, 0, 0xC0, 50
 #define ALT(number, protocol, string)                                                              \
     9, USB_INTERFACE_DESCRIPTOR, 0, number, 0, DFU_INTERFACE_CLASS, DFU_INTERFACE_SUBCLASS,        \

@@ -19,7 +19,7 @@ static uint8_t *bytes_of(const struct simmem *mem, enum sim_role role)
     return NULL;
 }
 
-/* A bit for each sector of the main flash that nwrp can protect. */
+/* The bits of nWRP that stand for sectors of the main flash. */
 static uint32_t sector_bits(const struct sim_kind *kind)
 {
     const struct sim_memory *flash = &kind->memories[0];
@@ -42,7 +42,7 @@ static void init_protection(struct simmem *mem, const struct sim_options *option
     uint8_t *bytes = bytes_of(mem, SIM_ROLE_OPTIONS);
 
     mem->wrp = options->wrp & sector_bits(kind);
-    if (!bytes) { /* a ROM protects all the same, a plain boot loader can't */
+    if (!bytes) { /* no option bytes: a ROM still keeps protection, a plain boot loader has none */
         mem->rdp = kind->plain ? 0 : options->rdp;
         return;
     }
@@ -120,7 +120,7 @@ void simmem_start(struct simmem *mem)
     }
 }
 
-/* Whether the host can mean this memory: where settings share addresses, that of its own. */
+/* Whether the host can reach this memory: SIM_BY_SETTING, only in its own alternate setting. */
 static bool is_meant(const struct simmem *mem, const struct sim_memory *memory)
 {
     return !simkind_has(mem->kind, SIM_BY_SETTING) || memory->role == SIM_ROLE_RAM ||
@@ -229,7 +229,7 @@ void simmem_mark(struct simmem *mem, size_t offset, size_t length)
         mem->changed_end = offset + length;
 }
 
-/* Programming says where; erasing, only as long as nothing was programmed. */
+/* first/last cover programmed bytes; erased bytes only if none were programmed. */
 void simmem_add_flashed(struct sim_flashed *sum, const struct sim_flashed *more)
 {
     bool fresh = sum->written == 0 && (sum->erased == 0 || more->written > 0);
@@ -249,7 +249,7 @@ static bool is_main(const struct simmem *mem, const struct sim_memory *memory)
     return memory == &mem->kind->memories[0];
 }
 
-/* A part of a flash was changed.  What is told of it, and kept in a file, is the main flash. */
+/* Records a change of a flash.  Only the main flash is reported, and kept in a file. */
 static void note_flashed(struct simmem *mem, const struct sim_memory *memory, uint32_t offset,
                          uint32_t written, uint32_t erased)
 {
@@ -269,7 +269,7 @@ static bool is_protected(const struct simmem *mem, const struct sim_memory *memo
            sector.index < 32 && (mem->wrp >> sector.index & 1) != 0;
 }
 
-/* Erasing cut short leaves erased words, then one that is neither old nor erased. */
+/* An interrupted erase leaves erased words, and then one that is neither old nor erased. */
 static void erase_raw(struct simmem *mem, const struct sim_memory *memory, uint32_t offset,
                       uint32_t length, double fraction)
 {
@@ -305,7 +305,7 @@ static void program_flash(struct simmem *mem, const struct sim_memory *memory, u
 
     for (uint32_t i = 0; i < length; i++) {
         if (!is_protected(mem, memory, offset + i)) {
-            /* bits only change away from what erasing leaves */
+            /* programming only changes bits that are erased */
             if (erased_byte(mem) == 0xFF)
                 flash[offset + i] &= data[i];
             else
@@ -351,7 +351,7 @@ void simmem_write(struct simmem *mem, uint32_t address, const uint8_t *data, uin
             bytes[i] &= data[i];
         break;
     case SIM_ROLE_OPTIONS:
-        /* erased and programmed as a whole: the old ones hold until the new ones do */
+        /* erased and programmed as a whole: the old ones stay valid until the end */
         if (fraction < 1)
             break;
         memcpy(bytes, data, length);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The memories of a simulated board: what is in them, what programming and erasing make of it,
- * and how long that takes.  They know nothing of USB.
+/* The memories of a simulated board: their contents, programming and erasing, and how long those
+ * take.  They know nothing of USB.
  */
 #ifndef SIMMEM_H
 #define SIMMEM_H
@@ -14,51 +14,52 @@ struct simmem {
     enum sim_times times;
     uint8_t *bytes[SIM_MEMORIES_MAX]; /* of each memory of the kind */
     uint8_t *small;                   /* all but the main flash, in one piece */
-    int rdp;                          /* level and sectors (bits) that are protected, as */
-    uint32_t wrp;                     /* loaded at the last start */
-    size_t changed;                   /* the main flash changed from this offset ... */
-    size_t changed_end;               /* ... to this one; nothing, if they are equal */
-    struct sim_flashed flashed;       /* not told yet */
-    bool wants_power;                 /* protection goes when power comes back */
+    int rdp;                          /* read protection level, ... */
+    uint32_t wrp;       /* ... and write-protected sectors (bits), as loaded at the last start */
+    size_t changed;     /* the main flash changed from this offset ... */
+    size_t changed_end; /* ... to this one; nothing, if they are equal */
+    struct sim_flashed flashed; /* since the last sim_flashed() */
+    bool wants_power;           /* the next power-up removes read protection */
 };
 
-/* Erased memories, protected as the options say.  False: no memory. */
+/* Makes erased memories with the protection of the options.  False: no memory. */
 bool simmem_init(struct simmem *mem, const struct sim_kind *kind,
                  const struct sim_options *options);
 void simmem_free(struct simmem *mem);
 
-/* What the chip does at every start: takes over its option bytes, forgets the voltage range. */
+/* A start of the chip: loads the option bytes, resets the voltage range. */
 void simmem_start(struct simmem *mem);
 
-/* The memory that holds all of [address, address + length), and where its bytes are; or NULL. */
+/* The memory that holds all of [address, address + length), and its bytes there; or NULL. */
 const struct sim_memory *simmem_find(const struct simmem *mem, uint64_t address, uint64_t length,
                                      uint8_t **bytes);
 
-/* The same for a boot loader, which keeps its own part of RAM to itself. */
+/* The same for a host, which cannot reach the boot loader's own RAM. */
 const struct sim_memory *simmem_find_user(const struct simmem *mem, uint64_t address,
                                           uint64_t length, uint8_t **bytes);
 
 double simmem_write_seconds(const struct simmem *mem, uint32_t address, uint32_t length);
 double simmem_erase_seconds(const struct simmem *mem, const struct sim_ms *ms);
 
-/* Writes as the memory at `address` does it.  `fraction` < 1: power went before the end. */
+/* Writes, in the way of the memory at `address`.  fraction < 1: power failed before the end. */
 void simmem_write(struct simmem *mem, uint32_t address, const uint8_t *data, uint32_t length,
                   double fraction);
 
-/* Erases a part of a flash, or what the power lasted for; unless it is write-protected. */
+/* Erases a part of a flash, unless it is write-protected.  fraction < 1: power failed before the
+ * end. */
 void simmem_erase(struct simmem *mem, const struct sim_memory *memory, uint32_t offset,
                   uint32_t length, double fraction);
 
-/* Takes read protection off: erases flash (all of it, protected or not) and RAM first. */
+/* Removes read protection, after erasing RAM and all flash, write-protected or not. */
 void simmem_unprotect(struct simmem *mem, double fraction);
 
-/* Power comes back: a protection that was to be removed then is. */
+/* Power-up: removes read protection if SIM_UNPROTECTS_AT_POWER left that to do. */
 void simmem_power(struct simmem *mem);
 
-/* Adds what was done to the main flash to what is known. */
+/* Adds `more` to `sum`. */
 void simmem_add_flashed(struct sim_flashed *sum, const struct sim_flashed *more);
 
-/* Notes that [offset, offset + length) of the main flash is not what it was. */
+/* Records that [offset, offset + length) of the main flash has changed. */
 void simmem_mark(struct simmem *mem, size_t offset, size_t length);
 
 #endif

@@ -12,7 +12,7 @@
 
 #include "loop.h"
 
-/* A full-speed bus: one transfer after the other. */
+/* A full-speed bus, on which one transfer follows the other. */
 struct simbus {
     char *name;
     double free_at;
@@ -27,7 +27,7 @@ struct simboard {
     int file; /* -1: the flash is not kept */
     bool file_is_whole, file_failed;
     bool removed;
-    double ready_at; /* when it has answered the last request, also if nobody waited for it */
+    double ready_at; /* when it answers the last request, even if the host has given that up */
     unsigned ready_generation;
     struct simhandle *handles;
     struct simboard *next;
@@ -85,7 +85,7 @@ static void keep_flash(struct simboard *board)
         board->file_failed = true;
 }
 
-/* Opens the file, and takes what is in it for the flash. */
+/* Opens the file, and loads the flash from it. */
 static bool open_flash(struct simboard *board, const char *name, char *why, size_t why_size)
 {
     uint32_t address;

@@ -24,7 +24,7 @@ enum {
 enum {
     CONFIG_MOST = CONFIG * (1 + SIM_SETTINGS_MAX + 1),
     TEXT_MOST = 3 * SIM_TEXT_MAX, /* bytes of UTF-8 in a string */
-    OPTIONS_LEAST = 16,           /* bytes: what the bases keep in them is within */
+    OPTIONS_LEAST = 16,           /* bytes: those of the bases that are used */
 };
 
 struct simproduct {
@@ -35,12 +35,12 @@ struct simproduct {
     size_t string_count;
     char text[SIM_STRINGS_MAX][TEXT_MOST + 1];
     size_t run_count;
-    struct sim_run runs[]; /* of all flashes, one behind the other */
+    struct sim_run runs[]; /* of all flashes, one after the other */
 };
 
 /* ---- text ---- */
 
-/* Keeps a string at an index; false: it is too long, or there is none. */
+/* Copies a string to an index.  False: it is too long, or NULL. */
 static bool set_string(struct simproduct *product, size_t index, const char *text)
 {
     if (!text || index >= SIM_STRINGS_MAX || strlen(text) > TEXT_MOST)
@@ -52,7 +52,7 @@ static bool set_string(struct simproduct *product, size_t index, const char *tex
     return true;
 }
 
-/* Adds a string, if there is one, and says which index it has: else it stays as it is. */
+/* Adds a string and sets its index.  NULL: changes nothing. */
 static bool add_string(struct simproduct *product, const char *text, uint8_t *index)
 {
     if (!text)
@@ -102,7 +102,7 @@ static bool put_ids(uint8_t *device, int vid, int pid, int version)
            put_id(device + DEVICE_VERSION, version);
 }
 
-/* The head of a configuration, which says that it has one interface, as in the bases. */
+/* The configuration descriptor itself, with one interface, as in the bases. */
 static size_t put_config(uint8_t *p, const struct sim_face *like)
 {
     memcpy(p, like->config, CONFIG);
@@ -120,7 +120,7 @@ static size_t put_interface(uint8_t *p, size_t alt, uint8_t class, uint8_t proto
     return sizeof bytes;
 }
 
-/* What ends a DFU interface, which is the last of a base. */
+/* The functional descriptor, which is the last one of a base. */
 static size_t put_functional(uint8_t *p, const struct sim_face *like, const struct sim_kind *kind,
                              const struct sim_product *said)
 {
@@ -157,7 +157,7 @@ static bool set_face(struct simproduct *product, const struct sim_product *said,
     return put_ids(product->device, said->vid, said->pid, said->version);
 }
 
-/* An application without DFU has an interface of the vendor's own, for which no driver is there. */
+/* An application without DFU has an interface of the vendor's class, which no driver claims. */
 static bool set_application(struct simproduct *product, const struct sim_product *said)
 {
     const struct sim_application *app = &said->application;
@@ -197,8 +197,8 @@ static uint64_t bytes_in(const struct sim_segment *segment)
     return (uint64_t)segment->count * segment->size;
 }
 
-/* Typical and longest times of a sector: what was said, or as the base's flash has for sectors of
- * this size; else in proportion to its last ones. */
+/* Typical and longest times of a sector: the described ones, or those of the base's flash for
+ * sectors of this size; else in proportion to its last ones. */
 static struct sim_ms erase_ms(const struct sim_kind *base, const struct sim_setting *setting,
                               uint32_t size)
 {
@@ -219,7 +219,7 @@ static struct sim_ms erase_ms(const struct sim_kind *base, const struct sim_sett
     return ms;
 }
 
-/* Adds a segment to the memory that ends where it begins, else a memory of its own. */
+/* Adds a segment: to the last memory, if that ends where it begins, else as a memory of its own. */
 static bool add_segment(struct simproduct *product, const struct sim_kind *base,
                         const struct sim_setting *setting, const struct sim_segment *segment,
                         size_t alt, bool first)
@@ -264,7 +264,7 @@ static bool is_setting(const struct sim_setting *setting)
            setting->write >= 0 && setting->write <= 1;
 }
 
-/* The index of the first memory with this role; memory_count: there is none. */
+/* The index of the first memory with this role; memory_count if there is none. */
 static size_t find_role(const struct sim_kind *kind, enum sim_role role)
 {
     size_t i = 0;
@@ -274,7 +274,7 @@ static size_t find_role(const struct sim_kind *kind, enum sim_role role)
     return i;
 }
 
-/* The memories of the settings, and at the end the RAM that no setting shows. */
+/* The memories of the settings, and then the RAM, which is in no setting. */
 static bool set_memories(struct simproduct *product, const struct sim_product *said,
                          const struct sim_kind *base)
 {
@@ -353,9 +353,9 @@ static bool set_ram(struct sim_kind *kind, uint32_t size)
     return size == 0 || size > ram->reserved;
 }
 
-/* ---- the whole ---- */
+/* ---- the kind ---- */
 
-/* Plain DFU knows neither addresses nor sectors: what its base has is all in one piece. */
+/* Plain DFU has neither addresses nor sectors, so the memories are its base's. */
 static bool fill(struct simproduct *product, const struct sim_product *said,
                  const struct sim_kind *base)
 {

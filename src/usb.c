@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* The only file that includes libusb.h.
  *
- * libusb is used for what it does best, transfers.  What is on the bus is read from sysfs at each
- * listing: libusb's own list of a running context is kept up by udev's events, which do not come in
- * containers and initramfs, and its descriptor parser has been wrong about hostile devices
- * (CVE-2026-23679, CVE-2026-47104), so it is never asked to parse.  A device is opened by its node
- * and handed to libusb with libusb_wrap_sys_device().
+ * libusb carries transfers, and nothing else.  Listings are read from sysfs: libusb updates its
+ * list by udev's events, which do not come in containers and initramfs, and its parser of
+ * descriptors was wrong about hostile devices (CVE-2026-23679, CVE-2026-47104).  A device is opened
+ * by its node, which libusb gets by libusb_wrap_sys_device().
  */
 #include "usb.h"
 
@@ -57,8 +56,8 @@ struct usb_port {
 
 /* ---- libusb's file descriptors on our loop ----
  *
- * Only while a transfer is in flight: otherwise nothing is awaited from libusb, and the loop must
- * find that nothing is left that could come.
+ * They are watched only while a transfer is in flight.  Otherwise nothing is awaited from libusb,
+ * and the loop must be able to see a deadlock.
  */
 
 static void handle_events(void *arg, short events)
@@ -115,8 +114,7 @@ static void transfer_ends(struct usb_port *port)
             loop_unwatch(port->loop, &port->fds[i].watch);
 }
 
-/* Only when a device is opened: to list them, and for all that is simulated, libusb is not needed.
- */
+/* Called when a device is opened: listings and simulated boards need no libusb. */
 static bool open_context(struct usb_port *port)
 {
     if (port->context)
@@ -135,7 +133,7 @@ static bool open_context(struct usb_port *port)
     return true;
 }
 
-/* ---- what is on the bus ---- */
+/* ---- listing ---- */
 
 /* "1-4.2": a device; not "usb1" (a root hub) and not "1-4.2:1.0" (an interface). */
 static bool is_device_name(const char *name)
@@ -169,7 +167,7 @@ static unsigned read_number(const char *device, const char *attribute)
     return n > 0 ? (unsigned)strtoul(text, NULL, 10) : 0;
 }
 
-/* The kernel gives each device that comes another number on its bus. */
+/* The kernel gives each device that comes a new number on its bus. */
 static unsigned generation_of(const char *device, unsigned *bus, unsigned *number)
 {
     *bus = read_number(device, "busnum");
@@ -177,7 +175,7 @@ static unsigned generation_of(const char *device, unsigned *bus, unsigned *numbe
     return *bus << 16 | *number;
 }
 
-/* sysfs has the device descriptor, and behind it all configurations. */
+/* `descriptors` in sysfs: the device descriptor, and then all configurations. */
 static bool describe(struct usb_port *port, const char *name, struct port_device *device)
 {
     unsigned bus, number;
@@ -228,8 +226,8 @@ static ssize_t usb_string(struct port *head, const char *path, unsigned generati
     return read_attribute(path, name, text, size);
 }
 
-/* The first entry of a folder that begins with "tty" and goes on, in the order of names: where it
- * is in `name`, as "FOLDER/ENTRY".  False: there is none. */
+/* Copies the first name of a folder's entries that has "tty" at its start, and more.  False: there
+ * is none. */
 static bool first_tty(const char *folder, char *name, size_t size)
 {
     bool found = false;
@@ -259,7 +257,7 @@ static bool tty_of_interface(const char *interface, char *name, size_t size)
     return first_tty(folder, name, size);
 }
 
-/* The interfaces of 1-4.2 are 1-4.2:1.0, 1-4.2:1.1, ...; the first one that has a terminal. */
+/* Finds the terminal of the first interface that has one: those of 1-4.2 are 1-4.2:1.0, ... */
 static ssize_t usb_tty(struct port *head, const char *path, unsigned generation, char *name,
                        size_t size, bool *may_open)
 {
@@ -359,7 +357,7 @@ static void transfer_finished(void *arg)
     transfer->done(transfer->arg, handle->result);
 }
 
-/* Sets the configuration, where the device is in another one, and claims the interface. */
+/* Sets the configuration, if another one is active, and claims the interface. */
 static int claim(struct usb_handle *handle, const char *path, unsigned configuration, int interface)
 {
     int error = LIBUSB_SUCCESS;
@@ -449,7 +447,7 @@ static void finish(struct usb_handle *handle, int result)
     loop_post(port->loop, &handle->finished);
 }
 
-/* Called by libusb, from inside its event handling: only notes what came of it. */
+/* Called by libusb, from inside its event handling: records the result, and no more. */
 static void LIBUSB_CALL on_transfer(struct libusb_transfer *usb)
 {
     struct usb_handle *handle = usb->user_data;

@@ -8,11 +8,10 @@
 struct loop;
 struct port;
 
-/* NULL: libusb can't be had. */
+/* NULL: no memory. */
 struct port *usb_new(struct loop *loop);
 
-/* The version of the libusb that is linked, which needs not be the one that was built against:
- * "1.0.26". */
+/* The version of libusb at run time: "1.0.26".  It may differ from the one at build time. */
 void usb_version(char *text, size_t size);
 
 #endif

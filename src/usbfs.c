@@ -30,7 +30,7 @@ struct usbfs_handle {
     struct loop_job finished; /* of a transfer that could not be submitted */
     int result;
     bool timed_out;
-    struct usbdevfs_urb urb; /* the last: its length is open */
+    struct usbdevfs_urb urb; /* the last field: it ends in an array of any length */
 };
 
 static void end(struct usbfs_handle *handle, int result)
@@ -58,7 +58,7 @@ static int result_of(const struct usbfs_handle *handle)
     case -ENODEV:
     case -ESHUTDOWN:
         return PORT_GONE;
-    case -ENOENT: /* it was discarded */
+    case -ENOENT: /* discarded */
     case -ECONNRESET:
         return handle->timed_out ? PORT_TIMEOUT : PORT_CANCELLED;
     default:
@@ -66,7 +66,7 @@ static int result_of(const struct usbfs_handle *handle)
     }
 }
 
-/* The node can be written to, as poll(2) has it, when a transfer has ended. */
+/* Called when poll(2) reports the node as writable, which means that a transfer has ended. */
 static void reap(void *arg, short events)
 {
     struct usbfs_handle *handle = arg;

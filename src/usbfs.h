@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Asks a device that is not claimed, through Linux's usbfs and without libusb.
+/* Control transfers to a device that is not claimed, through Linux's usbfs, without libusb.
  *
- * libusb_wrap_sys_device() asks the device for its configuration and waits up to a second for the
- * answer, and the loop waits with it.  Eight hung devices would delay a listing by eight seconds.
+ * libusb_wrap_sys_device() asks the device for its configuration and blocks the loop for up to a
+ * second.  Eight hung devices would delay a listing by eight seconds.
  */
 #ifndef USBFS_H
 #define USBFS_H
@@ -10,8 +10,8 @@
 struct loop;
 struct port_handle;
 
-/* Opens a device's node for control transfers.  The handle is the caller's: handle->port has
- * submit, cancel and close, and no more.  0, or -1 and errno. */
+/* Opens a device's node for control transfers.  The caller owns the handle; handle->port has
+ * submit, cancel and close only.  Returns 0, or -1 and errno. */
 int usbfs_open(struct loop *loop, const char *node, struct port_handle **handle);
 
 #endif

@@ -99,22 +99,22 @@ size_t usbipmsg_interfaces_size(const struct usbipmsg_device *device)
     return (size_t)device->config[4] * INTERFACE_SIZE;
 }
 
-/* Class, subclass and protocol of each, as its first setting has them. */
+/* Class, subclass and protocol of the first alternate setting of each interface. */
 void usbipmsg_put_interfaces(uint8_t *p, const struct usbipmsg_device *device)
 {
     const uint8_t *config = device->config;
     size_t length = device->config_length;
     for (size_t at = 0; at + 9 <= length && config[at] >= 2; at += config[at]) {
         const uint8_t *row = config + at;
-        if (row[1] == 4 && row[3] == 0 && row[2] < config[4])
+        if (row[1] == USB_INTERFACE_DESCRIPTOR && row[3] == 0 && row[2] < config[4])
             memcpy(p + (size_t)row[2] * INTERFACE_SIZE, row + 5, 3);
     }
 }
 
 /* ---- commands ---- */
 
-/* A request that can't be: there is one endpoint, and the setup says how long and which way.
- * (usb_submit_urb() of Linux refuses such a one as well.) */
+/* Whether the command contradicts its setup packet, or is not for endpoint 0.  usb_submit_urb() of
+ * Linux refuses such a command, too. */
 static bool contradicts(const struct usbipmsg_command *command, uint32_t endpoint)
 {
     const struct usb_setup *setup = &command->setup;
@@ -158,5 +158,6 @@ void usbipmsg_put_answer(uint8_t *p, const struct usbipmsg_command *command, int
     if (command->unlinks)
         return;
     put32(p + 24, (uint32_t)moved);
-    put32(p + 32, command->packets); /* as it came: 0 from Linux, 0xFFFFFFFF by the book */
+    put32(p + 32,
+          command->packets); /* as received: 0 from Linux, 0xFFFFFFFF by the specification */
 }

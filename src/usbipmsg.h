@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The messages of USB/IP 1.1.1, to and from bytes: no I/O, and nothing is kept.
+/* The messages of USB/IP 1.1.1, to and from bytes: no I/O, no state.
  *
- * The format is that of Documentation/usb/usbip_protocol.rst of Linux.  A peer asks for an
- * operation first: a list of the devices, or the import of one, whose bus id follows.  What it has
- * imported it sends commands for: to submit a control transfer, or to unlink one.
+ * The format is in Linux's Documentation/usb/usbip_protocol.rst.  A peer first asks for an
+ * operation: a list of devices, or the import of one, whose bus id follows.  For an imported device
+ * it sends commands: to submit a control transfer, or to unlink one.
  */
 #ifndef USBIPMSG_H
 #define USBIPMSG_H
@@ -14,18 +14,18 @@
 
 #include "port.h"
 
-/* How many bytes the parts of messages have. */
+/* The lengths of parts of messages, in bytes. */
 enum {
-    USBIPMSG_OP = 8, /* what is asked for; what came of it */
+    USBIPMSG_OP = 8, /* a request for an operation; the head of its answer */
     USBIPMSG_BUS_ID = 32,
     USBIPMSG_DEVLIST = 12,
     USBIPMSG_DEVICE = 312,
-    USBIPMSG_HEAD = 48, /* a command, or its answer, without data */
+    USBIPMSG_HEAD = 48, /* a command or its answer, without data */
 };
 
 enum { USBIPMSG_REQ_IMPORT = 0x8003, USBIPMSG_REQ_DEVLIST = 0x8005 };
 
-/* What came of it: `usbip` has words for them, and calls them ST_OK, ... */
+/* The status of an operation: ST_OK, ... of `usbip`. */
 enum usbipmsg_status {
     USBIPMSG_OK,
     USBIPMSG_NA,
@@ -35,7 +35,7 @@ enum usbipmsg_status {
     USBIPMSG_ERROR,
 };
 
-/* What came of a command: errno values of Linux, negative, whatever this system's are. */
+/* The status of a command: negative errno values of Linux, on any system. */
 enum {
     USBIPMSG_ENOMEM = -12,
     USBIPMSG_EPIPE = -32,
@@ -53,10 +53,10 @@ struct usbipmsg_device {
 struct usbipmsg_command {
     uint32_t seqnum;
     bool unlinks;
-    uint32_t victim; /* unlinks: the seqnum of what is given up */
+    uint32_t victim; /* unlinks: the seqnum of the command to unlink */
 
-    bool in;  /* and the rest: submits */
-    bool bad; /* it contradicts itself: to be refused, with the data that follow it */
+    bool in;  /* this and the rest: submits */
+    bool bad; /* contradicts itself: to be refused, with the data that follow */
     uint32_t length, packets;
     struct usb_setup setup;
 };
@@ -65,16 +65,16 @@ struct usbipmsg_command {
 void usbipmsg_bus_id(size_t number, char id[USBIPMSG_BUS_ID]);
 uint32_t usbipmsg_device_id(size_t number);
 
-/* False: it is of another version. */
+/* False: the peer has another version. */
 bool usbipmsg_get_op(const uint8_t *p, unsigned *code);
 
-/* NULL, or what is wrong with it: nothing that follows has a meaning then. */
+/* Returns NULL, or what is wrong; the rest of the stream has no meaning then. */
 const char *usbipmsg_get_command(const uint8_t *p, uint32_t device_id,
                                  struct usbipmsg_command *command);
 
-/* Where answers are put is zero before. */
+/* The bytes at `p` are zero before. */
 void usbipmsg_put_op(uint8_t *p, unsigned code, enum usbipmsg_status status);
-void usbipmsg_put_devlist(uint8_t *p, uint32_t count); /* the devices, and interfaces, follow */
+void usbipmsg_put_devlist(uint8_t *p, uint32_t count); /* devices and interfaces follow */
 void usbipmsg_put_device(uint8_t *p, const struct usbipmsg_device *device);
 void usbipmsg_put_interfaces(uint8_t *p, const struct usbipmsg_device *device);
 size_t usbipmsg_interfaces_size(const struct usbipmsg_device *device);
