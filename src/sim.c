@@ -157,7 +157,16 @@ static void begin_work(struct sim *sim, const struct sim_work *work, double at)
     case SIM_WORK_LEAVE:
         leave(sim, at);
         break;
-    default:
+    case SIM_WORK_NONE:
+    case SIM_WORK_REFUSE:
+    case SIM_WORK_NOTHING:
+    case SIM_WORK_ADDRESS:
+    case SIM_WORK_ERASE:
+    case SIM_WORK_RESET:
+    case SIM_WORK_MANIFEST:
+    case SIM_WORK_START:
+    case SIM_WORK_DETACH:
+    case SIM_WORK_ATTACH:
         break;
     }
 }
@@ -185,7 +194,14 @@ static void end_work(struct sim *sim)
     case SIM_WORK_START:
         arrive(sim, SIM_RUNTIME, DFU_APP_IDLE);
         break;
-    default:
+    case SIM_WORK_NONE:
+    case SIM_WORK_REFUSE:
+    case SIM_WORK_NOTHING:
+    case SIM_WORK_ADDRESS:
+    case SIM_WORK_WRITE:
+    case SIM_WORK_ERASE:
+    case SIM_WORK_MANIFEST:
+    case SIM_WORK_LEAVE:
         break;
     }
 }
@@ -254,8 +270,7 @@ static bool fault_before(struct sim *sim, enum sim_fault fault, double now, doub
 {
     switch (fault) {
     case SIM_FAULT_UNPLUG:
-        sim_unplug(sim,
-                   now + nak_seconds / 2); /* in the middle of the wait: the work is half done */
+        sim_unplug(sim, now + nak_seconds / 2); /* the work under way is half done */
         *result = SIM_GONE;
         return true;
     case SIM_FAULT_HANG:
@@ -272,10 +287,13 @@ static bool fault_before(struct sim *sim, enum sim_fault fault, double now, doub
         }
         catch_up(sim, now + nak_seconds);
         simdfu_error(sim, DFU_ERR_UNKNOWN);
-        return false;
-    default:
-        return false;
+        break;
+    case SIM_FAULT_CORRUPT: /* these change the answer */
+    case SIM_FAULT_SHORT:
+    case SIM_FAULTS:
+        break;
     }
+    return false;
 }
 
 static int carry_out(struct sim *sim, const struct usb_setup *setup, uint8_t *data, double now,

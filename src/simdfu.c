@@ -32,9 +32,18 @@ bool simdfu_busy(const struct sim *sim)
     case SIM_WORK_WRITE:
     case SIM_WORK_ERASE:
         return true;
-    default:
-        return false;
+    case SIM_WORK_NONE:
+    case SIM_WORK_OPTIONS:
+    case SIM_WORK_UNPROTECT:
+    case SIM_WORK_RESET:
+    case SIM_WORK_MANIFEST:
+    case SIM_WORK_LEAVE:
+    case SIM_WORK_START:
+    case SIM_WORK_DETACH:
+    case SIM_WORK_ATTACH:
+        break;
     }
+    return false;
 }
 
 static uint32_t le32(const uint8_t *bytes)
@@ -289,7 +298,15 @@ void simdfu_end_work(struct sim *sim, double fraction)
         else
             simmem_unprotect(&sim->mem, fraction);
         break;
-    default:
+    case SIM_WORK_NONE:
+    case SIM_WORK_REFUSE:
+    case SIM_WORK_NOTHING:
+    case SIM_WORK_RESET:
+    case SIM_WORK_MANIFEST:
+    case SIM_WORK_LEAVE:
+    case SIM_WORK_START:
+    case SIM_WORK_DETACH:
+    case SIM_WORK_ATTACH:
         break;
     }
     if (fraction < 1)
