@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The step machine of dfu.h on a simulated board, with a clock that only what happens moves. */
+/* The step machine of dfu.h on a simulated board, with a clock that transfers and waits move. */
 #ifndef BENCH_H
 #define BENCH_H
 
@@ -29,7 +29,7 @@ struct bench {
 
 static struct bench bench;
 
-/* Forgets what is known of the board, as one that has just been opened. */
+/* Resets what is known of the board, as when it has just been opened. */
 static inline void bench_forget(void)
 {
     uint8_t *buffer = bench.board.buffer;
@@ -47,7 +47,7 @@ static inline void bench_forget(void)
     };
 }
 
-/* A board whose flash is full of what must not be lost. */
+/* Opens a board whose flash is full of data. */
 static inline void bench_open(const struct sim_options *options)
 {
     memset(&bench, 0, sizeof bench);
@@ -82,12 +82,12 @@ static inline int bench_result(int result)
     return result == SIM_STALL ? PORT_STALL : result == SIM_GONE ? PORT_GONE : result;
 }
 
-/* A transfer as a port carries it out.  A board that does not answer in time goes on by itself. */
+/* Carries a transfer out, as a port does.  A board that does not answer in time still finishes. */
 static inline int bench_transfer(const struct dfu_act *act)
 {
     struct usb_setup setup = { act->setup.type, act->setup.request, act->setup.value,
                                act->setup.index, act->setup.length };
-    if (act->setup.request == 4) /* CLRSTATUS anywhere else is what breaks ROMs */
+    if (act->setup.request == DFU_REQ_CLRSTATUS) /* CLRSTATUS in any other state confuses ROMs */
         assert_true(bench.sim->state == DFU_ERROR || bench.sim->life == SIM_AWAY);
     bench.transfers++;
     struct sim_answer answer = sim_control(bench.sim, bench.now, &setup, act->data);
@@ -120,7 +120,7 @@ static inline struct dfu_act bench_step(const struct dfu_act *act)
     return dfu_step(&bench.op, result, bench.now - began);
 }
 
-/* Carries an operation out; gives it up at the step `cancel` of it (SIZE_MAX: never). */
+/* Carries an operation out, and cancels it at its step `cancel` (SIZE_MAX: never). */
 static inline bool bench_run_until(struct dfu_op op, size_t cancel)
 {
     op.board = &bench.board;
@@ -155,7 +155,8 @@ static inline void same(const uint8_t *got, const uint8_t *wanted, size_t first,
             fail_msg("%s: byte %zx is %02x, not %02x", what, i, got[i], wanted[i]);
 }
 
-/* A write: what it claims is there, what it doubts may be, and all else is as it was. */
+/* Checks a write: the claimed bytes are written, those in doubt may be, all others are unchanged.
+ */
 static inline void check_write(bool ok)
 {
     const struct dfu_op *op = &bench.op;
@@ -167,7 +168,7 @@ static inline void check_write(bool ok)
         assert_int_equal(op->done, op->length);
     if (op->done > 0)
         assert_memory_equal(flash + at, op->data, op->done);
-    if (bench.sim->kind->plain) /* it erases by itself, whole pages */
+    if (bench.sim->kind->plain) /* it erases whole pages by itself */
         doubt = (doubt + 1023) / 1024 * 1024;
     same(flash, bench.before, 0, at, "before the write");
     same(flash, bench.before, doubt, bench.size, "after the write");
@@ -193,8 +194,7 @@ static inline void check_read(bool ok)
     const struct dfu_op *op = &bench.op;
     const uint8_t *flash = bench_flash();
     assert_true(op->done <= op->length);
-    assert_true(!op->upload_ended ||
-                bench.sim->kind->plain); /* a short block is its end of the memory */
+    assert_true(!op->upload_ended || bench.sim->kind->plain); /* a short block ends its memory */
     if (ok && !op->upload_ended)
         assert_int_equal(op->done, op->length);
     if (op->done > 0)
@@ -202,7 +202,7 @@ static inline void check_read(bool ok)
     same(flash, bench.before, 0, bench.size, "a read");
 }
 
-/* Holds what the operation says to what became of the board, when all has come to rest. */
+/* Checks the claims of the operation, after the board has finished its work. */
 static inline void check_claims(bool ok)
 {
     bench.now += 100;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Boards of board.c over simulated ones, on a loop with virtual time. */
+/* Boards of board.c over simulated boards, on a loop with virtual time. */
 #ifndef BOARDRIG_H
 #define BOARDRIG_H
 
@@ -28,7 +28,7 @@ struct boardrig {
 
 static struct boardrig rig;
 
-/* What came of an operation: what its user keeps. */
+/* The outcome of an operation. */
 struct outcome {
     unsigned ended; /* how often */
     bool ok;
@@ -90,7 +90,7 @@ static inline struct sim_options options_of(const char *kind)
     return (struct sim_options){ .kind = kind, .state = -1 };
 }
 
-/* One of this kind, at a path of the same name. */
+/* Adds a simulated board of this kind, at a path of the same name. */
 static inline struct simboard *add(const char *kind)
 {
     struct sim_options options = options_of(kind);
@@ -119,7 +119,7 @@ static inline struct board *make(const char *path)
     return board;
 }
 
-/* Opens it, as far as it can be, with what a host finds out from the descriptors. */
+/* Opens a board, with the facts that a host gets from the descriptors. */
 static inline int attach(struct board *board, unsigned generation)
 {
     int result = board_attach(board, rig.port, generation, 0, 0);
@@ -143,7 +143,7 @@ static inline struct board *open_board(const char *path)
     return board;
 }
 
-/* A new simulated board and a board open on it. */
+/* Adds a simulated board, and opens it. */
 static inline struct board *open_new(const char *kind)
 {
     add(kind);
@@ -152,7 +152,7 @@ static inline struct board *open_new(const char *kind)
 
 /* ---- operations ---- */
 
-/* Starts an operation, whose end `outcome` will have. */
+/* Starts an operation; its end is recorded in `outcome`. */
 static inline void start_to(struct outcome *outcome, struct board *board, struct dfu_op op)
 {
     *outcome = (struct outcome){ .board = board };
@@ -204,7 +204,7 @@ static inline struct dfu_op simple(enum dfu_kind kind)
     return (struct dfu_op){ .kind = kind, .any_alt = true };
 }
 
-/* Erases, writes and reads back: the board is in order. */
+/* Checks that the board works: erases, writes and reads back. */
 static inline void check_works(struct board *board, uint32_t address, size_t length)
 {
     if (board->dfu.dfuse)
@@ -224,7 +224,7 @@ static inline void nothing(void *arg)
     (void)arg;
 }
 
-/* Turns until so much time is over. */
+/* Turns the loop for so many seconds. */
 static inline void let_pass(double seconds)
 {
     double end = loop_now(rig.loop) + seconds;
@@ -234,7 +234,7 @@ static inline void let_pass(double seconds)
         turn();
 }
 
-/* Turns until a closed board is let go; the seconds it took. */
+/* Turns the loop until a closed board is released; returns the seconds it took. */
 static inline double release(struct board *board)
 {
     double began = loop_now(rig.loop);

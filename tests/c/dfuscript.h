@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The step machine of dfu.h against a script: what it asks for, line by line, and what it is told.
+/* The step machine of dfu.h against a script: its actions, line by line, and their outcomes.
  *
- * A line is a request as describe() writes it, and behind "->" the answer:
+ * A line is a request as describe() writes it, then "->" and the answer:
  *
  *     "getstate -> dfuIDLE"              a state by its name, "#200" by its number
  *     "getstatus -> dfuDNBUSY 104"       bwPollTimeout in milliseconds
  *     "getstatus -> dfuERROR errTARGET"
- *     "set 08000000"                     nothing: all bytes were moved, the wait is over
+ *     "set 08000000"                     no answer: all bytes were moved, the wait is over
  *     "dnload 2 2048 -> stall"           or gone, timeout, io, cancelled
  *     "upload 2 2048 -> short 17"        so many bytes
  *     "getstatus -> dfuDNBUSY 104 +1.5"  it took so many seconds
@@ -31,18 +31,18 @@
 #include "dfu.h"
 
 #define FLASH     0x08000000u
-#define SIZE_MOST 0x20000u /* bytes that one operation of a script moves */
+#define SIZE_MOST 0x20000u /* most bytes that one operation of a script moves */
 
 struct script {
     struct dfu_board board;
     struct dfu_op op;
     struct dfu_act act;
     int told;             /* the state that the board last showed, -1: none */
-    bool stored;          /* a command of the machine's own waits to be executed */
-    uint8_t *sent;        /* what arrived in blocks, of the operation under way */
+    bool stored;          /* the machine has sent a command that GETSTATUS will execute */
+    uint8_t *sent;        /* the bytes of all blocks of the operation under way */
     size_t sent_length;   /* so many bytes */
-    size_t uploaded;      /* so many bytes were given */
-    uint8_t *image, *out; /* what is written and read; what was read */
+    size_t uploaded;      /* bytes that the board gave */
+    uint8_t *image, *out; /* the bytes to write, or to give; the bytes that were read */
 };
 
 static struct script script;
@@ -90,7 +90,7 @@ static inline const char *failure_text(enum dfu_failure failure)
     return names[failure];
 }
 
-/* A block 0 of DfuSe in words; false where it is none of the commands. */
+/* Describes a DfuSe command in block 0.  False: it is no command. */
 static inline bool describe_command(char *text, size_t size, const struct dfu_act *act)
 {
     const uint8_t *b = act->data;
@@ -161,7 +161,7 @@ static inline void describe(char *text, size_t size, const struct dfu_act *act)
     }
 }
 
-/* What holds for every action, whatever the script says. */
+/* Checks what must hold for every action. */
 static inline void check_act(void)
 {
     const struct dfu_act *act = &script.act;
@@ -175,10 +175,11 @@ static inline void check_act(void)
     assert_ptr_equal(act->data, script.board.buffer);
     assert_true(act->seconds > 0);
     assert_int_equal(act->setup.index, script.board.interface);
-    if (act->setup.request == 4) /* CLRSTATUS anywhere else is what breaks ROMs */
+    if (act->setup.request == DFU_REQ_CLRSTATUS) /* CLRSTATUS in any other state confuses ROMs */
         assert_true(script.told == DFU_ERROR || script.told < 0 || script.told >= DFU_STATES);
     if (act->setup.request == 3 && !script.stored && !forward && !script.op.abort_refused)
-        assert_int_not_equal(script.told, DFU_DNLOAD_SYNC); /* it would execute what is left over */
+        assert_int_not_equal(script.told,
+                             DFU_DNLOAD_SYNC); /* GETSTATUS would execute a stored block */
 }
 
 /* ---- what it is told ---- */
@@ -211,7 +212,7 @@ static inline bool port_answer(const char *word, int *result)
     return false;
 }
 
-/* The answer in words -> the result, the seconds, and the bytes of a status in the buffer. */
+/* Parses an answer: the result, the seconds, and a status' bytes, which go into the buffer. */
 static inline int read_answer(const char *answer, double *elapsed)
 {
     char words[100], *rest = words;
@@ -245,7 +246,7 @@ static inline int read_answer(const char *answer, double *elapsed)
     return result;
 }
 
-/* Moves the data of a transfer that the board took. */
+/* Moves the data of a successful transfer. */
 static inline void carry_out(int result)
 {
     const struct dfu_act *act = &script.act;
@@ -253,7 +254,7 @@ static inline void carry_out(int result)
     if (act->what != DFU_CONTROL || result < 0)
         return;
     describe_request(text, sizeof text, act);
-    if (act->setup.request == 1) {
+    if (act->setup.request == DFU_REQ_DNLOAD) {
         script.stored = true;
         script.told = -1;
     } else if (act->setup.request == 6) {
@@ -298,13 +299,13 @@ static inline void play_lines(const char *const *lines)
 
 #define PLAY(...) play_lines((const char *const[]){ __VA_ARGS__, NULL })
 
-/* A command or a block, carried out by a board that tells the truth. */
+/* A command or a block, executed without errors. */
 #define RUN(request)                                                                               \
     request, "getstatus -> dfuDNBUSY 104", "wait 104", "getstatus -> dfuDNLOAD-IDLE"
 
 /* ---- operations ---- */
 
-/* Starts an operation; the script goes on with what it asks for first. */
+/* Starts an operation; the script goes on with its first action. */
 static inline void begin(struct dfu_op op)
 {
     op.board = &script.board;
@@ -334,7 +335,7 @@ static inline void begin_read(uint32_t address, size_t length)
         .kind = DFU_READ, .address = address, .out = script.out, .length = length });
 }
 
-/* The write has come to its end, and every byte of it to the board. */
+/* Checks that the write ended well, and that all its bytes came to the board. */
 static inline void wrote(size_t length)
 {
     PLAY("done");
@@ -351,7 +352,7 @@ static inline void did_read(size_t length)
     assert_memory_equal(script.out, script.image, length);
 }
 
-/* A new board in the same script, of which nothing is known but its state. */
+/* A new board in the same script, of which only the state is known. */
 static inline void found_in(uint8_t state)
 {
     script.board.state = state;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A loop, what was called from it in which order, and eight things that may be. */
+/* A loop, a record of its calls in their order, and eight actors for it to call. */
 #ifndef LOOPRIG_H
 #define LOOPRIG_H
 
@@ -38,7 +38,7 @@ static inline void heard_is(const char *wanted)
     heard[0] = '\0';
 }
 
-/* Something with a letter, and what else it does when it is called. */
+/* Notes its letter when it is called, and then does `act`. */
 struct actor {
     char letter;
     void (*act)(struct actor *);
@@ -72,7 +72,7 @@ static inline void actor_ended(void *arg, int status)
 
 static struct actor actors[8];
 
-/* Actors a to h, all of them idle. */
+/* Makes actors a to h, none of them set, posted or watched. */
 static inline int open_loop(void **state)
 {
     (void)state;

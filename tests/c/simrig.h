@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A simulated board on the bench: requests one after the other, each at the end of the last. */
+/* A simulated board on the bench: each request is sent at the end of the one before. */
 #ifndef SIMRIG_H
 #define SIMRIG_H
 
@@ -111,7 +111,7 @@ static inline int rig_command(unsigned command, uint32_t address)
     return rig_dnload(0, bytes, sizeof bytes);
 }
 
-/* A stored command carried out to its end by asking at once; bState. */
+/* Executes a stored command to its end, without waiting; returns bState. */
 static inline int rig_execute(void)
 {
     assert_int_equal(rig_status(), DFU_DNBUSY);
@@ -140,7 +140,7 @@ static inline void rig_ready(void)
     assert_int_equal(rig_state(), DFU_IDLE);
 }
 
-/* A command that ends in dfuERROR with this status. */
+/* Checks that a command ends in dfuERROR with this status. */
 static inline void rig_refused(unsigned command, uint32_t address, int status)
 {
     rig_command(command, address);
@@ -149,7 +149,7 @@ static inline void rig_refused(unsigned command, uint32_t address, int status)
     rig_ready();
 }
 
-/* A board of this kind in dfuIDLE. */
+/* Opens a board of this kind, in dfuIDLE. */
 static inline void rig_open_ready(const char *kind)
 {
     rig_open(kind);
@@ -175,7 +175,7 @@ static inline uint8_t rig_byte(uint32_t address)
     return byte;
 }
 
-/* How many of the bytes from `address` are `byte`, up to the first that is not. */
+/* The number of bytes from `address` on that are `byte`. */
 static inline size_t rig_run(uint32_t address, uint8_t byte, size_t length)
 {
     size_t i = 0;

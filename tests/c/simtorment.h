@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* No setup packet, in no state, does more than its answer has room for. */
+/* Random setup packets: in no state does an answer exceed wLength. */
 #ifndef SIMTORMENT_H
 #define SIMTORMENT_H
 
@@ -73,7 +73,7 @@ static inline void disturb(struct sim *sim, double now)
     }
 }
 
-/* Each request gets a piece of memory of just its size, for the address sanitizer. */
+/* Each request gets memory of exactly its size, for the address sanitizer. */
 static inline void torment(const struct sim_options *options)
 {
     struct sim *sim = sim_new(options);

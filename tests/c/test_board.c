@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* A board as the host drives it: opening, operations, giving up, closing, going away. */
+/* Boards of board.c: opening, operations, cancelling, closing, unplugging. */
 #include "boardrig.h"
 
-#define CLOSING 1.000001 /* seconds that a board may take to be let go */
+#define CLOSING 1.000001 /* seconds that the release of a board may take */
 
 /* ---- opening ---- */
 
@@ -13,7 +13,7 @@ static void test_attach(void **state)
     struct board *board = make("f407"), *other = make("f407"), *nowhere = make("sim:f407#2");
     assert_false(board_is_open(board));
     assert_int_equal(attach(nowhere, 1), PORT_GONE);
-    assert_int_equal(attach(board, 2), PORT_GONE); /* another one is there */
+    assert_int_equal(attach(board, 2), PORT_GONE); /* another device is there now */
     assert_false(board_is_open(board));
     loop_skip(rig.loop, 3);
     assert_int_equal(attach(board, 1), 0);
@@ -97,7 +97,7 @@ static void test_operations(void **state)
     }
 }
 
-/* The same again takes the same time, to the last bit. */
+/* The same operations take exactly the same time. */
 static void test_time_repeats(void **state)
 {
     double took[2];
@@ -120,7 +120,7 @@ static void test_select(void **state)
     assert_true(run(board, op).ok);
     assert_int_equal(simboard_sim(simport_find(rig.port, "f407"))->mem.alt, 2);
     assert_int_equal(board->dfu.alt, 2);
-    op.alt = 9; /* there is none */
+    op.alt = 9; /* it has none */
     struct outcome outcome = run(board, op);
     assert_false(outcome.ok);
     assert_int_equal(outcome.op.failure, DFU_FAIL_STALL);
@@ -151,7 +151,7 @@ static void test_control(void **state)
     assert_int_equal(board->dfu.state, DFU_IDLE);
     assert_true(run_raw(board, getstate).ok);
     assert_int_equal(board->dfu.buffer[0], DFU_ERROR);
-    assert_int_equal(board->dfu.state, DFU_UNKNOWN); /* who knows what it did */
+    assert_int_equal(board->dfu.state, DFU_UNKNOWN); /* its effect is unknown */
     assert_false(run_raw(board, (struct usb_setup){ 0x80, 6, 0x0900, 0, 18 }).ok);
     assert_int_equal(board->raw_result, PORT_STALL);
     assert_true(board_is_open(board));
@@ -230,7 +230,7 @@ static void test_give_up_nothing(void **state)
     assert_true(board_is_open(board));
 }
 
-/* Gives the write of a few blocks up after so many seconds. */
+/* Cancels the write of a few blocks after so many seconds. */
 static void check_give_up(const char *kind, double after)
 {
     struct board *board = open_new(kind);
@@ -244,7 +244,7 @@ static void check_give_up(const char *kind, double after)
         finish(&outcome);
         assert_false(outcome.ok);
         assert_int_equal(outcome.op.failure, DFU_FAIL_CANCELLED);
-        assert_true(loop_now(rig.loop) == began); /* soon is at once here */
+        assert_true(loop_now(rig.loop) == began); /* at once, with virtual time */
     }
     let_pass(0.2);
     assert_int_equal(outcome.ended, 1);
@@ -296,7 +296,7 @@ static void test_close_untouched(void **state)
     assert_true(run(board, simple(DFU_TO_IDLE)).ok);
     uint64_t requests = sim_requests(sim);
     board_close(board);
-    assert_null(board->handle); /* it is where it should be */
+    assert_null(board->handle); /* already in dfuIDLE */
     assert_int_equal(sim_requests(sim), requests);
 }
 
@@ -319,7 +319,7 @@ static void test_close_after_use(void **state)
     board_close(board);
     release(board);
     assert_int_equal(sim->state, DFU_IDLE);
-    assert_int_equal(sim->mem.alt, 2); /* no way leads through another memory */
+    assert_int_equal(sim->mem.alt, 2); /* no other memory was selected */
     assert_int_equal(attach(board, 1), 0);
     struct outcome outcome = run(board, erase_of(0));
     assert_int_equal(outcome.op.status, DFU_ERR_TARGET);
@@ -329,7 +329,7 @@ static void test_close_after_use(void **state)
     assert_int_equal(sim->state, DFU_IDLE);
 }
 
-/* Closes a board at that moment of a write: it is let go in dfuIDLE, and in time. */
+/* Closes a board at that moment of a write: it is released in dfuIDLE, and in time. */
 static void check_close(const char *kind, double after)
 {
     struct board *board = open_new(kind);
@@ -361,7 +361,7 @@ static void test_close_in_mid_write(void **state)
     }
 }
 
-/* What holds every request for two seconds is let go after one, as it is. */
+/* A board that delays every answer for two seconds is released after one, in any state. */
 static void test_close_in_mid_erase(void **state)
 {
     (void)state;
@@ -377,7 +377,7 @@ static void test_close_in_mid_erase(void **state)
     assert_true(outcome.op.in_doubt);
     if (took < 0.9 || took > CLOSING)
         fail_msg("it takes %.3f s", took);
-    assert_int_equal(attach(board, 1), 0); /* and found again as it is */
+    assert_int_equal(attach(board, 1), 0); /* opened again in that state */
     check_works(board, FLASH + 0x4000, 1500);
     assert_int_equal(sim_byte(simport_find(rig.port, "f407"), FLASH + 0x20000), 0xFF);
 }
@@ -423,7 +423,7 @@ static void test_unplugged_while_idle(void **state)
     struct board *board = open_new("f407");
     assert_true(run(board, simple(DFU_TO_IDLE)).ok);
     unplug(simport_find(rig.port, "f407"));
-    assert_true(board_is_open(board)); /* nobody has noticed yet */
+    assert_true(board_is_open(board)); /* not noticed yet */
     struct outcome outcome = run(board, erase_of(FLASH));
     assert_int_equal(outcome.op.failure, DFU_FAIL_GONE);
     assert_false(board_is_open(board));
@@ -444,7 +444,7 @@ static void check_unplug(double after)
     assert_false(outcome.ok);
     assert_int_equal(outcome.op.failure, DFU_FAIL_GONE);
     assert_true(outcome.op.gone);
-    assert_true(loop_now(rig.loop) - began <= 0.101); /* a wait is waited for */
+    assert_true(loop_now(rig.loop) - began <= 0.101); /* a pause is not cut short */
     assert_false(board_is_open(board));
     sim_plug(simboard_sim(simboard), loop_now(rig.loop));
     assert_int_equal(attach(board, 1), PORT_GONE);
@@ -473,7 +473,7 @@ static void test_unplugged_while_closing(void **state)
     assert_false(board_is_open(board));
 }
 
-/* A board that goes takes nothing from its neighbour. */
+/* An unplugged board does not affect its neighbour. */
 static void test_boards_side_by_side(void **state)
 {
     struct outcome outcomes[2];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The step machine: what each operation asks of a board, request by request, when all goes well. */
+/* The step machine: the requests of each operation, when all goes well. */
 #include "dfuscript.h"
 
 static void test_names(void **state)
@@ -37,7 +37,7 @@ static void test_write_goes_on(void **state)
     begin_write(FLASH, 4096);
     PLAY(RUN("set 08000000"), RUN("dnload 2 2048"), RUN("dnload 3 2048"));
     wrote(4096);
-    begin_write(FLASH + 4096, 2048); /* no address: it goes on where the last one ended */
+    begin_write(FLASH + 4096, 2048); /* no Set Address: it continues the last write */
     PLAY(RUN("dnload 4 2048"));
     wrote(2048);
     begin_write(FLASH + 0x4000, 2048); /* after a gap of whole blocks */
@@ -46,7 +46,7 @@ static void test_write_goes_on(void **state)
     begin_write(FLASH + 2048, 2048); /* back */
     PLAY(RUN("dnload 3 2048"));
     wrote(2048);
-    begin_write(FLASH + 0x8100, 2048); /* between two blocks: counting begins anew */
+    begin_write(FLASH + 0x8100, 2048); /* not at a block: Set Address */
     PLAY(RUN("set 08008100"), RUN("dnload 2 2048"));
     wrote(2048);
     begin_write(FLASH, 2048); /* before the address that was set */
@@ -146,7 +146,7 @@ static void test_read_and_write_in_turn(void **state)
     begin_write(FLASH, 2048);
     PLAY(RUN("set 08000000"), RUN("dnload 2 2048"));
     wrote(2048);
-    begin_read(FLASH, 2048); /* the address is set for the other direction: no guessing */
+    begin_read(FLASH, 2048); /* Set Address was sent for the other direction */
     PLAY(RUN("set 08000000"), "abort", "upload 2 2048");
     did_read(2048);
     begin_write(FLASH + 2048, 2048);
@@ -179,7 +179,7 @@ static void test_commands(void **state)
             PLAY("abort");
         PLAY("upload 0 64 -> short 4");
         did_read(4);
-        assert_int_equal(script.board.state, DFU_UNKNOWN); /* it stays, or does not: not known */
+        assert_int_equal(script.board.state, DFU_UNKNOWN); /* it stays or not: unknown */
     }
 }
 
@@ -227,7 +227,7 @@ static void test_mass_erase(void **state)
     (void)state;
     begin((struct dfu_op){ .kind = DFU_MASS_ERASE, .limit = 45 });
     PLAY("mass-erase", "getstatus -> dfuDNBUSY 100", "wait 100");
-    assert_true(script.act.seconds >= 40); /* a ROM holds it for up to 32 s */
+    assert_true(script.act.seconds >= 40); /* a ROM delays the answer for up to 32 s */
     PLAY("getstatus -> dfuDNLOAD-IDLE +31.9", "done");
     assert_false(script.op.in_doubt);
 }
@@ -240,7 +240,7 @@ static void test_read_unprotect(void **state)
     assert_true(script.op.gone);
     assert_false(script.op.in_doubt);
     found_in(DFU_IDLE);
-    begin_simple(DFU_READ_UNPROTECT); /* gone before it was told to begin: an unplug */
+    begin_simple(DFU_READ_UNPROTECT); /* gone before GETSTATUS: it was unplugged */
     PLAY("unprotect", "getstatus -> gone", "fail gone");
     assert_true(script.op.in_doubt);
     assert_true(script.op.gone);
@@ -263,14 +263,14 @@ static void test_option_bytes(void **state)
          "getstatus -> gone");
     wrote(16);
     assert_true(script.op.gone);
-    found_in(DFU_IDLE); /* and one that stays is as good */
+    found_in(DFU_IDLE); /* a board that stays is fine, too */
     begin(op);
     PLAY(RUN("set 1fffc000"), RUN("dnload 2 16"));
     wrote(16);
     assert_false(script.op.gone);
 }
 
-/* Gone after the first of two blocks is not written. */
+/* A board that leaves after the first of two blocks has not written both. */
 static void test_reset_before_the_end(void **state)
 {
     (void)state;
@@ -308,7 +308,7 @@ static void test_download_block(void **state)
     begin(op);
     PLAY(RUN("dnload 5 2048"));
     wrote(2048);
-    op.length = 3; /* "moves the pointer" is the user's own affair */
+    op.length = 3; /* the user may move the pointer */
     op.block = 0;
     begin(op);
     PLAY(RUN("dnload 0 3"));
@@ -449,7 +449,7 @@ static void test_leave_assumed(void **state)
     begin_leave(false);
     PLAY("dnload 2 0 -> gone");
     left(true);
-    for (size_t i = 0; i < 4; i++) { /* one lost answer is not yet a board that has left */
+    for (size_t i = 0; i < 4; i++) { /* one lost answer does not mean that the board has left */
         begin_leave(false);
         PLAY("dnload 2 0", lost[i], "getstatus -> dfuMANIFEST 1");
         left(false);
@@ -462,7 +462,7 @@ static void test_leave_assumed(void **state)
     }
 }
 
-/* The second chance of the request is not the second chance of its answer. */
+/* A request that was sent again does not use up the repetition of its GETSTATUS. */
 static void test_leave_after_a_stall(void **state)
 {
     (void)state;
@@ -491,7 +491,7 @@ static void test_leave_refused(void **state)
     PLAY("set 08000000", "getstatus -> dfuDNBUSY 104", "wait 104",
          "getstatus -> dfuERROR errTARGET", "fail status");
     found_in(DFU_IDLE);
-    begin_leave(false); /* a STALL, and taken all the same */
+    begin_leave(false); /* stalled, but executed */
     PLAY("dnload 2 0 -> stall", "getstatus -> dfuDNBUSY 104", "wait 104",
          "getstatus -> dfuERROR errTARGET", "fail status");
     found_in(DFU_IDLE);
@@ -562,7 +562,7 @@ static void test_plain_read(void **state)
     begin_read(0, 2048);
     PLAY("upload 0 1024", "upload 1 1024");
     did_read(2048);
-    begin_read(0, 4096); /* a new one begins at dfuIDLE, and may end before it */
+    begin_read(0, 4096); /* a new one begins in dfuIDLE, and may end early */
     PLAY("abort", "upload 0 1024", "upload 1 1024", "upload 2 1024 -> short 7");
     did_read(2055);
     assert_true(script.op.upload_ended);
@@ -572,7 +572,7 @@ static void test_plain_read(void **state)
     assert_true(script.op.upload_ended);
 }
 
-/* Devices that count for themselves would go on in the middle. */
+/* Devices that count blocks themselves would continue the last upload. */
 static void test_plain_starts_from_idle(void **state)
 {
     (void)state;
@@ -587,7 +587,7 @@ static void test_plain_starts_from_idle(void **state)
     wrote(1024);
     found_in(DFU_DNLOAD_IDLE);
     begin_read(0, 10);
-    PLAY("abort", "upload 0 1024"); /* whole blocks, of which it keeps what it wants */
+    PLAY("abort", "upload 0 1024"); /* whole blocks, of which a part is wanted */
     did_read(10);
 }
 

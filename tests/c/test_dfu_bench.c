@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The step machine on simulated boards: every state they start in, every fault at every request,
- * giving up at every step; how long it takes; and answers that make no sense at all. */
+ * cancelling at every step; how long it takes; and random answers. */
 #include "bench.h"
 
 static uint8_t image[4096];
@@ -40,8 +40,8 @@ static size_t plan_session(struct dfu_op *ops)
     return n;
 }
 
-/* Runs a session to its end or to the first failure.  check: waits after each operation, and holds
- * it to its word. */
+/* Runs a session to its end or its first failure.  check: after each operation, waits and checks
+ * its claims. */
 static bool run_session(bool check)
 {
     struct dfu_op ops[SESSION_MAX];
@@ -70,7 +70,7 @@ static void open_kind(const char *kind, int state)
     bench_open(&options);
 }
 
-/* A state from which an undisturbed session works. */
+/* Whether an undisturbed session works from that state. */
 static int good_state(const char *kind)
 {
     return strcmp(kind, "dfu11") == 0 ? DFU_IDLE : -1;
@@ -89,7 +89,7 @@ static void test_undisturbed(void **state)
 
 /* ---- start states ---- */
 
-/* How a session fails from a state that leads nowhere; DFU_NO_FAILURE from all others. */
+/* How a session fails from a state without a way out; DFU_NO_FAILURE for all other states. */
 static enum dfu_failure failure_from(int state)
 {
     switch (state) {
@@ -110,7 +110,7 @@ static void check_start_state(const char *kind, int state)
 {
     open_kind(kind, state);
     bool ok = bench_run((struct dfu_op){ .kind = DFU_TO_IDLE, .any_alt = true });
-    check_claims(ok); /* what was left over is not executed */
+    check_claims(ok); /* the stored command is not executed */
     assert_int_equal(ok, failure_from(state) == DFU_NO_FAILURE);
     assert_int_equal(bench.op.failure, failure_from(state));
     if (ok)
@@ -130,7 +130,7 @@ static void test_every_start_state(void **state)
             check_start_state(sim_kind_name(i), from);
 }
 
-/* Without a cost of USB and of flash nothing may go round for ever. */
+/* Without times for USB and flash nothing loops for ever. */
 static void test_no_time_at_all(void **state)
 {
     (void)state;
@@ -148,7 +148,7 @@ static void test_no_time_at_all(void **state)
 
 /* ---- one fault at each request ---- */
 
-/* Class requests of a session in which nothing goes wrong. */
+/* The number of class requests of an undisturbed session. */
 static uint64_t requests_of(const char *kind)
 {
     open_kind(kind, good_state(kind));
@@ -185,7 +185,7 @@ static void revive(void)
 
 static void check_fault(const char *kind, enum sim_fault fault, uint64_t request)
 {
-    open_with_fault(kind, fault, request); /* what it says is true */
+    open_with_fault(kind, fault, request); /* its claims are true */
     bool ok = run_session(fault != SIM_FAULT_CORRUPT);
     bench_close();
 
@@ -212,7 +212,7 @@ static void test_every_fault(void **state)
     }
 }
 
-/* What one STALL, of any request, may cost: in a session it is the operation at the most. */
+/* A STALL of any request costs one operation of a session at most. */
 static void test_leave_with_every_fault(void **state)
 {
     const struct dfu_op leave = {
@@ -225,7 +225,7 @@ static void test_leave_with_every_fault(void **state)
                 open_with_fault(sim_kind_name(i), fault, request);
                 bool ok = bench_run(leave);
                 check_claims(ok);
-                if (ok && fault != SIM_FAULT_HANG) /* one lost answer is not taken for success */
+                if (ok && fault != SIM_FAULT_HANG) /* a lost answer does not count as success */
                     assert_int_not_equal(sim_life(bench.sim, bench.now), SIM_DFU);
                 bench_close();
             }
@@ -306,7 +306,7 @@ static void test_one_megabyte(void **state)
     free(data);
 }
 
-/* The slowest flash of a datasheet is still within every timeout. */
+/* The slowest flash of a data sheet is within all timeouts. */
 static void test_slow_flash(void **state)
 {
     (void)state;

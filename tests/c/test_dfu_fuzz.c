@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The step machine told whatever comes to mind: it ends, it keeps to its memory (this runs under
+/* The step machine with random outcomes: it ends, it stays within its memory (this runs under
  * sanitizers), and it never claims more than was moved. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -27,7 +27,7 @@ static uint32_t any(uint32_t n)
 
 static struct dfu_board board;
 static struct dfu_op op;
-static uint8_t last_state; /* that it was told */
+static uint8_t last_state; /* that was reported */
 static size_t moved;       /* bytes of its blocks */
 
 /* A new board now and then: the buffer is no longer than it may use. */
@@ -73,7 +73,7 @@ static void choose_operation(void)
     op.data = calloc(1, op.length + 1);
 }
 
-/* What a board might well say next; else anything. */
+/* A plausible state after this one, or any. */
 static uint8_t likely_state(void)
 {
     static const uint8_t states[] = { DFU_IDLE,        DFU_DNBUSY,      DFU_DNLOAD_IDLE,
@@ -87,7 +87,7 @@ static bool state_stalled; /* the last GETSTATE was refused */
 static int answer(const struct dfu_act *act)
 {
     uint16_t length = act->setup.length;
-    if (act->setup.request == 1) /* refused ones too: they may be stored all the same */
+    if (act->setup.request == DFU_REQ_DNLOAD) /* refused ones, too: they may have been stored */
         moved += length;
     bool status = act->setup.request == 3, asks = status || act->setup.request == 5;
     state_stalled = false;
@@ -102,7 +102,7 @@ static int answer(const struct dfu_act *act)
         last_state = likely_state();
         act->data[status ? 4 : 0] = last_state;
         if (status && any(3))
-            act->data[2] = act->data[3] = 0; /* polls that are not hours */
+            act->data[2] = act->data[3] = 0; /* no poll timeouts of hours */
     }
     if (act->setup.request == 2) {
         memset(act->data, (int)any(256), length);
@@ -117,7 +117,7 @@ static void check_control(const struct dfu_act *act)
     assert_true(act->seconds > 0 && act->seconds < 10);
     assert_true(act->setup.type == 0x21 || act->setup.type == 0xA1);
     assert_true(act->setup.request <= 6);
-    if (act->setup.request == 4) /* or no state at all, or none was told */
+    if (act->setup.request == DFU_REQ_CLRSTATUS) /* or no state at all, or none was told */
         assert_true(last_state == DFU_ERROR || last_state >= DFU_STATES || state_stalled);
 }
 
@@ -159,7 +159,7 @@ static void check_end(const struct dfu_act *act)
         assert_true(op.gone || !board.dfuse);
 }
 
-/* One operation from its start to its end; its steps. */
+/* Carries out one operation; returns the number of its steps. */
 static size_t operation(void)
 {
     size_t steps = 0;
@@ -186,7 +186,7 @@ static void fuzz(uint64_t with)
         steps += operation();
         done += op.failure == DFU_NO_FAILURE;
     }
-    assert_true(done > 1000); /* or it would never come far */
+    assert_true(done > 1000); /* most operations must not fail early */
     free(board.buffer);
     board.buffer = NULL;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The step machine and time: how long it waits between two GETSTATUS, and how long in all. */
+/* The step machine and time: between two GETSTATUS, and in all. */
 #include "dfuscript.h"
 
 /* ---- boards that are believed ---- */
@@ -36,12 +36,12 @@ static void test_polls_are_clamped(void **state)
     PLAY("getstatus -> dfuDNBUSY 0", "wait 1", "getstatus -> dfuDNBUSY 0", "wait 1",
          "getstatus -> dfuDNBUSY 16777215", "wait 39998", "getstatus -> dfuDNBUSY 1",
          "fail timeout");
-    begin_erase(40); /* what the answers took counts */
+    begin_erase(40); /* the time of the answers counts */
     PLAY("getstatus -> dfuDNBUSY 16777215 +15", "wait 25000", "getstatus -> dfuDNLOAD-IDLE",
          "done");
 }
 
-/* The timeout of a transfer that the board may hold until it is done. */
+/* The timeout of a GETSTATUS that the board may answer only at the end. */
 static void test_timeouts_of_requests(void **state)
 {
     (void)state;
@@ -64,7 +64,7 @@ static void test_timeouts_of_requests(void **state)
 
 /* ---- deadlines ---- */
 
-/* Steps it took until a board that is busy for ever was given up. */
+/* The number of steps until DFU_FAIL_TIMEOUT, with a board that is busy for ever. */
 static size_t busy_for_ever(const char *answer, double *seconds)
 {
     size_t steps = 0;
@@ -101,7 +101,7 @@ static void test_busy_for_ever(void **state)
     assert_true(seconds >= 10 && seconds < 10.1);
 }
 
-/* Time that hardly passes: a clock that rounds must not keep a board waiting for ever. */
+/* Time that hardly passes: with a clock that rounds, the limit is reached, too. */
 static void test_a_clock_that_rounds(void **state)
 {
     (void)state;
@@ -147,10 +147,10 @@ static void test_early_address_and_first_block(void **state)
          "getstatus -> dfuDNLOAD-IDLE +0.0332");
     wrote(2048);
     assert_true(fabs(script.board.block_seconds - 0.0328) <
-                1e-6); /* what the transfer took is not busy */
+                1e-6); /* without the time of the transfer */
 }
 
-/* It sleeps for most of what blocks took so far, and is then held for the rest. */
+/* The machine sleeps for most of the usual time; the answer is delayed for the rest. */
 static void test_early_sleep(void **state)
 {
     (void)state;
@@ -165,13 +165,13 @@ static void test_early_sleep(void **state)
          "wait 104", /* 0.9 of 125 ms, and never more than announced */
          "getstatus -> dfuDNLOAD-IDLE", "dnload 5 2048", "getstatus -> dfuDNBUSY 90", "wait 90",
          "getstatus -> dfuDNLOAD-IDLE");
-    PLAY("dnload 6 100", "getstatus -> dfuDNBUSY 104", /* a short one is done sooner */
+    PLAY("dnload 6 100", "getstatus -> dfuDNBUSY 104", /* a short block ends sooner */
          "getstatus -> dfuDNLOAD-IDLE +0.002");
     wrote(4 * 2048 + 100);
     assert_true(script.board.block_seconds > 0.1 && script.board.block_seconds < 0.125);
 }
 
-/* Nothing is learnt from a block whose first answer, or a later one, did not come. */
+/* A block with a lost answer does not change the average. */
 static void test_nothing_learnt_of_losses(void **state)
 {
     (void)state;
@@ -186,7 +186,7 @@ static void test_nothing_learnt_of_losses(void **state)
     assert_true(script.board.block_seconds == 0.03);
 }
 
-/* A board that says dfuDNBUSY to the early question is then believed. */
+/* After dfuDNBUSY in answer to an early GETSTATUS the announced time is waited for. */
 static void test_early_and_still_busy(void **state)
 {
     (void)state;
@@ -220,7 +220,7 @@ static void test_stall_ends_early(void **state)
          "dnload 2 2048", "getstatus -> dfuDNBUSY 50", "wait 27", "getstatus -> stall", "wait 50",
          "getstatus -> stall", "wait 50", "getstatus -> dfuDNLOAD-IDLE");
     assert_false(script.board.early_poll);
-    assert_int_equal(script.board.retries, 0); /* it was asked again, as busy boards are */
+    assert_int_equal(script.board.retries, 0); /* GETSTATUS of a busy board is no retry */
     PLAY("dnload 3 2048", "getstatus -> dfuDNBUSY 50", "wait 50", "getstatus -> dfuDNLOAD-IDLE");
     wrote(2 * 2048);
     begin_write(FLASH + 4096, 2048); /* for good */

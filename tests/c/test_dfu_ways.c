@@ -181,7 +181,7 @@ static void test_getstate_refused(void **state)
     PLAY("clrstatus", "getstatus -> dfuIDLE");
     is_idle();
     found_in(DFU_UNKNOWN);
-    begin_simple(DFU_GET_STATE); /* who asks for the state alone gets the answer there is */
+    begin_simple(DFU_GET_STATE); /* board:get_state() takes any answer */
     PLAY("getstate -> stall", "fail stall");
 }
 
@@ -356,7 +356,7 @@ static void test_stalled_twice(void **state)
     assert_int_equal(script.op.done, 0);
 }
 
-/* What only the caller understands; and plain DFU, where a block from dfuIDLE may count as block 0.
+/* Blocks that only the caller understands; and plain DFU, where a block in dfuIDLE may be block 0.
  */
 static void test_stalled_and_not_sent_again(void **state)
 {
@@ -387,7 +387,7 @@ static void test_stalled_with_a_reason(void **state)
     PLAY("erase 08000000 -> stall", "getstatus -> dfuMANIFEST", "fail state");
 }
 
-/* The STALL was of the answer, and the block is stored: GETSTATUS has it executed. */
+/* The block was stored in spite of the STALL: GETSTATUS executes it. */
 static void test_stalled_and_stored(void **state)
 {
     (void)state;
@@ -398,7 +398,7 @@ static void test_stalled_and_stored(void **state)
     assert_int_equal(script.op.done, 2048);
 }
 
-/* Whatever it is busy with: nothing was read. */
+/* Busy with anything: nothing was read. */
 static void test_busy_after_a_stalled_upload(void **state)
 {
     (void)state;
@@ -439,7 +439,7 @@ static void test_failed_transfers(void **state)
 
 /* ---- requests that are lost ---- */
 
-/* DfuSe's commands and blocks do the same again, and the board's state tells whether it has one. */
+/* DfuSe commands and blocks may be repeated, and the board's state shows whether it stored one. */
 static void test_lost_downloads(void **state)
 {
     (void)state;
@@ -481,7 +481,7 @@ static void test_lost_questions(void **state)
     did_read(2048);
 }
 
-/* Some boards tell once that they refuse an address, and stay in dfuDNLOAD-IDLE.  Where that answer
+/* Some boards report a bad address once, and stay in dfuDNLOAD-IDLE.  If that answer
  * was lost, the block would go to the address before. */
 static void test_lost_status_of_an_address(void **state)
 {
@@ -494,7 +494,7 @@ static void test_lost_status_of_an_address(void **state)
          "set 08000100", "getstatus -> dfuDNLOAD-IDLE errTARGET", "fail status");
 }
 
-/* CLRSTATUS of a board in dfuIDLE would put it into dfuERROR: so its status is asked for first. */
+/* CLRSTATUS in dfuIDLE would lead to dfuERROR, so GETSTATUS comes first. */
 static void test_lost_on_the_way_to_idle(void **state)
 {
     (void)state;
@@ -532,8 +532,8 @@ static void test_lost_for_good(void **state)
     assert_int_equal(script.board.state, DFU_UNKNOWN);
 }
 
-/* What may have made the board leave, what only the caller understands, and plain DFU, where
- * GETSTATUS does not tell a block that was stored from one that was not. */
+/* Not sent again: what may have reset the board, what only the caller understands, and plain DFU,
+ * where GETSTATUS does not show whether the block was stored. */
 static void test_lost_and_not_sent_again(void **state)
 {
     (void)state;
@@ -567,14 +567,15 @@ static void test_doubt(void **state)
     (void)state;
     for (size_t i = 0; i < 7; i++) {
         found_in(DFU_IDLE);
-        script.board.vendor_protects = i < 3; /* of a boot loader that is no ROM it says nothing */
+        script.board.vendor_protects = i < 3; /* only a known ROM refuses before it executes */
         begin_write(FLASH, 4096);
         PLAY(RUN("set 08000000"), RUN("dnload 2 2048"), "dnload 3 2048",
              "getstatus -> dfuDNBUSY 104", "wait 104");
         snprintf(answer, sizeof answer, "dfuERROR %s", names[i]);
         step_script(answer);
         PLAY("fail status");
-        assert_int_equal(script.op.in_doubt, i >= 3); /* the first three looked, and refused */
+        assert_int_equal(script.op.in_doubt,
+                         i >= 3); /* the first three refused it before executing */
         assert_int_equal(script.op.done, 2048);
         assert_string_equal(dfu_status_name(script.op.status), names[i]);
         assert_false(script.board.has_base);
@@ -590,7 +591,7 @@ static void test_doubt(void **state)
 
 /* ---- giving up ---- */
 
-/* The script of an honest board for a write of two blocks, found in dfuERROR. */
+/* The script of a board without faults, for a write of two blocks, found in dfuERROR. */
 static const char *const honest[] = {
     "getstate -> dfuERROR",
     "getstatus -> dfuERROR errFIRMWARE",
@@ -632,7 +633,7 @@ static void test_cancel_everywhere(void **state)
     }
 }
 
-/* A block that was stored when it was given up is dropped, not executed. */
+/* A stored block of a cancelled operation is dropped, not executed. */
 static void test_cancel_drops_a_block(void **state)
 {
     (void)state;
@@ -642,7 +643,7 @@ static void test_cancel_drops_a_block(void **state)
     dfu_cancel(&script.op);
     PLAY("dnload 2 2048", "fail cancelled");
     assert_int_equal(script.op.done, 0);
-    begin_simple(DFU_MASS_ERASE); /* whatever comes next */
+    begin_simple(DFU_MASS_ERASE); /* any next operation */
     PLAY("abort", "mass-erase -> gone", "fail gone");
     script.board.state = DFU_DNLOAD_IDLE;
     begin_simple(DFU_LEAVE);
@@ -660,7 +661,7 @@ static void test_cancel_while_busy(void **state)
     dfu_cancel(&script.op);
     PLAY("wait 100", "fail cancelled");
     assert_true(script.op.in_doubt);
-    begin_to_idle(); /* it is executing: there is nothing left to drop */
+    begin_to_idle(); /* it executes: nothing is stored any more */
     PLAY("getstatus -> dfuDNBUSY 100", "wait 100", "getstatus -> dfuDNLOAD-IDLE", "abort");
     is_idle();
 }
@@ -674,7 +675,7 @@ static void test_cancel_and_gone(void **state)
     assert_true(script.op.gone);
 }
 
-/* The alternate setting was changed all the same. */
+/* The alternate setting was changed. */
 static void test_cancel_a_selection(void **state)
 {
     (void)state;

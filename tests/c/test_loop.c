@@ -10,7 +10,7 @@ static void test_timers_in_order(void **state)
     set(0, 3);
     set(1, 1);
     set(2, 2);
-    set(3, 1); /* at one time: first set, first fired */
+    set(3, 1); /* equal times: first set, first fired */
     set(4, 1);
     run_all();
     heard_is("bdeca");
@@ -22,12 +22,12 @@ static void test_timer_moved(void **state)
     (void)state;
     set(0, 1);
     set(1, 2);
-    set(0, 3); /* set again: it has one time only */
+    set(0, 3); /* set again: only the new time counts */
     run_all();
     heard_is("ba");
     set(0, 5);
     set(1, 5);
-    set(0, 5); /* and goes behind those of the same time */
+    set(0, 5); /* after those of the same time */
     run_all();
     heard_is("ba");
 }
@@ -64,7 +64,7 @@ static void test_timers_from_a_timer(void **state)
     actors[2].act = set_other_timer;
     actors[2].other_timer = &actors[3].timer;
     for (size_t i = 0; i < 3; i++)
-        set(i, 1); /* a takes b away, which is due as well */
+        set(i, 1); /* a cancels b, which is due, too */
     run_all();
     heard_is("acd");
     assert_true(is_near(loop_now(loop), 2));
@@ -75,7 +75,7 @@ static void set_again(struct actor *actor)
     loop_timer_set(loop, &actor->timer, loop_now(loop));
 }
 
-/* One that sets itself for "now" is not all that the loop does. */
+/* A timer that sets itself for "now" does not starve the rest. */
 static void test_timer_for_now(void **state)
 {
     (void)state;
@@ -140,7 +140,7 @@ static void test_jobs_posted_by_jobs(void **state)
     set(4, 0);
     loop_turn(loop, true);
     loop_turn(loop, true);
-    heard_is("ded"); /* nobody starves */
+    heard_is("ded"); /* the others run, too */
     loop_unpost(loop, &actors[3].job);
     run_all();
     heard_is("");
@@ -204,7 +204,7 @@ static void test_virtual_clock(void **state)
     assert_true(loop_is_virtual(loop));
     assert_true(loop_now(loop) == 0);
     set(0, 36000);
-    loop_turn(loop, false); /* who does not wait lets no time pass */
+    loop_turn(loop, false); /* a turn that does not wait takes no virtual time */
     assert_true(loop_now(loop) == 0);
     set(1, 0.25);
     loop_turn(loop, true);
@@ -277,6 +277,6 @@ int main(void)
         LOOP_TEST(test_virtual_time_repeats, open_virtual),
     };
 
-    alarm(60); /* what hangs is a failure */
+    alarm(60); /* a test that hangs fails */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

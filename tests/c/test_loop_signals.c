@@ -26,12 +26,12 @@ static void test_signals(void **state)
     raise(SIGINT);
     assert_true(loop_signalled(loop));
     heard_is("");                       /* from the loop, not from the handler */
-    assert_true(loop_turn(loop, true)); /* there was nothing else left */
+    assert_true(loop_turn(loop, true)); /* nothing else is awaited */
     heard_is("I");
     assert_false(loop_signalled(loop));
     assert_false(loop_turn(loop, true));
     heard_is("");
-    raise(SIGPIPE); /* a reader that went is seen by write */
+    raise(SIGPIPE); /* SIGPIPE is ignored: write reports a closed reader */
 }
 
 static void test_no_sleep_on_a_signal(void **state)
@@ -44,8 +44,7 @@ static void test_no_sleep_on_a_signal(void **state)
     heard_is("T");
 }
 
-/* A signal that finds the pipe full is dropped, and not counted as one that is still to be heard.
- */
+/* A signal that finds the pipe full is dropped, and not counted as one still to be heard. */
 static void test_full_pipe(void **state)
 {
     enum { MORE_THAN_A_PIPE = 70000 };
@@ -61,7 +60,7 @@ static void test_full_pipe(void **state)
     assert_false(loop_turn(loop, true));
 }
 
-/* Runs in a process of its own, with a loop (and its pipe) of its own; how that ended. */
+/* Calls run() in a child process with a loop of its own; returns its waitpid(2) status. */
 static int status_of(void (*run)(void))
 {
     int status;
@@ -104,10 +103,10 @@ static void interrupt_thrice(void)
     loop_survive_sigint(loop, true);
     for (int i = 0; i < 3; i++) {
         raise(SIGINT);
-        raise(SIGINT); /* before the loop has told of the first */
+        raise(SIGINT); /* before `heard` gets the first one */
         loop_turn(loop, true);
     }
-    raise(SIGTERM); /* is the first of those that count */
+    raise(SIGTERM); /* the first that counts */
     loop_turn(loop, true);
     heard_is("IIIIIIT");
     loop_survive_sigint(loop, false);
@@ -158,7 +157,7 @@ static void test_other_signals(void **state)
     loop_hear(loop, &cont);
     raise(SIGWINCH);
     raise(SIGCONT);
-    assert_false(loop_signalled(loop)); /* they don't ask us to end */
+    assert_false(loop_signalled(loop)); /* it does not ask the process to end */
     loop_turn(loop, false);
     heard_is("WC");
     loop_unhear(loop, &winch);
@@ -209,7 +208,7 @@ static void test_signals_belong_to_one_loop(void **state)
     heard_is("I");
     int status = status_of(free_and_interrupt);
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT);
-    loop_free(loop); /* the next loop may have them, and nothing is left of this one */
+    loop_free(loop); /* the next loop may have the signals */
     loop = loop_new();
     assert_true(loop_signals(loop, on_heard, NULL, &actors[0]));
     assert_false(loop_signalled(loop));
@@ -300,7 +299,7 @@ static void test_killed_child(void **state)
     assert_int_equal(WTERMSIG(actors[0].status), SIGKILL);
 }
 
-/* A child of somebody else's is left to them, and one that is no longer awaited as well. */
+/* Other children of this process are not reaped, nor those that are no longer watched. */
 static void test_other_children(void **state)
 {
     int status;
@@ -352,6 +351,6 @@ int main(void)
         LOOP_TEST(test_child_after_child, open_signals),
     };
 
-    alarm(60); /* what hangs is a failure */
+    alarm(60); /* a test that hangs fails */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -86,7 +86,7 @@ static void unwatch_both(struct actor *actor)
     loop_unwatch(loop, actor->other_watch);
 }
 
-/* Whichever of two comes first takes both away. */
+/* Of two watches the first one called removes both. */
 static void test_unwatch_from_a_watch(void **state)
 {
     (void)state;
@@ -127,7 +127,7 @@ static void test_watch_from_a_watch(void **state)
     heard_is("b");
 }
 
-/* Two of one file descriptor: each hears what it asked for. */
+/* Two watches of one file descriptor: each is called for its own events. */
 static void test_one_descriptor_twice(void **state)
 {
     (void)state;
@@ -153,7 +153,7 @@ static void replace_other(struct actor *actor)
     loop_watch(loop, other);
 }
 
-/* What was heard of the old file is not told of the new one, which may have nothing to read. */
+/* Events of a closed file are not reported for a new one with the same number. */
 static void test_a_new_file_of_the_same_number(void **state)
 {
     (void)state;
@@ -180,22 +180,22 @@ static void turn_inside(struct actor *actor)
     loop_turn(loop, false);
 }
 
-/* A turn inside a callback hears what the outer one has not told yet: once. */
+/* A turn inside a callback dispatches the remaining events; the outer turn does not repeat them. */
 static void test_a_turn_within_a_turn(void **state)
 {
     (void)state;
     for (size_t i = 0; i < 3; i++) {
         watch(i, pipes[i][0], POLLIN);
-        actors[i].act = i == 2 ? turn_inside : take_byte; /* c is the first to be told */
+        actors[i].act = i == 2 ? turn_inside : take_byte; /* c is called first */
         put_byte(i);
     }
     loop_turn(loop, true);
-    assert_int_equal(strlen(heard), 3); /* or a read with nothing there would block */
+    assert_int_equal(strlen(heard), 3); /* else a read would block */
     loop_turn(loop, false);
     assert_int_equal(strlen(heard), 3);
 }
 
-/* Where something real is awaited, virtual time passes like real time. */
+/* While a file descriptor is awaited, virtual time passes like real time. */
 static void test_virtual_time_with_a_watch(void **state)
 {
     struct timespec before, after;
@@ -224,7 +224,7 @@ static void test_virtual_time_with_a_watch(void **state)
     heard_is("b");
 }
 
-/* One that has always something to say does not stop the clock. */
+/* A watch that is always ready does not stop the clock. */
 static void test_virtual_time_with_a_busy_watch(void **state)
 {
     size_t turns = 0;
@@ -257,6 +257,6 @@ int main(void)
         WATCH_TEST(test_virtual_time_with_a_busy_watch),
     };
 
-    alarm(60); /* what hangs is a failure */
+    alarm(60); /* a test that hangs fails */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Who looks on hears of each transfer that has ended, once, with its bytes; and may find, when a
- * finalizer runs meanwhile, that the board was closed under it. */
+/* The observer is called once after each transfer, with its bytes.  If a finalizer runs meanwhile,
+ * the board may be closed inside saw(). */
 #include "boardrig.h"
 
 struct seen {
@@ -85,7 +85,7 @@ static void test_raw_transfers_and_stalls(void **state)
     assert_true(seen.last >= 1);
 }
 
-/* A board that is closed from inside its USB reset: nothing is sent to a device that goes. */
+/* A board that is closed during its USB reset: nothing is sent to the device any more. */
 static void test_closed_in_a_reset(void **state)
 {
     (void)state;

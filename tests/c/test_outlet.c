@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Outlets: nothing that is written blocks, is lost, or changes its order, whatever the reader does;
- * and the limit of what is kept. */
+/* Outlets: no write blocks, loses bytes or changes their order, whatever the reader does;
+ * and the limit of the kept bytes. */
 #include "looprig.h"
 
 #include <errno.h>
@@ -9,7 +9,7 @@
 
 #include "outlet.h"
 
-static int ends[2]; /* what is read from, and what is written to */
+static int ends[2]; /* a pipe: its reading and writing end */
 static struct outlet *outlet;
 
 static void on_full(void *arg)
@@ -36,7 +36,7 @@ static int finish(void **state)
     return close_loop(state);
 }
 
-/* Byte number n of all that is written here. */
+/* The n-th byte of what these tests write. */
 static unsigned char byte_at(size_t n)
 {
     return (unsigned char)(n * 7 + n / 251);
@@ -55,7 +55,7 @@ static bool write_more(size_t length)
     return true;
 }
 
-/* Reads up to `most` bytes, which are those that come next. */
+/* Reads up to `most` bytes, and checks that they are the next ones. */
 static size_t take(size_t most)
 {
     static unsigned char bytes[1 << 16];
@@ -73,7 +73,7 @@ static void test_a_stalled_reader(void **state)
     for (int i = 0; i < 300; i++)
         assert_true(write_more(1000));
     assert_true(outlet_backlog(outlet) > 200000);
-    assert_false(loop_turn(loop, true)); /* nothing waits for the reader: no deadlock is hidden */
+    assert_false(loop_turn(loop, true)); /* an outlet is no pending work: deadlocks are found */
     while (taken < written) {
         assert_true(take(5000) > 0);
         loop_turn(loop, false);
@@ -111,9 +111,9 @@ static void test_the_limit(void **state)
     assert_true(written > OUTLET_LIMIT - 2 * chunk);
     heard_is("F");
     assert_int_equal(outlet_error(outlet), ENOBUFS);
-    assert_false(write_more(1)); /* and never again: what follows would stand behind a gap */
+    assert_false(write_more(1)); /* and never again: there would be a gap before it */
     heard_is("");
-    outlet_drain(outlet); /* comes back, though nobody reads */
+    outlet_drain(outlet); /* returns, though no reader is left */
     assert_true(outlet_backlog(outlet) > 0);
 }
 
@@ -147,7 +147,7 @@ static void test_draining(void **state)
     assert_int_equal(status, 0);
 }
 
-/* Once a signal has asked the process to end, a reader that stalls holds nothing up. */
+/* After a signal that ends the process, a stalled reader does not delay the end. */
 static void ignore(void *arg, int number)
 {
     (void)arg;

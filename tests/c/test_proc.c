@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Programs: how they are started, how they end, and that nothing is left of them.  What is asked
- * of /bin/sh any POSIX system has. */
+/* Programs: how they start, how they end, and that nothing is left of them.  The scripts run in
+ * any POSIX /bin/sh. */
 #include "looprig.h"
 
 #include <errno.h>
@@ -57,7 +57,7 @@ static struct proc *shell(const char *script)
     return proc;
 }
 
-/* All that is written until nobody is left that could. */
+/* Reads until all writers have closed the pipe. */
 static const char *read_all(void)
 {
     static char text[4096];
@@ -71,7 +71,7 @@ static const char *read_all(void)
     return text;
 }
 
-/* Waits until it says a line, which tells that it is as far as that. */
+/* Waits for a line of the program's output. */
 static void await_line(const char *line)
 {
     char text[100] = "";
@@ -102,7 +102,7 @@ static void test_status(void **state)
     heard_is("e");
     assert_int_equal(WEXITSTATUS(good->status), 7);
     assert_true(WIFSIGNALED(killed->status) && WTERMSIG(killed->status) == SIGKILL);
-    assert_int_equal(good->pid, 0); /* so that nobody else of that number is ever killed */
+    assert_int_equal(good->pid, 0); /* so that no other process of that number is killed */
     proc_end(good);
 }
 
@@ -128,7 +128,7 @@ static void test_environment(void **state)
     assert_string_equal(getenv("TWO"), "2");
 }
 
-/* Of what is open here it has nothing, and no handler of ours, blocked or ignored signal. */
+/* The program gets no other open file, no blocked signal and no ignored one. */
 static void test_it_inherits_nothing(void **state)
 {
     (void)state;
@@ -146,7 +146,7 @@ static void test_it_inherits_nothing(void **state)
     assert_non_null(strstr(text, "SigBlk:\t0000000000000000\n"));
     const char *ignored = strstr(text, "SigIgn:\t");
     assert_non_null(ignored);
-    /* 32 and 33 are glibc's own: it has them ignored in what make starts */
+    /* 32 and 33 are glibc's own, and ignored in what make starts */
     assert_int_equal(strtoull(ignored + 8, NULL, 16) & 0x7fffffff, 0);
     assert_non_null(strstr(text, "closed\n"));
     heard_is("");
@@ -187,7 +187,7 @@ static void test_one_that_is_stopped(void **state)
     assert_int_equal(WTERMSIG(proc->status), SIGTERM);
 }
 
-/* What it started goes with it: the pipe, which all of them hold, comes to its end. */
+/* Processes that it started end with it: the pipe, which all of them hold, is closed. */
 static void test_its_children(void **state)
 {
     (void)state;
@@ -198,7 +198,7 @@ static void test_its_children(void **state)
     assert_string_equal(read_all(), "");
 }
 
-/* What it says when it is told to end must not be its death: it has yet to do what it has to. */
+/* Output after SIGTERM does not kill it with SIGPIPE: it can finish its work. */
 static void test_last_words(void **state)
 {
     char path[] = "/tmp/test_proc_XXXXXX";
@@ -209,7 +209,7 @@ static void test_last_words(void **state)
                               "while :; do sleep 0.01; done");
     await_line("ready\n");
     close(output[1]);
-    proc_orphan(proc, output[0]); /* nobody else can read it now */
+    proc_orphan(proc, output[0]); /* the only reader */
     output[0] = output[1] = -1;
     procs_release(&procs, loop);
     char text[10] = "";
@@ -248,7 +248,7 @@ static void orphan_it(void *arg)
     proc_orphan(arg, -1);
 }
 
-/* Whoever hears of its end may let it go at once. */
+/* ended() may call proc_orphan(). */
 static void test_orphan_from_its_end(void **state)
 {
     (void)state;
@@ -260,7 +260,7 @@ static void test_orphan_from_its_end(void **state)
     heard_is("o");
 }
 
-/* As after a second SIGINT: nobody is left to end it, but the kernel. */
+/* After a second SIGINT of this program the kernel ends the child. */
 static void test_a_parent_that_is_killed(void **state)
 {
     int status;
@@ -316,8 +316,8 @@ int main(void)
         PROC_TEST(test_virtual_time, open_virtual_procs),
     };
 
-    for (int i = 1; i < NSIG; i++) /* a background job or a CI runner ignores some, and what is */
-        signal(i, SIG_DFL);        /* ignored stays so in a child */
-    alarm(60);                     /* what hangs is a failure */
+    for (int i = 1; i < NSIG; i++) /* background jobs and CI runners ignore some signals, and */
+        signal(i, SIG_DFL);        /* children inherit that */
+    alarm(60);                     /* a test that hangs fails */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

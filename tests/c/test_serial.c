@@ -15,7 +15,7 @@
 
 #include "serial.h"
 
-static int far_end, near_end; /* one that keeps it from hanging up */
+static int far_end, near_end; /* near_end keeps the line open */
 static char path[100];
 
 static int open_pair(void **state)
@@ -50,7 +50,7 @@ static void test_bytes_as_they_are(void **state)
     assert_int_equal(write(far_end, hostile, sizeof hostile), sizeof hostile);
     assert_int_equal(read(serial.fd, bytes, sizeof bytes), sizeof hostile);
     assert_memory_equal(bytes, hostile, sizeof hostile);
-    assert_int_equal(read(serial.fd, bytes, sizeof bytes), -1); /* nothing now is no end */
+    assert_int_equal(read(serial.fd, bytes, sizeof bytes), -1); /* no data now is not the end */
     assert_int_equal(errno, EAGAIN);
     assert_int_equal(serial_unsent(&serial), 0);
     serial_close(&serial);

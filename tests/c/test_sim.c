@@ -4,7 +4,7 @@
 
 enum { FLASH = 0x08000000, OTP = 0x1FFF7800, RAM = 0x20000000 };
 
-/* What a host sees first. */
+/* ---- what a host sees first ---- */
 
 static void test_device_descriptor(void **state)
 {
@@ -135,7 +135,7 @@ static void test_other_start_states(void **state)
     rig_open_with((struct sim_options){ .kind = "f407", .state = DFU_UPLOAD_IDLE });
     assert_int_equal(rig_state(), DFU_UPLOAD_IDLE);
     rig_close(NULL);
-    /* an erase of the first sector is left over: GETSTATUS would do it, ABORT drops it */
+    /* an erase of the first sector is stored: GETSTATUS would execute it, ABORT drops it */
     rig_open_with((struct sim_options){ .kind = "f407", .state = DFU_DNLOAD_SYNC });
     rig_fill(FLASH, 0, 64);
     assert_int_equal(rig_abort(), 0);
@@ -162,7 +162,7 @@ static void test_other_start_states(void **state)
     assert_int_equal(rig_status(), DFU_IDLE);
 }
 
-/* The state machine. */
+/* ---- the state machine ---- */
 
 static void test_poll_table(void **state)
 {
@@ -312,7 +312,7 @@ static void test_refused_downloads(void **state)
     assert_int_equal(rig_life(), SIM_DFU);
 }
 
-/* Leaving. */
+/* ---- leaving ---- */
 
 static void poke_vectors(uint32_t address, uint32_t sp, uint32_t pc)
 {
@@ -401,7 +401,7 @@ static void test_leave_to_the_last_pointer(void **state)
     assert_int_equal(sim_started(rig.sim)->address, FLASH + 0x20000);
 }
 
-/* Losing power. */
+/* ---- losing power ---- */
 
 static void test_unplug_mid_erase(void **state)
 {
@@ -419,7 +419,7 @@ static void test_unplug_mid_erase(void **state)
     erased = rig_run(FLASH, 0xFF, 0x4000);
     assert_in_range(erased, 0x1000 - 8, 0x1000 + 8);
     memcpy(word, rig.data + erased, 4);
-    assert_memory_not_equal(word, "\0\0\0\0", 4); /* neither the one nor the other */
+    assert_memory_not_equal(word, "\0\0\0\0", 4); /* neither old nor erased */
     assert_memory_not_equal(word, "\xFF\xFF\xFF\xFF", 4);
     assert_int_equal(rig_run(FLASH + (uint32_t)erased + 4, 0, 0x2000), 0x2000);
     sim_plug(rig.sim, rig.now);

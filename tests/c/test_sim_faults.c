@@ -51,7 +51,7 @@ static void test_counting(void **state)
     assert_int_equal(rig_state(), SIM_STALL);
     assert_int_equal(rig_state(), DFU_IDLE);
     assert_int_equal(sim_requests(rig.sim), 3);
-    assert_false(sim_add_fault(rig.sim, SIM_FAULT_STALL, &when)); /* that one was */
+    assert_false(sim_add_fault(rig.sim, SIM_FAULT_STALL, &when)); /* that request is over */
     assert_false(sim_add_fault(rig.sim, SIM_FAULTS, &(struct sim_when){ .request = 9 }));
     for (uint64_t i = 100; i < 164; i++)
         fault_at(SIM_FAULT_STALL, i);

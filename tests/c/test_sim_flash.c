@@ -6,7 +6,7 @@ enum { FLASH = 0x08000000, OPTIONS = 0x1FFFC000, OTP = 0x1FFF7800, RAM = 0x20000
 
 static const uint32_t feature = 0xFFFF0000;
 
-/* Memories. */
+/* ---- memories ---- */
 
 static void test_programming_clears_bits(void **state)
 {
@@ -136,7 +136,7 @@ static void test_read_past_the_end(void **state)
     assert_true(rig.last.seconds == 0);
     assert_int_equal(rig_status(), SIM_HANG);
     assert_int_equal(rig_control(0x80, 6, 0x0100, 0, 18), SIM_HANG);
-    sim_bus_reset(rig.sim, rig.now); /* nobody is at home to see that */
+    sim_bus_reset(rig.sim, rig.now); /* it hangs: no effect */
     assert_int_equal(rig_status(), SIM_HANG);
     assert_int_equal(rig_life(), SIM_DFU);
     sim_reset(rig.sim, rig.now);
@@ -151,7 +151,7 @@ static void test_read_past_the_end(void **state)
     assert_int_equal(sim_generation(rig.sim), 3);
 }
 
-/* Protection. */
+/* ---- protection ---- */
 
 static void test_read_protection(void **state)
 {
@@ -228,7 +228,7 @@ static void test_write_protection(void **state)
     assert_int_equal(rig_byte(OPTIONS + 9), 0x07);
     rig_fill(FLASH, 0xF0, 0x8000);
     rig_ready();
-    rig_command(0x41, FLASH + 0x4000); /* says it is well, and does nothing */
+    rig_command(0x41, FLASH + 0x4000); /* reported as done, without effect */
     assert_int_equal(rig_execute(), DFU_DNLOAD_IDLE);
     assert_int_equal(rig_run(FLASH + 0x4000, 0xF0, 0x4000), 0x4000);
     rig_write(FLASH + 0x3FFE, "\x00\x00\x00\x00", 4); /* half of it lies within */
@@ -278,7 +278,7 @@ static void test_option_bytes(void **state)
     rig.now += 0.2;
     rig_ready();
     rig_refused(0x21, FLASH, DFU_ERR_VENDOR);
-    /* from behind they change at once, and hold from the next start on */
+    /* sim_poke() changes them at once, with effect from the next start on */
     rig_poke(OPTIONS + 1, "\xAA", 1);
     rig_refused(0x21, FLASH, DFU_ERR_VENDOR);
     sim_reset(rig.sim, rig.now);
@@ -286,7 +286,7 @@ static void test_option_bytes(void **state)
     rig_set_address(FLASH);
 }
 
-/* What it looks like from behind. */
+/* ---- sim_peek, sim_poke ---- */
 
 static void test_flash_changed(void **state)
 {
@@ -325,7 +325,7 @@ static void test_peek_and_poke(void **state)
     rig_open("f407");
     rig_poke(OPTIONS, "\x01", 1);
     rig_poke(OTP, "\x00", 1);
-    rig_poke(OTP, "\xF0", 1); /* from behind, anything */
+    rig_poke(OTP, "\xF0", 1); /* sim_poke() can set bits */
     assert_int_equal(rig_byte(OTP), 0xF0);
     rig_poke(feature, "\x03\x00\x00\x00", 4);
     rig_poke(RAM, "\x09", 1);
@@ -338,7 +338,7 @@ static void test_peek_and_poke(void **state)
     assert_int_equal(sim_requests(rig.sim), 0);
 }
 
-/* Time. */
+/* ---- time ---- */
 
 static void test_wire_costs(void **state)
 {
@@ -485,7 +485,7 @@ static double flash_everything(enum sim_usb usb, const struct host *host)
     return rig.now;
 }
 
-/* The totals that the model of docs/protocol.md gives; hardware is within 6 % of it. */
+/* The totals of the model in docs/protocol.md; hardware is within 6 % of it. */
 static void test_total_times(void **state)
 {
     static const struct host waits_on_nak = { false, false };

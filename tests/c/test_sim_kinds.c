@@ -45,7 +45,7 @@ static void test_bad_options(void **state)
     sim_free(NULL);
 }
 
-/* STM32L433 */
+/* ---- STM32L433 ---- */
 
 static void test_l433_face(void **state)
 {
@@ -123,7 +123,7 @@ static void test_l433_protection(void **state)
     assert_int_equal(rig_byte(FLASH + 2048), 0xFF);
 }
 
-/* STM32G474 */
+/* ---- STM32G474 ---- */
 
 static void test_g474(void **state)
 {
@@ -176,7 +176,7 @@ static void test_g474_second_options(void **state)
     assert_int_equal(rig_byte(L4_OPTIONS), 0xAA);
 }
 
-/* Plain DFU 1.1 */
+/* ---- plain DFU 1.1 ---- */
 
 static void test_dfu11_runtime(void **state)
 {
@@ -249,7 +249,7 @@ static void open_dfu11(void)
     assert_int_equal(sim_generation(rig.sim), 1);
 }
 
-/* Waits as long as it is told, and as often. */
+/* Waits for the announced times, until the board is not busy. */
 static int wait_while(int state)
 {
     int now = rig_status();
@@ -266,7 +266,7 @@ static void download_dfu11(unsigned block, size_t length)
     assert_int_equal(rig_dnload(block, rig.data, length), length);
     assert_int_equal(rig_status(), DFU_DNBUSY);
     assert_true(rig.poll > 0);
-    assert_int_equal(rig_status(), DFU_DNBUSY); /* it says so, and does not make the host wait */
+    assert_int_equal(rig_status(), DFU_DNBUSY); /* reported, not delayed by NAKs */
     rig_near(rig.last.seconds, 0.0004, 1e-6);
     assert_int_equal(rig_dnload(block, rig.data, length), SIM_STALL);
     rig.now += 0.040; /* 20 ms to erase, and 27 to write if it is 1 KB */
@@ -328,7 +328,7 @@ static void test_dfu11_half_a_program(void **state)
     sim_unplug(rig.sim, rig.now);
     rig_close(NULL);
     open_dfu11();
-    sim_reset(rig.sim, rig.now); /* untouched, its program is as good as ever */
+    sim_reset(rig.sim, rig.now); /* its program is unchanged */
     assert_int_equal(rig_life(), SIM_RUNTIME);
 }
 
@@ -405,7 +405,7 @@ static void test_dfu11_unplug_mid_write(void **state)
     assert_int_equal(rig_byte(1024), 0x33);
 }
 
-/* All kinds. */
+/* ---- all kinds ---- */
 
 static void test_hostile_requests(void **state)
 {

@@ -56,7 +56,7 @@ static void open_said(const struct sim_product *said, int rdp)
 
     assert_non_null(product);
     rig_open_with((struct sim_options){ .product = product, .rdp = rdp, .state = DFU_IDLE });
-    simproduct_drop(product); /* the board has it, and nobody else */
+    simproduct_drop(product); /* the board is its only user */
 }
 
 static void check_text(unsigned index, const char *utf16, size_t length)
@@ -146,7 +146,7 @@ static void test_second_flash(void **state)
     assert_int_equal(rig_execute(), DFU_DNLOAD_IDLE);
     assert_int_equal(flash[0], 0xFF);
     assert_int_equal(rig_byte(QSPI + 0x1000), 0x55);
-    /* what a file keeps, and what is told, is the main flash */
+    /* only the main flash is kept in a file, and reported */
     assert_true(sim_flash_changed(rig.sim, rig.now, &first, &last));
     assert_int_equal(last, length - 1);
     sim_flashed(rig.sim, rig.now, &flashed);
@@ -180,7 +180,7 @@ static void test_power_goes(void **state)
     assert_in_range(rig_run(QSPI, 0, 4096), 1024, 3072);
 }
 
-/* Sectors as the base has them take as long; others in proportion to its last ones. */
+/* Sectors of the base's sizes have its times; others have times in proportion to its last ones. */
 static void test_times(void **state)
 {
     struct sim_setting odd = settings[0];
@@ -313,7 +313,7 @@ static void test_without_option_bytes(void **state)
     assert_int_equal(rig_life(), SIM_AWAY);
 }
 
-/* What the base says, for all that is not said; dfu11 keeps its memory. */
+/* Fields that are not set are the base's; dfu11 keeps its memory. */
 static void test_bases(void **state)
 {
     (void)state;
@@ -346,7 +346,7 @@ static void test_bases(void **state)
     }
 }
 
-/* The last board that uses it frees it: the address sanitizer looks on. */
+/* The last board that uses a product frees it, as the address sanitizer checks. */
 static void test_lifetime(void **state)
 {
     struct simproduct *product = simproduct_new(&widget);
@@ -357,7 +357,7 @@ static void test_lifetime(void **state)
     one = sim_new(&options);
     two = sim_new(&options);
     options.rdp = 3;
-    assert_null(sim_new(&options)); /* and nobody keeps it for one that was not made */
+    assert_null(sim_new(&options)); /* a board that was not made is no user */
     simproduct_drop(product);
     sim_free(one);
     rig.sim = two;
@@ -375,7 +375,7 @@ static void test_lifetime(void **state)
     simproduct_drop(NULL);
 }
 
-/* What it was made of may go, and change. */
+/* The description may change and go afterwards. */
 static void test_it_keeps_copies(void **state)
 {
     struct sim_segment segment = { FLASH, 1, 16384 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The port over simulated boards: the file that keeps the flash, buses, and what a request meets
- * after one that nobody waited for. */
+/* The port over simulated boards: the file that keeps the flash, buses, and a request that follows
+ * a cancelled one. */
 #include "boardrig.h"
 
 #include <fcntl.h>
@@ -78,7 +78,7 @@ static void test_flash_is_kept(void **state)
     assert_true(run(board, write_of(FLASH + 0x4000, 100)).ok);
     close_rig(state);
 
-    open_rig(state); /* another day */
+    open_rig(state); /* a later run */
     struct simboard *simboard = add_kept("other");
     assert_int_equal(sim_byte(simboard, FLASH + 0x4000), rig.data[0]);
     assert_int_equal(sim_byte(simboard, FLASH + 0x4063), rig.data[99]);
@@ -192,7 +192,7 @@ static void test_buses(void **state)
 
 /* ---- held requests ---- */
 
-/* A ROM that holds a request answers no other before: also when nobody waits any more. */
+/* A ROM that delays an answer answers nothing else before, even if the host has given up. */
 static void test_after_a_held_request(void **state)
 {
     (void)state;

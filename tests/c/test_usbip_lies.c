@@ -285,7 +285,7 @@ static void says_nothing(void **state)
     pass(3);
     assert_int_equal(usbip_connections(rig.server), 0);
     expect_end();
-    plug_in("1-1"); /* who has a board may be silent */
+    plug_in("1-1"); /* a peer with a board may be silent */
     pass(10000);
     status();
 }
