@@ -67,7 +67,7 @@ static bool recover(struct dfu_op *op, struct dfu_act *act)
         /* a number that is no state: ST's example gives 15 after a refused UPLOAD */
         *act = dfuact_ask(op, ACT_CLRSTATUS, DFU_REQ_CLRSTATUS, 0);
     } else if (board->state == DFU_ERROR) {
-        /* CLRSTATUS only here: elsewhere it puts a ROM into dfuERROR, or is stalled (C5) */
+        /* CLRSTATUS only here: elsewhere it puts a ROM into dfuERROR, or is stalled (STM32C5) */
         *act = board->status == DFU_UNKNOWN ? ask_status(op)
                                             : dfuact_ask(op, ACT_CLRSTATUS, DFU_REQ_CLRSTATUS, 0);
     } else if (op->abort_refused) {
