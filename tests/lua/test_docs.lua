@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Holds docs/api.md and docs/internals.md to the code: a heading for every function that C or the
--- library registers, and for no other; every error code with its exit status. Every `moonflash X` that
--- a message names must be a recipe.
+-- library registers, and for no other; every error code with its exit status. Every `moonflash X`
+-- that a message names must be a recipe.
 local errors = require "moonflash.errors"
 local lu = require "luaunit"
 local recipe = require "moonflash.recipe"
