@@ -47,8 +47,7 @@ int builtin_push(lua_State *L, const char *name)
     return 1;
 }
 
-/* A searcher of package.searchers: "moonflash.image" is lua/moonflash/image.lua, or init.lua in
- * the folder of that name. */
+/* A searcher: "moonflash.image" is lua/moonflash/image.lua or lua/moonflash/image/init.lua. */
 static int search(lua_State *L)
 {
     static const char *const patterns[] = { "lua/%s.lua", "lua/%s/init.lua" };

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Writes the C source of builtin_files[] from pairs NAME=FILE, sorted by name.
+# Writes the C source of builtin_files[] (builtin.h), sorted by name.  Arguments: NAME=FILE ...
 set -eu
 LC_ALL=C
 export LC_ALL

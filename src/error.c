@@ -6,7 +6,7 @@
 
 #define ERROR_TYPE "moonflash.error"
 
-/* What print, error and a plain message handler show. */
+/* Returns the message, for print and for error handlers. */
 static int error_tostring(lua_State *L)
 {
     lua_getfield(L, 1, "message");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* pcall, xpcall, coroutine.* and os.exit as a task needs them.  They do what Lua's do, and:
- * a coroutine that waits for a board lets its task wait, a cancellation goes through pcall,
- * and os.exit first ends all tasks. */
+/* pcall, xpcall, coroutine.* and os.exit for tasks.  They do what Lua's own do, and besides: a
+ * coroutine that waits lets its task wait, a cancellation passes through pcall, and os.exit first
+ * cancels all tasks. */
 #include "lbase.h"
 
 #include <lauxlib.h>
@@ -20,9 +20,9 @@ static bool is_unwinding(lua_State *L)
     return task && task_unwinding(task);
 }
 
-/* A call that catches errors has caught the one on the top: raises the task's cancellation, if
- * that is what came or should have come.  A call that began during the clean-up (`cleaning`) is
- * part of it, and its other errors are caught as ever. [-0, +0, v] */
+/* Called when pcall and the like have caught the error on the top.  If the task is being cancelled,
+ * raises the cancellation, also in place of another error.  A call that began during the clean-up
+ * (`cleaning`) lets only the cancellation itself pass. [-0, +0, v] */
 static void let_cancellation_pass(lua_State *L, bool cleaning)
 {
     if (!is_unwinding(L))
@@ -33,7 +33,8 @@ static void let_cancellation_pass(lua_State *L, bool cleaning)
     lua_pop(L, 1);
 }
 
-/* context: twice the number of values below the results, plus 1 if it began during clean-up */
+/* context: twice the number of values below the results, plus 1 if the call began during clean-up
+ */
 static int protected_call_ended(lua_State *L, int status, lua_KContext context)
 {
     if (status == LUA_OK || status == LUA_YIELD)
@@ -59,7 +60,8 @@ static int lbase_pcall(lua_State *L)
     return protected_call_ended(L, status, context);
 }
 
-/* The user's message handler does not get to see a cancellation, nor to change it. */
+/* The message handler of xpcall.  Upvalue 1 is the script's handler, which neither sees nor changes
+ * a cancellation. */
 static int handle_message(lua_State *L)
 {
     if (is_unwinding(L)) {
@@ -98,14 +100,14 @@ static lua_State *check_coroutine(lua_State *L)
     return co;
 }
 
-/* Its task waits in it: nobody else may wake it. */
+/* Returns true if a task waits in the coroutine: only the task may resume it. */
 static bool is_waiting(lua_State *co)
 {
     return lua_status(co) == LUA_YIELD && lua_gettop(co) > 0 &&
            lua_touserdata(co, -1) == TASK_WAITS;
 }
 
-/* As Lua's own, but that a coroutine in which a task waits is not one to be resumed. */
+/* As Lua's own; but a coroutine in which a task waits is "normal", as it can't be resumed. */
 static const char *status_of(lua_State *L, lua_State *co)
 {
     lua_Debug ar;
@@ -120,7 +122,7 @@ static const char *status_of(lua_State *L, lua_State *co)
     return lua_gettop(co) == 0 ? "dead" : "suspended";
 }
 
-/* NULL, or why it can't be resumed. */
+/* Returns NULL, or why the coroutine can't be resumed. */
 static const char *resume_fault(lua_State *L, lua_State *co, int arguments)
 {
     const char *status = status_of(L, co);
@@ -133,11 +135,11 @@ static const char *resume_fault(lua_State *L, lua_State *co, int arguments)
     return lua_checkstack(co, arguments) ? NULL : "too many arguments to resume";
 }
 
-/* Closes it: its <close> variables run, and can't yield.  True; or false, and the error is on
- * the top of L. [-0, +(0|1), -] */
+/* Closes the coroutine: its <close> variables run, and can't yield.  Returns true; or false, and
+ * pushes the error on L. [-0, +(0|1), -] */
 static bool reset(lua_State *L, lua_State *co)
 {
-    lua_State *before = task_running(co); /* so that one that never ends can be stopped */
+    lua_State *before = task_running(co); /* the watchdog can stop a <close> that never ends */
     int status = lua_resetthread(co);
     task_running(before);
     if (status == LUA_OK)
@@ -146,18 +148,19 @@ static bool reset(lua_State *L, lua_State *co)
     return false;
 }
 
-/* The same for one that died of the error on the top of L; another may take its place. */
+/* Closes a coroutine that has failed with the error on the top of L; a <close> variable may replace
+ * the error. */
 static void reset_dead(lua_State *L, lua_State *co)
 {
     if (lua_status(co) == LUA_OK || lua_status(co) == LUA_YIELD)
-        return;          /* it was not the coroutine that failed */
-    lua_xmove(L, co, 1); /* where it is looked for */
+        return;          /* the error is not the coroutine's */
+    lua_xmove(L, co, 1); /* lua_resetthread takes the error from there */
     reset(L, co);
 }
 
-/* Lets `co` run until it ends, fails or yields something of its own.  Returns the number of
- * values that it gave, or -1 with the error on the top of L.  Where the task waits in it, this
- * yields, and does not return: `k` goes on. */
+/* Resumes `co` until it ends, fails or yields values of its own.  Returns the number of values,
+ * which are on L; or -1, with the error on the top of L.  Where the task waits in `co`, this
+ * function yields and does not return: `k` continues. */
 static int drive(lua_State *L, lua_State *co, int arguments, lua_KContext context, lua_KFunction k)
 {
     for (;;) {
@@ -189,7 +192,8 @@ static int drive(lua_State *L, lua_State *co, int arguments, lua_KContext contex
     }
 }
 
-/* A cancellation goes on in whoever resumed it, when the coroutine's <close> variables have run. */
+/* Pushes what coroutine.resume returns.  A cancellation runs the coroutine's <close> variables, and
+ * continues in the caller. */
 static int resume_results(lua_State *L, int n, bool cleaning)
 {
     if (n < 0 && is_unwinding(L) && !cleaning)
@@ -225,7 +229,7 @@ static int lbase_resume(lua_State *L)
     return resume_results(L, drive(L, co, arguments, cleaning, resume_goes_on), cleaning);
 }
 
-/* An error in a wrapped coroutine goes on in the caller, with the position of the call. */
+/* An error in a wrapped coroutine continues in the caller, with the position of the call. */
 static int wrap_results(lua_State *L, lua_State *co, int n)
 {
     if (n >= 0)

@@ -4,8 +4,8 @@
 
 #include <lua.h>
 
-/* Puts functions in the place of pcall, xpcall, coroutine.*, os.exit that let waits and
- * cancelling pass through. [-0, +0, m] */
+/* Replaces pcall, xpcall, coroutine.* and os.exit by functions that let waits and cancellations
+ * pass through. [-0, +0, m] */
 void lbase_open(lua_State *L);
 
 #endif

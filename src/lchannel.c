@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What stands around a board, from Lua's side: programs, serial ports and standard input are
- * channels, all alike.  It reads and writes what is possible at once, and waits; the rest (buffers,
- * deadlines, words) is lua/moonflash/{stream,around,ask}.lua.
+/* Channels: programs, serial ports and standard input, for Lua.  A channel reads and writes what is
+ * possible at once, and waits.  Buffers, deadlines and messages are in
+ * lua/moonflash/{stream,around,ask}.lua.
  */
 #include "lchannel.h"
 
@@ -27,20 +27,21 @@
 
 struct channel {
     int in, out; /* descriptors to read from and to write to; may be the same; -1: none */
-    bool is_closed, is_serial, is_borrowed;
+    bool is_closed, is_serial;
+    bool is_borrowed; /* standard input: its descriptor stays open */
     struct serial serial;
-    struct proc *proc;
+    struct proc *proc; /* the program; NULL: none */
     struct loop *loop;
-    struct waiting *waiting; /* all that wait for it */
+    struct waiting *waiting; /* list of the tasks that wait for it */
 };
 
-/* One that waits for the channel; it lives on the stack of its coroutine. */
+/* A task that waits for the channel; a userdata on the stack of its coroutine. */
 struct waiting {
     struct wait wait;
     struct channel *channel;
     struct loop_watch reading, writing;
     struct loop_timer timer;
-    bool for_end; /* of the program */
+    bool for_end; /* waits for the end of the program */
     struct waiting *next;
 };
 
@@ -115,9 +116,9 @@ static int waited(lua_State *L, int status, lua_KContext context)
     return task_cancelled(L) ? lua_error(L) : 0;
 }
 
-/*** channel:wait(what, seconds?): until there is something of `what`, a string of "r" (to read,
- * or the end), "w" (room to write) and "e" (the program's end); so long at most.  Not where
- * none of it can come. */
+/*** channel:wait(what, seconds?): waits for one of `what`, a string of "r" (bytes to read, or the
+ * end), "w" (room to write) and "e" (the end of the program), up to `seconds`.  Returns at once if
+ * none of them can come. */
 static int lchannel_wait(lua_State *L)
 {
     check_channel(L);
@@ -146,8 +147,7 @@ static int lchannel_wait(lua_State *L)
 
 /* ---- reading and writing ---- */
 
-/* What a descriptor that gives or takes nothing more is: false, and why, unless it just ended.
- */
+/* Returns false for a descriptor that has ended; and why, if an error ended it. */
 static int push_end(lua_State *L, int error)
 {
     bool just_ended = error == 0 || error == EIO || error == ENXIO || error == EPIPE;
@@ -163,8 +163,7 @@ static bool is_for_later(int error)
     return error == EAGAIN || error == EINTR;
 }
 
-/*** channel:read(most) --> bytes; nil: nothing now; false: the end, and why, if there was an
- * error */
+/*** channel:read(most) --> bytes; nil: none now; false: the end, and why, if an error ended it */
 static int lchannel_read(lua_State *L)
 {
     check_channel(L);
@@ -174,7 +173,7 @@ static int lchannel_read(lua_State *L)
     char *bytes = luaL_buffinitsize(L, &buffer, (size_t)most);
     struct channel *channel = check_open(L);
     struct pollfd fd = { .fd = channel->in, .events = POLLIN };
-    if (poll(&fd, 1, 0) == 0) /* standard input may block; others share its flags */
+    if (poll(&fd, 1, 0) == 0) /* standard input may block: other programs share its flags */
         return 0;
     ssize_t n = read(channel->in, bytes, (size_t)most);
     int error = n < 0 ? errno : 0;
@@ -184,8 +183,8 @@ static int lchannel_read(lua_State *L)
     return is_for_later(error) ? 0 : push_end(L, error);
 }
 
-/*** channel:write(bytes, from) --> how many were taken; false: it takes no more, and why, if
- * there was an error */
+/*** channel:write(bytes, from) --> number of bytes taken; false: the end, and why, if an error
+ * ended it */
 static int lchannel_write(lua_State *L)
 {
     check_channel(L);
@@ -201,7 +200,7 @@ static int lchannel_write(lua_State *L)
     return 1;
 }
 
-/*** channel:unsent() --> how many bytes a serial port has not sent yet */
+/*** channel:unsent() --> number of bytes that a serial port has not sent yet */
 static int lchannel_unsent(lua_State *L)
 {
     struct channel *channel = check_open(L);
@@ -209,8 +208,8 @@ static int lchannel_unsent(lua_State *L)
     return 1;
 }
 
-/*** channel:discard(): what a serial port has not sent, or a terminal's line that nobody has
- * read */
+/*** channel:discard(): drops the bytes that a serial port has not sent, or a line of the terminal
+ * that was not read */
 static int lchannel_discard(lua_State *L)
 {
     struct channel *channel = check_open(L);
@@ -221,10 +220,10 @@ static int lchannel_discard(lua_State *L)
     return 0;
 }
 
-/* ---- the program behind it ---- */
+/* ---- programs ---- */
 
-/*** channel:status() --> exit status; or nil and a signal; or false: it runs; nil: there is
- * none */
+/*** channel:status() --> exit status; or nil and a signal; or false: the program runs; nil: there
+ * is no program */
 static int lchannel_status(lua_State *L)
 {
     struct channel *channel = check_open(L);
@@ -244,7 +243,7 @@ static int lchannel_status(lua_State *L)
     return 2;
 }
 
-/*** channel:finish(): nothing more will be written to it */
+/*** channel:finish(): closes the side that is written to */
 static int lchannel_finish(lua_State *L)
 {
     struct channel *channel = check_open(L);
@@ -254,7 +253,7 @@ static int lchannel_finish(lua_State *L)
     return 0;
 }
 
-/*** channel:kill(): tells its program to end; wait("e") waits for that */
+/*** channel:kill(): tells the program to end; wait("e") waits for its end */
 static int lchannel_kill(lua_State *L)
 {
     struct channel *channel = check_open(L);
@@ -278,7 +277,7 @@ static void close_descriptors(struct channel *channel)
     channel->in = channel->out = -1;
 }
 
-/*** channel:close(): its program is told to end; whoever waits for it goes on */
+/*** channel:close(): tells the program to end; tasks that wait for the channel continue */
 static int lchannel_close(lua_State *L)
 {
     struct channel *channel = check_channel(L);
@@ -309,7 +308,7 @@ static struct channel *new_channel(lua_State *L)
     return channel;
 }
 
-/* nil, a word for what happened, and a text. */
+/* Returns nil, a word for the kind of error, and its text. */
 static int refuse(lua_State *L, int error)
 {
     static const struct {
@@ -330,8 +329,8 @@ static int refuse(lua_State *L, int error)
     return 3;
 }
 
-/* The strings of the list at the index, with NULL at the end, in a new userdata that is left on
- * the stack. */
+/* Returns the strings of the list at the index and NULL, in a new userdata on the top. [-0, +1, e]
+ */
 static const char **check_strings(lua_State *L, int index)
 {
     luaL_checktype(L, index, LUA_TTABLE);
@@ -351,7 +350,7 @@ static const char **check_strings(lua_State *L, int index)
     return strings;
 }
 
-/* A pipe: one end, which does not block, is ours. */
+/* Opens a pipe; our end does not block. */
 static bool open_pipe(int *ours, int *theirs, bool we_write)
 {
     int ends[2];
@@ -380,8 +379,9 @@ static bool start(lua_State *L, struct channel *channel, struct proc_start *what
     return channel->proc != NULL;
 }
 
-/*** outside.start(argv, settings, has_input) --> channel; or nil, a word and why.  settings are
- * "NAME=VALUE", or "NAME" to take it out; without input the program reads /dev/null. */
+/*** outside.start(argv, settings, has_input) --> channel; or nil, a word and why.  settings: of the
+ * environment, "NAME=VALUE" or, to remove it, "NAME".  Without input, the program reads /dev/null.
+ */
 static int lchannel_start(lua_State *L)
 {
     luaL_argcheck(L, lua_istable(L, 1) && luaL_len(L, 1) > 0, 1, "a program");

@@ -4,8 +4,8 @@
 
 #include <lua.h>
 
-/* C's half of what stands around a board, for lua/moonflash/around.lua: programs, serial ports and
- * standard input. [-0, +1, m] */
+/* Opens module `outside`: programs, serial ports and standard input, for lua/moonflash/around.lua.
+ * [-0, +1, m] */
 int luaopen_outside(lua_State *L);
 
 #endif

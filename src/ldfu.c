@@ -2,8 +2,8 @@
 /* Class Board: the DFU primitives as Lua methods.  Each checks its arguments, starts an operation
  * and awaits it (lop.c).
  *
- * The other half of the class is Lua: lua/moonflash/boards.lua finds and opens boards through
- * llink.c, and lua/moonflash/explain.lua has the words of the errors.
+ * The other half of the class is Lua: lua/moonflash/boards.lua finds and opens boards by means of
+ * llink.c, and lua/moonflash/explain.lua makes the error objects.
  */
 #include "ldfu.h"
 
@@ -17,7 +17,7 @@
 #include "lop.h"
 
 /* Seconds that a command may take on the board, beyond the time of a request: twice the longest
- * that data sheets have (DS8626 table 40: 128 KB 4 s, 1 MB 32 s). */
+ * time in the data sheets (DS8626 table 40: 128 KB 4 s, 1 MB 32 s). */
 #define ERASE_LIMIT_PER_BYTE (8.0 / 131072)
 #define MASS_ERASE_LIMIT     64.0
 
@@ -44,7 +44,7 @@ static uint8_t check_byte(lua_State *L, const char *method, int index)
     return (uint8_t)value;
 }
 
-/* An operation that has nothing but its kind. */
+/* Runs an operation that has no arguments. */
 static int run_simple(lua_State *L, enum dfu_kind kind)
 {
     struct board *board = lop_ready(L);
@@ -176,7 +176,7 @@ static int lboard_write(lua_State *L)
     return lop_run(L, board, &op);
 }
 
-/*** board:erase_page(address): the page (sector) that holds the address. */
+/*** board:erase_page(address): erases the page (sector) that holds the address. */
 static int lboard_erase_page(lua_State *L)
 {
     struct board *board = lop_ready(L);
@@ -192,7 +192,7 @@ static int lboard_erase_page(lua_State *L)
     return lop_run(L, board, &op);
 }
 
-/* The whole of the main flash is about to change. */
+/* Calls lop_begin for the whole main flash. */
 static void begin_all(lua_State *L, const struct board *board)
 {
     for (size_t i = 0; i < board->region_count; i++) {
@@ -217,7 +217,7 @@ static int lboard_mass_erase(lua_State *L)
     return lop_run(L, board, &op);
 }
 
-/*** board:read_unprotect(): erases the whole chip; the board goes away. */
+/*** board:read_unprotect(): erases the whole chip; then the board leaves the bus. */
 static int lboard_read_unprotect(lua_State *L)
 {
     struct board *board = lop_ready(L);
@@ -231,7 +231,7 @@ static int lboard_read_unprotect(lua_State *L)
     return lop_run(L, board, &op);
 }
 
-/*** board:set_address(address): the address that block 2 stands for. */
+/*** board:set_address(address): sets the address of block 2. */
 static int lboard_set_address(lua_State *L)
 {
     struct board *board = lop_ready(L);
@@ -246,7 +246,7 @@ static int lboard_set_address(lua_State *L)
     return lop_run(L, board, &op);
 }
 
-/*** board:download_block(number, data, options?): one DFU_DNLOAD, and its polls. */
+/*** board:download_block(number, data, options?): one DFU_DNLOAD, polled to its end. */
 static int lboard_download_block(lua_State *L)
 {
     struct board *board = lop_ready(L);
@@ -256,7 +256,7 @@ static int lboard_download_block(lua_State *L)
     op.data = (const uint8_t *)method_string(L, "download_block", 3, &op.length);
     method_check(L, op.length <= 0xFFFF, "download_block", 3, "a block has at most 65535 bytes");
     guard_block(L, board, op.block, 3, lop_irreversible(L, "download_block", 4));
-    /* a command may be a mass erase, or take as long */
+    /* block 0 of DfuSe is a command, which may be a mass erase */
     op.limit = board->dfu.timeout + (op.block == 0 && board->dfu.dfuse ? MASS_ERASE_LIMIT : 0);
     if (board->dfu.has_base && op.block >= 2) {
         op.has_address = true;
@@ -296,7 +296,7 @@ static int lboard_leave(lua_State *L)
         op.address = board->regions[0].address;
     if (lop_only_says(L, board, dfu_kind_name(op.kind), op.address, 0))
         return 0;
-    if (!board->dfu.dfuse) { /* a USB reset is how plain DFU goes back to its program */
+    if (!board->dfu.dfuse) { /* in plain DFU a USB reset starts the program */
         board_reset(board);
         lua_pushliteral(L, "assumed");
         return 1;
@@ -338,8 +338,8 @@ static int lboard_commands(lua_State *L)
     return lop_run(L, board, &op);
 }
 
-/* A request of the class, to the interface, that may change the flash: DNLOAD; or what DFU 1.1 does
- * not know.  The block that DNLOAD has, or -1. */
+/* Returns true for a class request that may change the flash: DNLOAD, an IN request sent as OUT, or
+ * a request unknown to DFU 1.1.  block: that of DNLOAD, or -1. */
 static bool may_change_flash(const struct usb_setup *setup, lua_Integer *block)
 {
     bool is_dnload = setup->request == DFU_REQ_DNLOAD;
@@ -349,8 +349,8 @@ static bool may_change_flash(const struct usb_setup *setup, lua_Integer *block)
             setup->request == DFU_REQ_GETSTATE || setup->request > DFU_REQ_ABORT);
 }
 
-/*** board:control(request_type, request, value, index, data_or_length, options?) --> string, when
- * it reads */
+/*** board:control(request_type, request, value, index, data_or_length, options?) --> string, if it
+ * reads */
 static int lboard_control(lua_State *L)
 {
     struct board *board = lop_ready(L);
@@ -383,7 +383,7 @@ static int lboard_control(lua_State *L)
     return lop_control(L, board, &setup, data);
 }
 
-/*** board:select(alt): by number, or by the beginning of its name; nil: the address decides. */
+/*** board:select(alt): a number, or the beginning of a name; nil: each address decides. */
 static int lboard_select(lua_State *L)
 {
     struct board *board = lop_board(L);
@@ -398,7 +398,7 @@ static int lboard_select(lua_State *L)
     return 0;
 }
 
-/*** board:reset(): a USB reset; the board comes back as another device. */
+/*** board:reset(): a USB reset; the board comes back as a new device. */
 static int lboard_reset(lua_State *L)
 {
     struct board *board = lop_ready(L);
@@ -408,7 +408,7 @@ static int lboard_reset(lua_State *L)
     return 0;
 }
 
-/*** board:close(); also <close>, and when it is collected. */
+/*** board:close(): also <close>, and when the Board is collected. */
 static int lboard_close(lua_State *L)
 {
     struct lboard *handle = method_self(L, BOARD_TYPE);

@@ -4,7 +4,7 @@
 
 #include <lua.h>
 
-/* Makes class Board, and pushes the table of its methods. [-0, +1, m] */
+/* Makes class Board, and pushes its method table. [-0, +1, m] */
 void lboard_class(lua_State *L);
 
 /* Pushes the list of the names of its fields, methods aside. [-0, +1, m] */

@@ -7,7 +7,7 @@
 
 enum { NO_DIGIT = 0xFF };
 
-/* The value of a hex digit, or NO_DIGIT. */
+/* Returns the value of a hex digit, or NO_DIGIT. */
 static unsigned value_of(char c)
 {
     unsigned digit = (unsigned)(unsigned char)c - '0';
@@ -15,15 +15,15 @@ static unsigned value_of(char c)
     return digit <= 9 ? digit : letter <= 5 ? letter + 10 : NO_DIGIT;
 }
 
-/* The byte that two digits are, or -1. */
+/* Returns the byte of two digits, or -1. */
 static int byte_at(const char *digits)
 {
     unsigned high = value_of(digits[0]), low = value_of(digits[1]);
     return (high | low) > 15 ? -1 : (int)(high << 4 | low);
 }
 
-/*** sys.unhex(text, at, most) --> bytes, their sum modulo 256, the position behind: of the pairs of
- * hex digits from there on, `most` bytes (512) or fewer. */
+/*** sys.unhex(text, at, most) --> bytes, their sum modulo 256, the position behind: decodes pairs
+ * of hex digits, up to the first that is none, and up to `most` bytes (512). */
 int lhex_unhex(lua_State *L)
 {
     size_t length;
@@ -53,16 +53,16 @@ struct record {
     uint32_t address;
     unsigned length; /* bytes of data */
     uint8_t data[255];
-    size_t taken; /* characters of the line, with what ends it */
+    size_t taken; /* characters of the line, with its end */
 };
 
-/* How the records with data of a format look, behind the mark. */
+/* The layout of a format's data records. */
 struct format {
-    unsigned head;    /* characters of the mark: ":", "S3" */
+    unsigned head;    /* characters in front of the digits: ":", "S3" */
     unsigned width;   /* bytes of address */
-    unsigned counted; /* what the first byte counts besides the data */
+    unsigned counted; /* bytes besides the data that the first byte counts */
     unsigned sum;     /* of all bytes, modulo 256 */
-    bool typed;       /* Intel HEX: a byte 00 behind the address */
+    bool typed;       /* Intel HEX: a type byte, 00, behind the address */
 };
 
 static bool find_format(const char *text, size_t length, struct format *format)
@@ -80,8 +80,8 @@ static bool find_format(const char *text, size_t length, struct format *format)
     return true;
 }
 
-/* Reads a record with data that is right in every way.  False: the line is for the slow way, which
- * knows what to say of it. */
+/* Reads a valid data record.  Returns false for any other line: lua/moonflash/image/records.lua
+ * reads that one, and reports what is wrong. */
 static bool read_record(const struct format *format, const char *text, size_t length,
                         struct record *record)
 {
@@ -116,9 +116,9 @@ static bool read_record(const struct format *format, const char *text, size_t le
     return text[at] == '\n';
 }
 
-/*** sys.unhex_run(text, at) --> bytes, address, records, the position behind: of the records with
- * data from there on, Intel HEX or S-records, as long as each is right and follows the one before;
- * or nil, where the first is not */
+/*** sys.unhex_run(text, at) --> bytes, address, number of records, the position behind: decodes
+ * data records of Intel HEX or S-records, up to the first that is invalid or not adjacent; or nil,
+ * if that is the first of all */
 int lhex_unhex_run(lua_State *L)
 {
     size_t length;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Hex digits of the text formats of images, for module `sys`: in Lua they would be most of the time
- * that loading an image takes.
+/* Decodes the hex digits of text formats of images, for module `sys`: in Lua, this took most of the
+ * time of loading an image.
  */
 #ifndef LHEX_H
 #define LHEX_H

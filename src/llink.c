@@ -33,7 +33,7 @@ static int link_new(lua_State *L)
     return 1;
 }
 
-/*** link.fields(board) --> the table that belongs to it */
+/*** link.fields(board) --> its table of fields */
 static int link_fields(lua_State *L)
 {
     lop_board(L);
@@ -82,8 +82,8 @@ static int link_devices(lua_State *L)
     return 1;
 }
 
-/*** link.system_string(path, generation, name) --> bytes, or nil: what the operating system
- * has read of the device's string "manufacturer", "product" or "serial" */
+/*** link.system_string(path, generation, name) --> bytes; or nil: the device's string
+ * "manufacturer", "product" or "serial", as the operating system read it */
 static int link_system_string(lua_State *L)
 {
     static const char *const names[] = { "manufacturer", "product", "serial", NULL };
@@ -101,7 +101,7 @@ static int link_system_string(lua_State *L)
     return 1;
 }
 
-/*** link.tty(path, generation) --> "/dev/ttyACM0" and whether it may be opened, or nil */
+/*** link.tty(path, generation) --> "/dev/ttyACM0", whether this user may open it; or nil */
 static int link_tty(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
@@ -119,9 +119,9 @@ static int link_tty(lua_State *L)
     return 2;
 }
 
-/*** link.attach(board, generation, configuration, interface) --> true, or nil and "gone", "busy",
- * ...: opens the device of that generation. Configuration 0: the one that is active; interface -1:
- * only to read its strings. */
+/*** link.attach(board, generation, configuration, interface) --> true; or nil and "gone", "busy",
+ * ...: opens the device of that generation.  Configuration 0: the active one; interface -1: none,
+ * which is enough to read strings. */
 static int link_attach(lua_State *L)
 {
     struct board *board = lop_board(L);
@@ -215,7 +215,7 @@ static int link_configure(lua_State *L)
     return 0;
 }
 
-/*** link.selected(board) --> the alternate setting that board:select chose, or nil */
+/*** link.selected(board) --> number of the alternate setting that board:select chose, or nil */
 static int link_selected(lua_State *L)
 {
     struct board *board = lop_board(L);
@@ -225,7 +225,7 @@ static int link_selected(lua_State *L)
     return 1;
 }
 
-/*** link.stale(board) --> the generation of the device that has left this place, if one has */
+/*** link.stale(board) --> generation of the device that was told to leave; nil, if none was */
 static int link_stale(lua_State *L)
 {
     struct board *board = lop_board(L);
@@ -245,7 +245,7 @@ static int link_early_poll(lua_State *L)
     return 1;
 }
 
-/*** link.is_closing(path) --> whether a board there is on its way to being released */
+/*** link.is_closing(path) --> whether a board there is closed, but not yet released */
 static int link_is_closing(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
@@ -287,8 +287,7 @@ static int method_returned(lua_State *L, int status, lua_KContext context)
     return lua_gettop(L);
 }
 
-/* A method of Board that is written in Lua, which is upvalue 1: it gets a Board, and nothing else.
- */
+/* Calls a method of Board that is written in Lua (upvalue 1), if the first argument is a Board. */
 static int call_method(lua_State *L)
 {
     lop_board(L);
@@ -340,7 +339,7 @@ static const luaL_Reg link_lib[] = {
     { NULL, NULL },
 };
 
-/* Pushes the names by their numbers, from 0. */
+/* Pushes a table of the names, from index 0. */
 static void push_names(lua_State *L, const char *(*name)(unsigned), unsigned n)
 {
     lua_createtable(L, (int)n, 1);

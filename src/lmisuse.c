@@ -5,9 +5,9 @@
 #include <stdarg.h>
 #include <string.h>
 
-/* Pushes "script.lua:12: " of the function that called the library; "" where there is none, as
- * behind a tail call.  Lua's own luaL_where takes a number of levels, and who called may be Lua of
- * the library's. [-0, +1, e] */
+/* Pushes the position of the script's function that called the library, "script.lua:12: "; or "",
+ * if there is none, as behind a tail call.  luaL_where needs the number of levels, which differs:
+ * the caller may be Lua code of the library. [-0, +1, e] */
 static void push_position(lua_State *L)
 {
     lua_Debug about;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Tells Lua what goes over the wire.
+/* Reports each transfer to Lua, for --trace and --pcap.
  *
- * The function is called from inside the loop, on a Lua thread of its own, whatever runs or sleeps
- * meanwhile; it can't wait.  An error in it ends the observing, and nothing else. */
+ * The function is called from inside the loop, on a Lua thread of its own; it can't wait.  An error
+ * in it ends the observing, and nothing else. */
 #include "lobserve.h"
 
 #include <lauxlib.h>
@@ -13,7 +13,7 @@
 #include "loop.h"
 #include "lop.h"
 
-/* Keys of the registry: the function, and the thread. */
+/* Registry keys of the function and of its thread. */
 static const char function_key, thread_key;
 
 struct sight {
@@ -31,7 +31,7 @@ static size_t bytes_seen(const struct sight *sight)
     return sight->result > 0 ? (size_t)sight->result : 0;
 }
 
-/* Calls the function: all that can fail is in here. */
+/* Calls the function.  Runs protected: pushing the arguments may fail as well. */
 static int tell(lua_State *L)
 {
     const struct sight *sight = lua_touserdata(L, 1);
@@ -86,7 +86,7 @@ int link_observe(lua_State *L)
     if (off)
         return 0;
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, &thread_key) == LUA_TNIL) {
-        lua_newthread(L); /* kept to the end: it may be running */
+        lua_newthread(L); /* never freed: this call may come from it */
         lua_pushvalue(L, -1);
         lua_rawsetp(L, LUA_REGISTRYINDEX, &thread_key);
     }

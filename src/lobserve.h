@@ -4,7 +4,7 @@
 
 #include <lua.h>
 
-/*** link.observe(f?): from now on f hears of each transfer that has ended; nil: nobody does. */
+/*** link.observe(f?): from now on calls f for each transfer that has ended; nil: calls none. */
 int link_observe(lua_State *L);
 
 #endif

@@ -9,7 +9,7 @@
 #include "lmisuse.h"
 #include "task.h"
 
-/* What a task waits for.  It has a copy of the outcome: the board may begin another operation
+/* What a task waits for.  The outcome is copied into it: the board may begin another operation
  * before the task runs. */
 struct pending {
     struct wait wait;

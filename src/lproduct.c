@@ -6,14 +6,14 @@
 
 #include "simproduct.h"
 
-/* The segments of all settings, and the settings: in one userdata. */
+/* A userdata: the settings, and the segments of all settings. */
 struct plan {
     struct sim_setting settings[SIM_SETTINGS_MAX];
     size_t segment_count;
     struct sim_segment segments[];
 };
 
-/* Of the table on the top.  A string stays valid as long as the table has it. */
+/* Returns a field of the table on the top; the string is valid as long as the table holds it. */
 static const char *text_field(lua_State *L, const char *name)
 {
     lua_getfield(L, -1, name);
@@ -46,7 +46,8 @@ static int id_field(lua_State *L, const char *name)
     return (int)integer_field(L, name, SIM_AS_BASE, 0xFFFF);
 }
 
-/* Pushes a field of the table on the top, a list of tables; how many it has. */
+/* Pushes a field of the table on the top, which is a list of tables; returns its length.
+ * [-0, +1, e] */
 static size_t push_list(lua_State *L, const char *name)
 {
     lua_getfield(L, -1, name);
@@ -87,7 +88,7 @@ static void read_setting(lua_State *L, struct plan *plan, struct sim_setting *se
     read_segments(L, plan, setting);
 }
 
-/* How many segments the list of settings on the top has. */
+/* Returns the number of segments in the list of settings on the top. */
 static size_t count_segments(lua_State *L, size_t settings)
 {
     size_t total = 0;
@@ -100,7 +101,7 @@ static size_t count_segments(lua_State *L, size_t settings)
     return total;
 }
 
-/* Leaves the plan in place of the list of settings on the top. */
+/* Replaces the list of settings on the top by the plan that is made of it. [-1, +1, e] */
 static const struct sim_setting *read_settings(lua_State *L, size_t count)
 {
     size_t total = count_segments(L, count);
@@ -134,7 +135,7 @@ static void read_application(lua_State *L, struct sim_application *app)
     lua_pop(L, 1);
 }
 
-/* The names of habits, a list, as bits. */
+/* Returns the list of habits of the table on the top as bits. */
 static uint64_t read_habits(lua_State *L)
 {
     uint64_t habits = 0;
@@ -187,7 +188,7 @@ struct simproduct *lproduct_new(lua_State *L, int index)
     if (said.setting_count > SIM_SETTINGS_MAX)
         luaL_error(L, "a product has too many settings");
     said.settings = read_settings(L, said.setting_count);
-    lua_remove(L, -2); /* the table: it is still at the index */
+    lua_remove(L, -2); /* the table, which is still at the index */
     struct simproduct *product = simproduct_new(&said);
     if (!product)
         luaL_error(L, "no simulated board can be made of this product");

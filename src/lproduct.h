@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Kinds of simulated board that are made at run time, from tables of Lua's. */
+/* Kinds of simulated board that are made at run time, from Lua tables. */
 #ifndef LPRODUCT_H
 #define LPRODUCT_H
 
@@ -7,8 +7,8 @@
 
 struct simproduct;
 
-/* Makes one of the table at the index, which lua/moonflash/product.lua has checked; nothing may be
- * raised from then on until it is dropped.  [-0, +1, e]: what is left on the stack is of no use. */
+/* Makes a product from the table at the index, which lua/moonflash/product.lua has checked.  The
+ * caller drops it, and raises nothing before that.  Leaves one value to be popped. [-0, +1, e] */
 struct simproduct *lproduct_new(lua_State *L, int index);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Module `sim`: simulated boards from Lua's side.
+/* Module `sim`: simulated boards for Lua.
  *
  *   sim.make(path, options) --> Sim       sim.exists(path) --> boolean   sim.kinds() --> names
  *   sim:peek(address, length) --> string  sim:poke(address, bytes)
@@ -34,7 +34,8 @@ static struct lsim *check_self(lua_State *L)
     return method_self(L, SIM_TYPE);
 }
 
-/* Called last, when nothing follows that allocates: a finalizer may close the board. */
+/* Called when all arguments are read, and nothing is allocated any more: an allocation may run a
+ * finalizer that closes the board. */
 static struct simboard *check_board(lua_State *L)
 {
     const struct lsim *handle = check_self(L);
@@ -50,7 +51,7 @@ static uint32_t check_address(lua_State *L, int index)
     return (uint32_t)address;
 }
 
-/*** sim:peek(address, length) --> string: what stands there, without any effect on the board. */
+/*** sim:peek(address, length) --> string: reads memory, without any effect on the board. */
 static int lsim_peek(lua_State *L)
 {
     check_self(L);
@@ -66,7 +67,7 @@ static int lsim_peek(lua_State *L)
     return 1;
 }
 
-/*** sim:poke(address, bytes): sets it, as if by magic. */
+/*** sim:poke(address, bytes): sets memory, without any other effect on the board. */
 static int lsim_poke(lua_State *L)
 {
     check_self(L);
@@ -81,7 +82,7 @@ static int lsim_poke(lua_State *L)
     return 0;
 }
 
-/* "write 0x08004000" */
+/* Parses "write 0x08004000". */
 static bool parse_when(const char *text, struct sim_when *when)
 {
     static const struct {
@@ -101,8 +102,8 @@ static bool parse_when(const char *text, struct sim_when *when)
     return false;
 }
 
-/*** sim:fault(kind, when): kind is unplug, stall, error, corrupt, hang or short; when is the
- * number of a class request from now on the board's count, or "write 0x08004000". */
+/*** sim:fault(kind, when): kind: unplug, stall, error, corrupt, hang or short; when: the number of
+ * a class request (sim.requests counts them), or "write 0x08004000". */
 static int lsim_fault(lua_State *L)
 {
     check_self(L);
@@ -137,7 +138,7 @@ static int lsim_unplug(lua_State *L)
     return act(L, sim_unplug);
 }
 
-/*** sim:plug(): plugs it in again, with BOOT0 high. */
+/*** sim:plug(): plugs the board in, with BOOT0 high. */
 static int lsim_plug(lua_State *L)
 {
     return act(L, sim_plug);
@@ -149,7 +150,7 @@ static int lsim_reset(lua_State *L)
     return act(L, sim_reset);
 }
 
-/*** sim:close(): the board is no longer needed; also <close>, and when it is collected. */
+/*** sim:close(): removes the board; also <close>, and when the Sim is collected. */
 static int lsim_close(lua_State *L)
 {
     struct lsim *handle = check_self(L);
@@ -208,7 +209,7 @@ static const char *optional_field(lua_State *L, int index, const char *name)
         lua_pop(L, 1);
         return NULL;
     }
-    return luaL_checkstring(L, -1); /* stays on the stack, and so valid */
+    return luaL_checkstring(L, -1); /* stays on the stack, which keeps it valid */
 }
 
 static lua_Integer integer_field(lua_State *L, int index, const char *name, lua_Integer otherwise)
@@ -225,8 +226,8 @@ static int choice_field(lua_State *L, int index, const char *name, const char *c
     return luaL_checkoption(L, -1, choices[0], choices);
 }
 
-/*** sim.make(path, options) --> Sim: options are checked by lua/moonflash/sims.lua: kind or
- * product, serial, rdp, wrp, usb, times, state, flash, bus. */
+/*** sim.make(path, options) --> Sim.  Options: kind or product, serial, rdp, wrp, usb, times,
+ * state, flash, bus; lua/moonflash/sims.lua has checked them. */
 static int lsim_make(lua_State *L)
 {
     static const char *const usb[] = { "real", "ideal", "none", NULL };
@@ -257,7 +258,7 @@ static int lsim_make(lua_State *L)
         options.product = lproduct_new(L, lua_gettop(L));
     handle->board = simport_add(port, path, &options, flash, bus, why, sizeof why);
     const char *code = errno == EWOULDBLOCK ? "usb.busy" : "file";
-    simproduct_drop(options.product); /* the board has it */
+    simproduct_drop(options.product); /* the board holds it, too */
     lua_settop(L, handle_at);
     if (handle->board)
         return 1;
@@ -265,7 +266,7 @@ static int lsim_make(lua_State *L)
     return lua_error(L);
 }
 
-/*** sim.exists(path) --> whether there is a simulated board at this path */
+/*** sim.exists(path) --> whether a simulated board is at the path */
 static int lsim_exists(lua_State *L)
 {
     lua_pushboolean(L, simport_find(context_of(L)->sims, luaL_checkstring(L, 1)) != NULL);
@@ -294,7 +295,7 @@ static int lsim_habits(lua_State *L)
     return 1;
 }
 
-/*** sim.ram(kind) --> address, size, and how much of it the boot loader keeps to itself */
+/*** sim.ram(kind) --> address, size, bytes that the boot loader uses */
 static int lsim_ram(lua_State *L)
 {
     const struct sim_kind *kind = simkind_find(luaL_checkstring(L, 1));

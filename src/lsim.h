@@ -4,7 +4,7 @@
 
 #include <lua.h>
 
-/* Registers the C half of module `sim` (the other is lua/moonflash/sims.lua). [-0, +1, m] */
+/* Opens the C half of module `sim`; lua/moonflash/sims.lua is the other. [-0, +1, m] */
 int luaopen_sim(lua_State *L);
 
 #endif

@@ -32,14 +32,15 @@ static int refuse(lua_State *L)
     return 2;
 }
 
-/*** sys.is_terminal(fd) --> boolean: 1 is stdout, 2 stderr */
+/*** sys.is_terminal(fd) --> boolean */
 static int lsys_is_terminal(lua_State *L)
 {
     lua_pushboolean(L, isatty((int)luaL_checkinteger(L, 1)));
     return 1;
 }
 
-/*** sys.backlog(fd) --> bytes for stdout (1) or stderr (2) that their reader has not taken */
+/*** sys.backlog(fd) --> number of bytes that the reader of stdout (1) or stderr (2) has not taken
+ */
 static int lsys_backlog(lua_State *L)
 {
     lua_pushinteger(L, (lua_Integer)output_backlog((int)luaL_checkinteger(L, 1)));
@@ -62,8 +63,8 @@ static void set_integer(lua_State *L, const char *field, lua_Integer value)
     lua_setfield(L, -2, field);
 }
 
-/*** sys.stat(path) --> { type="file"|"directory"|"other", size=, mode=, uid=, gid=, id=, device= },
- * or nil and why; id: the same for two names of one file; device: which one a node stands for */
+/*** sys.stat(path) --> { type="file"|"directory"|"other", size=, mode=, uid=, gid=, id=, device= };
+ * or nil and why.  id: equal for two names of one file; device: number of a device node's device */
 static int lsys_stat(lua_State *L)
 {
     struct stat st;
@@ -85,8 +86,7 @@ static int lsys_stat(lua_State *L)
     return 1;
 }
 
-/*** sys.readlink(path) --> what the symbolic link holds; nil where there is none, or it can't be
- * read */
+/*** sys.readlink(path) --> target of the symbolic link; nil, if it can't be read */
 static int lsys_readlink(lua_State *L)
 {
     char text[PATH_MAX];
@@ -162,7 +162,7 @@ static int lsys_mkdir(lua_State *L)
     return 1;
 }
 
-/*** sys.virtual_time(): from now on time jumps to the next timer. */
+/*** sys.virtual_time(): from now on the clock jumps to the next timer. */
 static int lsys_virtual_time(lua_State *L)
 {
     loop_virtual_time(context_of(L)->loop);
@@ -176,7 +176,7 @@ static int lsys_is_virtual(lua_State *L)
     return 1;
 }
 
-/*** sys.time() --> seconds since 1970, with fractions: the clock on the wall */
+/*** sys.time() --> seconds since 1970, with fractions */
 static int lsys_time(lua_State *L)
 {
     struct timespec now;
@@ -211,8 +211,8 @@ static int close_file(lua_State *L)
     return luaL_fileresult(L, fclose(file->f) == 0, NULL);
 }
 
-/*** sys.create(name) --> a file that is open for writing, and was not there before, also not as a
- * symbolic link; or nil and why */
+/*** sys.create(name) --> a new file, open for writing; or nil and why, also if the name exists, as
+ * a symbolic link too */
 static int lsys_create(lua_State *L)
 {
     const char *name = luaL_checkstring(L, 1);
@@ -232,8 +232,8 @@ static int lsys_create(lua_State *L)
     return 1;
 }
 
-/* Where a file system can't do it in one step, an empty file is made first: that fails if `to`
- * exists, and is what the renaming replaces. */
+/* Renames, unless `to` exists.  Where the file system can't do that in one step, an empty file is
+ * made first, which fails if `to` exists; the renaming replaces it. */
 static int rename_new(const char *from, const char *to)
 {
     if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
@@ -247,7 +247,7 @@ static int rename_new(const char *from, const char *to)
     return rename(from, to);
 }
 
-/*** sys.rename_new(from, to) --> true; nil and why, and nothing is changed, where `to` is there */
+/*** sys.rename_new(from, to) --> true; or nil and why, and nothing is changed, if `to` exists */
 static int lsys_rename_new(lua_State *L)
 {
     const char *from = luaL_checkstring(L, 1), *to = luaL_checkstring(L, 2);
@@ -257,20 +257,20 @@ static int lsys_rename_new(lua_State *L)
     return 1;
 }
 
-/*** sys.sync(file) --> true, once what was written to it is on the disk; or nil and why */
+/*** sys.sync(file) --> true, when the bytes written to it are on the disk; or nil and why */
 static int lsys_sync(lua_State *L)
 {
     const luaL_Stream *file = luaL_checkudata(L, 1, LUA_FILEHANDLE);
     luaL_argcheck(L, file->closef, 1, "a file that is open");
     int fd = fileno(file->f); /* -1: standard output and error have none (src/output.c) */
-    /* a pipe, say, has no disk behind it */
+    /* EINVAL: a pipe, for example */
     if (fflush(file->f) != 0 || (fd >= 0 && fsync(fd) != 0 && errno != EINVAL))
         return luaL_fileresult(L, 0, NULL);
     lua_pushboolean(L, 1);
     return 1;
 }
 
-/*** sys.sync_folder(path) --> true, once the names in it are on the disk; or nil and why */
+/*** sys.sync_folder(path) --> true, when the names in it are on the disk; or nil and why */
 static int lsys_sync_folder(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
@@ -280,13 +280,13 @@ static int lsys_sync_folder(lua_State *L)
     int result = fsync(fd), cause = errno;
     close(fd);
     errno = cause;
-    if (result != 0 && cause != EINVAL) /* a file system that has no disk behind it */
+    if (result != 0 && cause != EINVAL) /* EINVAL: a file system without a disk */
         return luaL_fileresult(L, 0, path);
     lua_pushboolean(L, 1);
     return 1;
 }
 
-/*** sys.last_words(line): what a second signal that ends the process writes to standard error */
+/*** sys.last_words(line): a second signal, which ends the process, writes it to standard error */
 static int lsys_last_words(lua_State *L)
 {
     size_t length;
@@ -295,14 +295,13 @@ static int lsys_last_words(lua_State *L)
     return 0;
 }
 
-/*** sys.builtin(name) --> text, where it is from: a file of lua/ or scripts/; nil if there is none
- */
+/*** sys.builtin(name) --> text, chunk name of a file of lua/ or scripts/; nil, if there is none */
 static int lsys_builtin(lua_State *L)
 {
     return builtin_push(L, luaL_checkstring(L, 1));
 }
 
-/*** sys.builtins(prefix) --> { name, ... }, sorted */
+/*** sys.builtins(prefix) --> { name, ... }, sorted: the built-in files */
 static int lsys_builtins(lua_State *L)
 {
     const char *prefix = luaL_checkstring(L, 1);

@@ -4,7 +4,8 @@
 
 #include <lua.h>
 
-/* Registers module `sys`: what a terminal program needs and Lua lacks. [-0, +1, m] */
+/* Opens the C half of module `sys`: files, terminals, time; lua/moonflash/around.lua has the rest.
+ * [-0, +1, m] */
 int luaopen_sys(lua_State *L);
 
 #endif

@@ -9,7 +9,8 @@
 #include "lmisuse.h"
 #include "taskdev.h"
 
-/* Seconds that a turn takes on the virtual clock: who polls with sleep(0) sees time pass. */
+/* Shortest sleep on the virtual clock, in seconds: a loop that polls with sleep(0) sees time pass.
+ */
 #define VIRTUAL_TURN 1e-5
 
 static struct task *check_self(lua_State *L)
@@ -24,7 +25,7 @@ static double check_seconds(lua_State *L, int index)
     return seconds;
 }
 
-/*** task.spawn(f, ...) --> Task: runs f(...) beside what runs now. */
+/*** task.spawn(f, ...) --> Task: runs f(...) as a task. */
 static int ltask_spawn(lua_State *L)
 {
     task_check(L);
@@ -33,7 +34,8 @@ static int ltask_spawn(lua_State *L)
     return 1;
 }
 
-/* Pushes what the task came to, or raises it.  Its userdata is on the top of L. */
+/* Pushes the results of an ended task, or raises its error.  Its userdata is on the top of L.
+ * [-0, +results, v] */
 static int push_outcome(lua_State *L, struct task *task)
 {
     luaL_checkstack(L, task->results + 1, "too many results");
@@ -62,8 +64,8 @@ static int join_ended(lua_State *L, int status, lua_KContext context)
     return push_outcome(L, join->target);
 }
 
-/* Whoever waits for a task of his own tells it to end, and waits on for that; unless it has not
- * begun, and so never will. */
+/* When an owning join is cancelled, it cancels its target and keeps waiting; a target that was
+ * never started will not run, so the join ends. */
 static void give_up_join(struct wait *w)
 {
     struct join *join = (struct join *)w;
@@ -81,7 +83,7 @@ static void give_up_join(struct wait *w)
     wait_done(w);
 }
 
-/* Whether the task waits, through others perhaps, for the end of `last`. */
+/* Returns true if the task waits for the end of `last`, directly or through other tasks. */
 static bool waits_for(const struct task *task, const struct task *last)
 {
     while (task != last) {
@@ -116,7 +118,7 @@ static int await_task(lua_State *L, bool owns)
     return task_await(L, &join->wait, (lua_KContext)join, join_ended);
 }
 
-/*** task:join() --> what its function returned; raises what it raised. */
+/*** task:join() --> the results of its function; raises its error. */
 static int ltask_join(lua_State *L)
 {
     check_self(L);
@@ -124,7 +126,7 @@ static int ltask_join(lua_State *L)
     return await_task(L, false);
 }
 
-/*** task:cancel(): ends it where it waits; its <close> variables run. */
+/*** task:cancel(): raises `cancelled` in it, where it waits. */
 static int ltask_cancel(lua_State *L)
 {
     struct task *task = check_self(L);
@@ -135,7 +137,7 @@ static int ltask_cancel(lua_State *L)
     return 0;
 }
 
-/*** task:traceback() --> string, of a task that failed. */
+/*** task:traceback() --> string; nil, if the task has not failed. */
 static int ltask_traceback(lua_State *L)
 {
     check_self(L);
@@ -143,7 +145,7 @@ static int ltask_traceback(lua_State *L)
     return 1;
 }
 
-/* What it says is in the Task's user value. */
+/* The message is a user value of the Task. */
 static void on_deadline(void *arg)
 {
     struct task *task = arg;
@@ -154,7 +156,8 @@ static void on_deadline(void *arg)
     lua_pop(L, 2);
 }
 
-/* The task may take so long from now on.  message: of the error, on the top of L. [-1, +0, m] */
+/* Sets the task's deadline, from now on.  The message of its error is on the top of L.
+ * [-1, +0, m] */
 static void set_deadline(lua_State *L, struct task *task, double seconds)
 {
     struct loop *loop = task->owner->loop;
@@ -167,7 +170,7 @@ static void set_deadline(lua_State *L, struct task *task, double seconds)
     loop_timer_set(loop, &task->deadline, loop_now(loop) + seconds);
 }
 
-/* "not done within 5 s" [-0, +1, m] */
+/* Pushes "not done within 5 s". [-0, +1, m] */
 static void push_limit_message(lua_State *L, double seconds)
 {
     if (seconds == floor(seconds) && seconds < 1e15)
@@ -178,7 +181,7 @@ static void push_limit_message(lua_State *L, double seconds)
     lua_remove(L, -2);
 }
 
-/*** task:limit(seconds?, message?): raises `timeout` in it when it takes longer; nil: no limit. */
+/*** task:limit(seconds?, message?): raises `timeout` in it if it takes longer; nil: no limit. */
 static int ltask_limit(lua_State *L)
 {
     struct task *task = check_self(L);
@@ -197,7 +200,8 @@ static int ltask_limit(lua_State *L)
     return 0;
 }
 
-/*** task.deadline(seconds, f, ...) --> what f returns; raises `timeout` when it takes longer. */
+/*** task.deadline(seconds, f, ...) --> the results of f(...); raises `timeout` if it takes longer.
+ */
 static int ltask_deadline(lua_State *L)
 {
     task_check(L);
@@ -262,7 +266,7 @@ static int ltask_now(lua_State *L)
     return 1;
 }
 
-/*** task.current() --> the Task that runs */
+/*** task.current() --> the running Task */
 static int ltask_current(lua_State *L)
 {
     struct task *task = task_current(L);
@@ -272,7 +276,8 @@ static int ltask_current(lua_State *L)
     return 1;
 }
 
-/*** task.tag(value?) --> the value before: what this task and those it spawns work on. */
+/*** task.tag(value?) --> the tag before: sets the tag of this task, which the tasks that it spawns
+ * inherit. */
 static int ltask_tag(lua_State *L)
 {
     int set = lua_gettop(L) > 0;
@@ -287,16 +292,15 @@ static int ltask_tag(lua_State *L)
     return 1;
 }
 
-/*** task.can_join() --> whether a task can be joined here: in a sort, a gsub or a module's body
- * none can */
+/*** task.can_join() --> boolean; false in a sort, a gsub or a module's body */
 static int ltask_can_join(lua_State *L)
 {
     lua_pushboolean(L, lua_isyieldable(L));
     return 1;
 }
 
-/*** task.supervise(children?): signals and os.exit don't cancel this task; it hears of them from
- * others. children: nor do they what it spawns from now on. */
+/*** task.supervise(children?): signals and os.exit don't cancel this task.  children: nor the tasks
+ * that it spawns from now on. */
 static int ltask_supervise(lua_State *L)
 {
     struct task *task = task_current(L);
@@ -335,7 +339,8 @@ static int settled(lua_State *L, int status, lua_KContext context)
     return push_outcome(L, task);
 }
 
-/*** task.settle(): waits for all other tasks; raises the first failure that nobody joined. */
+/*** task.settle(): waits for all other tasks; raises the first failure of a task that was not
+ * joined. */
 static int ltask_settle(lua_State *L)
 {
     task_check(L);
@@ -348,8 +353,8 @@ static int ltask_settle(lua_State *L)
     return task_await(L, &tasks->settle, (lua_KContext)tasks, settled);
 }
 
-/*** task.failure() --> error, traceback: of the first that failed and nobody joined, which counts
- * as told from now on; nothing where there is none. */
+/*** task.failure() --> error, traceback of the first failed task that was not joined, which is
+ * reported by this; nothing, if there is none. */
 static int ltask_failure(lua_State *L)
 {
     struct task *task = first_failure(tasks_of(L));
@@ -364,8 +369,8 @@ static int ltask_failure(lua_State *L)
     return 2;
 }
 
-/*** task.foreground(job?): Ctrl-C cancels this task and nothing else, again and again; nil: all, as
- * ever. */
+/*** task.foreground(job?): from now on each Ctrl-C cancels this task only; nil: all tasks, and the
+ * second Ctrl-C ends the process. */
 static int ltask_foreground(lua_State *L)
 {
     struct tasks *tasks = tasks_of(L);
@@ -376,7 +381,7 @@ static int ltask_foreground(lua_State *L)
     return 0;
 }
 
-/*** task.others() --> how many other tasks there are that have not ended, supervisors left out */
+/*** task.others() --> the number of other tasks that have not ended, without supervisors */
 static int ltask_others(lua_State *L)
 {
     struct tasks *tasks = tasks_of(L);

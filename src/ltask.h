@@ -4,7 +4,7 @@
 
 #include <lua.h>
 
-/* Registers module `task`. [-0, +1, m] */
+/* Opens module `task`. [-0, +1, m] */
 int luaopen_task(lua_State *L);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Simulated boards offered over USB/IP, from Lua's side.
+/* Simulated boards offered over USB/IP, for Lua.
  *
  *   sim.serve(address, port, paths, options) --> Server
  *   server:event() --> { event=, ... }, or nil   server:close()
@@ -20,7 +20,7 @@
 
 #define SERVER_TYPE "sim.Server"
 
-/* Who waits for an event: at most one task. */
+/* The one task that may wait for an event. */
 struct waiter {
     struct wait wait;
     struct lserver *server;
@@ -73,7 +73,7 @@ static void set_integer(lua_State *L, const char *field, uint64_t value)
     lua_setfield(L, -2, field);
 }
 
-/* What only some events have. */
+/* Sets the fields that only some events have. */
 static void set_details(lua_State *L, const struct lserver *server, const struct usbip_event *event)
 {
     switch (event->what) {
@@ -132,8 +132,8 @@ static int event_came(lua_State *L, int status, lua_KContext context)
     return push_event(L, server, &event);
 }
 
-/*** server:event() --> { event="attached", bus_id="1-1", path=, ... }: the next thing that happens;
- * nil once the server is closed. */
+/*** server:event() --> { event="attached", bus_id="1-1", path=, ... }: awaits the next event; nil,
+ * if the server is closed. */
 static int lserver_event(lua_State *L)
 {
     struct lserver *server = check_server(L);
@@ -153,8 +153,8 @@ static int lserver_event(lua_State *L)
 
 /* ---- the server ---- */
 
-/*** server:close(): ends all connections, which unplugs the boards; also <close>, and when it is
- * collected. */
+/*** server:close(): ends all connections, which unplugs the boards; also <close>, and when the
+ * Server is collected. */
 static int lserver_close(lua_State *L)
 {
     struct lserver *server = check_server(L);
@@ -192,7 +192,7 @@ static int lserver_tostring(lua_State *L)
     return 1;
 }
 
-/* The strings of the list at the index, in a new userdata that is left on the stack. */
+/* Returns the strings of the list at the index, in a new userdata on the top. [-0, +1, e] */
 static const char **check_paths(lua_State *L, int index, size_t *count)
 {
     luaL_checktype(L, index, LUA_TTABLE);
@@ -225,8 +225,8 @@ static int raise_failure(lua_State *L, enum usbip_failure failure, const char *w
     return lua_error(L);
 }
 
-/*** sim.serve(address, port, paths, options?) --> Server: paths are of boards that are there;
- * lua/moonflash/sims.lua sees to that.  options: anywhere. */
+/*** sim.serve(address, port, paths, options?) --> Server.  paths: of boards that exist, which
+ * lua/moonflash/sims.lua ensures.  options: anywhere. */
 static int lserver_serve(lua_State *L)
 {
     const char *address = luaL_checkstring(L, 1);

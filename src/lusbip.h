@@ -4,7 +4,7 @@
 
 #include <lua.h>
 
-/* Adds what is about USB/IP to the module `sim`, the table on the top. [-0, +0, m] */
+/* Adds serve() to the module `sim`, the table on the top. [-0, +0, m] */
 void lusbip_open(lua_State *L);
 
 #endif

@@ -9,7 +9,7 @@
 #include "loop.h"
 #include "outlet.h"
 
-/* [0] is standard output, [1] standard error.  Where both are one file they share an outlet, so
+/* [0]: standard output, [1]: standard error.  If both are the same file, they share an outlet, so
  * that their lines keep their order. */
 static struct {
     struct outlet *outlets[2];

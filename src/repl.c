@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Module `prompt`: lines from a terminal, awaited like everything else.  Standard input is a watch
- * on the loop; the task that asked for a line is woken for each key, and hands it to the editor
+/* Module `prompt`: reads lines from a terminal, in a task that waits.  Standard input is a watch on
+ * the loop.  The task that reads a line is resumed for each key, and hands it to the editor
  * (edit.h).
  */
 #include "repl.h"
@@ -17,29 +17,29 @@
 #include "task.h"
 
 #define PROMPT_TYPE "prompt.Editor"
-#define MOST_KEYS   64 /* at once; then others have their turn */
+#define MOST_KEYS   64 /* at once; then other tasks run */
 
-/* What the editor has beyond the shell's own ideas of these signals. */
+/* The signals that are handled while a line is edited. */
 static const int wanted_signals[] = { SIGWINCH, SIGTSTP, SIGCONT, SIGQUIT };
 #define SIGNALS (sizeof wanted_signals / sizeof *wanted_signals)
 
-/* Lives in a userdata that the registry holds from prompt.open to prompt.close. */
+/* A userdata, which the registry holds from prompt.open to prompt.close. */
 struct prompt {
     struct wait wait; /* for a key */
     struct loop *loop;
     struct edit *edit;
     struct loop_watch input;
     struct loop_signal signals[SIGNALS];
-    lua_State *L; /* whose turn it is, while a key is worked on */
-    bool reading;
+    lua_State *L; /* of the task that handles a key */
+    bool reading; /* a line is edited */
 };
 
 static const char registry_key;
 
-/* ---- Lua's part of a key ---- */
+/* ---- completion ---- */
 
-/* complete(before) --> insert, show: Lua's; it can't wait.  What fails there, completes nothing.
- * The strings stay on the stack until the key is done. */
+/* Called for Tab: calls Lua's complete(before) --> insert, show, which can't wait.  If it fails,
+ * nothing is completed.  The strings stay on the stack until the key is handled. */
 static void complete(void *arg, const char *before, const char **insert, const char **shown)
 {
     struct prompt *prompt = arg;
@@ -55,7 +55,7 @@ static void complete(void *arg, const char *before, const char **insert, const c
 
 /* ---- signals, while a line is edited ---- */
 
-/* Stopped, or killed by Ctrl-\: the terminal is in order before. */
+/* Restores the terminal, before the process is stopped, or killed by Ctrl-\. */
 static void stop(struct prompt *prompt, struct loop_signal *heard)
 {
     edit_stop(prompt->edit);
@@ -90,7 +90,7 @@ static void hear_signals(struct prompt *prompt)
 
 /* ---- a line ---- */
 
-/* note: what stands behind a line that was not entered; NULL: it was. */
+/* note: shown behind a line that was not entered; NULL: it was entered. */
 static void end_line(struct prompt *prompt, const char *note)
 {
     loop_unwatch(prompt->loop, &prompt->input);
@@ -131,7 +131,7 @@ static int key_came(lua_State *L, int status, lua_KContext context)
         end_line(prompt, "^C");
     if (cancelled)
         return lua_error(L);
-    if (!prompt->reading) /* it was closed meanwhile */
+    if (!prompt->reading) /* the prompt was closed meanwhile */
         return 0;
     int top = lua_gettop(L);
     luaL_checkstack(L, 8, NULL);
@@ -179,8 +179,9 @@ static int lprompt_gc(lua_State *L)
     return 0;
 }
 
-/*** prompt.open(complete): standard input and output are a terminal, and lines are read from it.
- * complete(before) --> what to insert, what to show: Tab, with the line up to the cursor. */
+/*** prompt.open(complete): makes the editor; standard input and output are a terminal.
+ * complete(before) --> text to insert, text to show: called for Tab, with the line up to the
+ * cursor. */
 static int lprompt_open(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TFUNCTION);
@@ -203,7 +204,7 @@ static int lprompt_open(lua_State *L)
     return 0;
 }
 
-/*** prompt.close(): the terminal is as it was; may be called again. */
+/*** prompt.close(): restores the terminal; may be called again. */
 static int lprompt_close(lua_State *L)
 {
     lua_settop(L, 0);
@@ -217,8 +218,8 @@ static int lprompt_close(lua_State *L)
     return 0;
 }
 
-/* The editor stays on the stack while it waits: it may be closed meanwhile. */
-/*** prompt.read(text) --> the line that is typed behind the text; nil at the end: Ctrl-D */
+/*** prompt.read(text) --> the line typed behind the text; nil for Ctrl-D.  The editor stays on the
+ * stack, because the prompt may be closed while it waits. */
 static int lprompt_read(lua_State *L)
 {
     const char *text = luaL_checkstring(L, 1);
@@ -233,7 +234,7 @@ static int lprompt_read(lua_State *L)
     return await_key(L, prompt);
 }
 
-/*** prompt.write(text, to_stderr?): whole lines, above the one that is being typed */
+/*** prompt.write(text, to_stderr?): writes whole lines above the line that is edited */
 static int lprompt_write(lua_State *L)
 {
     size_t length;
@@ -243,7 +244,7 @@ static int lprompt_write(lua_State *L)
     return 0;
 }
 
-/*** prompt.remember(text): what the arrow keys bring back */
+/*** prompt.remember(text): adds a line to the history of the arrow keys */
 static int lprompt_remember(lua_State *L)
 {
     edit_remember(check_prompt(L)->edit, luaL_checkstring(L, 1));

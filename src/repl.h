@@ -4,7 +4,7 @@
 
 #include <lua.h>
 
-/* Registers module `prompt`: lines that a person types, while the loop goes on. [-0, +1, m] */
+/* Opens module `prompt`: reads lines from a terminal while the loop runs. [-0, +1, m] */
 int luaopen_prompt(lua_State *L);
 
 #endif

@@ -84,8 +84,8 @@ void wait_done(struct wait *w)
         make_ready(w->task);
 }
 
-/* Moves what the coroutine left on its stack into the task: whoever else holds the coroutine may
- * do with it what he likes. */
+/* Moves the results from the coroutine's stack into the task: a script may also hold the thread,
+ * and resume or close it. */
 static void keep_results(struct task *task)
 {
     lua_State *L = task->owner->L;
@@ -101,7 +101,6 @@ static void keep_results(struct task *task)
     lua_pop(L, 1);
 }
 
-/* Forgets a task: what is left is the user's handle, if there is one. */
 void task_let_go(struct task *task)
 {
     struct tasks *tasks = task->owner;
@@ -122,7 +121,7 @@ bool task_is_unreported(const struct task *task)
     return task->finished && task->failed && !task->joined && !task->failure_expected;
 }
 
-/* Whether signals, os.exit and the failure of another end it. */
+/* Returns true if signals, os.exit and the failure of another task cancel it. */
 static bool is_exposed(const struct task *task)
 {
     return !task->supervisor && !task->is_protected;
@@ -138,8 +137,6 @@ static bool is_no_supervisor(const struct task *task)
     return !task->supervisor;
 }
 
-/* Ends the supervisor's wait when it is alone.  If one of the others failed unheard, the rest is
- * told to end, and that is no failure of theirs. */
 void tasks_check_settled(struct tasks *tasks)
 {
     if (!tasks->settling)
@@ -188,7 +185,7 @@ static void finish(struct task *task)
 
 /* ---- running ---- */
 
-/* Called where the error is: a traceback can still be had. */
+/* Called before the stack unwinds: keeps the traceback in the task. */
 static int message_handler(lua_State *L)
 {
     struct task *task = task_current(L);
@@ -207,16 +204,16 @@ static int body_ended(lua_State *L, int status, lua_KContext context)
     struct task *task = (struct task *)context;
     if (status == LUA_OK || status == LUA_YIELD)
         return lua_gettop(L) - 1;
-    if (task->cancel == CANCEL_RAISED) /* whatever a __close made of it */
+    if (task->cancel == CANCEL_RAISED) /* a __close may have raised another error */
         task_push_cancellation(L, task);
-    else if (lua_isnil(L, -1)) /* error(nil): to most who look, no error at all */
+    else if (lua_isnil(L, -1)) /* error(nil) would look like success to callers of pcall */
         lua_pushliteral(L, "an error that says nothing: nil");
     task->failed = true;
     return 1;
 }
 
-/* The bottom of each task's stack: the error is caught here, inside the coroutine, so that what
- * its <close> variables do may still wait. */
+/* The bottom of each task's stack.  Errors are caught here, inside the coroutine, so that its
+ * <close> variables may still wait. */
 static int body(lua_State *L)
 {
     struct task *task = task_current(L);
@@ -253,7 +250,7 @@ static void resume(struct task *task)
     int results;
     int status = lua_resume(co, tasks->L, arguments, &results);
     if (status != LUA_OK && status != LUA_YIELD) {
-        lua_resetthread(co); /* not even body could catch it: out of memory, or of stack */
+        lua_resetthread(co); /* body() did not catch it: out of memory, or of stack */
         task->failed = true;
     }
     task_running(was_running);
@@ -277,12 +274,12 @@ static void run_ready(struct tasks *tasks)
     }
 }
 
-/* Waits here, without yielding.  The main thread runs tasks meanwhile; inside a task only input
- * and output goes on, so that what needs other tasks is given up at once, as is what nothing is
- * left to end: its continuation finds it not to have happened. */
+/* Waits without yielding.  The main thread runs tasks meanwhile.  Inside a task, only the loop
+ * runs: a wait that needs other tasks is given up at once, and so is one that nothing can end; the
+ * continuation sees it unfinished. */
 static void pump(struct tasks *tasks, struct wait *w)
 {
-    w->task = NULL; /* nobody is resumed */
+    w->task = NULL;
     if (tasks->current && w->needs_tasks && !w->done)
         w->give_up(w);
     while (!w->done) {
@@ -328,7 +325,8 @@ static void give_up_waiting(struct task *task)
         task->waiting->give_up(task->waiting);
 }
 
-/* The time for clean-up is over, its own or that of the task that made it. */
+/* Called when the time for clean-up is over: the task's own, or that of the task that spawned it.
+ */
 static void on_grace_over(void *arg)
 {
     struct task *task = arg;
@@ -345,7 +343,7 @@ static void set_grace(struct task *task, double ends)
     loop_timer_set(loop, &task->grace, ends);
 }
 
-/* Makes the value on the top of the main thread's stack what is raised in the task. */
+/* Takes the error to be raised in the task from the top of the main thread's stack. */
 static void set_cancellation(struct task *task)
 {
     lua_State *L = task->owner->L;
@@ -353,7 +351,8 @@ static void set_cancellation(struct task *task)
     task->cancellation = luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
-/* error_index: in the main thread's stack.  False: it has ended, or is being cancelled. */
+/* error_index: in the main thread's stack.  Returns false if the task has ended, or is being
+ * cancelled. */
 static bool task_cancel(struct task *task, int error_index)
 {
     if (task->finished || task->cancel != NOT_CANCELLED)
@@ -365,7 +364,7 @@ static bool task_cancel(struct task *task, int error_index)
     return true;
 }
 
-/* The same, with an error object of its own: where it strikes, that is noted there. */
+/* Each task gets its own error object: the operation that is cancelled adds to it. */
 bool task_cancel_with(struct task *task, const char *code, const char *message)
 {
     lua_State *L = task->owner->L;
@@ -375,7 +374,7 @@ bool task_cancel_with(struct task *task, const char *code, const char *message)
     return any;
 }
 
-/* True: there was one to cancel. */
+/* Returns true if a task was cancelled. */
 static bool cancel_all(struct tasks *tasks, bool (*is_meant)(const struct task *), const char *code,
                        const char *message)
 {
@@ -386,7 +385,9 @@ static bool cancel_all(struct tasks *tasks, bool (*is_meant)(const struct task *
     return any;
 }
 
-static bool has_cancellation_coming(struct task *task)
+/* Returns true if the task's cancellation is to be raised now: once, and again in each primitive
+ * when the time for clean-up is over. */
+static bool is_cancellation_due(struct task *task)
 {
     if (!task || task->cancel == NOT_CANCELLED)
         return false;
@@ -403,13 +404,13 @@ static bool has_cancellation_coming(struct task *task)
 bool task_cancelled(lua_State *L)
 {
     struct task *task = task_current(L);
-    if (!has_cancellation_coming(task))
+    if (!is_cancellation_due(task))
         return false;
     task_push_cancellation(L, task);
     return true;
 }
 
-/* Lua refuses to look at its collector from inside a finalizer, and so tells us. */
+/* lua_gc refuses all requests inside a finalizer (Lua 5.4.4 and later). */
 static bool is_in_finalizer(lua_State *L)
 {
     return lua_gc(L, LUA_GCCOUNT) < 0;
@@ -428,7 +429,7 @@ void tasks_interrupt(struct tasks *tasks, const char *code, const char *message)
     cancel_all(tasks, is_exposed, code, message);
 }
 
-/* Ctrl-C where one task is in the foreground ends that one; any other signal ends them all. */
+/* SIGINT cancels the foreground task, if there is one; all other signals cancel all tasks. */
 static void on_signal(void *arg, int signal_number)
 {
     struct tasks *tasks = arg;
@@ -516,7 +517,7 @@ int task_exit(lua_State *L, int status)
     if (L != main)
         lua_xmove(main, L, 1);
     if (current && current->cancel != NOT_CANCELLED) {
-        has_cancellation_coming(current); /* from here on it has been raised */
+        is_cancellation_due(current); /* marks it as raised */
         task_push_cancellation(L, current);
     }
     return lua_error(L);
@@ -524,8 +525,8 @@ int task_exit(lua_State *L, int status)
 
 /* ---- making ---- */
 
-/* The child, on the top of L, works on what its parent works on; and if that is cleaning up, has
- * no more time than it has. */
+/* Gives the child, whose userdata is on the top of L, the parent's tag and protection.  A child of
+ * a task that is cleaning up ends with the parent's time for that. */
 static void inherit(lua_State *L, struct task *child, struct task *parent)
 {
     lua_rawgeti(L, LUA_REGISTRYINDEX, parent->ref);
@@ -542,7 +543,6 @@ static void inherit(lua_State *L, struct task *child, struct task *parent)
     set_grace(child, parent->grace_ends);
 }
 
-/* Makes a task of the function and its arguments on the top of L. [-(n+1), +1, m] */
 struct task *task_spawn(lua_State *L, int n)
 {
     struct tasks *tasks = tasks_of(L);
@@ -573,7 +573,7 @@ struct task *task_spawn(lua_State *L, int n)
     return task;
 }
 
-/* ---- the whole ---- */
+/* ---- all tasks ---- */
 
 struct tasks *tasks_new(lua_State *L, struct loop *loop)
 {
@@ -594,14 +594,15 @@ void tasks_free(struct tasks *tasks)
     free(tasks);
 }
 
-/* False when nothing is left that could bring any task further. */
+/* Returns false if no event can come, and no task is ready. */
 static bool wait_for_events(struct tasks *tasks)
 {
     bool more = tasks->ready != NULL;
     return loop_turn(tasks->loop, !more) || more || tasks->ready;
 }
 
-/* Nothing can bring any task further.  Supervisors shall hear of it from the others. */
+/* Called when no event can come, and no task is ready: cancels all tasks but supervisors, which see
+ * the failure of the others; or, if there are no others, the supervisors. */
 static bool end_deadlock(struct tasks *tasks)
 {
     unsigned for_permits = 0;

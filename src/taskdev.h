@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The inside of a task, for the two files that make it: task.c (running, waiting, cancelling) and
- * ltask.c (what scripts call). */
+/* The inside of a task, for task.c (running, waiting, cancelling), ltask.c (module `task`) and
+ * lgate.c (semaphores). */
 #ifndef TASKDEV_H
 #define TASKDEV_H
 
@@ -21,28 +21,28 @@ enum {
 
 enum cancel { NOT_CANCELLED, CANCEL_PENDING, CANCEL_RAISED };
 
-/* Lives in its userdata, which the registry holds (`ref`) until it has ended and, if it failed,
- * until somebody was told. */
+/* A userdata.  The registry holds it (`ref`) until the task has ended and, if it failed, until the
+ * failure was reported. */
 struct task {
     struct tasks *owner;
     lua_State *co;
-    int ref;
-    struct task *next, **at; /* of all that the registry holds; at: what points here */
-    struct task *next_ready; /* of those that can go on */
-    int arguments;           /* on its stack, for the first resume */
+    int ref;                 /* LUA_NOREF: the registry holds it no more */
+    struct task *next, **at; /* in the list of all that the registry holds; at: points here */
+    struct task *next_ready; /* in the queue of those to be resumed */
+    int arguments;           /* values on the stack of `co`, for the first resume */
     bool started, ready, finished, failed, joined, supervisor;
-    bool protects_children; /* what it makes is no more ended by signals than what cleans up is */
-    bool is_protected;      /* made so */
-    int results;            /* how many: in its user value */
-    unsigned failure_order; /* the how-manieth failure it was */
+    bool protects_children; /* the tasks that it spawns are protected */
+    bool is_protected;      /* not cancelled by signals, os.exit or the failure of another task */
+    int results;            /* the number of values in user value TASK_RESULTS */
+    unsigned failure_order; /* counts failures; the first unreported one is raised */
     struct wait *waiting;
-    struct join *joins;     /* who waits for its end */
-    struct permit *permits; /* of semaphores, that it holds */
+    struct join *joins;     /* list of those that wait for its end */
+    struct permit *permits; /* list of the permits of semaphores that it holds */
     enum cancel cancel;
-    int cancellation;      /* registry reference of what is raised */
-    bool failure_expected; /* it was told to end: failing so is no failure */
-    bool clean_up;         /* made by one that was being cancelled: it has that one's time */
-    double grace_ends;
+    int cancellation;      /* registry reference of the error that is raised */
+    bool failure_expected; /* cancelled on purpose: its error is not reported */
+    bool clean_up;         /* spawned during a clean-up: it ends with the parent's grace */
+    double grace_ends;     /* when clean-up must be over; set once the cancellation is raised */
     struct loop_timer grace, deadline;
 };
 
@@ -51,7 +51,7 @@ struct join {
     struct wait wait;
     struct task *target;
     struct join *next;
-    bool owns; /* giving up means cancelling the target */
+    bool owns; /* a cancellation of the join cancels the target */
 };
 
 struct tasks {
@@ -60,12 +60,12 @@ struct tasks {
     struct task *all, **all_tail;
     struct task *ready, **ready_tail;
     struct task *current;
-    struct wait settle; /* a supervisor waits for all others */
+    struct wait settle; /* the wait of task.settle(), which one supervisor may call */
     bool settling;
-    void (*end_permits)(struct task *task); /* called when a task has ended that holds some */
+    void (*end_permits)(struct task *task); /* called when a task that holds permits has ended */
     unsigned failures;                      /* so far */
-    bool has_foreground;                    /* SIGINT is for one task alone, */
-    struct task *foreground;                /* this one; NULL: it has ended */
+    bool has_foreground;                    /* SIGINT cancels `foreground` only */
+    struct task *foreground;                /* NULL: it has ended */
 };
 
 struct tasks *tasks_of(lua_State *L);
@@ -74,16 +74,18 @@ struct tasks *tasks_of(lua_State *L);
  * [-(n+1), +1, m] */
 struct task *task_spawn(lua_State *L, int n);
 
-/* False: it has ended, or was cancelled before. */
+/* Cancels the task with an error object of its own.  Returns false if it has ended, or was
+ * cancelled before. */
 bool task_cancel_with(struct task *task, const char *code, const char *message);
 
-/* It failed, and nobody was told. */
+/* Returns true if the task failed, and no other task joined it. */
 bool task_is_unreported(const struct task *task);
 
-/* Forgets a task: what is left is the user's handle, if there is one. */
+/* Removes a task from the list and the registry; Lua collects it when no script refers to it. */
 void task_let_go(struct task *task);
 
-/* Ends the wait of task.settle() where nothing is left to wait for. */
+/* Ends the wait of task.settle() if all tasks but supervisors have ended.  If one failed and was
+ * not joined, cancels the others. */
 void tasks_check_settled(struct tasks *tasks);
 
 #endif
