@@ -128,7 +128,7 @@ bool lop_only_says(lua_State *L, struct board *board, const char *what, lua_Inte
 
 const char *lop_result_name(int result)
 {
-    switch (result) {
+    switch ((enum port_result)result) {
     case PORT_STALL:
         return "stall";
     case PORT_GONE:
@@ -143,9 +143,10 @@ const char *lop_result_name(int result)
         return "permission";
     case PORT_MEMORY:
         return "memory";
-    default:
-        return "io";
+    case PORT_IO:
+        break;
     }
+    return "io";
 }
 
 /* ---- failures ---- */
@@ -272,7 +273,17 @@ static void keep_journal(lua_State *L, const struct pending *pending)
         if (op->in_doubt)
             lop_mark(L, "doubt", at, at + op->block_length - 1, alt);
         break;
-    default:
+    case DFU_GET_STATUS:
+    case DFU_GET_STATE:
+    case DFU_CLEAR_STATUS:
+    case DFU_ABORT:
+    case DFU_COMMANDS:
+    case DFU_SET_ADDRESS:
+    case DFU_UPLOAD_BLOCK:
+    case DFU_READ:
+    case DFU_LEAVE:
+    case DFU_DETACH:
+    case DFU_TO_IDLE:
         break;
     }
 }
@@ -305,9 +316,19 @@ static int push_results(lua_State *L, const struct pending *pending)
     case DFU_LEAVE:
         lua_pushstring(L, op->assumed ? "assumed" : "confirmed");
         return 1;
-    default:
-        return 0;
+    case DFU_CLEAR_STATUS:
+    case DFU_ABORT:
+    case DFU_SET_ADDRESS:
+    case DFU_ERASE:
+    case DFU_MASS_ERASE:
+    case DFU_READ_UNPROTECT:
+    case DFU_DOWNLOAD_BLOCK:
+    case DFU_WRITE:
+    case DFU_DETACH:
+    case DFU_TO_IDLE:
+        break;
     }
+    return 0;
 }
 
 static int string_ended(lua_State *L, int status, lua_KContext context)

@@ -100,7 +100,11 @@ static void set_details(lua_State *L, const struct lserver *server, const struct
     case USBIP_LOST:
         set_integer(L, "count", event->bytes);
         break;
-    default:
+    case USBIP_ATTACHED:
+    case USBIP_DETACHED:
+    case USBIP_GONE:
+    case USBIP_REFUSED:
+    case USBIP_TROUBLE:
         break;
     }
 }
