@@ -51,7 +51,7 @@ static char *find_source_tree(void)
         return NULL;
     path[n] = '\0';
     if (strcmp(path, MOONFLASH_TREE "/build/moonflash") != 0 ||
-        access(MOONFLASH_TREE "/lua/moonflash/cli.lua", R_OK) != 0)
+        access(MOONFLASH_TREE "/lua/moonflash/cli/init.lua", R_OK) != 0)
         return NULL;
     return strdup(MOONFLASH_TREE);
 #else

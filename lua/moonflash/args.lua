@@ -34,8 +34,10 @@ local function type_of_default(default)
   return "string"
 end
 
--- "--dry-run" and "dry-run" are dry_run.
-local function field_name(name)
+---"--dry-run" and "dry-run" are dry_run.
+---@param name string
+---@return string
+function M.field_name(name)
   return (name:gsub("^%-+", ""):gsub("%-", "_"))
 end
 
@@ -66,7 +68,7 @@ function M.check(list, taken)
     if kind == "words" and name:find("^%-") then
       error(("argument '%s': an option takes one word, not a list"):format(name), 0)
     end
-    local field = field_name(name)
+    local field = M.field_name(name)
     if taken[name] or seen[field] then
       error(("argument '%s' is %s"):format(name,
         taken[name] and "moonflash's own, and can't be declared again" or "declared twice"), 0)
@@ -96,6 +98,7 @@ local function add(parser, arg)
     return parser:flag(arg.name, description)
   elseif arg.dashed then
     local option = parser:option(arg.name, description):convert(convert)
+    if arg.also then option:hidden_name(arg.also) end
     if arg.count then option:count(arg.count) end
     return option:argname("<" .. (arg.argname or arg.type) .. ">")
   end
@@ -115,7 +118,7 @@ end
 ---@param globals table[] checked
 ---@return table parser
 function M.parser(name, description, args, globals)
-  local parser = argparse(name, description):add_help(false)
+  local parser = argparse(name, description):add_help(false):help_max_width(80)
   local own, ours = {}, {}
   for _, arg in ipairs(args) do own[#own + 1] = add(parser, arg) end
   for _, arg in ipairs(globals) do ours[#ours + 1] = add(parser, arg) end
@@ -166,8 +169,9 @@ function M.parse(parser, argv, command)
   local ok, result = parser:pparse(argv)
   if ok then return result end
   local message, more = result:match("^([^\n]*)\n?(.*)$")
+  if message:find("option '%-[^-]'") then more = "" end -- a letter is like any other
   errors.raise { code = "usage", message = message,
-    hint = (more ~= "" and more .. "\n" or "") .. command .. " --help    says what there is" }
+    hint = (more ~= "" and more .. "\n" or "") .. command .. " --help    shows the options" }
 end
 
 ---The options of a recipe that another one uses: checked, with defaults.

@@ -60,6 +60,28 @@ function M.raise(fields)
   error(new(fields), 0)
 end
 
+-- An error on its way up, with the traceback of the task that raised it.
+local Raised = { __tostring = function(raised) return tostring(raised.err) end }
+
+---Raises an error with the traceback of where it came from inside.
+---@param err any
+---@param traceback? string
+function M.raise_from(err, traceback)
+  if getmetatable(err) ~= Raised then
+    err = setmetatable({ err = err, traceback = traceback }, Raised)
+  end
+  error(err, 0)
+end
+
+---The error that was raised, and its traceback.
+---@param raised any
+---@return any err
+---@return string? traceback
+function M.origin(raised)
+  if getmetatable(raised) ~= Raised then return raised end
+  return raised.err, raised.traceback
+end
+
 ---Whether the error's code is `code` or a child of it.
 ---@param err any
 ---@param code string

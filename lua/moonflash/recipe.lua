@@ -14,30 +14,13 @@ local API = 1
 local FIELDS = { "api", "summary", "description", "board", "seconds", "args", "setup", "run",
                  "finish", "virtual", "mode", "rest", "start" }
 
--- Moonflash's own options, which stand on either side of a recipe's name.
-M.globals = {
-  { "--device", "the board: a path, ids, or sim:f407 (also -d; may be repeated)", type = "string" },
-  { "--every-board", "all boards that match", default = false },
-  { "--wait", "wait so long for a board", type = "seconds" },
-  { "--slots", "a file that names the places of boards, instead of your slots.lua",
-    type = "string" },
-  { "--every-slot", "the boards in all slots", default = false },
-  { "--layout", "the memory of a board that does not tell it: @Flash/0x08000000/04*016Kg,...",
-    type = "string" },
-  { "--dry-run", "say what would change the board, and do nothing", default = false },
-  { "--json", "JSON on standard output, one object a line", default = false },
-  { "--report", "write what was done into FILE.html, with a picture of the memory",
-    type = "file" },
-  { "--trace", "print each USB request, as a person reads it", default = false },
-  { "--trace-bytes", "and its bytes", default = false },
-  { "--pcap", "write all requests into a file, for Wireshark", type = "file" },
-  { "--quiet", "no progress (also -q)", default = false },
-  { "--virtual-time", "simulated boards only: don't wait, let time jump", default = false },
-  { "--help", "say what there is (also -h)", default = false },
-}
-M.taken = { ["-d"] = true, ["-q"] = true, ["-h"] = true, ["-e"] = true, ["-i"] = true,
-            ["--version"] = true }
-for _, item in ipairs(M.globals) do M.taken[item[1]] = true end
+-- The names of moonflash's own options, which recipes may not declare.
+local taken = setmetatable({}, { __index = function() return false end })
+
+---@param is_own fun(name: string): boolean
+function M.reserve(is_own)
+  taken = setmetatable({}, { __index = function(_, name) return is_own(name) end })
+end
 
 -- ---- where recipes are ----
 
@@ -297,7 +280,7 @@ local function check(found, t, env)
   end
   if t.start ~= nil and t.start ~= "operator" then bad(found, 'start is "operator", or nothing') end
   if t.args ~= nil and type(t.args) ~= "table" then bad(found, "args is a list") end
-  local ok, checked = pcall(args.check, t.args or {}, M.taken)
+  local ok, checked = pcall(args.check, t.args or {}, taken)
   if not ok then bad(found, checked) end
   rawset(env, "print", print_above)
   return { name = found.name, table = t, args = checked, env = env,

@@ -13,14 +13,15 @@ local task = require "task"
 
 local M = {}
 
----Calls f in a task of its own, so that a cancellation ends it and not its caller.
+---Calls f in a task of its own, so that a cancellation ends it and not its caller. An error has the
+---task's traceback inside (errors.origin).
 ---@param f function
----@return boolean ok
----@return any result or error
+---@return any result
 function M.shielded(f, ...)
   local job = task.spawn(f, ...)
   local ok, result = pcall(job.join, job)
-  return ok, result, not ok and job:traceback() or nil
+  if ok then return result end
+  errors.raise_from(result, job:traceback())
 end
 
 -- ---- one board ----
@@ -51,12 +52,12 @@ end
 function M.on_board(recipe, board, opt, value)
   local result = { board = board, path = board.path, seconds = 0 }
   cleanup.begin(board)
-  local ok, data, traceback = M.shielded(work, recipe, board, opt, value, result)
+  local ok, data = pcall(M.shielded, work, recipe, board, opt, value, result)
   result.at_end = cleanup.run(board)
   if ok then
     result.data, result.err = data, table.remove(result.at_end, 1)
   else
-    result.err, result.traceback = data, traceback
+    result.err, result.traceback = errors.origin(data)
   end
   result.outcome = errors.outcome(result.err)
   result.stats = dfu.fields(board).stats
@@ -141,62 +142,51 @@ local function status_of(results)
   return 0
 end
 
--- What attempt() does before the end. made.value is what setup returned.
+-- Sets up, runs, and finishes: returns the exit status. made.value is what setup returned.
 local function carry_out(recipe, opt, options, about, made)
-  if recipe.table.setup then
-    local ok, value, traceback = M.shielded(recipe.table.setup, opt)
-    if not ok then return nil, value, traceback end
-    made.value = value
-  end
-  local value = made.value
-  if not recipe.table.run then
-    events.emit("value", value)
-    about.text = value ~= nil and tostring(value) or nil
+  local t = recipe.table
+  if t.setup then made.value = M.shielded(t.setup, opt) end
+  if not t.run then
+    events.emit("value", made.value)
+    about.text = made.value ~= nil and tostring(made.value) or nil
     return 0
   end
-  local found, boards, traceback = M.shielded(places.choose, recipe, options)
-  if not found then return nil, boards, traceback end
+  local boards = M.shielded(places.choose, recipe, options)
   events.emit("boards", boards)
   local failure
-  about.results, failure = run_boards(recipe, boards, opt, value)
-  if recipe.table.finish then
-    local finished, err, trace = M.shielded(recipe.table.finish, opt, about.results)
-    if not finished then return nil, err, trace end
-  end
-  if failure.n > 0 then return nil, failure[1], failure[2] end
+  about.results, failure = run_boards(recipe, boards, opt, made.value)
+  if t.finish then M.shielded(t.finish, opt, about.results) end
+  if failure.n > 0 then errors.raise_from(failure[1], failure[2]) end
   return status_of(about.results)
 end
 
 -- os.exit(0) behind a board that failed does not make a success of that.
-local function exit_of(about, status, err, traceback)
-  if status or not errors.matches(err, "exit") or err.status ~= 0 then
-    return status, err, traceback
-  end
+local function status_of_exit(about, raised)
+  local err = errors.origin(raised)
+  if not errors.matches(err, "exit") or err.status ~= 0 then return nil end
   local failed = status_of(about.results)
-  if failed ~= 0 then return failed end
-  return status, err, traceback
+  return failed ~= 0 and failed or nil
 end
 
--- Returns the exit status; or nil, an error and its traceback. What fails at the end is the error
--- of a run that passed, and only said where the run failed anyway.
+-- Carries out a recipe to its end: returns the exit status. A failure at the end is the error of a
+-- run that passed, and stands beside the error of one that failed.
 local function attempt(recipe, opt, options, about)
   local made = {}
   cleanup.begin()
-  local ok, status, err, traceback = pcall(carry_out, recipe, opt, options, about, made)
-  if not ok then status, err = nil, status end
-  status, err, traceback = exit_of(about, status, err, traceback)
-  local failures = close_all(made.value)
-  local passed = status == 0
-  for i, failure in ipairs(failures) do
-    if i == 1 and passed then
-      status, err = nil, failure
+  local ok, status = pcall(carry_out, recipe, opt, options, about, made)
+  local raised = not ok and status or nil
+  if not ok then status = status_of_exit(about, raised) end
+  for i, failure in ipairs(close_all(made.value)) do
+    if i == 1 and status == 0 then
+      status, raised = nil, failure
     else
       events.emit("complaint", failure)
       about.at_end = about.at_end or {}
       table.insert(about.at_end, failure)
     end
   end
-  return status, err, traceback
+  if not status then error(raised, 0) end
+  return status
 end
 
 -- ---- the report ----
@@ -210,37 +200,44 @@ function M.beginning(name, options)
            clock = task.now() }
 end
 
----Writes the report of a run, if one is wanted, and passes on what the run returned. That it can't
----be written is a failure of a run that passed, and only said where the run failed anyway.
+---Calls f, which returns an exit status or raises, and writes the report of that, if one is wanted.
+---A report that can't be written is the failure of a run that passed, and stands beside the failure
+---of one that did not. Where f returns false, nothing has been run yet.
 ---@param about table from M.beginning
 ---@param options table report
-function M.ended(about, options, status, err, traceback)
-  if not options.report then return status, err, traceback end
-  about.seconds = task.now() - about.clock
-  about.err, about.outcome = err, errors.outcome(err)
-  about.status = status or errors.exit_status(err)
-  local written, why = pcall(require("moonflash.report").write, options.report, about)
-  if written then
-    events.emit("report", options.report)
-  elseif status == 0 then
-    return nil, why
-  else
-    events.emit("complaint", why)
+---@param f function
+---@return integer|false status
+function M.reported(about, options, f, ...)
+  local ok, status = pcall(f, ...)
+  if options.report and (not ok or status) then
+    about.seconds = task.now() - about.clock
+    about.err = not ok and errors.origin(status) or nil
+    about.outcome = errors.outcome(about.err)
+    about.status = ok and status or errors.exit_status(about.err)
+    local written, why = pcall(require("moonflash.report").write, options.report, about)
+    if written then
+      events.emit("report", options.report)
+    elseif ok and status == 0 then
+      error(why, 0)
+    else
+      events.emit("complaint", why)
+    end
   end
-  return status, err, traceback
+  if not ok then error(status, 0) end
+  return status
 end
 
----Runs a recipe on all boards that are meant. Returns the exit status; or nil and an error.
+---Runs a recipe on all boards that are meant: returns the exit status.
 ---@param recipe table
 ---@param opt table
----@param options table selectors, every_board, wait, report, command
----@return integer? status
+---@param options table selectors, every_board, every_slot, wait, report, command
+---@return integer status
 function M.recipe(recipe, opt, options)
   recipe.wait = options.wait
   remedies.for_recipe(recipe.args)
   local about = M.beginning(recipe.name, options)
   about.summary, about.args, about.opt = recipe.summary, recipe.args, opt
-  return M.ended(about, options, attempt(recipe, opt, options, about))
+  return M.reported(about, options, attempt, recipe, opt, options, about)
 end
 
 return M

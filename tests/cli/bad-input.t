@@ -7,7 +7,7 @@ moonflash: there is no recipe 'flsh' (did you mean 'flash'?)
 [status 64]
 $ moonflash -d sim:f407 flash
 moonflash: missing argument 'file'
-  moonflash flash --help    says what there is
+  moonflash flash --help    shows the options
 [status 64]
 $ moonflash -d sim:f407 flash ch.bin more
 moonflash: more: No such file or directory
@@ -15,19 +15,19 @@ moonflash: more: No such file or directory
 $ moonflash -d sim:f407 flash ch.bin --adress 0x08000000
 moonflash: unknown option '--adress'
   Did you mean '--address'?
-  moonflash flash --help    says what there is
+  moonflash flash --help    shows the options
 [status 64]
 $ moonflash -d sim:f407 flash ch.bin --address 0x1FFFFFFFF
 moonflash: 0x1FFFFFFFF is too large: at most 0xFFFFFFFF
-  moonflash flash --help    says what there is
+  moonflash flash --help    shows the options
 [status 64]
 $ moonflash -d sim:f407 flash ch.bin --address 99999999999999999999999999
 moonflash: 99999999999999999999999999 is too large: at most 0xFFFFFFFF
-  moonflash flash --help    says what there is
+  moonflash flash --help    shows the options
 [status 64]
 $ moonflash -d sim:f407 flash ch.bin --address -1
 moonflash: unknown option '-1'
-  moonflash flash --help    says what there is
+  moonflash flash --help    shows the options
 [status 64]
 $ moonflash -d sim:f407 flash ch.bin@here
 moonflash: ch.bin@here: 'here' is not a number
@@ -132,11 +132,11 @@ moonflash: 'serail=5' selects no board: there is no 'serail=' (did you mean 'ser
 $ moonflash -d 0483:df11 list --every-bord
 moonflash: unknown option '--every-bord'
   Did you mean '--every-board'?
-  moonflash list --help    says what there is
+  moonflash list --help    shows the options
 [status 64]
 $ moonflash --wait soon -d sim:f407 flash ch.bin
 moonflash: 'soon' is not a number of seconds
-  moonflash --help    says what there is
+  moonflash --help    shows the options
 [status 64]
 $ moonflash --virtual-time -d 1-4.2 flash ch.bin
 moonflash: --virtual-time is for simulated boards, and '1-4.2' is none

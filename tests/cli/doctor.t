@@ -108,7 +108,7 @@ moonflash: 'nonsense' selects no board: 'nonsense' is neither a path nor a slot 
   mode=runtime, several of them with commas between, or sim:f407.
 [status 64]
 $ moonflash help doctor | tail -n 5
-   --help                say what there is (also -h)
+   -h, --help            show this help
 
 Looks at this computer and at each board: ok, !! (bad), or -- (worth knowing).
 It writes and erases nothing; dfuERROR is cleared, as any command does. The exit

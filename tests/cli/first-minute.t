@@ -35,26 +35,31 @@ of these, or a file (./mine.lua):
   unprotect    Remove the read protection; ERASES THE WHOLE CHIP
   verify       Compare firmware with what stands on a board
 
-Options, on either side of the recipe:
+Options, on either side of the recipe (-e, -i and --version in front of it):
 
-  -d, --device SELECTOR   the board: 1-4.2, 0483:df11, serial=..., or sim:f407,
-                          which is simulated (may be repeated; $MOONFLASH_DEVICE)
+  -d, --device SELECTOR   the board: 1-4.2, 0483:df11, serial=..., a slot, or
+                          sim:f407, which is simulated (may be repeated;
+                          default: $MOONFLASH_DEVICE)
   --every-board           all boards that match
   --every-slot            the boards in all slots (docs/fixtures.md)
-  --slots FILE            names for the places of boards, else your slots.lua
-  --wait SECONDS          wait so long for a board
-  --layout LAYOUT         the memory of a board that does not tell it
-  --dry-run               say what would change the board, and do nothing
+  --slots FILE            file that names the places of boards (default: your
+                          slots.lua)
+  --wait SECONDS          wait up to SECONDS for a board to appear
+  --layout LAYOUT         memory layout, for a board that does not report one:
+                          @Flash/0x08000000/04*016Kg,...
+  --dry-run               show what would be done, and change nothing
   --json                  JSON on standard output, one object a line
-  --report FILE.html      write what was done, with a picture of the memory
-  --trace                 print each USB request, as a person reads it
-  --trace-bytes           and its bytes
-  --pcap FILE             write all requests into FILE, for Wireshark
+  --report FILE.html      write a report of the run into FILE.html, with a
+                          picture of the memory
+  --trace                 print each USB request in readable form
+  --trace-bytes           the same, with the data
+  --pcap FILE             write all USB requests into FILE, for Wireshark
   -q, --quiet             no progress
   --virtual-time          simulated boards only: let time jump
   -e CODE                 run Lua code
   -i                      stay at the prompt afterwards
-  --version               say which moonflash this is
+  --version               show the version
+  -h, --help              show this help
 
 moonflash help RECIPE     what a recipe does, and its options
 moonflash repl            a prompt: type Lua, with the board at hand
@@ -102,61 +107,73 @@ return {
   end,
 }
 $ moonflash help leave
-Usage: moonflash leave [--address <address>] [--device <string>]
-       [--every-board] [--wait <seconds>] [--slots <string>]
-       [--every-slot] [--layout <string>] [--dry-run] [--json]
-       [--report <file>] [--trace] [--trace-bytes] [--pcap <file>]
-       [--quiet] [--virtual-time] [--help]
+Usage: moonflash leave [--address <address>] [--device <SELECTOR>]
+       [--every-board] [--every-slot] [--slots <FILE>]
+       [--wait <SECONDS>] [--layout <LAYOUT>] [--dry-run] [--json]
+       [--report <FILE.html>] [--trace] [--trace-bytes]
+       [--pcap <FILE>] [-q] [--virtual-time] [-h]
 
 Leave DFU mode and start the program
 
 Arguments:
-   --address <address>   address of the vector table (default: found in the flash)
+   --address <address>   address of the vector table (default: found in the
+                         flash)
 
 Options of moonflash:
-   --device <string>     the board: a path, ids, or sim:f407 (also -d; may be repeated)
+   --device <SELECTOR>   the board: 1-4.2, 0483:df11, serial=..., a slot, or
+                         sim:f407, which is simulated (may be repeated; default:
+                         $MOONFLASH_DEVICE); also -d
    --every-board         all boards that match
-   --wait <seconds>      wait so long for a board
-   --slots <string>      a file that names the places of boards, instead of your slots.lua
-   --every-slot          the boards in all slots
-   --layout <string>     the memory of a board that does not tell it: @Flash/0x08000000/04*016Kg,...
-   --dry-run             say what would change the board, and do nothing
+   --every-slot          the boards in all slots (docs/fixtures.md)
+   --slots <FILE>        file that names the places of boards (default: your
+                         slots.lua)
+   --wait <SECONDS>      wait up to SECONDS for a board to appear
+   --layout <LAYOUT>     memory layout, for a board that does not report one:
+                         @Flash/0x08000000/04*016Kg,...
+   --dry-run             show what would be done, and change nothing
    --json                JSON on standard output, one object a line
-   --report <file>       write what was done into FILE.html, with a picture of the memory
-   --trace               print each USB request, as a person reads it
-   --trace-bytes         and its bytes
-   --pcap <file>         write all requests into a file, for Wireshark
-   --quiet               no progress (also -q)
-   --virtual-time        simulated boards only: don't wait, let time jump
-   --help                say what there is (also -h)
+   --report <FILE.html>  write a report of the run into FILE.html, with a
+                         picture of the memory
+   --trace               print each USB request in readable form
+   --trace-bytes         the same, with the data
+   --pcap <FILE>         write all USB requests into FILE, for Wireshark
+   -q, --quiet           no progress
+   --virtual-time        simulated boards only: let time jump
+   -h, --help            show this help
 $ moonflash leave --help
-Usage: moonflash leave [--address <address>] [--device <string>]
-       [--every-board] [--wait <seconds>] [--slots <string>]
-       [--every-slot] [--layout <string>] [--dry-run] [--json]
-       [--report <file>] [--trace] [--trace-bytes] [--pcap <file>]
-       [--quiet] [--virtual-time] [--help]
+Usage: moonflash leave [--address <address>] [--device <SELECTOR>]
+       [--every-board] [--every-slot] [--slots <FILE>]
+       [--wait <SECONDS>] [--layout <LAYOUT>] [--dry-run] [--json]
+       [--report <FILE.html>] [--trace] [--trace-bytes]
+       [--pcap <FILE>] [-q] [--virtual-time] [-h]
 
 Leave DFU mode and start the program
 
 Arguments:
-   --address <address>   address of the vector table (default: found in the flash)
+   --address <address>   address of the vector table (default: found in the
+                         flash)
 
 Options of moonflash:
-   --device <string>     the board: a path, ids, or sim:f407 (also -d; may be repeated)
+   --device <SELECTOR>   the board: 1-4.2, 0483:df11, serial=..., a slot, or
+                         sim:f407, which is simulated (may be repeated; default:
+                         $MOONFLASH_DEVICE); also -d
    --every-board         all boards that match
-   --wait <seconds>      wait so long for a board
-   --slots <string>      a file that names the places of boards, instead of your slots.lua
-   --every-slot          the boards in all slots
-   --layout <string>     the memory of a board that does not tell it: @Flash/0x08000000/04*016Kg,...
-   --dry-run             say what would change the board, and do nothing
+   --every-slot          the boards in all slots (docs/fixtures.md)
+   --slots <FILE>        file that names the places of boards (default: your
+                         slots.lua)
+   --wait <SECONDS>      wait up to SECONDS for a board to appear
+   --layout <LAYOUT>     memory layout, for a board that does not report one:
+                         @Flash/0x08000000/04*016Kg,...
+   --dry-run             show what would be done, and change nothing
    --json                JSON on standard output, one object a line
-   --report <file>       write what was done into FILE.html, with a picture of the memory
-   --trace               print each USB request, as a person reads it
-   --trace-bytes         and its bytes
-   --pcap <file>         write all requests into a file, for Wireshark
-   --quiet               no progress (also -q)
-   --virtual-time        simulated boards only: don't wait, let time jump
-   --help                say what there is (also -h)
+   --report <FILE.html>  write a report of the run into FILE.html, with a
+                         picture of the memory
+   --trace               print each USB request in readable form
+   --trace-bytes         the same, with the data
+   --pcap <FILE>         write all USB requests into FILE, for Wireshark
+   -q, --quiet           no progress
+   --virtual-time        simulated boards only: let time jump
+   -h, --help            show this help
 $ moonflash flash ch.bin
 moonflash: no board in DFU mode
   Connect BOOT0 to VDD and PB2 to GND, press reset, then run the same command

@@ -57,7 +57,7 @@ $ echo 'local b = dfu.open(); return { api = 1, run = print }' >sub/a.lua; moonf
 moonflash: sub/a.lua:1: a recipe can't open a board while it is loaded
 [status 1]
 $ moonflash -d sim:f407 sub/a.lua
-moonflash: sub/a.lua: a recipe can't open a board while it is loaded; that is for its run
+moonflash: sub/a.lua: a recipe can't open a board while it is loaded; its run can
 [status 1]
 $ echo 'return { api = 1, seconds = 1, run = function() while true do end end }' >sub/a.lua; moonflash --virtual-time -d sim:f407 sub/a.lua
 moonflash: sim:f407: not done within 1 s

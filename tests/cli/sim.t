@@ -12,7 +12,7 @@ $ moonflash --json sim sim:f407 --usbip 127.77.3.2 >log 2>/dev/null & until grep
 [status 130]
 $ moonflash sim
 moonflash: missing argument 'selector'
-  moonflash sim --help    says what there is
+  moonflash sim --help    shows the options
 [status 64]
 $ moonflash sim f407
 moonflash: 'f407' is no simulated board

@@ -34,11 +34,13 @@ function TestCleanup:result(work, seconds)
   return run.on_board({ table = { run = work, seconds = seconds } }, dfu.at(self.sim.path), {})
 end
 
--- The status and the error of a whole run.
+-- The status of a whole run, or nil and its error.
 function TestCleanup:whole(recipe)
   recipe.api = 1
-  return run.recipe({ name = "it", table = recipe, args = {} }, {},
+  local ok, status = pcall(run.recipe, { name = "it", table = recipe, args = {} }, {},
     { selectors = { self.sim.path } })
+  if ok then return status end
+  return nil, (errors.origin(status))
 end
 
 function TestCleanup:test_the_last_first()

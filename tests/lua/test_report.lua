@@ -475,8 +475,8 @@ end
 
 function TestReport.test_that_it_can_not_be_written_fails_a_run_that_passed()
   local options = { report = "/nowhere/report.html", command = "x" }
-  local status, err = run.ended(run.beginning("x", options), options, 0)
-  lu.assertNil(status)
+  local ok, err = pcall(run.reported, run.beginning("x", options), options, function() return 0 end)
+  lu.assertFalse(ok)
   lu.assertEquals(err.code, "file.write")
 end
 
@@ -484,8 +484,8 @@ function TestReport.test_a_failure_of_the_whole_run_is_in_it()
   local name = os.tmpname()
   local options = { report = name, command = "moonflash flash nix.bin" }
   local failure = errors.new { code = "file", message = "nix.bin: gone", hint = "Look for it." }
-  local status, err = run.ended(run.beginning("flash", options), options, nil, failure)
-  lu.assertNil(status)
+  local ok, err = pcall(run.reported, run.beginning("flash", options), options, error, failure)
+  lu.assertFalse(ok)
   lu.assertEquals(err, failure)
   local text = contents(name)
   for _, words in ipairs { "✗ Error", "nix.bin: gone", "Look for it.", "exit status 66" } do

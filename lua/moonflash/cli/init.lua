@@ -1,0 +1,219 @@
+-- SPDX-License-Identifier: MIT
+-- The command line: from argv to a recipe or a script, and to an exit status.
+local errors = require "moonflash.errors"
+local options = require "moonflash.cli.options"
+local task = require "task"
+
+local USAGE = 64
+
+-- Loaded when they are needed: `moonflash --version` is there at once.
+local function library(name)
+  return require("moonflash." .. name)
+end
+
+-- ---- argv ----
+
+-- Splits argv at the recipe's name: the words in front of it are moonflash's.
+local function split(argv)
+  local before, i = {}, 1
+  while argv[i] and argv[i] ~= "--" and argv[i] ~= "-" and argv[i]:sub(1, 1) == "-" do
+    before[#before + 1] = argv[i]
+    if options.takes_value(argv[i]) and argv[i + 1] then
+      i = i + 1
+      before[#before + 1] = argv[i]
+    end
+    i = i + 1
+  end
+  if argv[i] == "--" then i = i + 1 end
+  return before, argv[i], table.move(argv, i + 1, #argv, 1, {})
+end
+
+-- The words as a shell would read them.
+local function as_typed(argv)
+  local words = { "moonflash" }
+  for _, word in ipairs(argv) do
+    local plain = word:find("^[%w./_,:=@#+%%-]+$")
+    words[#words + 1] = plain and word or "'" .. word:gsub("'", "'\\''") .. "'"
+  end
+  return table.concat(words, " ")
+end
+
+-- ---- help ----
+
+local OVERVIEW = [[
+Usage: moonflash [options] RECIPE [its options]
+
+Flashes boards over USB DFU, by recipes: Lua scripts. A recipe is the name of one
+of these, or a file (./mine.lua):
+
+%s
+
+Options, on either side of the recipe (-e, -i and --version in front of it):
+
+%s
+
+moonflash help RECIPE     what a recipe does, and its options
+moonflash repl            a prompt: type Lua, with the board at hand
+moonflash recipes --show RECIPE   its source, to copy
+]]
+
+local function help(name)
+  local recipe = library("recipe")
+  if not name then
+    io.stdout:write(OVERVIEW:format(recipe.overview(), options.overview()))
+    return 0
+  end
+  local loaded = recipe.load(name)
+  if not loaded then
+    io.stdout:write(name, " is a plain script: it runs, with the words behind it as arg[1], ...\n")
+    return 0
+  end
+  local parser = library("args").parser("moonflash " .. name, loaded.summary, loaded.args,
+    options.args())
+  io.stdout:write(parser:get_help(), "\n")
+  if loaded.table.description then io.stdout:write("\n", loaded.table.description, "\n") end
+  return 0
+end
+
+-- ---- running ----
+
+-- Shows an error that ends the program, and returns its exit status.
+local function describe_failure(err, traceback)
+  err = errors.of_memory(err)
+  if errors.matches(err, "exit") then return errors.exit_status(err) end
+  library("ui").ensure()
+  library("base.events").emit("failure", err)
+  if not errors.is(err) and traceback and os.getenv("MOONFLASH_TRACEBACK") then
+    io.stderr:write(traceback, "\n")
+  end
+  return errors.exit_status(err)
+end
+
+-- The number of words behind a recipe that are its own: a recipe that takes another's command line
+-- (field `rest`) leaves all from the first word on to that.
+local function count_own(loaded, after)
+  if not loaded.table.rest then return #after end
+  local takes_value = {}
+  for _, arg in ipairs(loaded.args) do takes_value[arg.name] = arg.type ~= "flag" end
+  local i = 1
+  while after[i] and after[i]:sub(1, 1) == "-" do
+    i = i + ((takes_value[after[i]] or options.takes_value(after[i])) and 2 or 1)
+  end
+  return math.min(i - 1, #after)
+end
+
+-- Runs a script that turned out to be a recipe: its words are parsed, and the options of moonflash
+-- among them are put into force.
+local function run_recipe(session, loaded, after)
+  local args = library("args")
+  local own_count = count_own(loaded, after)
+  local command = "moonflash " .. loaded.name
+  local parser = args.parser(command, loaded.summary, loaded.args, options.args())
+  local values = args.parse(parser, table.move(after, 1, own_count, 1, {}), command)
+  args.note_typed(values, loaded.args)
+  options.apply(session, values)
+  if loaded.table.virtual then options.let_time_jump(session) end
+  local own = {}
+  for _, arg in ipairs(loaded.args) do own[arg.field] = values[arg.field] end
+  if loaded.table.rest then own.rest = table.move(after, own_count + 1, #after, 1, {}) end
+  own = args.complete(own, loaded.args)
+  for _, arg in ipairs(loaded.args) do
+    if arg.type == "file" and own[arg.field] == "" then
+      errors.raise { code = "usage", message = ("%s is empty"):format(arg.name) }
+    end
+  end
+  return library("run").recipe(loaded, own, session)
+end
+
+-- Runs a compiled script; and, if it turns out to be a recipe, that: it returns a table.
+local function run_chunk(session, found, chunk, env, after)
+  local script_args = { [0] = found.name }
+  for i, word in ipairs(after) do script_args[i] = word end
+  rawset(env, "arg", script_args)
+  local settings, run = require("dfu").defaults, library("run")
+  local opened = settings.opened
+  local about = run.beginning(found.name, session)
+  about.note = "A plain script: what it did to boards is not in here."
+  local loaded
+  local status = run.reported(about, session, function()
+    loaded = library("recipe").from(found, run.shielded(chunk, table.unpack(after)), env)
+    if loaded and settings.opened > opened then
+      error(found.name .. ": a recipe can't open a board while it is loaded; its run can", 0)
+    end
+    return not loaded and 0
+  end)
+  return status or run_recipe(session, loaded, after)
+end
+
+-- A script is only known to be a recipe when it has run.
+local function run_script(session, found, after)
+  local recipe = library("recipe")
+  if not session.stay then
+    local chunk, env = recipe.compile(found)
+    return run_chunk(session, found, chunk, env, after)
+  end
+  -- a prompt behind it, also where it failed, or is no Lua
+  library("trace").start() -- so that trace() shows what the script did, too
+  local chunk, env
+  local ok, raised = pcall(function()
+    chunk, env = recipe.compile(found)
+    return run_chunk(session, found, chunk, env, after)
+  end)
+  local err, traceback = errors.origin(raised)
+  if not ok and errors.matches(err, "usage") then error(raised, 0) end
+  if not ok then describe_failure(err, traceback) end
+  library("run").shielded(library("repl").run, env,
+    not ok and (traceback or errors.text(err)) or nil)
+  return 0
+end
+
+local function has_help(words)
+  for _, word in ipairs(words) do
+    if word == "-h" or word == "--help" then return true end
+  end
+  return false
+end
+
+local function main(argv)
+  local before, name, after = split(argv)
+  local session = options.session(as_typed(argv))
+  library("recipe").reserve(options.is_own)
+  local parser = library("args").parser("moonflash", "", {}, options.args(true))
+  options.apply(session, library("args").parse(parser, before, "moonflash"))
+  if session.version then
+    io.stdout:write("moonflash ", MOONFLASH_VERSION, ", ", _VERSION, "\n")
+    return 0
+  elseif session.code then
+    if name then table.insert(after, 1, name) end
+    return run_script(session, { name = "-e", source = session.code, chunk = "=-e" }, after)
+  end
+  if session.stay and not name then name, session.stay = "repl", false end
+  if name == "help" then return help(after[1]) end
+  if session.help or name and has_help(after) then return help(name) end
+  if not name then
+    io.stderr:write("moonflash: which recipe?\n",
+      "  moonflash help        lists them, and the options\n",
+      "  moonflash --device sim:f407 flash firmware.bin    flashes a simulated board\n")
+    return USAGE
+  end
+  return run_script(session, library("recipe").find(name), after)
+end
+
+---@param argv string[] with the program at 0
+---@return integer status
+return function(argv)
+  library("output").begin()
+  errors.set_advice(function(err) return library("ui.remedies").hint(err) end)
+  task.supervise()
+  local ok, status = pcall(function()
+    local status = main(argv)
+    task.settle()
+    return status
+  end)
+  if not ok then status = describe_failure(errors.origin(status)) end
+  local trace = package.loaded["moonflash.trace"]
+  local lost = trace and trace.finish()
+  if not lost then return status end
+  local lost_status = describe_failure(lost)
+  return status == 0 and lost_status or status
+end
