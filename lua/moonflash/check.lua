@@ -2,7 +2,6 @@
 -- Arguments of the library's functions that are not what they should be: misuse, in the same words.
 local misuse = require "moonflash.misuse"
 local suggest = require "moonflash.suggest"
-local text = require "moonflash.text"
 
 local M = {}
 
@@ -15,9 +14,36 @@ function M.integer(usage, name, value, least, most)
   if math.type(value) == "integer" and value >= (least or 0) and value <= (most or value) then
     return
   elseif most then
-    misuse("%s: %s is an integer, %s to %s", usage, name, text.hex(least), text.hex(most))
+    misuse("%s: the %s is an integer, 0x%X to 0x%X", usage, name, least, most)
   end
-  misuse("%s: %s is an integer, 0 or more", usage, name)
+  misuse("%s: the %s is an integer, 0 or more", usage, name)
+end
+
+local SPACE = 1 << 32 -- bytes that 32 bits of address reach
+
+---@param usage string
+---@param address any
+function M.address(usage, address)
+  M.integer(usage, "address", address, 0, SPACE - 1)
+end
+
+---A range of addresses.
+---@param usage string
+---@param address any
+---@param length any
+---@param least? integer bytes; 1
+function M.range(usage, address, length, least)
+  M.address(usage, address)
+  M.integer(usage, "length", length, least or 1, SPACE - address)
+end
+
+---The same, by its first and its last address.
+---@param usage string
+---@param first any
+---@param last any
+function M.span(usage, first, last)
+  M.integer(usage, "first", first, 0, SPACE - 1)
+  M.integer(usage, "last", last, first, SPACE - 1)
 end
 
 ---How long to wait: nil, or a number from 0 to math.huge.

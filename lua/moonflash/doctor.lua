@@ -100,7 +100,7 @@ local function examine_board(info, all, results)
   end
   local _, err = errors.catch("timeout", task.deadline, LONGEST, body)
   if err then
-    local result = finding.bad("timeout", ("not done within %d s"):format(LONGEST),
+    local result = finding.fail("timeout", ("not done within %d s"):format(LONGEST),
       answer.restart(info))
     result.check, result.path = "answer", info.path
     results[#results + 1] = result
@@ -154,7 +154,7 @@ end
 function M.judge(found)
   local first, more = nil, 0
   for _, check in ipairs(found.checks) do
-    if check.good == "bad" then
+    if check.level == "fail" then
       more = first and more + 1 or 0
       first = first or check
     end

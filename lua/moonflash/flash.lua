@@ -252,8 +252,7 @@ end
 function M.sectors(board, first, last)
   local usage = "flash.sectors(board, first, last)"
   class.check(usage, board)
-  check.integer(usage, "first", first)
-  check.integer(usage, "last", last)
+  check.span(usage, first, last)
   local alt = lay.memory_of(board, { name = "the range to erase" }, first, last)
   return perform.sectors(alt, first, last)
 end
@@ -266,8 +265,7 @@ end
 function M.read(board, address, length)
   local usage = "flash.read(board, address, length)"
   class.check(usage, board)
-  check.integer(usage, "address", address)
-  check.integer(usage, "length", length)
+  check.range(usage, address, length, 0)
   check_readable(board, "read")
   if not class.state(board).dfuse then -- only from 0, and whole
     return board:read(address, length)

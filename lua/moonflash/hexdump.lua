@@ -1,30 +1,37 @@
 -- SPDX-License-Identifier: MIT
--- Bytes as people read them: addresses, hexadecimal, text. Lines like the one before are a "*".
+-- Bytes as people read them: addresses, hexadecimal, text; sixteen bytes a line.
 local ROW = 16
 
-local function row_of(bytes, address)
-  local hex = {}
-  for i = 1, ROW do
-    hex[i] = i <= #bytes and ("%02x"):format(bytes:byte(i)) or "  "
-  end
-  local left, right = table.concat(hex, " ", 1, ROW // 2), table.concat(hex, " ", ROW // 2 + 1)
-  return ("%08X  %s  %s  %s"):format(address, left, right, (bytes:gsub("[^ -~]", ".")))
+local function half(n) return (" %02x"):rep(n) end
+
+-- A line of n bytes; `gap` stands between the eighth and the ninth.
+local function line_format(n, gap)
+  local second = math.max(n - ROW // 2, 0)
+  return "%s%08X " .. half(n - second) .. gap .. half(second) .. ("   "):rep(ROW - n) .. "  "
 end
 
 ---@param bytes string
 ---@param address? integer of the first byte; 0
+---@param layout? table indent: in front of each line. gap: in the middle of a line, default " ".
+---  whole: lines that are like the one before are shown, and not as a "*"
 ---@return string lines, without a newline at the end
-return function(bytes, address)
-  address = address or 0
+return function(bytes, address, layout)
+  address, layout = address or 0, layout or {}
+  local indent, gap = layout.indent or "", layout.gap or " "
+  local full = line_format(ROW, gap)
+  local shown = bytes:gsub("[^ -~]", ".")
   local lines, before, skipped = {}, nil, false
   for at = 1, #bytes, ROW do
-    local part = bytes:sub(at, at + ROW - 1)
+    local n = math.min(ROW, #bytes - at + 1)
     local is_last = at + ROW > #bytes
-    if part == before and not is_last then
+    local part = not layout.whole and bytes:sub(at, at + n - 1)
+    if part and part == before and not is_last then
       if not skipped then lines[#lines + 1] = "*" end
       skipped = true
     else
-      lines[#lines + 1] = row_of(part, address + at - 1)
+      local format = n == ROW and full or line_format(n, gap)
+      lines[#lines + 1] = format:format(indent, address + at - 1, bytes:byte(at, at + n - 1))
+        .. shown:sub(at, at + n - 1)
       before, skipped = part, false
     end
   end

@@ -67,14 +67,7 @@ local function boolean(value)
   return nil, "is true or false"
 end
 
-local function one_of(choices)
-  return function(value)
-    for _, choice in ipairs(choices) do
-      if value == choice then return choice end
-    end
-    return nil, ("is one of %s%s"):format(table.concat(choices, ", "), suggest.hint(value, choices))
-  end
-end
+local one_of = suggest.one_of
 
 local function is_table(value)
   if type(value) == "table" then return value end

@@ -21,15 +21,7 @@ local function usage(spec, format, ...)
                  remedy = { "sim" } }
 end
 
-local function one_of(choices)
-  return function(value)
-    for i, choice in ipairs(choices) do
-      if value == choice then return choice, i end
-    end
-    return nil, ("is one of %s%s"):format(table.concat(choices, ", "),
-      suggest.hint(value, choices))
-  end
-end
+local one_of = suggest.one_of
 
 local function integer(most)
   return function(value)

@@ -57,4 +57,16 @@ function M.keys(t)
   return keys
 end
 
+---A check that a value is one of a list.
+---@param choices string[]
+---@return fun(value: any): string?, integer|string the choice and its place, or nil and why not
+function M.one_of(choices)
+  return function(value)
+    for i, choice in ipairs(choices) do
+      if value == choice then return choice, i end
+    end
+    return nil, ("is one of %s%s"):format(table.concat(choices, ", "), M.hint(value, choices))
+  end
+end
+
 return M

@@ -4,6 +4,7 @@
 local descriptor = require "moonflash.descriptor"
 local dfu = require "dfu"
 local events = require "moonflash.base.events"
+local hexdump = require "moonflash.hexdump"
 local misuse = require "moonflash.misuse"
 local pcap = require "moonflash.pcap"
 local task = require "task"
@@ -177,24 +178,11 @@ local function answer(r)
   return table.concat(parts, ", ")
 end
 
-local INDENT = (" "):rep(23)
-local WIDE = INDENT .. "%08X " .. (" %02x"):rep(16) .. "  "
+local LAYOUT = { indent = (" "):rep(23), gap = "", whole = true }
 
--- Sixteen bytes a line; the number in front is the address, where it is known.
+-- The number in front is the address, where it is known.
 local function dump(r)
-  local lines = {}
-  local first = r.address and not r.command and r.address or 0
-  local shown = r.data:gsub("[^ -~]", ".")
-  for at = 0, #r.data - 16, 16 do
-    lines[#lines + 1] = WIDE:format(first + at, r.data:byte(at + 1, at + 16))
-      .. shown:sub(at + 1, at + 16)
-  end
-  local left = #r.data % 16
-  if left > 0 then
-    lines[#lines + 1] = INDENT .. ("%08X  %-47s  %s"):format(first + #r.data - left,
-      text.bytes(r.data:sub(-left)), shown:sub(-left))
-  end
-  return lines
+  return hexdump(r.data, r.address and not r.command and r.address or 0, LAYOUT)
 end
 
 local function line_of(r)
@@ -208,7 +196,7 @@ function Record:__tostring()
   local line = line_of(self)
   if not self.all_bytes or #self.data == 0 then return line end
   if #self.data <= 8 then return line .. "  [" .. text.bytes(self.data) .. "]" end
-  return line .. "\n" .. table.concat(dump(self), "\n")
+  return line .. "\n" .. dump(self)
 end
 
 -- ---- looking on ----

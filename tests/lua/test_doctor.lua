@@ -187,7 +187,7 @@ function TestComputer.test_no_usb()
     ["this computer has no USB, or its kernel does not know"] = { { ["/x"] = "" } },
   } do
     local usb = found(examine(facts[1], facts[2]), "usb")
-    lu.assertEquals({ usb.found, usb.good, usb.code }, { says, "bad", "usb.no-device" })
+    lu.assertEquals({ usb.found, usb.level, usb.code }, { says, "fail", "usb.no-device" })
     lu.assertStrContains(usb.todo, "-d sim:f407")
   end
 end
@@ -204,7 +204,7 @@ function TestComputer.test_usb_and_no_board()
   lu.assertEquals(found(all, "usb").found, "1 device on 1 bus")
   lu.assertEquals(found(all, "board").code, "usb.no-device")
   lu.assertStrContains(found(all, "board").todo, "BOOT0 to VDD")
-  lu.assertEquals(found(all, "rule").good, "note")
+  lu.assertEquals(found(all, "rule").level, "note")
   lu.assertStrContains(found(all, "rule").todo, "moonflash udev | sudo tee")
   local err = support.assert_raises("usb.no-device", doctor.judge, all)
   lu.assertEquals(errors.exit_status(err), 69)
@@ -215,7 +215,7 @@ function TestComputer.test_the_rule_for_when_a_board_comes()
   local rule = parts.udev_rule(0x0483, 0xDF11)
   local user = with(USB, { ["/proc/self/status"] = USER })
   local all = examine(with(user, { ["/etc/udev/rules.d/70-moonflash.rules"] = rule }))
-  lu.assertEquals(found(all, "rule").good, "good")
+  lu.assertEquals(found(all, "rule").level, "ok")
   all = examine(with(user, { ["/etc/udev/rules.d/99-x.rules"] = rule }))
   lu.assertStrContains(found(all, "rule").found, "too late")
 end
@@ -241,7 +241,7 @@ end
 
 local function forbidden(files, pid)
   local said = check_place("rights", files, { forbidden = true, pid = pid })
-  lu.assertEquals({ said.good, said.code }, { "bad", "usb.permission" })
+  lu.assertEquals({ said.level, said.code }, { "fail", "usb.permission" })
   lu.assertStrContains(said.found, "you may not open /dev/bus/usb/001/017 (")
   return said.todo
 end
@@ -285,16 +285,16 @@ function TestPlace.test_others()
   local busy = errors.new { code = "usb.busy", message = "" }
   local function others(files, err)
     local said = check_place("others", files, { err = err })
-    return said.good .. ": " .. said.found, said.todo
+    return said.level .. ": " .. said.found, said.todo
   end
-  lu.assertEquals(others {}, "good: nobody else has it open")
-  lu.assertEquals(others(holder, busy), "bad: dfu-util (pid 7) has it")
+  lu.assertEquals(others {}, "ok: nobody else has it open")
+  lu.assertEquals(others(holder, busy), "fail: dfu-util (pid 7) has it")
   lu.assertEquals(others(with(holder, { [driver] = { "../usbfs" } })),
-    "bad: dfu-util (pid 7) has it")
+    "fail: dfu-util (pid 7) has it")
   lu.assertEquals(check_place("others", { [driver] = { "../usbfs" } }, { board = {} }).found,
     "nobody else has it open") -- the claim is our own
   lu.assertStrContains(others(holder), "note: dfu-util (pid 7) has it open too")
-  lu.assertEquals(others({}, busy), "bad: another program has it")
+  lu.assertEquals(others({}, busy), "fail: another program has it")
   local _, todo = others({ ["/proc/8/comm"] = "x" }, busy) -- whose fd can't be read
   lu.assertStrContains(todo, "'sudo moonflash doctor' says which")
   _, todo = others({ ["/proc/8/comm"] = "ModemManager" }, busy)
@@ -303,7 +303,7 @@ function TestPlace.test_others()
     "note: nobody has it open; fwupd runs")
   local says
   says, todo = others { [driver] = { "../usbhid" } }
-  lu.assertEquals(says, "bad: the kernel's driver usbhid has it")
+  lu.assertEquals(says, "fail: the kernel's driver usbhid has it")
   lu.assertStrContains(todo, "echo 1-4.2:1.0 | sudo tee /sys/bus/usb/drivers/usbhid/unbind")
 end
 
@@ -335,9 +335,9 @@ function TestDoctor.test_healthy_boards_of_all_kinds()
     local all = of(board)
     lu.assertIs(doctor.judge(all), all)
     for _, name in ipairs { "mode", "answer", "commands", "layout", "reading" } do
-      lu.assertEquals(found(all, name).good, "good", kind .. " " .. name)
+      lu.assertEquals(found(all, name).level, "ok", kind .. " " .. name)
     end
-    lu.assertEquals(found(all, "writing").good, kind == "f407" and "good" or "note")
+    lu.assertEquals(found(all, "writing").level, kind == "f407" and "ok" or "note")
   end
 end
 
@@ -408,15 +408,15 @@ function TestDoctor.test_states_that_any_command_ends()
   for _, state in ipairs { "dfuDNLOAD-IDLE", "dfuUPLOAD-IDLE", "dfuDNLOAD-SYNC" } do
     local board <close> = sim.new("f407,state=" .. state)
     local all = of(board)
-    lu.assertEquals(found(all, "answer").good, "note", state)
-    lu.assertEquals(found(all, "reading").good, "good", state)
+    lu.assertEquals(found(all, "answer").level, "note", state)
+    lu.assertEquals(found(all, "reading").level, "ok", state)
   end
 end
 
 function TestDoctor.test_write_protection_is_named()
   local board <close> = sim.new("f407,wrp=5")
   local writing = found(of(board), "writing")
-  lu.assertEquals(writing.good, "note")
+  lu.assertEquals(writing.level, "note")
   lu.assertStrContains(writing.found, "sectors 0, 2;")
 end
 
@@ -426,7 +426,7 @@ function TestDoctor.test_a_memory_without_a_name()
   local fields = dfu.fields(board)
   fields.alts[1].name, fields.alts[1].layout = "", { segments = {} }
   local said = memories.layout { info = fields.info, board = board }
-  lu.assertEquals(said.good, "note")
+  lu.assertEquals(said.level, "note")
   lu.assertStrContains(said.found, "has no name")
 end
 
@@ -439,7 +439,7 @@ function TestDoctor.test_advice_about_pins()
     board:close()
     local hung <close> = sim.new(kind .. ",fault=hang@1")
     local bad = found(of(hung), "answer")
-    lu.assertEquals(bad.good, "bad")
+    lu.assertEquals(bad.level, "fail")
     lu.assertEquals(bad.todo:find("BOOT0") ~= nil, says)
   end
 end
@@ -459,12 +459,12 @@ end
 function TestDoctor.test_boards_that_run_their_program()
   local running <close> = sim.new("dfu11")
   local mode = found(of(running), "mode")
-  lu.assertEquals({ mode.good, mode.code }, { "bad", "usb.no-device" })
+  lu.assertEquals({ mode.level, mode.code }, { "fail", "usb.no-device" })
   lu.assertStrContains(mode.todo, "moonflash -d " .. running.path .. " detach")
   lu.assertStrContains(mode.todo, "BOOT0")
   local other <close> = sim.new("f407")
   mode = found(of(running, other), "mode")
-  lu.assertEquals({ mode.path, mode.good }, { running.path, "note" })
+  lu.assertEquals({ mode.path, mode.level }, { running.path, "note" })
 end
 
 function TestDoctor.test_boards_that_share_a_serial_number()
@@ -542,7 +542,7 @@ local TestDoctorReport = {}
 function TestDoctorReport.test_lines_are_wrapped_and_commands_are_not()
   local long = ("word "):rep(40):sub(1, -2)
   local command = "  sudo " .. ("x"):rep(90)
-  local text = tostring(report.new({ { check = "x", found = long, good = "bad",
+  local text = tostring(report.new({ { check = "x", found = long, level = "fail",
     todo = long .. "\n" .. command } }, {}))
   for line in text:gmatch("[^\n]+") do
     lu.assertTrue(#line <= 80 or line == "      " .. command, line)
@@ -554,11 +554,11 @@ function TestDoctorReport.test_lines_are_wrapped_and_commands_are_not()
 end
 
 function TestDoctorReport.test_marks()
-  local text = tostring(report.new({ { check = "a", found = "1", good = "good" },
-    { check = "b", found = "2", good = "note" } }, {}))
+  local text = tostring(report.new({ { check = "a", found = "1", level = "ok" },
+    { check = "b", found = "2", level = "note" } }, {}))
   lu.assertEquals(text,
     "ok  a         1\n--  b         2\n\nNothing is wrong; 1 thing to know (--).")
-  text = tostring(report.new({ { check = "a", found = "1", good = "good" } }, {}))
+  text = tostring(report.new({ { check = "a", found = "1", level = "ok" } }, {}))
   lu.assertEquals(text, "ok  a         1\n\nNothing is wrong.")
 end
 

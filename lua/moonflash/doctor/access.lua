@@ -7,7 +7,7 @@ local parts = require "moonflash.parts"
 
 local M = {}
 
-local ok, note, bad = finding.ok, finding.note, finding.bad
+local ok, note, fail = finding.ok, finding.note, finding.fail
 
 -- ---- rights ----
 
@@ -76,7 +76,7 @@ function M.rights(patient, all)
   local machine = all.machine
   local node = machine:node(patient.path)
   if patient.info.forbidden or errors.matches(patient.err, "usb.permission") then
-    return bad("usb.permission", "you may not open " .. (node and says_of_node(machine, node)
+    return fail("usb.permission", "you may not open " .. (node and says_of_node(machine, node)
       or "it"), way_in(patient, machine))
   elseif not node or patient.err and not errors.matches(patient.err, "usb.busy") then
     return nil -- whether it could be opened is not known
@@ -111,12 +111,12 @@ function M.others(patient, all)
   local claimed = driver == "usbfs" and not patient.board -- else that is our own claim
   local nosy = curious(machine)
   if driver and driver ~= "usbfs" then
-    return bad("usb.busy", ("the kernel's driver %s has it"):format(driver),
+    return fail("usb.busy", ("the kernel's driver %s has it"):format(driver),
       ("Take it from the driver:\n  echo %s | sudo tee /sys/bus/usb/drivers/%s/unbind"):format(
         interface, driver))
   elseif errors.matches(patient.err, "usb.busy") or claimed then
-    if #holders > 0 then return bad("usb.busy", who .. " has it", "End it, or wait for it.") end
-    return bad("usb.busy", "another program has it", (unseen > 0
+    if #holders > 0 then return fail("usb.busy", who .. " has it", "End it, or wait for it.") end
+    return fail("usb.busy", "another program has it", (unseen > 0
       and ("'sudo moonflash doctor' says which: %s not shown to you.\n"):format(
         unseen == 1 and "what one process has open is" or "what others have open is") or "")
       .. (nosy and ("%s runs, which opens what is plugged in:\n  sudo systemctl stop %s"):format(

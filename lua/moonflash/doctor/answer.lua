@@ -9,7 +9,7 @@ local task = require "task"
 
 local M = {}
 
-local ok, note, bad = finding.ok, finding.note, finding.bad
+local ok, note, fail = finding.ok, finding.note, finding.fail
 
 local PATIENCE = 1 -- seconds that a request may take: ROMs that are idle need milliseconds
 local BUSY = 2     -- seconds that a board may stay busy
@@ -71,7 +71,7 @@ local states = {
     return note(("dfuERROR (%s): a command failed; the next one clears it"):format(status))
   end,
   ["dfuMANIFEST-WAIT-RESET"] = function(board)
-    return bad("dfu.reset", "dfuMANIFEST-WAIT-RESET: it has new firmware, and waits for a reset",
+    return fail("dfu.reset", "dfuMANIFEST-WAIT-RESET: it has new firmware, and waits for a reset",
       M.restart(dfu.fields(board).info))
   end,
 }
@@ -85,7 +85,7 @@ end
 
 for _, state in ipairs { "dfuDNBUSY", "dfuMANIFEST" } do
   states[state] = function(board)
-    return bad("timeout", ("%s: still busy after %d s"):format(state, BUSY),
+    return fail("timeout", ("%s: still busy after %d s"):format(state, BUSY),
       may_erase(dfu.fields(board).info))
   end
 end
@@ -99,16 +99,16 @@ function M.answer(patient, all)
   if err and (errors.matches(err, "usb.permission") or errors.matches(err, "usb.busy")) then
     return nil -- said already
   elseif errors.matches(err, "timeout") then
-    return bad("timeout", ("no answer within %d s"):format(PATIENCE), may_erase(patient.info))
+    return fail("timeout", ("no answer within %d s"):format(PATIENCE), may_erase(patient.info))
   elseif err then
     return finding.from_error(err, patient.path)
   end
   local state = wait_while_busy(patient.board)
   local said = (states[state] or function()
-    return bad("dfu.state", ("%s: that makes no sense in DFU mode"):format(
+    return fail("dfu.state", ("%s: that makes no sense in DFU mode"):format(
       state or "it does not tell its state"), M.restart(patient.info))
   end)(patient.board)
-  patient.silent = said.good == "bad"
+  patient.silent = said.level == "fail"
   return said
 end
 

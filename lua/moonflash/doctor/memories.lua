@@ -9,7 +9,7 @@ local text = require "moonflash.text"
 
 local M = {}
 
-local ok, note, bad = finding.ok, finding.note, finding.bad
+local ok, note, fail = finding.ok, finding.note, finding.fail
 
 local GIVE_IT = "--layout gives its layout; an STM32F407's is "
   .. "@Flash/0x08000000/04*016Kg,01*064Kg,07*128Kg."
@@ -25,7 +25,7 @@ function M.layout(patient)
   local dfuse = patient.board and dfu.fields(patient.board).dfuse or info.functional.dfuse
   for _, alt in ipairs(alts) do
     if alt.layout.dropped then
-      return bad("dfu.outside",
+      return fail("dfu.outside",
         ("makes no sense: %s, in '%s'"):format(alt.layout.dropped, alt.name),
         "What is left of it is used, and nothing outside of that is touched.\n"
         .. "Plug it in again; if it stays: " .. GIVE_IT)
@@ -35,7 +35,7 @@ function M.layout(patient)
   if first.name == "" and not first.unread then
     return note("its memory has no name, so no layout is known", GIVE_IT)
   elseif #first.layout.segments == 0 then
-    return bad("dfu.outside", first.unread and "the name of its memory can't be read"
+    return fail("dfu.outside", first.unread and "the name of its memory can't be read"
       or ("the name of its memory tells no layout: '%s'"):format(first.name),
       "Plug it in again; if it stays: " .. GIVE_IT)
   end
@@ -76,7 +76,7 @@ function M.reading(patient)
   if done then return ok("not protected; %s", program_in(result, fields.part.erased, at)) end
   if errors.matches(result, "board.protected") then
     patient.protected = true
-    return bad("board.protected", "read protection is on: nothing can be read, erased or written",
+    return fail("board.protected", "read protection is on: nothing can be read, erased or written",
       result.hint)
   elseif not fields.part.rom and is_refusal(result) then
     return note(("refuses to be read at %s (%s)"):format(text.hex(at), result.status or "STALL"))

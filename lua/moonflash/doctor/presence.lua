@@ -7,7 +7,7 @@ local text = require "moonflash.text"
 
 local M = {}
 
-local ok, note, bad = finding.ok, finding.note, finding.bad
+local ok, note, fail = finding.ok, finding.note, finding.fail
 
 local WITHOUT = "Without a board: -d sim:f407 is a simulated one."
 local BOOT0 = "STM32: BOOT0 to VDD (on an F4 also PB2 to GND), and press reset"
@@ -51,7 +51,7 @@ function M.usb(all)
   -- who sees the buses and has no nodes is in a container, whether it says so or not
   local says = NO_USB[seen and "container" or all.machine:kind() or "other"]
   all.no_usb = true
-  return bad("usb.no-device", says[1], says[2] .. "\n" .. WITHOUT)
+  return fail("usb.no-device", says[1], says[2] .. "\n" .. WITHOUT)
 end
 
 -- ---- a board ----
@@ -80,7 +80,7 @@ end
 ---@return moonflash.Finding?
 function M.board(all)
   if #all.unmet > 0 then
-    return bad("usb.no-device", ("nothing matches -d %s"):format(table.concat(all.unmet, " -d ")),
+    return fail("usb.no-device", ("nothing matches -d %s"):format(table.concat(all.unmet, " -d ")),
       "'moonflash list' shows what there is.")
   elseif #all.boards > 0 or all.no_usb then
     return nil
@@ -91,7 +91,7 @@ function M.board(all)
   lines[#lines + 1] = "If 'lsusb' shows nothing new even then: many cables only charge. Try "
     .. "another one, and another port."
   lines[#lines + 1] = WITHOUT
-  return bad("usb.no-device", "no board with a DFU interface is there", table.concat(lines, "\n"))
+  return fail("usb.no-device", "no board with a DFU interface is there", table.concat(lines, "\n"))
 end
 
 ---@param patient moonflash.Patient
@@ -103,7 +103,7 @@ function M.mode(patient, all)
     local todo = ("'moonflash -d %s detach' puts it into DFU mode.\nIf it comes back as it is, "
       .. "and is an %s."):format(patient.path, BOOT0)
     local found = "runs its program; it is not in DFU mode"
-    return all.in_dfu and note(found, todo) or bad("usb.no-device", found, todo)
+    return all.in_dfu and note(found, todo) or fail("usb.no-device", found, todo)
   end
   return ok("in DFU mode: %s, transfers of %s bytes", functional.dfuse and "DfuSe 1.1a"
     or "DFU " .. text.dfu_version(functional.dfu_version), functional.transfer_size or "unknown")

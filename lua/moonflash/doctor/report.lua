@@ -7,7 +7,7 @@ local M = {}
 local WIDTH = 80
 local FOUND_AT = 14 -- where what was found begins, and goes on
 local TODO_AT = 6
-local MARKS = { good = "ok", note = "--", bad = "!!" }
+local MARKS = { ok = "ok", note = "--", fail = "!!" }
 
 local function length(s) return utf8.len(s) or #s end
 
@@ -38,7 +38,7 @@ local function add_todo(todo, lines)
 end
 
 local function add_check(check, lines)
-  wrap(check.found, FOUND_AT, lines, ("%s  %-10s"):format(MARKS[check.good], check.check))
+  wrap(check.found, FOUND_AT, lines, ("%s  %-10s"):format(MARKS[check.level], check.check))
   if check.todo then add_todo(check.todo, lines) end
 end
 
@@ -63,8 +63,8 @@ function M.new(checks, boards)
         wrap(heading(by_path[path]), 2, lines, "")
       end
       add_check(check, lines)
-      bad = bad or check.good == "bad"
-      if check.good == "note" then notes = notes + 1 end
+      bad = bad or check.level == "fail"
+      if check.level == "note" then notes = notes + 1 end
     end
     if not bad then
       lines[#lines + 1] = ""

@@ -26,11 +26,6 @@ local MOST_SHOWN = 32       -- differences, that text shows
 local MOST_FOUND = 64       -- addresses that text shows
 local JOINED = 4            -- equal bytes within what is still one difference
 
-local function check_range(usage, address, length)
-  check.integer(usage, "address", address, 0, 0xFFFFFFFF)
-  check.integer(usage, "length", length, 1, 0x100000000 - address)
-end
-
 ---Its status and state: `{ status=, state=, poll= }`. In dfuDNLOAD-SYNC, where asking for the
 ---status would carry out the command that is stored, only `{ state= }`.
 ---@param board table
@@ -59,9 +54,9 @@ end
 function M.dump(board, address, length)
   local usage = "board:dump(address, length)"
   class.check(usage, board)
-  check.integer(usage, "address", address, 0, 0xFFFFFFFF)
+  check.address(usage, address)
   length = length or usual_length(board, address)
-  check_range(usage, address, length)
+  check.range(usage, address, length)
   local bytes = length <= CHUNK and board:read(address, length) -- no bar for so little
     or flash.read(board, address, length)
   return shown.as({ address = address, bytes = bytes },
@@ -226,7 +221,7 @@ function M.save(board, file, address, length)
     errors.raise { code = "usage",
       message = "a length is needed here: it is not known where this memory ends" }
   end
-  check_range(usage, address, length)
+  check.range(usage, address, length)
   files.check_writable(file)
   local bytes = flash.read(board, address, length)
   local format = image.format_of(file)
@@ -258,7 +253,7 @@ function M.fill(board, address, length, byte)
   local usage = "board:fill(address, length, byte)"
   class.check(usage, board)
   byte = byte or 0xFF
-  check_range(usage, address, length)
+  check.range(usage, address, length)
   check.integer(usage, "byte", byte, 0, 0xFF)
   if not class.state(board).dfuse then
     errors.raise { code = "dfu.not-dfuse", path = board.path,

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- An image, the value: segments of bytes with their addresses, and where they are from. Nothing
 -- changes one: methods give new images, so that tasks can share one.
+local check = require "moonflash.check"
 local crc = require "moonflash.image.crc"
 local errors = require "moonflash.errors"
 local files = require "moonflash.files"
@@ -11,7 +12,6 @@ local text = require "moonflash.text"
 
 local M = {}
 
-local SPACE = 1 << 32
 local MOST = 64 * 1024 * 1024 -- bytes that pad adds
 
 local writers = {
@@ -53,19 +53,6 @@ end
 
 -- ---- addresses ----
 
-local function check_address(what, n, most)
-  if math.type(n) ~= "integer" or n < 0 or n > most then
-    misuse("%s: an integer from 0 to 0x%X", what, most)
-  end
-end
-
-local function check_range(what, first, last)
-  if math.type(first) ~= "integer" or math.type(last) ~= "integer" or first < 0 or last < first
-    or last >= SPACE then
-    misuse("%s takes the first and the last address, of 32 bits", what)
-  end
-end
-
 -- The segment that holds all of [first, last], and its number.
 local function holder(image, first, last)
   for i, segment in ipairs(image.segments) do
@@ -87,8 +74,7 @@ end
 ---@param length integer
 ---@return string
 function Image:read(address, length)
-  check_address("image:read, the address", address, SPACE - 1)
-  check_address("image:read, the length", length, SPACE - address)
+  check.range("image:read(address, length)", address, length, 0)
   if length == 0 then return "" end
   return slice(self, address, address + length - 1)
 end
@@ -99,7 +85,7 @@ end
 ---@param kind? string "crc32", "crc32/mpeg-2", "stm32"
 ---@return integer
 function Image:crc(first, last, kind)
-  check_range("image:crc", first, last)
+  check.span("image:crc(first, last)", first, last)
   kind = kind or "crc32"
   local f = crc.kinds[kind]
   if not f then
@@ -150,7 +136,7 @@ function Image:patch(where, bytes)
   elseif type(where) == "string" then
     where = find_mark(self, where)
   else
-    check_address("image:patch, the address", where, SPACE - 1)
+    check.address("image:patch(where, bytes)", where)
   end
   if bytes == "" then return self end
   local segment, i = holder(self, where, where + #bytes - 1)
@@ -167,10 +153,10 @@ end
 ---@param byte? integer 0xFF if not given, which flash has when it is erased
 ---@return table image
 function Image:pad(first, last, byte)
-  check_range("image:pad", first, last)
+  check.span("image:pad(first, last, byte)", first, last)
   if last - first >= MOST then misuse("image:pad: 64 MB at the most") end
   byte = byte or 0xFF
-  check_address("image:pad, the byte", byte, 0xFF)
+  check.integer("image:pad(first, last, byte)", "byte", byte, 0, 0xFF)
   local list = table.move(self.segments, 1, #self.segments, 1, {})
   local at, alt = first, nil
   local function fill(stop)
