@@ -4,7 +4,7 @@
 
 #include <lua.h>
 
-/* Opens module `outside`: programs, serial ports and standard input, for lua/moonflash/around.lua.
+/* Opens module `outside`: programs, serial ports and standard input, for lua/moonflash/sys.lua.
  * [-0, +1, m] */
 int luaopen_outside(lua_State *L);
 

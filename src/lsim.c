@@ -227,7 +227,7 @@ static int choice_field(lua_State *L, int index, const char *name, const char *c
 }
 
 /*** sim.make(path, options) --> Sim.  Options: kind or product, serial, rdp, wrp, usb, times,
- * state, flash, bus; lua/moonflash/sims.lua has checked them. */
+ * state, flash, bus; lua/moonflash/sim.lua has checked them. */
 static int lsim_make(lua_State *L)
 {
     static const char *const usb[] = { "real", "ideal", "none", NULL };

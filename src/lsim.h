@@ -4,7 +4,7 @@
 
 #include <lua.h>
 
-/* Opens the C half of module `sim`; lua/moonflash/sims.lua is the other. [-0, +1, m] */
+/* Opens the C half of module `sim`; lua/moonflash/sim.lua is the other. [-0, +1, m] */
 int luaopen_sim(lua_State *L);
 
 #endif

@@ -4,7 +4,7 @@
 
 #include <lua.h>
 
-/* Opens the C half of module `sys`: files, terminals, time; lua/moonflash/around.lua has the rest.
+/* Opens the C half of module `sys`: files, terminals, time; lua/moonflash/sys.lua has the rest.
  * [-0, +1, m] */
 int luaopen_sys(lua_State *L);
 

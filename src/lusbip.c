@@ -230,7 +230,7 @@ static int raise_failure(lua_State *L, enum usbip_failure failure, const char *w
 }
 
 /*** sim.serve(address, port, paths, options?) --> Server.  paths: of boards that exist, which
- * lua/moonflash/sims.lua ensures.  options: anywhere. */
+ * lua/moonflash/sim.lua ensures.  options: anywhere. */
 static int lserver_serve(lua_State *L)
 {
     const char *address = luaL_checkstring(L, 1);

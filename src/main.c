@@ -94,45 +94,13 @@ static void preload(lua_State *L, const char *name, lua_CFunction open)
     lua_pop(L, 1);
 }
 
-/* Opens a module that is half C, half Lua: the Lua file returns a function, which takes C's half
- * and returns the module. [-0, +1, e] */
-static int open_with(lua_State *L, lua_CFunction open, const char *other_half)
-{
-    open(L);
-    lua_getglobal(L, "require");
-    lua_pushstring(L, other_half);
-    lua_call(L, 1, 1);
-    lua_insert(L, -2);
-    lua_call(L, 1, 1);
-    return 1;
-}
-
-/* Opens "dfu": its one argument; the module is moonflash.dfu. [-0, +1, e] */
+/* Opens the module that is its argument, "dfu": require "moonflash.dfu". [-0, +1, e] */
 static int open_library(lua_State *L)
 {
     lua_getglobal(L, "require");
     lua_pushfstring(L, "moonflash.%s", lua_tostring(L, 1));
     lua_call(L, 1, 1);
     return 1;
-}
-
-static int open_sim(lua_State *L)
-{
-    return open_with(L, luaopen_sim, "moonflash.sims");
-}
-
-/* around.lua removes the field `outside`. */
-static int open_both_of_sys(lua_State *L)
-{
-    luaopen_sys(L);
-    luaopen_outside(L);
-    lua_setfield(L, -2, "outside");
-    return 1;
-}
-
-static int open_sys(lua_State *L)
-{
-    return open_with(L, open_both_of_sys, "moonflash.around");
 }
 
 static int open_errors(lua_State *L)
@@ -165,12 +133,15 @@ static int open_state(lua_State *L)
     lbase_open(L);
     builtin_open(L);
     preload(L, "dfu", open_library);
-    preload(L, "moonflash.link", luaopen_link);
+    preload(L, "sim", open_library);
+    preload(L, "sys", open_library);
     preload(L, "task", luaopen_task);
-    preload(L, "sim", open_sim);
-    preload(L, "sys", open_sys);
     preload(L, "prompt", luaopen_prompt);
     preload(L, "moonflash.error", open_errors);
+    preload(L, "moonflash.link", luaopen_link);
+    preload(L, "moonflash.outside", luaopen_outside);
+    preload(L, "moonflash.simulator", luaopen_sim);
+    preload(L, "moonflash.system", luaopen_sys);
     lua_pushliteral(L, MOONFLASH_VERSION);
     lua_setglobal(L, "MOONFLASH_VERSION");
     return 0;

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- What the codes of error objects mean: exit status and outcome; and catch and fail.
+local inspect = require "moonflash.inspect"
 local misuse = require "moonflash.misuse"
 local new = require "moonflash.error"
 local suggest = require "moonflash.suggest"
@@ -46,13 +47,9 @@ getmetatable(new { code = "", message = "" }).__index = function(err, key)
   if key == "hint" and advice then return advice(err) end
 end
 
----Whether `value` is an error object.
----@param value any
----@return boolean
-function M.is(value)
-  return type(value) == "table" and type(rawget(value, "code")) == "string"
-    and type(rawget(value, "message")) == "string"
-end
+---Whether a value is an error object.
+---@type fun(value: any): boolean
+M.is = inspect.is_error
 
 ---Raises an error object.
 ---@param fields table code, message, and more
@@ -171,14 +168,8 @@ end
 
 ---What a value says of itself, whose __tostring may fail; of a table with a code and a message, the
 ---message.
----@param value any
----@return string
-function M.words(value)
-  local meta = getmetatable(value)
-  if M.is(value) and not (type(meta) == "table" and meta.__tostring) then return value.message end
-  local ok, words = pcall(tostring, value)
-  return ok and words or ("<%s whose __tostring fails>"):format(type(value))
-end
+---@type fun(value: any): string
+M.words = inspect.words
 
 ---Lua's own word for a lack of memory, which is text, as an error object; anything else as it is.
 ---@param err any
@@ -197,7 +188,7 @@ function M.said(err)
   if type(err) ~= "table" or type(meta) == "table" and meta.__tostring then return M.words(err) end
   local message = rawget(err, "message")
   if type(message) == "string" then return message end
-  return "an error that is a table: " .. require("moonflash.inspect").inspect(err)
+  return "an error that is a table: " .. inspect.inspect(err)
 end
 
 ---The lines that a person sees: the message, then the state of the flash and the hint.

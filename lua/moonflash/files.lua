@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Files, read and written whole, with errors that say what is wrong.
 local errors = require "moonflash.errors"
-local sys = require "sys"
+local sys = require "moonflash.system"
 local text = require "moonflash.text"
 
 local M = {}

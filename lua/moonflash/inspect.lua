@@ -1,8 +1,9 @@
 -- SPDX-License-Identifier: MIT
 -- Lua values as text for people. Calls nothing but __tostring: looking changes nothing.
-local errors = require "moonflash.errors"
+local keywords = require "moonflash.base.keywords"
 local text = require "moonflash.text"
-local tokens = require "moonflash.repl.tokens"
+
+local M = {}
 
 local WIDTH = 96   -- columns
 local DEPTH = 5    -- tables within tables
@@ -13,10 +14,30 @@ local SHORT = 72   -- bytes of a string within a table
 local ADDRESSES = { address = true, first = true, last = true, start = true, sp = true, pc = true }
 local IDS = { vid = true, pid = true, version = true }
 
+---Whether a value is an error object.
+---@param value any
+---@return boolean
+function M.is_error(value)
+  return type(value) == "table" and type(rawget(value, "code")) == "string"
+    and type(rawget(value, "message")) == "string"
+end
+
+---What a value says of itself, whose __tostring may fail; of an error object, the message.
+---@param value any
+---@return string
+function M.words(value)
+  local meta = getmetatable(value)
+  if M.is_error(value) and not (type(meta) == "table" and meta.__tostring) then
+    return value.message
+  end
+  local ok, words = pcall(tostring, value)
+  return ok and words or ("<%s whose __tostring fails>"):format(type(value))
+end
+
 ---Whether a string is something else than text.
 ---@param s string
 ---@return boolean
-local function is_binary(s)
+function M.is_binary(s)
   return s:find("[%z\1-\8\11\12\14-\31\127]") ~= nil or utf8.len(s) == nil
 end
 
@@ -27,7 +48,7 @@ local function quoted(s)
 end
 
 local function nested_string(s)
-  if is_binary(s) then
+  if M.is_binary(s) then
     return #s <= 16 and ("<%s>"):format(text.bytes(s)) or ("<%d bytes>"):format(#s)
   elseif #s > SHORT then
     return ("%s... (%d bytes)"):format(quoted(s:sub(1, utf8.offset(s, 0, SHORT + 1) - 1)), #s)
@@ -45,9 +66,9 @@ end
 
 local function key_text(key, options)
   local is_word = type(key) == "string" and key:find("^[%a_][%w_]*$")
-  if is_word and not tokens.keywords[key] then return key end
+  if is_word and not keywords[key] then return key end
   if type(key) == "string" then return "[" .. nested_string(key) .. "]" end
-  return "[" .. (math.type(key) and number(key, nil, options) or errors.words(key)) .. "]"
+  return "[" .. (math.type(key) and number(key, nil, options) or M.words(key)) .. "]"
 end
 
 local ORDER = { number = 1, string = 2 }
@@ -57,7 +78,7 @@ local function other_keys(t, n)
   local keys, words = {}, {}
   for key in next, t do
     if not (math.type(key) == "integer" and key >= 1 and key <= n) then keys[#keys + 1] = key end
-    if not ORDER[type(key)] then words[key] = errors.words(key) end -- asked once: it may vary
+    if not ORDER[type(key)] then words[key] = M.words(key) end -- asked once: it may vary
   end
   table.sort(keys, function(a, b)
     local kind_a, kind_b = ORDER[type(a)] or 3, ORDER[type(b)] or 3
@@ -102,19 +123,17 @@ show = function(value, key, indent, options, seen)
   if kind == "string" then return nested_string(value) end
   local meta = debug.getmetatable(value)
   local speaks = type(meta) == "table" and rawget(meta, "__tostring") ~= nil
-  if kind ~= "table" then return errors.words(value) end
-  if speaks then return (errors.words(value):gsub("\n", "\n" .. indent)) end
+  if kind ~= "table" then return M.words(value) end
+  if speaks then return (M.words(value):gsub("\n", "\n" .. indent)) end
   return show_table(value, indent, options, seen)
 end
-
-local M = { is_binary = is_binary }
 
 ---A value as text. A string is quoted; one of several lines stands as it is.
 ---@param value any
 ---@param options? table is_address: function(integer) --> whether it is read in hexadecimal
 ---@return string
 function M.inspect(value, options)
-  if type(value) == "string" and not is_binary(value) then
+  if type(value) == "string" and not M.is_binary(value) then
     return value:find("\n") and (value:gsub("\n$", "")) or quoted(value)
   end
   return show(value, nil, "", options or {}, {})

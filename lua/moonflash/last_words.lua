@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- What a process says that a second signal ends: in which state the flash of each board is. It is
 -- kept up to date all the time, because the signal handler can only write what is there.
-local sys = require "sys"
+local sys = require "moonflash.system"
 
 local M = {}
 

@@ -23,7 +23,7 @@
 
 local misuse = require "moonflash.misuse"
 
-local clean = require("moonflash.descriptor").clean
+local clean = require("moonflash.text").clean
 
 local M = {}
 
@@ -316,6 +316,15 @@ function M.span(segments, address)
     return nil
   end
   return first, stop - 1
+end
+
+---Whether a memory is the option bytes: writing them makes the chip load them, on many by a reset
+---of its own (AN3156). The U0 calls them "OB Bytes".
+---@param layout table
+---@return boolean
+function M.is_option_bytes(layout)
+  local name = layout.name:lower()
+  return name:find("^option byte") ~= nil or name:find("^ob bytes") ~= nil
 end
 
 return M

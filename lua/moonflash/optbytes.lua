@@ -8,7 +8,6 @@ local events = require "moonflash.base.events"
 local families = require "moonflash.optbytes.families"
 local memory = require "moonflash.memory"
 local misuse = require "moonflash.misuse"
-local parts = require "moonflash.parts"
 local suggest = require "moonflash.suggest"
 
 local M = {}
@@ -21,7 +20,7 @@ local BACK = 10     -- seconds until a board is back from the reset
 -- As the board itself tells them, whatever --layout says.
 local function segments_of(board)
   for _, alt in ipairs(class.state(board).info.alts) do
-    if parts.is_option_bytes(alt.layout) and alt.layout.segments[1] then
+    if memory.is_option_bytes(alt.layout) and alt.layout.segments[1] then
       return alt.layout.segments
     end
   end

@@ -240,15 +240,6 @@ function M.is_blank(part, bytes)
   return bytes == ("\255"):rep(#bytes) or bytes == ("\0"):rep(#bytes)
 end
 
----Whether a memory is the option bytes: writing them makes the chip load them, on many by a reset
----of its own (AN3156). The U0 calls them "OB Bytes".
----@param layout table
----@return boolean
-function M.is_option_bytes(layout)
-  local name = layout.name:lower()
-  return name:find("^option byte") ~= nil or name:find("^ob bytes") ~= nil
-end
-
 ---Corrects what a layout says of itself and is known to be wrong.
 ---@param layout table from memory.parse; it is changed
 ---@return table layout
@@ -272,7 +263,7 @@ function M.regions(alts)
         alt = alt.number, address = s.address, size = s.size, count = s.count,
         readable = s.readable, writable = s.writable,
         erasable = s.erasable,
-        resets = M.is_option_bytes(alt.layout),
+        resets = memory.is_option_bytes(alt.layout),
       }
     end
   end

@@ -2,11 +2,10 @@
 -- A product's own simulated board, "sim:./product.lua": a file that returns a table. It is read and
 -- checked here, field by field; src/lproduct.c makes a kind of it. What can be said, and what holds
 -- where nothing is said, is in docs/api.md, 'A product of your own'.
-local clean = require("moonflash.descriptor").clean
+local clean = require("moonflash.text").clean
 local datafile = require "moonflash.datafile"
 local errors = require "moonflash.errors"
 local memory = require "moonflash.memory"
-local parts = require "moonflash.parts"
 local suggest = require "moonflash.suggest"
 local text = require "moonflash.text"
 
@@ -130,7 +129,7 @@ local function complaint(m, layout, is_first)
     return "name has no layout, as '@Internal Flash  /0x08000000/04*016Kg' has"
   elseif is_first and m.role ~= "flash" then
     return "role: the first memory is the main flash"
-  elseif (m.role == "options") ~= parts.is_option_bytes(layout) then
+  elseif (m.role == "options") ~= memory.is_option_bytes(layout) then
     return "role: 'options' goes with a name that begins with 'Option Byte', and no other"
   elseif m.role ~= "flash" and (m.erase or m.unit or m.write) then
     return "role: only a flash has erase, unit and write"

@@ -204,7 +204,7 @@ end
 ---A report that can't be written is the failure of a run that passed, and stands beside the failure
 ---of one that did not. Where f returns false, nothing has been run yet.
 ---@param about table from M.beginning
----@param options table report
+---@param options table report: its file; write_report: what writes it
 ---@param f function
 ---@return integer|false status
 function M.reported(about, options, f, ...)
@@ -214,7 +214,7 @@ function M.reported(about, options, f, ...)
     about.err = not ok and errors.origin(status) or nil
     about.outcome = errors.outcome(about.err)
     about.status = ok and status or errors.exit_status(about.err)
-    local written, why = pcall(require("moonflash.report").write, options.report, about)
+    local written, why = pcall(options.write_report, options.report, about)
     if written then
       events.emit("report", options.report)
     elseif ok and status == 0 then

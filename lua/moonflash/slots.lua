@@ -6,7 +6,7 @@ local datafile = require "moonflash.datafile"
 local errors = require "moonflash.errors"
 local files = require "moonflash.files"
 local suggest = require "moonflash.suggest"
-local sys = require "sys"
+local sys = require "moonflash.system"
 
 local M = {}
 

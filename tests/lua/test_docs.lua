@@ -278,10 +278,10 @@ function TestDocs.test_simulated_boards()
   local text = section("Simulated boards")
   local documented = in_code_style(text)
   for _, kind in ipairs(require("sim").kinds()) do lu.assertTrue(documented[kind], kind) end
-  for fault in pairs(list_in("lua/moonflash/sims.lua", "FAULTS")) do
+  for fault in pairs(list_in("lua/moonflash/sim.lua", "FAULTS")) do
     lu.assertTrue(documented[fault], fault)
   end
-  local parameters = LUA["lua/moonflash/sims.lua"]:match("\nlocal parameters = (%b{})")
+  local parameters = LUA["lua/moonflash/sim.lua"]:match("\nlocal parameters = (%b{})")
   for line in parameters:gmatch("\n  (%l[^\n]*)") do
     for name in (", " .. line):gmatch(", (%l+) = ") do lu.assertTrue(documented[name], name) end
   end

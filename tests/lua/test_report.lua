@@ -474,7 +474,7 @@ function TestReport.test_an_older_report_is_replaced_and_nothing_else()
 end
 
 function TestReport.test_that_it_can_not_be_written_fails_a_run_that_passed()
-  local options = { report = "/nowhere/report.html", command = "x" }
+  local options = { report = "/nowhere/report.html", write_report = report.write, command = "x" }
   local ok, err = pcall(run.reported, run.beginning("x", options), options, function() return 0 end)
   lu.assertFalse(ok)
   lu.assertEquals(err.code, "file.write")
@@ -482,7 +482,8 @@ end
 
 function TestReport.test_a_failure_of_the_whole_run_is_in_it()
   local name = os.tmpname()
-  local options = { report = name, command = "moonflash flash nix.bin" }
+  local options = { report = name, write_report = report.write,
+                    command = "moonflash flash nix.bin" }
   local failure = errors.new { code = "file", message = "nix.bin: gone", hint = "Look for it." }
   local ok, err = pcall(run.reported, run.beginning("flash", options), options, error, failure)
   lu.assertFalse(ok)

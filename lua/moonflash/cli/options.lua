@@ -53,8 +53,9 @@ local rows = {
   { "--report", takes = { "file", "FILE.html" },
     help = "write a report of the run into FILE.html, with a picture of the memory",
     apply = function(session, file)
-      library("report").check(file)
-      session.report = file
+      local report = library("report")
+      report.check(file)
+      session.report, session.write_report = file, report.write
     end },
   { "--trace", help = "print each USB request in readable form",
     apply = function(session) session.trace = true end },

@@ -6,7 +6,6 @@ local errors = require "moonflash.errors"
 local failure = require "moonflash.board.failure"
 local link = require "moonflash.link"
 local memory = require "moonflash.memory"
-local parts = require "moonflash.parts"
 local scope = require "moonflash.flash.scope"
 local sectors_of = require "moonflash.flash.sectors"
 local text = require "moonflash.text"
@@ -99,7 +98,7 @@ function M.out(board, image)
   for _, segment in ipairs(image.segments) do
     local last = segment.address + #segment.bytes - 1
     local alt = M.memory_of(board, image, segment.address, last, segment.alt)
-    if parts.is_option_bytes(alt.layout) then
+    if memory.is_option_bytes(alt.layout) then
       M.misfit(board, image, ("has data for the option bytes at %s (%s)"):format(
         text.hex(segment.address), text.size(#segment.bytes)),
         OUTSIDE, { option_bytes = true })

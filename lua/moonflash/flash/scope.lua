@@ -4,7 +4,7 @@ local class = require "moonflash.board.class"
 local errors = require "moonflash.errors"
 local events = require "moonflash.base.events"
 local failure = require "moonflash.board.failure"
-local parts = require "moonflash.parts"
+local memory = require "moonflash.memory"
 local selectors = require "moonflash.selector"
 local text = require "moonflash.text"
 
@@ -25,7 +25,7 @@ end
 local function writable(alts)
   local runs = {}
   for _, alt in ipairs(alts) do
-    for _, s in ipairs(parts.is_option_bytes(alt.layout) and {} or alt.layout.segments) do
+    for _, s in ipairs(memory.is_option_bytes(alt.layout) and {} or alt.layout.segments) do
       local last = runs[#runs]
       local follows = last and last.alt == alt.number and last.last + 1 == s.address
       if s.erasable and s.writable and follows then

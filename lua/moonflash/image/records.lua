@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- What Intel HEX and S-records share: lines of a mark and hex digits, with a sum at the end.
 local segments = require "moonflash.image.segments"
-local sys = require "sys"
+local sys = require "moonflash.system"
 local wrong = require "moonflash.image.wrong"
 
 local M = {}

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Tab at the prompt: what can stand where the cursor is. Looks values up, and calls nothing.
 local dfu = require "dfu"
+local keywords = require "moonflash.base.keywords"
 local sys = require "sys"
 local tokens = require "moonflash.repl.tokens"
 local values = require "moonflash.repl.values"
@@ -98,7 +99,7 @@ end
 
 local function globals(session)
   local found = {}
-  for word in pairs(tokens.keywords) do found[word] = true end
+  for word in pairs(keywords) do found[word] = true end
   add_keys(found, _G)
   add_keys(found, session.env)
   add_keys(found, session.library)

@@ -1,12 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Takes Lua source apart, as far as the prompt needs it: which words are names, where strings and
--- comments are. Anything goes; whether it is right, load() says.
-local M = { keywords = {} }
-
-for word in ([[and break do else elseif end false for function goto if in local nil not or repeat
-  return then true until while]]):gmatch("%a+") do
-  M.keywords[word] = true
-end
+-- comments are. It takes any text; load() checks the syntax.
+local M = {}
 
 -- Behind the string or comment with long brackets that begins at `at`; nil where none does.
 local function long_bracket(source, at)
