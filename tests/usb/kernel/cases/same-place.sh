@@ -16,7 +16,7 @@ board:erase_page(0x08000000)
 print("pull")
 while pcall(board.get_state, board) do task.sleep(0.05) end
 board:close()
-local _, err = catch("usb.no-device", board.open, board, 0.5)
+local _, err = catch("usb.no-device", board.open, board, { wait = 0.5 })
 assert(err and err.was_there, tostring(err))
 print("plug")
 board:open { wait = 20 }
