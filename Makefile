@@ -32,9 +32,9 @@ LIBEDIT ?= 1
 ifneq ($(LIBEDIT),0)
 EDIT_CFLAGS = $(shell pkg-config --cflags libedit)
 EDIT_LIBS   = $(shell pkg-config --libs libedit)
-NOT_BUILT   = src/noedit.c
+NOT_BUILT   = src/loop/noedit.c
 else
-NOT_BUILT   = src/edit.c
+NOT_BUILT   = src/loop/edit.c
 endif
 
 # Pure Lua libraries of the system's, built in.
@@ -47,7 +47,7 @@ ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -DMOONFLASH_VERSION='"$(VERSION)"' $(WARNING
 # -rdynamic: Lua's C modules find the Lua functions in us if Lua is linked statically.
 ALL_LDFLAGS = -rdynamic $(LDFLAGS) $(SANITIZE)
 
-SOURCES  := $(filter-out $(NOT_BUILT),$(sort $(wildcard src/*.c)))
+SOURCES  := $(filter-out $(NOT_BUILT),$(sort $(wildcard src/*.c src/*/*.c)))
 OBJECTS  := $(SOURCES:src/%.c=$(BUILD)/%.o) $(BUILD)/embedded.o
 BUILTIN  := $(sort $(shell find lua scripts -name '*.lua' ! -path 'scripts/examples/*')) docs/api.md
 
@@ -59,6 +59,7 @@ $(BUILD)/moonflash: $(OBJECTS)
 	@echo LD $@; $(CC) $(ALL_LDFLAGS) -o $@ $(OBJECTS) $(LIBS)
 
 $(BUILD)/%.o: src/%.c Makefile | $(BUILD) check-deps
+	@mkdir -p $(@D)
 	@echo CC $@; $(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 # build/moonflash reads lua/ and scripts/ from this tree; what is installed does not know of it.
@@ -107,10 +108,12 @@ $(FIRMWARE) &: tests/firmware/ch.s tests/firmware/ch.ld tests/firmware/Makefile
 
 ASAN       = build/asan
 SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-C_TESTS   := $(patsubst tests/c/%.c,$(ASAN)/%,$(sort $(wildcard tests/c/test_*.c)))
+C_TESTS   := $(patsubst %.c,$(ASAN)/%,$(sort $(notdir $(wildcard tests/c/*/test_*.c))))
 # What a C test is linked with: all but what needs the Lua side.
-PURE       = board dfu dfuact dfuexchange loop outlet proc serial sim simdfu simkind simmem \
-             simport simproduct simstd timers usbip usbipconn usbipmsg usbipplug
+PURE       = $(addprefix dfu/, board dfu dfuact dfuexchange) \
+             $(addprefix loop/, loop outlet proc serial timers) \
+             $(addprefix sim/, sim simdfu simkind simmem simport simproduct simstd) \
+             $(addprefix usbip/, usbip usbipconn usbipmsg usbipplug)
 
 asan:
 	@$(MAKE) --no-print-directory BUILD=$(ASAN) SANITIZE="$(SANITIZERS)" CFLAGS="-O1 -g" all
@@ -118,14 +121,16 @@ asan:
 c-tests:
 	@$(MAKE) --no-print-directory BUILD=$(ASAN) SANITIZE="$(SANITIZERS)" CFLAGS="-O1 -g" $(C_TESTS)
 
-$(ASAN)/test_%: tests/c/test_%.c $(PURE:%=$(ASAN)/%.o) $(wildcard tests/c/*.h)
+vpath test_%.c $(wildcard tests/c/*)
+
+$(ASAN)/test_%: test_%.c $(PURE:%=$(ASAN)/%.o) $(wildcard tests/c/*/*.h)
 	@echo CC $@; $(CC) $(ALL_CFLAGS) -Itests/c -o $@ $< $(PURE:%=$(ASAN)/%.o) \
 	  $(SANITIZE) -lcmocka -lm
 
 # The umockdev bed: simulated boards behind usbfs ioctls, for real libusb (docs/testing.md).
 BED         = $(BUILD)/umockdev
 BED_OBJECTS = $(patsubst tests/usb/umockdev/%.c,$(BED)/%.o,$(wildcard tests/usb/umockdev/*.c))
-BED_SIM     = sim simdfu simkind simmem simproduct simstd
+BED_SIM     = $(addprefix sim/, sim simdfu simkind simmem simproduct simstd)
 BED_CFLAGS  = $(shell pkg-config --cflags umockdev-1.0 | sed 's/-I/-isystem /g')
 BED_LIBS    = $(shell pkg-config --libs umockdev-1.0)
 
@@ -134,7 +139,7 @@ bed: $(BED)/bed
 $(BED)/bed: $(BED_OBJECTS) $(BED_SIM:%=$(BUILD)/%.o)
 	@echo LD $@; $(CC) $(LDFLAGS) $(SANITIZE) -o $@ $^ $(BED_LIBS) $(LUA_LIBS) -lm
 
-$(BED)/%.o: tests/usb/umockdev/%.c $(wildcard tests/usb/umockdev/*.h) src/sim.h Makefile
+$(BED)/%.o: tests/usb/umockdev/%.c $(wildcard tests/usb/umockdev/*.h) src/sim/sim.h Makefile
 	@mkdir -p $(@D)
 	@echo CC $@; $(CC) $(ALL_CFLAGS) $(BED_CFLAGS) -c -o $@ $<
 
@@ -182,7 +187,7 @@ test-build: deps-test
 
 # ---- lint ----
 
-C_FILES = $(wildcard src/*.[ch] tests/*.c tests/c/*.[ch] tests/fuzz/*.[ch] \
+C_FILES = $(wildcard src/*.[ch] src/*/*.[ch] tests/*.c tests/c/*/*.[ch] tests/fuzz/*.[ch] \
             tests/usb/umockdev/*.[ch])
 
 lint:

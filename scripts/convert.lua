@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- convert.lua: firmware from one format to another, or several files into one.
 local errors = require "moonflash.errors"
-local files = require "moonflash.files"
-local text = require "moonflash.text"
+local files = require "moonflash.base.files"
+local text = require "moonflash.base.text"
 
 -- An archive or a text is converted only if that is meant.
 local function check_kind(firmware)

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- info.lua: what a board says of itself. Changes nothing on it.
-local list = require "moonflash.list"
+local list = require "moonflash.ui.list"
 
 return {
   api     = 1,

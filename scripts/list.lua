@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- list.lua: lists the boards that are there.
-local list = require "moonflash.list"
+local list = require "moonflash.ui.list"
 
 return {
   api     = 1,

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- optbytes.lua: shows the option bytes by name, or changes some of them.
 local errors = require "moonflash.errors"
-local text = require "moonflash.text"
+local text = require "moonflash.base.text"
 
 return {
   api         = 1,

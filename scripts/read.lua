@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- read.lua: reads a board's memory into a file.
-local files = require "moonflash.files"
+local files = require "moonflash.base.files"
 
 return {
   api     = 1,

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- recipes.lua: lists the recipes that have a name, or shows the source of one.
-local recipe = require "moonflash.recipe"
+local recipe = require "moonflash.run.recipe"
 
 return {
   api     = 1,

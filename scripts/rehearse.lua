@@ -1,11 +1,11 @@
 -- SPDX-License-Identifier: MIT
 -- rehearse.lua: runs a recipe on simulated boards with every fault at every request.
-local args = require "moonflash.args"
+local args = require "moonflash.run.args"
 local dfu = require "dfu"
 local errors = require "moonflash.errors"
-local recipes = require "moonflash.recipe"
-local rehearse = require "moonflash.rehearse"
-local text = require "moonflash.text"
+local recipes = require "moonflash.run.recipe"
+local rehearse = require "moonflash.run.rehearse"
+local text = require "moonflash.base.text"
 
 -- Which simulated board: --device sim:g474, or the Discovery.
 local function board_to_simulate()

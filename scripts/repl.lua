@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- repl.lua: a prompt, with the board that is there.
-local repl = require "moonflash.repl"
+local repl = require "moonflash.prompt"
 
 return {
   api     = 1,

@@ -2,7 +2,7 @@
 -- sim.lua: offers simulated boards to a kernel over USB/IP, and says what happens to them.
 local errors = require "moonflash.errors"
 local events = require "moonflash.base.events"
-local text = require "moonflash.text"
+local text = require "moonflash.base.text"
 
 -- "127.0.0.1:3240", "[::1]:3240", "127.0.0.1", "localhost" --> address, port
 local function parse(where)

@@ -2,9 +2,9 @@
 -- slots.lua: shows the named places of a fixture, and what is in them; or helps to name them.
 local dfu = require "dfu"
 local errors = require "moonflash.errors"
-local files = require "moonflash.files"
-local list = require "moonflash.list"
-local slots = require "moonflash.slots"
+local files = require "moonflash.base.files"
+local list = require "moonflash.ui.list"
+local slots = require "moonflash.board.slots"
 
 -- The next name that makes sense; nil at the end.
 local function ask_name(by_name)

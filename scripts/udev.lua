@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- udev.lua: prints the rule that lets whoever sits at the computer use boards in DFU mode.
-local parts = require "moonflash.parts"
+local parts = require "moonflash.board.families"
 
 return {
   api     = 1,

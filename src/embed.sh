@@ -6,7 +6,7 @@ LC_ALL=C
 export LC_ALL
 
 echo '/* Made by src/embed.sh: do not edit. */'
-echo '#include "builtin.h"'
+echo '#include "lua/builtin.h"'
 printf '%s\n' "$@" | sort | {
   n=0
   table=

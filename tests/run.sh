@@ -91,12 +91,12 @@ rm -rf "$results"
 mkdir -p "$results"
 {
   echo transcripts # the longest first
-  for file in tests/lua/test_*.lua tests/lua/regress/*.lua tests/cli/test_*.sh \
-    tests/firmware/test_*.sh; do
+  for file in tests/lua/test_*.lua tests/lua/*/test_*.lua tests/lua/regress/*.lua \
+    tests/cli/test_*.sh tests/firmware/test_*.sh; do
     name=${file#tests/}
     [ ! -f "$file" ] || echo "${name%.*}"
   done
-  for file in tests/c/test_*.c; do
+  for file in tests/c/*/test_*.c; do
     name=$(basename "$file" .c)
     echo "c/${name#test_}"
   done

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Module `dfu`, and the list of the methods of Board that are Lua. The primitives are C's
 -- (src/lboard.c).
-local bus = require "moonflash.bus"
+local bus = require "moonflash.board.bus"
 local class = require "moonflash.board.class"
 local failure = require "moonflash.board.failure"
 local leave = require "moonflash.flash.leave"
@@ -9,7 +9,7 @@ local link = require "moonflash.link"
 local place = require "moonflash.board.place"
 local refusal = require "moonflash.board.refusal"
 local running = require "moonflash.board.running"
-local selectors = require "moonflash.selector"
+local selectors = require "moonflash.board.selector"
 local settings = require "moonflash.board.settings"
 
 local M = { API = 1 }

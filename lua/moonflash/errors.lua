@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: MIT
 -- What the codes of error objects mean: exit status and outcome; and catch and fail.
-local inspect = require "moonflash.inspect"
-local misuse = require "moonflash.misuse"
+local inspect = require "moonflash.base.inspect"
+local misuse = require "moonflash.base.misuse"
 local new = require "moonflash.error"
-local suggest = require "moonflash.suggest"
+local suggest = require "moonflash.base.suggest"
 
 local M = { new = new }
 

@@ -21,9 +21,9 @@
 --   * only the first 4096 bytes are looked at, which bounds the work. A descriptor has 253;
 --   * `dropped` says why something was dropped: the first reason, in one line.
 
-local misuse = require "moonflash.misuse"
+local misuse = require "moonflash.base.misuse"
 
-local clean = require("moonflash.text").clean
+local clean = require("moonflash.base.text").clean
 
 local M = {}
 

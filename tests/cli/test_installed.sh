@@ -12,8 +12,8 @@ passed=0 failed=0
 
 # A folder with Lua files that say who they are.
 trap_in() {
-  mkdir -p "$1/lua/moonflash"
-  echo 'print("foreign") os.exit(0)' >"$1/lua/moonflash/cli.lua"
+  mkdir -p "$1/lua/moonflash/cli"
+  echo 'print("foreign") os.exit(0)' >"$1/lua/moonflash/cli/init.lua"
 }
 
 # says NAME PATTERN PROGRAM

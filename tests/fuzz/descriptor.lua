@@ -6,9 +6,9 @@
 --   * a DFU interface has different alternate settings, and a transfer size that fits a request;
 --   * the sectors of a layout lie apart and within 32 bits; there are 256 segments at most; find,
 --     span and sectors agree; and the same layout, written plainly, is read as the same.
-local descriptor = require "moonflash.descriptor"
+local descriptor = require "moonflash.board.descriptor"
 local memory = require "moonflash.memory"
-local text = require "moonflash.text"
+local text = require "moonflash.base.text"
 
 local LIMIT = 1 << 32
 local SECTORS = 300 -- that are looked at one by one

@@ -15,7 +15,7 @@
 
 #include <string.h>
 
-#include "dfu.h"
+#include "dfu/dfu.h"
 
 enum { OPERATIONS_MOST = 12, BLOCKS_MOST = 6, BUFFER_LEAST = 64 };
 enum { DNLOAD = 1, UPLOAD, GETSTATUS, CLRSTATUS, GETSTATE, ABORT };

@@ -16,9 +16,9 @@
 
 #include <string.h>
 
-#include "dfu.h"
-#include "simdev.h"
-#include "simproduct.h"
+#include "dfu/dfu.h"
+#include "sim/sim_private.h"
+#include "sim/simproduct.h"
 
 enum { OPERATIONS_MOST = 16, BLOCKS_MOST = 5, AREAS_MOST = 2 };
 enum { MAIN = 0x08000000, EXTERNAL = 0x90000000, OPTIONS = 0x1FFFC000, PLAIN_SIZE = 64 * 1024 };

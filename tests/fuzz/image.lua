@@ -9,7 +9,7 @@
 local errors = require "moonflash.errors"
 local image = require "moonflash.image"
 local segments = require "moonflash.image.segments"
-local text = require "moonflash.text"
+local text = require "moonflash.base.text"
 
 local SPACE = 1 << 32
 local PAD_MOST = 1024 -- bytes: what is filled at once

@@ -19,10 +19,10 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "builtin.h"
-#include "error.h"
-#include "context.h"
-#include "lsys.h"
+#include "lua/builtin.h"
+#include "lua/error.h"
+#include "lua/context.h"
+#include "lua/lsys.h"
 
 enum { LINE_COUNTERS = 1 << 15 };
 

@@ -14,8 +14,8 @@
 
 #include <string.h>
 
-#include "simdev.h"
-#include "simproduct.h"
+#include "sim/sim_private.h"
+#include "sim/simproduct.h"
 
 enum { REQUESTS_MOST = 200, SEGMENTS_MOST = 3, TEXT_MOST = 24, BYTES_MOST = 64 * 1024 };
 enum { DNLOAD = 1, UPLOAD, GETSTATUS, CLRSTATUS, GETSTATE, ABORT };

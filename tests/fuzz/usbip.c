@@ -19,12 +19,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "loop.h"
-#include "simdev.h"
-#include "simport.h"
-#include "simproduct.h"
-#include "usbip.h"
-#include "usbipmsg.h"
+#include "loop/loop.h"
+#include "sim/sim_private.h"
+#include "sim/simport.h"
+#include "sim/simproduct.h"
+#include "usbip/usbip.h"
+#include "usbip/usbipmsg.h"
 
 enum { PEERS = 3, BOARDS = 3, DEEDS_MOST = 60, SAID_MOST = 1 << 18, ASKED_MOST = 512 };
 enum { BUSY = 120, STEP = 1 }; /* seconds: no board takes longer to answer, or it hangs */

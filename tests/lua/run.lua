@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Runs tests/lua/test_*.lua (and the regress folder) with luaunit:
+-- Runs the tests in tests/lua and its folders with luaunit:
 --   build/moonflash tests/lua/run.lua [FILE...]
 -- Each file returns a table of test classes. After each test no board and no task may be left.
 -- They run on the virtual clock: no test has to wait.
@@ -15,10 +15,12 @@ local files = {}
 if arg[1] then
   files = table.move(arg, 1, #arg, 1, {})
 else
-  for _, sub in ipairs { folder, folder .. "/regress" } do
-    for _, name in ipairs(sys.readdir(sub) or {}) do
+  local folders = { folder }
+  for _, name in ipairs(sys.readdir(folder)) do folders[#folders + 1] = folder .. "/" .. name end
+  for _, place in ipairs(folders) do
+    for _, name in ipairs(sys.readdir(place) or {}) do
       if name:find("^test_.*%.lua$") or name:find("^%d+%-.*%.lua$") then
-        files[#files + 1] = sub .. "/" .. name
+        files[#files + 1] = place .. "/" .. name
       end
     end
   end

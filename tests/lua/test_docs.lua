@@ -4,7 +4,7 @@
 -- that a message names must be a recipe.
 local errors = require "moonflash.errors"
 local lu = require "luaunit"
-local recipe = require "moonflash.recipe"
+local recipe = require "moonflash.run.recipe"
 local sys = require "sys"
 
 local FILE = ... or debug.getinfo(1, "S").source:sub(2)
@@ -91,7 +91,7 @@ local function there_is()
   for name in methods:gmatch("\n  ([%w_]+) =") do
     names["board:" .. name] = true
   end
-  for name in read("lua/moonflash/stream.lua"):gmatch("\nfunction Stream:([%w_]+)") do
+  for name in read("lua/moonflash/sys/stream.lua"):gmatch("\nfunction Stream:([%w_]+)") do
     names["stream:" .. name] = true
   end
   for _, module in ipairs { "dfu", "task", "sim", "sys" } do
@@ -110,11 +110,11 @@ end
 -- What Lua has, and lbase.c puts something else in its place; and what has no array.
 local function may_be_there()
   local names = { print = true, ["link.extend"] = true }
-  for name in C["src/lbase.c"]:gmatch('lua_setglobal%(L, "(%l+)"') do names[name] = true end
-  for library in C["src/lbase.c"]:gmatch('lua_getglobal%(L, "(%l+)"') do
+  for name in C["src/lua/lbase.c"]:gmatch('lua_setglobal%(L, "(%l+)"') do names[name] = true end
+  for library in C["src/lua/lbase.c"]:gmatch('lua_getglobal%(L, "(%l+)"') do
     add_functions(names, library .. ".", _G[library])
   end
-  add_functions(names, "", require("moonflash.repl").commands)
+  add_functions(names, "", require("moonflash.prompt").commands)
   return names
 end
 
@@ -266,7 +266,7 @@ local function in_code_style(text)
 end
 
 function TestDocs.test_fields_of_recipes_and_boards()
-  local fields = list_in("lua/moonflash/recipe.lua", "FIELDS")
+  local fields = list_in("lua/moonflash/run/recipe.lua", "FIELDS")
   lu.assertEquals(lacking(fields, in_code_style(section("Recipes"))), {})
   local known, board = headings(), in_code_style(section("Board"))
   for _, name in ipairs(require("dfu").names) do
@@ -278,10 +278,10 @@ function TestDocs.test_simulated_boards()
   local text = section("Simulated boards")
   local documented = in_code_style(text)
   for _, kind in ipairs(require("sim").kinds()) do lu.assertTrue(documented[kind], kind) end
-  for fault in pairs(list_in("lua/moonflash/sim.lua", "FAULTS")) do
+  for fault in pairs(list_in("lua/moonflash/sim/init.lua", "FAULTS")) do
     lu.assertTrue(documented[fault], fault)
   end
-  local parameters = LUA["lua/moonflash/sim.lua"]:match("\nlocal parameters = (%b{})")
+  local parameters = LUA["lua/moonflash/sim/init.lua"]:match("\nlocal parameters = (%b{})")
   for line in parameters:gmatch("\n  (%l[^\n]*)") do
     for name in (", " .. line):gmatch(", (%l+) = ") do lu.assertTrue(documented[name], name) end
   end

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Tests tasks (src/ltask.c, src/lbase.c): primitives look blocking and are not; wherever Lua lets
--- them they yield, elsewhere they pump; coroutines of a recipe's own take part.
+-- Tests tasks (src/lua/ltask.c, src/lua/lbase.c): primitives look blocking and are not; where Lua
+-- lets them they yield, elsewhere they pump; coroutines of a recipe's own take part.
 local catch = require "moonflash.errors".catch
 local dfu = require "dfu"
 local lu = require "luaunit"

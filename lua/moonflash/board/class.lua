@@ -4,14 +4,14 @@
 local devices = require "moonflash.board.device"
 local events = require "moonflash.base.events"
 local failure = require "moonflash.board.failure"
-local guard = require "moonflash.guard"
+local guard = require "moonflash.board.guard"
 local histories = require "moonflash.board.history"
 local jobs = require "moonflash.board.job"
 local link = require "moonflash.link"
-local misuse = require "moonflash.misuse"
-local selectors = require "moonflash.selector"
+local misuse = require "moonflash.base.misuse"
+local selectors = require "moonflash.board.selector"
 local settings = require "moonflash.board.settings"
-local suggest = require "moonflash.suggest"
+local suggest = require "moonflash.base.suggest"
 
 local M = {}
 
@@ -115,7 +115,7 @@ end
 
 -- ---- what C asks ----
 
--- Arguments, and when each is called: src/lop.h.
+-- Arguments, and when each is called: src/lua/lboard_run.h.
 link.callbacks {
   explain = function(board, state, facts)
     local err = failure.new(board, state, facts)

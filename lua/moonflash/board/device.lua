@@ -2,7 +2,7 @@
 -- A Device: what is known of the device that a Board is open on. Made anew at each opening.
 local errors = require "moonflash.errors"
 local memory = require "moonflash.memory"
-local parts = require "moonflash.parts"
+local parts = require "moonflash.board.families"
 local settings = require "moonflash.board.settings"
 
 ---@class moonflash.Device

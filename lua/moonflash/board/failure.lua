@@ -2,12 +2,12 @@
 -- The error object of an operation that failed, from the facts that C has: what happened, to which
 -- board, where, in which state the flash is, and by name what can be done (ui/remedies.lua has the
 -- words).
-local descriptor = require "moonflash.descriptor"
+local descriptor = require "moonflash.board.descriptor"
 local errors = require "moonflash.errors"
 local memory = require "moonflash.memory"
-local roms = require "moonflash.roms"
+local roms = require "moonflash.board.roms"
 local task = require "task"
-local text = require "moonflash.text"
+local text = require "moonflash.base.text"
 
 local M = {}
 

@@ -2,8 +2,8 @@
 -- A History: what was done to the flash at a Board's place. It has the journal (journal.lua), which
 -- belongs to the device, and the counts for the result of the run. It keeps the last words up to
 -- date: what the process says of the flash when a second signal ends it.
-local journal = require "moonflash.journal"
-local last_words = require "moonflash.last_words"
+local journal = require "moonflash.board.journal"
+local last_words = require "moonflash.base.last_words"
 
 ---@class moonflash.History
 ---@field journal table what was erased, written and verified, as ranges

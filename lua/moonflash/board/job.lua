@@ -3,7 +3,7 @@
 -- and the image and the plan that it carries out. Scripts without a run have one, too.
 local events = require "moonflash.base.events"
 local measurement = require "moonflash.board.measurement"
-local misuse = require "moonflash.misuse"
+local misuse = require "moonflash.base.misuse"
 local task = require "task"
 
 ---@class moonflash.Job

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- A measurement: a value that may have limits, and its text.
 local errors = require "moonflash.errors"
-local misuse = require "moonflash.misuse"
+local misuse = require "moonflash.base.misuse"
 
 local M = {}
 

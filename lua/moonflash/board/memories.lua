@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- The memories of a board as text: a line for each run of equal sectors.
 local shown = require "moonflash.base.shown"
-local text = require "moonflash.text"
+local text = require "moonflash.base.text"
 
 local function access(s)
   return (s.readable and "read " or "") .. (s.erasable and "erase " or "")

@@ -1,17 +1,17 @@
 -- SPDX-License-Identifier: MIT
 -- A Board is a place: a path on the bus. Here the Board of a place is found, and opened on the
 -- device that is there.
-local bus = require "moonflash.bus"
-local check = require "moonflash.check"
+local bus = require "moonflash.board.bus"
+local check = require "moonflash.base.check"
 local class = require "moonflash.board.class"
 local devices = require "moonflash.board.device"
 local errors = require "moonflash.errors"
 local link = require "moonflash.link"
-local misuse = require "moonflash.misuse"
+local misuse = require "moonflash.base.misuse"
 local refusal = require "moonflash.board.refusal"
-local selectors = require "moonflash.selector"
+local selectors = require "moonflash.board.selector"
 local settings = require "moonflash.board.settings"
-local slots = require "moonflash.slots"
+local slots = require "moonflash.board.slots"
 local task = require "task"
 
 local M = {}

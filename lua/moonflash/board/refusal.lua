@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- The errors of boards that can't be opened: why, and by name what can be done.
-local bus = require "moonflash.bus"
+local bus = require "moonflash.board.bus"
 local errors = require "moonflash.errors"
-local selectors = require "moonflash.selector"
+local selectors = require "moonflash.board.selector"
 
 local M = {}
 

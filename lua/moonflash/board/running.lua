@@ -1,14 +1,14 @@
 -- SPDX-License-Identifier: MIT
 -- Boards that run their program: into DFU mode, and what comes up behind it.
-local bus = require "moonflash.bus"
-local check = require "moonflash.check"
+local bus = require "moonflash.board.bus"
+local check = require "moonflash.base.check"
 local class = require "moonflash.board.class"
 local errors = require "moonflash.errors"
 local events = require "moonflash.base.events"
 local link = require "moonflash.link"
-local misuse = require "moonflash.misuse"
+local misuse = require "moonflash.base.misuse"
 local place = require "moonflash.board.place"
-local roms = require "moonflash.roms"
+local roms = require "moonflash.board.roms"
 local settings = require "moonflash.board.settings"
 local task = require "task"
 

@@ -58,7 +58,7 @@ moonflash recipes --show RECIPE   its source, to copy
 ]]
 
 local function help(name)
-  local recipe = library("recipe")
+  local recipe = library("run.recipe")
   if not name then
     io.stdout:write(OVERVIEW:format(recipe.overview(), options.overview()))
     return 0
@@ -68,7 +68,7 @@ local function help(name)
     io.stdout:write(name, " is a plain script: it runs, with the words behind it as arg[1], ...\n")
     return 0
   end
-  local parser = library("args").parser("moonflash " .. name, loaded.summary, loaded.args,
+  local parser = library("run.args").parser("moonflash " .. name, loaded.summary, loaded.args,
     options.args())
   io.stdout:write(parser:get_help(), "\n")
   if loaded.table.description then io.stdout:write("\n", loaded.table.description, "\n") end
@@ -105,7 +105,7 @@ end
 -- Runs a script that turned out to be a recipe: its words are parsed, and the options of moonflash
 -- among them are put into force.
 local function run_recipe(session, loaded, after)
-  local args = library("args")
+  local args = library("run.args")
   local own_count = count_own(loaded, after)
   local command = "moonflash " .. loaded.name
   local parser = args.parser(command, loaded.summary, loaded.args, options.args())
@@ -136,7 +136,7 @@ local function run_chunk(session, found, chunk, env, after)
   about.note = "A plain script: what it did to boards is not in here."
   local loaded
   local status = run.reported(about, session, function()
-    loaded = library("recipe").from(found, run.shielded(chunk, table.unpack(after)), env)
+    loaded = library("run.recipe").from(found, run.shielded(chunk, table.unpack(after)), env)
     if loaded and settings.opened > opened then
       error(found.name .. ": a recipe can't open a board while it is loaded; its run can", 0)
     end
@@ -147,7 +147,7 @@ end
 
 -- A script is only known to be a recipe when it has run.
 local function run_script(session, found, after)
-  local recipe = library("recipe")
+  local recipe = library("run.recipe")
   if not session.stay then
     local chunk, env = recipe.compile(found)
     return run_chunk(session, found, chunk, env, after)
@@ -162,7 +162,7 @@ local function run_script(session, found, after)
   local err, traceback = errors.origin(raised)
   if not ok and errors.matches(err, "usage") then error(raised, 0) end
   if not ok then describe_failure(err, traceback) end
-  library("run").shielded(library("repl").run, env,
+  library("run").shielded(library("prompt").run, env,
     not ok and (traceback or errors.text(err)) or nil)
   return 0
 end
@@ -177,9 +177,9 @@ end
 local function main(argv)
   local before, name, after = split(argv)
   local session = options.session(as_typed(argv))
-  library("recipe").reserve(options.is_own)
-  local parser = library("args").parser("moonflash", "", {}, options.args(true))
-  options.apply(session, library("args").parse(parser, before, "moonflash"))
+  library("run.recipe").reserve(options.is_own)
+  local parser = library("run.args").parser("moonflash", "", {}, options.args(true))
+  options.apply(session, library("run.args").parse(parser, before, "moonflash"))
   if session.version then
     io.stdout:write("moonflash ", MOONFLASH_VERSION, ", ", _VERSION, "\n")
     return 0
@@ -196,13 +196,13 @@ local function main(argv)
       "  moonflash --device sim:f407 flash firmware.bin    flashes a simulated board\n")
     return USAGE
   end
-  return run_script(session, library("recipe").find(name), after)
+  return run_script(session, library("run.recipe").find(name), after)
 end
 
 ---@param argv string[] with the program at 0
 ---@return integer status
 return function(argv)
-  library("output").begin()
+  library("ui.output").begin()
   errors.set_advice(function(err) return library("ui.remedies").hint(err) end)
   task.supervise()
   local ok, status = pcall(function()

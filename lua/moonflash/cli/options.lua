@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Moonflash's own options, a row each: all that is known of an option is in its row. The parser,
 -- the help and what recipes may not declare come from here. A new option is a new row.
-local args = require "moonflash.args"
+local args = require "moonflash.run.args"
 local errors = require "moonflash.errors"
 
 local M = {}
@@ -40,7 +40,7 @@ local rows = {
     apply = function(session) session.every_slot = true end },
   { "--slots", takes = { "string", "FILE" },
     help = "file that names the places of boards (default: your slots.lua)",
-    apply = function(_, file) library("slots").use(file) end },
+    apply = function(_, file) library("board.slots").use(file) end },
   { "--wait", takes = { "seconds", "SECONDS" }, help = "wait up to SECONDS for a board to appear",
     apply = function(session, seconds) session.wait = seconds end },
   { "--layout", takes = { "string", "LAYOUT" },
@@ -174,7 +174,7 @@ end
 
 local function prepare_boards(session)
   for _, selector in ipairs(session.selectors or {}) do
-    local wanted = library("selector").parse(selector)
+    local wanted = library("board.selector").parse(selector)
     local simulated = (wanted.path or ""):find("^sim:")
     if simulated then require("sim").ensure(wanted.path) end
     if session.virtual_time and not simulated then
@@ -188,7 +188,7 @@ end
 local function combine(session)
   check_every_slot(session)
   library("ui").begin(session)
-  library("recipe").stdout_is_data = session.json or false
+  library("run.recipe").stdout_is_data = session.json or false
   session.selectors = selectors_of(session)
   require("dfu").defaults.selectors = session.selectors
   if session.trace then

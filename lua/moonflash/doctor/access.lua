@@ -3,7 +3,7 @@
 -- driver, has a board open.
 local errors = require "moonflash.errors"
 local finding = require "moonflash.doctor.finding"
-local parts = require "moonflash.parts"
+local parts = require "moonflash.board.families"
 
 local M = {}
 

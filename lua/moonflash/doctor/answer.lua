@@ -4,7 +4,7 @@
 local dfu = require "dfu"
 local errors = require "moonflash.errors"
 local finding = require "moonflash.doctor.finding"
-local roms = require "moonflash.roms"
+local roms = require "moonflash.board.roms"
 local task = require "task"
 
 local M = {}

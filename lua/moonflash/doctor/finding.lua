@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- What a check returns: what was found, how bad that is, and what to do.
-local text = require "moonflash.text"
+local text = require "moonflash.base.text"
 
 local M = {}
 

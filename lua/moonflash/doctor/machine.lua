@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- What `doctor` wants to know of the computer: from /proc, /sys, /dev and udev's rules, which are
 -- only read.
-local clean = require("moonflash.descriptor").clean
+local clean = require("moonflash.board.descriptor").clean
 local sys = require "sys"
 
 local Machine = {}

@@ -5,7 +5,7 @@ local errors = require "moonflash.errors"
 local finding = require "moonflash.doctor.finding"
 local memory = require "moonflash.memory"
 local optbytes = require "moonflash.optbytes"
-local text = require "moonflash.text"
+local text = require "moonflash.base.text"
 
 local M = {}
 

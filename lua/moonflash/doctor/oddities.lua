@@ -2,8 +2,8 @@
 -- Checks of what may be odd about a board that works: its cable, its serial number, its ROM.
 local dfu = require "dfu"
 local finding = require "moonflash.doctor.finding"
-local parts = require "moonflash.parts"
-local text = require "moonflash.text"
+local parts = require "moonflash.board.families"
+local text = require "moonflash.base.text"
 
 local M = {}
 

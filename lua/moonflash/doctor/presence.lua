@@ -2,8 +2,8 @@
 -- Checks of what is there at all: the system, USB, a board on it, and that it is in DFU mode.
 local dfu = require "dfu"
 local finding = require "moonflash.doctor.finding"
-local parts = require "moonflash.parts"
-local text = require "moonflash.text"
+local parts = require "moonflash.board.families"
+local text = require "moonflash.base.text"
 
 local M = {}
 

@@ -5,10 +5,10 @@ local class = require "moonflash.board.class"
 local errors = require "moonflash.errors"
 local events = require "moonflash.base.events"
 local optbytes = require "moonflash.optbytes"
-local parts = require "moonflash.parts"
+local parts = require "moonflash.board.families"
 local sectors_of = require "moonflash.flash.sectors"
 local setting = require "moonflash.flash.setting"
-local text = require "moonflash.text"
+local text = require "moonflash.base.text"
 
 local M = {}
 

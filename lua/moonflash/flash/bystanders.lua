@@ -9,7 +9,7 @@ local errors = require "moonflash.errors"
 local events = require "moonflash.base.events"
 local memory = require "moonflash.memory"
 local setting = require "moonflash.flash.setting"
-local text = require "moonflash.text"
+local text = require "moonflash.base.text"
 
 local M = {}
 

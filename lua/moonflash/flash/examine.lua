@@ -1,21 +1,21 @@
 -- SPDX-License-Identifier: MIT
 -- Methods of Board that look into it: its status, bytes in its memories, what differs from a file.
 -- All but fill change nothing on the board.
-local check = require "moonflash.check"
+local check = require "moonflash.base.check"
 local class = require "moonflash.board.class"
-local difference = require "moonflash.difference"
+local difference = require "moonflash.base.difference"
 local errors = require "moonflash.errors"
 local events = require "moonflash.base.events"
-local files = require "moonflash.files"
+local files = require "moonflash.base.files"
 local flash = require "moonflash.flash"
-local hexdump = require "moonflash.hexdump"
+local hexdump = require "moonflash.base.hexdump"
 local image = require "moonflash.image"
 local memories = require "moonflash.board.memories"
 local memory = require "moonflash.memory"
-local misuse = require "moonflash.misuse"
+local misuse = require "moonflash.base.misuse"
 local shown = require "moonflash.base.shown"
 local task = require "task"
-local text = require "moonflash.text"
+local text = require "moonflash.base.text"
 
 local M = {}
 

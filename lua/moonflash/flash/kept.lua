@@ -6,16 +6,16 @@
 -- The file is Intel HEX with lines of comment in front: the board, the range and the image. The
 -- same command takes the bytes from the file of its board; any other write over that range is
 -- refused until the file has been written back, or was removed.
-local bus = require "moonflash.bus"
+local bus = require "moonflash.board.bus"
 local class = require "moonflash.board.class"
 local errors = require "moonflash.errors"
 local events = require "moonflash.base.events"
-local files = require "moonflash.files"
+local files = require "moonflash.base.files"
 local images = require "moonflash.image"
-local parts = require "moonflash.parts"
+local parts = require "moonflash.board.families"
 local setting = require "moonflash.flash.setting"
 local sys = require "sys"
-local text = require "moonflash.text"
+local text = require "moonflash.base.text"
 
 local M = {}
 

@@ -8,7 +8,7 @@ local link = require "moonflash.link"
 local memory = require "moonflash.memory"
 local scope = require "moonflash.flash.scope"
 local sectors_of = require "moonflash.flash.sectors"
-local text = require "moonflash.text"
+local text = require "moonflash.base.text"
 
 local M = {}
 

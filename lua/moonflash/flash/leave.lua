@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Board:leave: starts the program of a board, and sees that the board is gone. Only then the board
 -- counts as left.
-local bus = require "moonflash.bus"
+local bus = require "moonflash.board.bus"
 local class = require "moonflash.board.class"
 local errors = require "moonflash.errors"
 local events = require "moonflash.base.events"

@@ -10,12 +10,12 @@ local events = require "moonflash.base.events"
 local kept = require "moonflash.flash.kept"
 local lay = require "moonflash.flash.lay"
 local memory = require "moonflash.memory"
-local parts = require "moonflash.parts"
+local parts = require "moonflash.board.families"
 local scope = require "moonflash.flash.scope"
 local sectors_of = require "moonflash.flash.sectors"
 local setting = require "moonflash.flash.setting"
 local settings = require "moonflash.board.settings"
-local text = require "moonflash.text"
+local text = require "moonflash.base.text"
 
 local M = {}
 

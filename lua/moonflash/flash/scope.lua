@@ -5,8 +5,8 @@ local errors = require "moonflash.errors"
 local events = require "moonflash.base.events"
 local failure = require "moonflash.board.failure"
 local memory = require "moonflash.memory"
-local selectors = require "moonflash.selector"
-local text = require "moonflash.text"
+local selectors = require "moonflash.board.selector"
+local text = require "moonflash.base.text"
 
 local M = {}
 

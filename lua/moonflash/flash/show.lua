@@ -2,7 +2,7 @@
 -- A plan as a person reads it: a line a sector.
 local bystanders = require "moonflash.flash.bystanders"
 local sectors_of = require "moonflash.flash.sectors"
-local text = require "moonflash.text"
+local text = require "moonflash.base.text"
 
 local M = {}
 

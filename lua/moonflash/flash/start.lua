@@ -4,7 +4,7 @@ local class = require "moonflash.board.class"
 local errors = require "moonflash.errors"
 local memory = require "moonflash.memory"
 local setting = require "moonflash.flash.setting"
-local text = require "moonflash.text"
+local text = require "moonflash.base.text"
 local vectors = require "moonflash.image.vectors"
 
 local M = {}

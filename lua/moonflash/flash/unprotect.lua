@@ -5,9 +5,9 @@
 local class = require "moonflash.board.class"
 local errors = require "moonflash.errors"
 local events = require "moonflash.base.events"
-local parts = require "moonflash.parts"
+local parts = require "moonflash.board.families"
 local place = require "moonflash.board.place"
-local roms = require "moonflash.roms"
+local roms = require "moonflash.board.roms"
 local setting = require "moonflash.flash.setting"
 local sys = require "sys"
 

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Reading back, and comparing with what should be there.
 local class = require "moonflash.board.class"
-local difference = require "moonflash.difference"
+local difference = require "moonflash.base.difference"
 local errors = require "moonflash.errors"
 local events = require "moonflash.base.events"
 local memory = require "moonflash.memory"
@@ -9,7 +9,7 @@ local optbytes = require "moonflash.optbytes"
 local sectors_of = require "moonflash.flash.sectors"
 local setting = require "moonflash.flash.setting"
 local task = require "task"
-local text = require "moonflash.text"
+local text = require "moonflash.base.text"
 
 local M = {}
 

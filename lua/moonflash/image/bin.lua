@@ -2,7 +2,7 @@
 -- Raw binaries: bytes, which say nothing of themselves but by their vector table.
 local errors = require "moonflash.errors"
 local segments = require "moonflash.image.segments"
-local text = require "moonflash.text"
+local text = require "moonflash.base.text"
 local vectors = require "moonflash.image.vectors"
 local wrong = require "moonflash.image.wrong"
 

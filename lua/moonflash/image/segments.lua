@@ -4,7 +4,7 @@
 -- There may be a million pieces of a byte each. So pieces that follow each other are joined as they
 -- come, nothing is kept for single bytes, and what is sorted are integers: the address, and behind
 -- it the number of the run.
-local difference = require "moonflash.difference"
+local difference = require "moonflash.base.difference"
 local wrong = require "moonflash.image.wrong"
 
 local M = {}

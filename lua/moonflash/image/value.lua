@@ -1,14 +1,14 @@
 -- SPDX-License-Identifier: MIT
 -- An image, the value: segments of bytes with their addresses, and where they are from. Nothing
 -- changes one: methods give new images, so that tasks can share one.
-local check = require "moonflash.check"
+local check = require "moonflash.base.check"
 local crc = require "moonflash.image.crc"
 local errors = require "moonflash.errors"
-local files = require "moonflash.files"
-local misuse = require "moonflash.misuse"
+local files = require "moonflash.base.files"
+local misuse = require "moonflash.base.misuse"
 local segments = require "moonflash.image.segments"
-local suggest = require "moonflash.suggest"
-local text = require "moonflash.text"
+local suggest = require "moonflash.base.suggest"
+local text = require "moonflash.base.text"
 
 local M = {}
 

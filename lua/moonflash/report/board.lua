@@ -4,10 +4,10 @@
 local dfu = require "dfu"
 local facts = require "moonflash.report.facts"
 local html = require "moonflash.report.html"
-local parts = require "moonflash.report.parts"
+local parts = require "moonflash.report.tables"
 local picture = require "moonflash.report.picture"
 local step_parts = require "moonflash.report.steps"
-local text = require "moonflash.text"
+local text = require "moonflash.base.text"
 
 local M = {}
 

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- HTML from elements, so that nothing gets into a page without being escaped: what boards and files
 -- say of themselves is written by strangers.
-local clean = require("moonflash.descriptor").clean
+local clean = require("moonflash.board.descriptor").clean
 
 local M = {}
 

@@ -4,11 +4,11 @@ local dfu = require "dfu"
 local board_section = require "moonflash.report.board"
 local facts = require "moonflash.report.facts"
 local html = require "moonflash.report.html"
-local parts = require "moonflash.report.parts"
+local parts = require "moonflash.report.tables"
 local picture = require "moonflash.report.picture"
 local style = require "moonflash.report.style"
 local sys = require "sys"
-local text = require "moonflash.text"
+local text = require "moonflash.base.text"
 
 local M = {}
 

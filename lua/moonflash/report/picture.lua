@@ -2,7 +2,7 @@
 -- A memory as a picture (SVG): its sectors to scale, what happened to them, and the image beside.
 local facts = require "moonflash.report.facts"
 local html = require "moonflash.report.html"
-local text = require "moonflash.text"
+local text = require "moonflash.base.text"
 
 local M = {}
 

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- What a recipe said of its work on a board: its steps and its measurements, as tables.
 local html = require "moonflash.report.html"
-local parts = require "moonflash.report.parts"
+local parts = require "moonflash.report.tables"
 local picture = require "moonflash.report.picture"
 local measurement = require "moonflash.board.measurement"
 

@@ -2,10 +2,10 @@
 -- Shows events on a terminal: a bar for each phase, and lines above it.
 local console = require "moonflash.ui.console"
 local lines = require "moonflash.ui.lines"
-local output = require "moonflash.output"
+local output = require "moonflash.ui.output"
 local sys = require "sys"
 local task = require "task"
-local text = require "moonflash.text"
+local text = require "moonflash.base.text"
 local words = require "moonflash.ui.words"
 
 local M = setmetatable({}, lines)

@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: MIT
 -- Standard error, as all modes of showing use it: whole lines, and the question that is open. Lines
 -- go above an open question, which is then shown again.
-local output = require "moonflash.output"
+local output = require "moonflash.ui.output"
 local sys = require "sys"
-local text = require "moonflash.text"
+local text = require "moonflash.base.text"
 
 local M = {}
 

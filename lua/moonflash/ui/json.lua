@@ -4,13 +4,13 @@
 local errors = require "moonflash.errors"
 local json = require "dkjson"
 local lines = require "moonflash.ui.lines"
-local output = require "moonflash.output"
+local output = require "moonflash.ui.output"
 local remedies = require "moonflash.ui.remedies"
-local slots = require "moonflash.slots"
-local suggest = require "moonflash.suggest"
+local slots = require "moonflash.board.slots"
+local suggest = require "moonflash.base.suggest"
 local sys = require "sys"
 local task = require "task"
-local text = require "moonflash.text"
+local text = require "moonflash.base.text"
 
 local M = setmetatable({}, lines)
 M.__index = M

@@ -6,7 +6,7 @@ local errors = require "moonflash.errors"
 local measurement = require "moonflash.board.measurement"
 local show = require "moonflash.flash.show"
 local sys = require "sys"
-local text = require "moonflash.text"
+local text = require "moonflash.base.text"
 local words = require "moonflash.ui.words"
 
 local M = {}

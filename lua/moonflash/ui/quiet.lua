@@ -2,7 +2,7 @@
 -- --quiet: failures and questions, what was not verified, and what the recipe returned.
 local console = require "moonflash.ui.console"
 local lines = require "moonflash.ui.lines"
-local text = require "moonflash.text"
+local text = require "moonflash.base.text"
 local words = require "moonflash.ui.words"
 
 local M = setmetatable({}, lines)

@@ -6,7 +6,7 @@
 --
 -- err.remedy is a list of names. Its other keys belong to these names: again: the same command
 -- should be run again afterwards; the rest is described with each sentence.
-local text = require "moonflash.text"
+local text = require "moonflash.base.text"
 
 local M = {}
 

@@ -5,10 +5,10 @@ local bars = require "moonflash.ui.bars"
 local console = require "moonflash.ui.console"
 local errors = require "moonflash.errors"
 local lines = require "moonflash.ui.lines"
-local rows = require "moonflash.rows"
+local rows = require "moonflash.ui.rows"
 local sys = require "sys"
 local task = require "task"
-local text = require "moonflash.text"
+local text = require "moonflash.base.text"
 local words = require "moonflash.ui.words"
 
 local M = setmetatable({}, lines)

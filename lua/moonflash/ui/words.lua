@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- The sentences for facts that the library tells: results, remarks, dry runs.
-local roms = require "moonflash.roms"
-local text = require "moonflash.text"
+local roms = require "moonflash.board.roms"
+local text = require "moonflash.base.text"
 
 local M = {}
 

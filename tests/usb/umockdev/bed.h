@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The umockdev bed: simulated boards (src/sim.c) behind usbfs ioctls.
+/* The umockdev bed: simulated boards (src/sim/sim.c) behind usbfs ioctls.
  *
  * A client that runs under libumockdev-preload sees them in its /sys and /dev and talks to them
  * through real libusb, without root and without a kernel module.  Requests are answered in a
@@ -14,7 +14,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "sim.h"
+#include "sim/sim.h"
 
 struct bed;
 struct bed_board;

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # How many requests moonflash needs: 3 a block, and 40 more for all else (comparing first, which
 # --full leaves out, reads what it has to). And what dfu-util sends to our board and gets answered,
-# next to the log in tests/data by which tests/lua/test_dfu_util.lua holds the board to it. RECORD=1 tests/usb/kernel/run.sh requests writes that log anew.
+# next to the log in tests/data by which tests/lua/board/test_dfu_util.lua holds the board to it. RECORD=1 tests/usb/kernel/run.sh requests writes that log anew.
 # guest: second
 . /tests/lib.sh
 cat /tests/ch.bin /tests/ch.bin /tests/ch.bin | head -c 131072 >image.bin

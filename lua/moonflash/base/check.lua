@@ -1,0 +1,91 @@
+-- SPDX-License-Identifier: MIT
+-- Arguments of the library's functions that are not what they should be: misuse, in the same words.
+local misuse = require "moonflash.base.misuse"
+local suggest = require "moonflash.base.suggest"
+
+local M = {}
+
+---@param usage string "flash.read(board, address, length)"
+---@param name string of the argument
+---@param value any
+---@param least? integer 0
+---@param most? integer no limit
+function M.integer(usage, name, value, least, most)
+  if math.type(value) == "integer" and value >= (least or 0) and value <= (most or value) then
+    return
+  elseif most then
+    misuse("%s: the %s is an integer, 0x%X to 0x%X", usage, name, least, most)
+  end
+  misuse("%s: the %s is an integer, 0 or more", usage, name)
+end
+
+local SPACE = 1 << 32 -- bytes that 32 bits of address reach
+
+---@param usage string
+---@param address any
+function M.address(usage, address)
+  M.integer(usage, "address", address, 0, SPACE - 1)
+end
+
+---A range of addresses.
+---@param usage string
+---@param address any
+---@param length any
+---@param least? integer bytes; 1
+function M.range(usage, address, length, least)
+  M.address(usage, address)
+  M.integer(usage, "length", length, least or 1, SPACE - address)
+end
+
+---The same, by its first and its last address.
+---@param usage string
+---@param first any
+---@param last any
+function M.span(usage, first, last)
+  M.integer(usage, "first", first, 0, SPACE - 1)
+  M.integer(usage, "last", last, first, SPACE - 1)
+end
+
+---How long to wait: nil, or a number from 0 to math.huge.
+---@param usage string
+---@param seconds any
+---@return number? seconds
+function M.seconds(usage, seconds)
+  if seconds ~= nil and not (math.type(seconds) and seconds >= 0) then
+    misuse("%s: seconds, 0 or more", usage)
+  end
+  return seconds
+end
+
+---The option `wait` of a table of options.
+---@param usage string
+---@param options any
+---@param names string[] all options
+---@return number? seconds
+function M.wait(usage, options, names)
+  if options ~= nil and type(options) ~= "table" then
+    misuse("%s: options is a table, { wait = 5 }", usage)
+  end
+  M.options(usage, options, names)
+  return M.seconds(usage, options and options.wait)
+end
+
+---A table of options: a key that is none of these names is misspelt. The options of a recipe, which
+---have a metatable, may have others besides.
+---@param usage string
+---@param options any
+---@param names string[]
+function M.options(usage, options, names)
+  if options == nil then return end
+  if type(options) ~= "table" then misuse("%s: options is a table", usage) end
+  if getmetatable(options) then return end
+  local known = {}
+  for _, name in ipairs(names) do known[name] = true end
+  for _, key in ipairs(suggest.keys(options)) do
+    if not known[key] then
+      misuse("%s: there is no option '%s'%s", usage, key, suggest.hint(key, names))
+    end
+  end
+end
+
+return M

@@ -1,0 +1,110 @@
+-- SPDX-License-Identifier: MIT
+-- Slots: names for the places where boards are plugged in. A file says which, in Lua:
+--   return { left = "1-4.1", right = "1-4.2" }
+-- It is slots.lua in the user's configuration folder, or what --slots names.
+local datafile = require "moonflash.base.datafile"
+local errors = require "moonflash.errors"
+local files = require "moonflash.base.files"
+local suggest = require "moonflash.base.suggest"
+local sys = require "moonflash.system"
+
+local M = {}
+
+local MOST = 1 << 20 -- bytes of a file
+
+-- The file that --slots names; nil: the user's, if there is one.
+local chosen
+
+---Says which file is in force. Nothing is read before a slot is asked for.
+---@param file? string
+function M.use(file)
+  chosen, M.loaded = file, nil
+end
+
+---Where the user's own file is looked for.
+---@return string
+function M.default_file()
+  return files.config_folder() .. "/slots.lua"
+end
+
+local function bad(file, why, remedy)
+  errors.raise { code = "usage", message = ("%s: %s"):format(file, why), remedy = { remedy } }
+end
+
+---Whether a word can name a slot: it can't be taken for a path, ids or NAME=VALUE.
+---@param name any
+---@return boolean
+function M.is_name(name)
+  return type(name) == "string" and name:find("^%a[%w_-]*$") ~= nil and #name <= 32
+end
+
+---Whether a word is a place on a USB bus: the bus, and a port of each hub on the way. There is no
+---bus 0 and no port 0.
+---@param word string
+---@return boolean
+function M.is_path(word)
+  local bus, ports = word:match("^([1-9]%d*)%-([%d.]+)$")
+  if not bus then return false end
+  for port in (ports .. "."):gmatch("([^.]*)%.") do
+    if not port:find("^[1-9]%d*$") then return false end
+  end
+  return true
+end
+
+local function is_place(path)
+  return type(path) == "string" and (M.is_path(path) or path:find("^sim:.") ~= nil)
+end
+
+local function check(file, value)
+  if type(value) ~= "table" then bad(file, "it returns no table of slots", "slots-syntax") end
+  local slots = { names = {}, by_name = {}, by_path = {}, file = file }
+  for name, path in pairs(value) do
+    if not M.is_name(name) then
+      bad(file, ("'%s' is no name for a slot: letters, digits, _ and -"):format(tostring(name)),
+        "slots-syntax")
+    elseif not is_place(path) then
+      bad(file, ("%s = '%s' is no place: a USB path like 1-4.2, or sim:..."):format(name,
+        tostring(path)), "list")
+    elseif slots.by_path[path] then
+      bad(file, ("'%s' and '%s' are one place, %s"):format(slots.by_path[path], name, path))
+    end
+    slots.by_name[name], slots.by_path[path] = path, name
+    slots.names[#slots.names + 1] = name
+  end
+  table.sort(slots.names)
+  return slots
+end
+
+---The slots that are in force: names (sorted), by_name (paths), by_path (names), file, which need
+---not be there. Raises `usage` for a file that makes no sense.
+---@return table
+function M.load()
+  if M.loaded then return M.loaded end
+  local file = chosen or M.default_file()
+  if not chosen and not sys.stat(file) then
+    M.loaded = { names = {}, by_name = {}, by_path = {}, file = file }
+    return M.loaded
+  end
+  local ok, value = datafile.load(file, MOST)
+  if not ok then bad(file, value) end
+  M.loaded = check(file, value)
+  return M.loaded
+end
+
+---The place of a slot; nil where there is none of that name, and a guess at what was meant.
+---@param name string
+---@return string? path
+---@return string guess "" or " (did you mean 'x'?)"
+function M.place(name)
+  local slots = M.load()
+  return slots.by_name[name], suggest.hint(name, slots.names)
+end
+
+---The name of a place, if it has one.
+---@param path string
+---@return string?
+function M.name_of(path)
+  return M.load().by_path[path]
+end
+
+return M

@@ -1,0 +1,168 @@
+-- SPDX-License-Identifier: MIT
+-- What a person would check when it does not work: the list of checks, their running, and the
+-- judging. A check (in doctor/) is a small function with a name; it says what was found, whether
+-- that is good, and what to do. It returns nil where it does not apply. None writes to a board's
+-- memory, or erases any.
+local access = require "moonflash.doctor.access"
+local answer = require "moonflash.doctor.answer"
+local dfu = require "dfu"
+local errors = require "moonflash.errors"
+local finding = require "moonflash.doctor.finding"
+local list = require "moonflash.ui.list"
+local machines = require "moonflash.doctor.machine"
+local memories = require "moonflash.doctor.memories"
+local oddities = require "moonflash.doctor.oddities"
+local presence = require "moonflash.doctor.presence"
+local report = require "moonflash.doctor.text"
+local task = require "task"
+
+local M = {}
+
+local LONGEST = 8 -- seconds for all checks of one board
+
+---@class moonflash.Patient a board that is looked at
+---@field info table as dfu.list() has it
+---@field path string
+---@field simulated boolean
+---@field board? table where it could be opened
+---@field err? table why it could not
+---@field silent? boolean it does not answer: nothing more is asked of it
+---@field protected? boolean its memory can't be read
+
+---@class moonflash.Examination what all checks know
+---@field machine table from moonflash.doctor.machine
+---@field boards table[] as dfu.list() has them
+---@field unmet string[] selectors that nothing matches
+---@field simulated boolean only simulated boards are asked for
+---@field real boolean there is a board that is not simulated
+---@field in_dfu boolean there is a board in DFU mode
+---@field no_usb? boolean this computer has no USB for us
+
+-- ---- the checks ----
+
+M.on_machine = {
+  { name = "system", check = presence.system },
+  { name = "usb", check = presence.usb },
+  { name = "rule", check = access.rule },
+  { name = "board", check = presence.board },
+}
+
+-- A check that needs a board that is open, and answers.
+local function talks(check)
+  return function(patient, all)
+    if not patient.board or patient.silent then return nil end
+    return check(patient, all)
+  end
+end
+
+M.on_board = {
+  { name = "mode", check = presence.mode },
+  { name = "rights", check = access.rights },
+  { name = "others", check = access.others },
+  { name = "answer", check = answer.answer },
+  { name = "commands", check = talks(answer.commands) },
+  { name = "layout", check = memories.layout },
+  { name = "reading", check = talks(memories.reading) },
+  { name = "writing", check = talks(memories.writing) },
+  { name = "cable", check = oddities.cable },
+  { name = "quirks", check = oddities.quirks },
+}
+
+-- ---- running them ----
+
+-- An error of the library's is a finding. A request that was not answered is the last that is sent.
+local function run_check(row, subject, all)
+  local fine, result = pcall(row.check, subject, all)
+  if fine then return result end
+  if not errors.is(result) or errors.matches(result, "cancelled") then error(result, 0) end
+  subject.silent = true
+  return finding.from_error(result, subject.path)
+end
+
+local function run_checks(rows, subject, all, results)
+  for _, row in ipairs(rows) do
+    local result = run_check(row, subject, all)
+    if result then
+      result.check, result.path = row.name, subject.path
+      results[#results + 1] = result
+    end
+  end
+end
+
+local function examine_board(info, all, results)
+  local patient = { info = info, path = info.path, simulated = info.path:find("^sim:") ~= nil }
+  local function body()
+    local _ <close> = setmetatable({}, { __close = function()
+      if patient.board then patient.board:close() end
+    end })
+    answer.open(patient)
+    run_checks(M.on_board, patient, all, results)
+  end
+  local _, err = errors.catch("timeout", task.deadline, LONGEST, body)
+  if err then
+    local result = finding.fail("timeout", ("not done within %d s"):format(LONGEST),
+      answer.restart(info))
+    result.check, result.path = "answer", info.path
+    results[#results + 1] = result
+  end
+end
+
+local function examine_boards(all)
+  local jobs, findings = {}, {}
+  for i, info in ipairs(all.boards) do
+    findings[i] = {}
+    jobs[i] = task.spawn(examine_board, info, all, findings[i])
+  end
+  for _, job in ipairs(jobs) do job:join() end
+  return findings
+end
+
+-- Only simulated boards are asked for: what the computer has in USB does not matter then.
+local function all_simulated()
+  local selectors = dfu.defaults.selectors or {}
+  for _, selector in ipairs(selectors) do
+    if not selector:find("^sim:") then return false end
+  end
+  return #selectors > 0
+end
+
+---Runs all checks on the boards that --device means, or on all.
+---@param machine? table from moonflash.doctor.machine: for tests
+---@return table report { checks = { { check=, path=, found=, good=, todo=, code= }, ... } }; it
+---  prints as text
+function M.examine(machine)
+  local boards, unmet = list.meant()
+  local all = { machine = machine or machines.new(), boards = boards, unmet = unmet,
+                simulated = all_simulated(), real = false, in_dfu = false }
+  for _, info in ipairs(boards) do
+    all.real = all.real or not info.path:find("^sim:")
+    all.in_dfu = all.in_dfu or info.mode == "dfu"
+  end
+  local checks = {}
+  run_checks(M.on_machine, all, all, checks)
+  for _, found in ipairs(examine_boards(all)) do
+    table.move(found, 1, #found, #checks + 1, checks)
+  end
+  return report.new(checks, boards)
+end
+
+-- ---- judging what they found ----
+
+---The report, if nothing in it is bad; else raises the first thing that is, with the report.
+---@param found table from examine
+---@return table
+function M.judge(found)
+  local first, more = nil, 0
+  for _, check in ipairs(found.checks) do
+    if check.level == "fail" then
+      more = first and more + 1 or 0
+      first = first or check
+    end
+  end
+  if not first then return found end
+  errors.raise { code = first.code, path = first.path, data = found, hint = first.todo,
+    message = ("%s%s%s"):format(first.path and first.path .. ": " or "", first.found,
+      more > 0 and (" (and %d more)"):format(more) or "") }
+end
+
+return M

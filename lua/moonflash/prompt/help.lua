@@ -1,0 +1,292 @@
+-- SPDX-License-Identifier: MIT
+-- help(): what docs/api.md says of a function, a module or a word, as text for a terminal.
+local suggest = require "moonflash.base.suggest"
+local sys = require "sys"
+local text = require "moonflash.base.text"
+
+local M = {}
+
+local WIDTH = 96      -- columns
+local LEAST = 40      -- that the last column of a table has; it begins below the others else
+local SUMMARY_AT = 41 -- where a chapter says what its functions do
+
+-- { sections = { { title=, rank=, lines=, name= }, ... }, by_name = { name = section } }
+local manual
+
+-- "### board:read(address, length)" is a section with a name.
+local function read_manual()
+  if manual then return manual end
+  manual = { sections = {}, by_name = {} }
+  local section
+  for line in (sys.builtin("docs/api.md") or ""):gmatch("([^\n]*)\n") do
+    local marks, title = line:match("^(##+) (.*)$")
+    if marks then
+      section = { title = title, rank = #marks, lines = {}, name = title:match("^([%w_.:]+)%(") }
+      table.insert(manual.sections, section)
+      manual.by_name[section.name or title:lower()] = section
+    elseif section then
+      table.insert(section.lines, line)
+    end
+  end
+  return manual
+end
+
+-- ---- Markdown, for a terminal ----
+
+-- A link within the page is its words; one to another page says where that is.
+local function link(words, target)
+  local page = target:match("^[^#]+")
+  return page and ("%s (docs/%s)"):format(words, page) or words
+end
+
+local function plain(s)
+  return (s:gsub("%[([^%]]*)%]%(([^)]*)%)", link):gsub("%*%*", ""):gsub("`", ""))
+end
+
+local function cells_of(line)
+  local cells = {}
+  for cell in line:gsub("\\|", "\0"):gmatch("|([^|]*)") do
+    cells[#cells + 1] = plain(cell:gsub("%z", "|"):match("^%s*(.-)%s*$"))
+  end
+  if line:find("|%s*$") then cells[#cells] = nil end
+  return cells
+end
+
+-- Text from a column on, the first line behind what stands before it.
+local function hang(out, before, s)
+  local at = text.width(before)
+  local lines = text.wrap(s, WIDTH - at)
+  out[#out + 1] = (before .. (lines[1] or "")):gsub(" +$", "")
+  for i = 2, #lines do out[#out + 1] = (" "):rep(at) .. lines[i] end
+end
+
+local function add_table(out, rows)
+  local widths, left = {}, 2
+  for _, row in ipairs(rows) do
+    for i = 1, #row - 1 do widths[i] = math.max(widths[i] or 0, text.width(row[i])) end
+  end
+  for _, width in ipairs(widths) do left = left + width + 2 end
+  for _, row in ipairs(rows) do
+    local before = "  "
+    for i = 1, #row - 1 do
+      before = before .. row[i] .. (" "):rep(widths[i] - text.width(row[i]) + 2)
+    end
+    if WIDTH - left >= LEAST then
+      hang(out, before, row[#row])
+    else
+      hang(out, "  ", before)
+      hang(out, "      ", row[#row])
+    end
+  end
+end
+
+-- A table, code, an item of a list, or a paragraph at a time.
+local function render(lines)
+  local out, rows, words, code = {}, {}, nil, false
+  local function finish()
+    if words then
+      local s = plain(words)
+      local mark = s:match("^%- ") or ""
+      hang(out, mark, s:sub(#mark + 1))
+    end
+    add_table(out, rows)
+    rows, words = {}, nil
+  end
+  for _, line in ipairs(lines) do
+    local is_row = line:find("^|") and not code
+    if not is_row and #rows > 0 or is_row and words then finish() end
+    if line:find("^```") then
+      finish()
+      code = not code
+    elseif code then
+      out[#out + 1] = "    " .. line
+    elseif line:find("^|[-|: ]+$") then
+      rows[#rows + 1] = nil -- the rule below a table's head
+    elseif is_row then
+      rows[#rows + 1] = cells_of(line)
+    elseif line == "" then
+      finish()
+      out[#out + 1] = ""
+    else
+      if line:find("^%- ") then finish() end
+      words = words and words .. " " .. line or line
+    end
+  end
+  finish()
+  return (table.concat(out, "\n"):gsub("^\n+", ""):gsub("\n+$", ""))
+end
+
+local function first_sentence(section)
+  local s = render(section.lines):gsub("\n\n.*", ""):gsub("\n *", " ")
+  return s:match("^(.-[.:])%s") or s
+end
+
+-- ---- what is asked for ----
+
+-- A section, and of a whole chapter the functions in it, a line each.
+local function explain(section)
+  if section.name then return section.title .. "\n\n" .. render(section.lines) end
+  local lines, inside = { render(section.lines), "" }, false
+  for _, other in ipairs(manual.sections) do
+    if other == section then
+      inside = true
+    elseif inside and other.rank <= section.rank then
+      break
+    elseif inside and other.name then
+      local before = ("  %-" .. SUMMARY_AT - 3 .. "s "):format(other.title)
+      if #before > SUMMARY_AT then
+        lines[#lines + 1] = before
+        before = (" "):rep(SUMMARY_AT)
+      end
+      hang(lines, before, first_sentence(other))
+    end
+  end
+  return section.title .. "\n\n" .. table.concat(lines, "\n"):gsub("\n+$", ""):gsub("^\n+", "")
+end
+
+local PREFIXES = { "", "board:", "task:", "sim:", "server:", "task.", "dfu.", "flash." }
+local CHAPTERS = { repl = "the prompt", prompt = "the prompt", err = "errors", error = "errors" }
+
+-- "erase_page", "board.erase_page" and "board:erase_page" are the same.
+local function find(word)
+  local names = read_manual().by_name
+  for _, prefix in ipairs(PREFIXES) do
+    local name = prefix .. word
+    local section = names[name] or names[name:gsub("%.", ":")]
+    if section then return section end
+  end
+  return names[word:lower()] or names[CHAPTERS[word:lower()]]
+end
+
+local function is_named(cell, word)
+  for name in cell:gmatch("[^, ]+") do
+    if name == word then return true end
+  end
+  return false
+end
+
+-- A row of a table, each cell behind what its column is called, if that is called anything.
+local function show_row(section, head, cells)
+  local parts = {}
+  for i = 2, #cells do
+    local title = head[i] or ""
+    local has_title = title ~= "" and title ~= "type" and cells[i] ~= ""
+    parts[#parts + 1] = cells[i] ~= "" and (has_title and title .. " " or "") .. cells[i] or nil
+  end
+  local out = { ("%s (%s)"):format(cells[1], plain(section.title)), "" }
+  hang(out, "  ", table.concat(parts, "; "))
+  return table.concat(out, "\n")
+end
+
+-- The rows of tables that begin with a word: error codes, fields, options, variables. Of a code,
+-- those of its children too.
+local function find_rows(word, chapter)
+  local found = {}
+  for _, section in ipairs(read_manual().sections) do
+    local head
+    local is_wanted = not chapter or section.title:lower() == chapter
+    for _, line in ipairs(is_wanted and section.lines or {}) do
+      local cells = line:find("^|") and cells_of(line)
+      local is_child = cells and head and head[1] == "code"
+        and cells[1]:sub(1, #word + 1) == word .. "."
+      if not cells then
+        head = nil
+      elseif not head then
+        head = cells
+      elseif is_child or is_named(cells[1], word) then
+        found[#found + 1] = show_row(section, head, cells)
+      end
+    end
+  end
+  return found
+end
+
+-- What a recipe says of itself.
+local function find_recipe(word)
+  if not word:find("^[%w_]+$") or not sys.builtin("scripts/" .. word .. ".lua") then return nil end
+  local fine, recipe = pcall(require("moonflash.run.recipe").load, word)
+  if not (fine and recipe) then return nil end
+  local more = recipe.table.description and "\n\n" .. recipe.table.description or ""
+  return ("moonflash %s\n\n%s.%s\n\n'moonflash help %s' has its arguments."):format(word,
+    recipe.summary, more, word)
+end
+
+---What the manual says of a word; nil and a guess where it says nothing.
+---@param word string
+---@return string? text
+---@return string? why
+function M.word(word)
+  word = word:gsub("%(.*$", "")
+  local owner, name = word:match("^(%a+)[.:](.+)$")
+  local said = {}
+  local section = find(word)
+  if section then said[1] = explain(section) end
+  for _, row in ipairs(section and not section.name and {} or find_rows(word)) do
+    said[#said + 1] = row
+  end
+  if #said == 0 and owner then -- "board.timeout", "err.hint", "dfu.errTARGET"
+    local chapter = CHAPTERS[owner] or owner
+    said = find_rows(name, name:find("^err%u") and "errors" or chapter)
+  end
+  said[#said + 1] = find_recipe(word)
+  if #said > 0 then return table.concat(said, "\n\n") end
+  return nil, ("nothing is written about '%s'%s"):format(word,
+    suggest.hint(word, suggest.keys(manual.by_name)))
+end
+
+---The name of a function or a module: its own value is looked for among all that the manual has.
+---@param value any
+---@param places table<string, table> modules, environments and classes, by the prefix of what is
+---  in them: "dfu.", "board:", ""
+---@return string?
+function M.name_of(value, places)
+  local names = {}
+  for prefix, place in pairs(places) do
+    for key, item in next, place do
+      if rawequal(item, value) and type(key) == "string" then names[#names + 1] = prefix .. key end
+    end
+  end
+  table.sort(names, function(one, other) -- fail rather than errors.fail
+    if #one ~= #other then return #one < #other end
+    return one < other
+  end)
+  for _, name in ipairs(names) do
+    if find(name) then return name end
+  end
+  return names[1]
+end
+
+---All that the chapters of the manual have, as a list for somebody who looks around.
+---@param chapters string[] their titles
+---@return string
+function M.overview(chapters)
+  local lines = {}
+  local at, title
+  local wanted = {}
+  for _, chapter in ipairs(chapters) do wanted[chapter] = true end
+  for _, section in ipairs(read_manual().sections) do
+    if section.rank == 2 then
+      title = section.title:lower()
+      at = wanted[section.title] and {} or nil
+      if at then lines[#lines + 1] = { section.title, at } end
+    elseif at and section.name then
+      local prefix, name = section.name:match("^(.*)[.:]([^.:]+)$")
+      at[#at + 1] = prefix == title and name or section.name
+    end
+  end
+  for i, row in ipairs(lines) do
+    local words, width = {}, 12
+    for _, word in ipairs(row[2]) do
+      width = width + #word + 1
+      if width > WIDTH then
+        words[#words + 1] = "\n" .. (" "):rep(11)
+        width = 12 + #word
+      end
+      words[#words + 1] = word
+    end
+    lines[i] = ("  %-10s%s"):format(row[1], (" " .. table.concat(words, " ")):gsub(" \n", "\n"))
+  end
+  return table.concat(lines, "\n")
+end
+
+return M

@@ -1,0 +1,393 @@
+-- SPDX-License-Identifier: MIT
+-- The prompt: reads Lua, runs each line as a task, and shows what comes of it.
+local dfu = require "dfu"
+local errors = require "moonflash.errors"
+local history = require "moonflash.prompt.history"
+local misuse = require "moonflash.base.misuse"
+local prompt = require "prompt"
+local recipe = require "moonflash.run.recipe"
+local remedies = require "moonflash.ui.remedies"
+local reads = require "moonflash.prompt.reads"
+local scopes = require "moonflash.prompt.scope"
+local screen = require "moonflash.prompt.screen"
+local sys = require "sys"
+local task = require "task"
+local text = require "moonflash.base.text"
+local tokens = require "moonflash.prompt.tokens"
+local ui = require "moonflash.ui"
+local values = require "moonflash.prompt.values"
+
+local M = {}
+
+local LOOK = 0.25           -- seconds between two looks at the bus, and for tasks that failed
+local PATIENCE = 0.5        -- seconds that a board may take back to dfuIDLE without a word
+local MOST_LINES = 200      -- that one value may take
+
+-- Loaded when they are needed: the prompt is there at once.
+local function library(name)
+  return require("moonflash." .. name)
+end
+
+local function error_text(session, err)
+  return library("prompt.show").error(session, err)
+end
+
+local function say(line)
+  io.stdout:write(line, "\n")
+end
+
+-- ---- the board ----
+
+-- Opens the board that is there. One that can't be opened, none and several are only said.
+local function open_board()
+  local selectors = dfu.defaults.selectors
+  local ok, board = pcall(function()
+    if selectors and #selectors > 1 then
+      errors.raise { code = "usb.several", message = "--device names several boards",
+                     remedy = { "choose", paths = selectors } }
+    end
+    return dfu.open()
+  end)
+  if ok then return board end
+  return nil, board
+end
+
+-- The board of a script that has run before, or the one that is there.
+local function board_of(session)
+  local board, why = rawget(session.env, "board"), nil
+  if not values.is_board(board) then board, why = open_board() end
+  session.env.board = board
+  return board, why
+end
+
+local function greeting(board)
+  local found = board and ("board is %s at %s%s."):format(board.product or "a board without a name",
+    board.path, board.found_state and ", found in " .. board.found_state or ", running its program")
+    or "There is no board."
+  return ("moonflash %s, %s. %s help() helps, Ctrl-D leaves."):format(MOONFLASH_VERSION, _VERSION,
+    found)
+end
+
+-- Says when the board goes and when it is back.
+local function look_for_board(session)
+  local board = values.board_of(session)
+  if not board or not board.found_state then
+    session.seen = nil
+    return
+  end
+  local now = dfu.whereabouts(board)
+  local before = session.seen and session.seen.board == board and session.seen.whereabouts
+  session.seen = { board = board, whereabouts = now }
+  if now == before then return end
+  if now == "gone" then
+    say(board.path .. " went away")
+  elseif now == "back" and before == "gone" then
+    say(board.path .. " is back: board:open() opens it")
+  end
+end
+
+-- A task that failed, and that nobody joined, is told of here; anywhere else it would end the run.
+local function tell_failures(session)
+  local err, traceback = task.failure()
+  while err ~= nil or traceback do
+    session.traceback = traceback
+    say("a task failed: " .. error_text(session, err))
+    err, traceback = task.failure()
+  end
+end
+
+local function keep_watch(session)
+  while true do
+    look_for_board(session)
+    tell_failures(session)
+    task.sleep(LOOK)
+  end
+end
+
+-- ---- showing values ----
+
+local function say_value(session, value, typed)
+  local shown = library("prompt.show").value(session, value, typed) .. "\n"
+  local _, lines = shown:gsub("\n", "")
+  local said = 0
+  for line in shown:gmatch("([^\n]*)\n") do
+    said = said + 1
+    say(line)
+    if said == MOST_LINES and lines > said then
+      say(("... and %s"):format(text.count(lines - said, "more line")))
+      break
+    end
+  end
+end
+
+-- ---- running a line ----
+
+-- Runs f as a task that Ctrl-C ends.
+local function in_foreground(f, ...)
+  local job = task.spawn(f, ...)
+  task.foreground(job)
+  local ok, result = pcall(job.join, job)
+  return ok, result, job
+end
+
+local function flash_text(session)
+  local board = values.board_of(session)
+  return board and dfu.fields(board).journal:text()
+end
+
+-- After an operation was cancelled: the board finishes what it was told, and is in dfuIDLE again.
+local function to_idle(session)
+  local board = values.board_of(session)
+  if not board or not board.is_open then return end
+  local slow = task.spawn(function()
+    task.sleep(PATIENCE)
+    say("The board is still at it; Ctrl-C: don't wait.")
+  end)
+  local ok, err = in_foreground(dfu.to_idle, board)
+  slow:cancel()
+  if ok then return end
+  -- the terminal has shown a ^C, and the prompt begins a line
+  say(errors.matches(err, "cancelled") and "" or errors.text(err))
+end
+
+-- An error that is no error of ours may say anything of itself, for as long as it likes.
+local function words_of(session, err)
+  if type(err) == "string" or errors.is(err) then return error_text(session, err) end
+  local ok, words = in_foreground(error_text, session, err)
+  return ok and words or ("<%s>"):format(type(err))
+end
+
+local function say_error(session, err, flash_before)
+  ui.end_drawing()
+  say(words_of(session, err))
+  if not errors.matches(err, "cancelled") then return end
+  local flash = flash_text(session)
+  if flash and flash ~= flash_before and not err.flash then say("  " .. flash) end
+  to_idle(session)
+end
+
+-- Runs what a line came to, and shows what it gives, which may run code of the user's, too.
+local function run(session, f, typed)
+  local flash = flash_text(session)
+  local ok, err, job = in_foreground(function()
+    local results = table.pack(f())
+    if results.n > 0 then rawset(session.env, "_", results[1]) end
+    for i = 1, results.n do say_value(session, results[i], typed) end
+  end)
+  if ok then return end
+  session.traceback = job:traceback()
+  say_error(session, err, flash)
+end
+
+-- A line that is an expression returns it. Nil and why, where it is not Lua.
+local function compile(source)
+  if load("return " .. source, "=stdin", "t", {}) then return "return " .. source end
+  local chunk, why = load(source, "=stdin", "t", {})
+  return chunk and source, why
+end
+
+-- Whether a line is a string, and nothing else.
+local function is_literal(source)
+  local list = tokens.of(source)
+  return #list == 1 and list[1].kind == "string"
+end
+
+local function evaluate(session, source)
+  local ready, why = compile(source)
+  local line
+  if ready then line, why = session.scope:compile(ready, "=stdin", session.env) end
+  if not line then
+    say(why)
+    return
+  end
+  run(session, line, is_literal(source))
+end
+
+-- ---- reading lines ----
+
+-- A line in a task of its own, so that Ctrl-C ends that. False: it was pressed; nil: the end.
+local function read_line(text_before)
+  local ok, line = in_foreground(screen.read, text_before)
+  if ok then return line end
+  if errors.matches(line, "cancelled") then return false end
+  error(line, 0)
+end
+
+local function is_unfinished(source)
+  local _, why = compile(source)
+  return why ~= nil and why:find("<eof>$") ~= nil
+end
+
+-- All lines of a statement; false: it was dropped by Ctrl-C or Ctrl-D; nil: the end.
+local function read_statement()
+  local source = read_line("> ")
+  while source and is_unfinished(source) do
+    local line = read_line(">> ")
+    source = line and source .. "\n" .. line or false
+  end
+  return source
+end
+
+-- ---- what the prompt has beyond a script's environment ----
+
+-- Methods of Board that stand at the prompt for the board at hand, and how they are called.
+local USAGE = {
+  status = "status()", dump = "dump(address, length)", find = "find(bytes)", diff = "diff(file)",
+  save = "save(file, address, length)", regions = "regions()",
+  fill = "fill(address, length, byte)",
+}
+
+-- A Board may also come first.
+local function bind_methods(session)
+  for name in pairs(USAGE) do
+    rawset(session.env, name, function(...)
+      local board = ...
+      if values.is_board(board) then return board[name](...) end
+      board = values.board_of(session)
+      if not board then
+        misuse("%s: there is no board: board = dfu.open() opens one", USAGE[name])
+      end
+      return board[name](board, ...)
+    end)
+  end
+end
+
+M.commands = {}
+
+---help(), help(board.erase_page), help "flash": from docs/api.md.
+function M.commands.help(session, ...)
+  if select("#", ...) == 0 then
+    say(library("prompt.help").overview { "The prompt", "Board", "dfu", "task", "sim", "flash",
+      "image", "memory", "optbytes", "trace", "In every script" })
+    say("help(board.read), help \"flash\" and help \"usb.gone\" explain. Ctrl-C cancels what runs,"
+      .. "\nCtrl-D leaves, Tab completes, the arrow keys bring back what was typed before; with a"
+      .. "\npart of it typed, Ctrl-R brings back the last statement that has it, then older ones.")
+    return
+  end
+  local what = ...
+  local word = type(what) == "string" and what or values.class(what)
+    or library("prompt.help").name_of(what, session.places())
+  if not word then
+    say("nothing is written about " .. tostring(what))
+    return
+  end
+  local explained, why = library("prompt.help").word(word)
+  say(explained or why)
+end
+
+---traceback(): where the last error was.
+function M.commands.traceback(session)
+  say(session.traceback or "nothing has failed")
+end
+
+local function bind_commands(session)
+  for name, command in pairs(M.commands) do
+    rawset(session.env, name, function(...) return command(session, ...) end)
+  end
+  bind_methods(session)
+end
+
+-- Where the name of a function is looked for.
+local function places_of(session)
+  return function()
+    local places = { [""] = session.env, ["errors."] = errors,
+                     ["coroutine."] = coroutine, ["os."] = os }
+    for name, module in pairs(recipe.library) do places[name .. "."] = require(module) end
+    places["board:"] = values.methods_of("dfu.Board")
+    places["task:"] = values.methods(task.current())
+    -- the library itself, for help(flash)
+    places[" "] = {}
+    for name, module in pairs(recipe.library) do places[" "][name] = require(module) end
+    return places
+  end
+end
+
+-- ---- a session ----
+
+local function new_session(env, traceback)
+  env = env or recipe.environment { name = "prompt", folder = "." }
+  recipe.loosen(env)
+  local session = { env = env, scope = scopes.new(), library = recipe.library,
+                    traceback = traceback }
+  session.places = places_of(session)
+  bind_commands(session)
+  if rawget(env, "_") == nil then env._ = nil end -- declared, so that nil can be its value
+  return session
+end
+
+local function converse(session)
+  while true do
+    local source = read_statement()
+    if source == nil then break end
+    if source and source:find("%S") then
+      history.add(source)
+      evaluate(session, source)
+    end
+  end
+end
+
+-- Standard input is no terminal: a script.
+local function run_input(session)
+  local source = io.stdin:read("a")
+  local chunk, why = load(source:gsub("^#[^\n]*", ""), "=stdin", "t", session.env)
+  if not chunk then errors.raise { code = "recipe", message = why } end
+  chunk()
+end
+
+-- What was spawned goes on to its end, before anything is closed that it may need.
+local function wait_for_others()
+  task.foreground()
+  task.supervise() -- Ctrl-C ends the others
+  task.settle()
+end
+
+local function say_what_is_left()
+  local n = task.others()
+  if n > 0 then
+    say(("Waiting for %s; Ctrl-C ends %s."):format(text.count(n, "task"),
+      n == 1 and "it" or "them"))
+  end
+end
+
+---A session. It ends by Ctrl-D, or at the end of a script from standard input.
+---@param env? table of a script that has run before
+---@param traceback? string where that failed
+function M.run(env, traceback)
+  local session = new_session(env, traceback)
+  local interactive = sys.is_terminal(0) and sys.is_terminal(1)
+  require("moonflash.trace").start() -- trace() shows the last requests
+  local _ <close> = remedies.for_prompt()
+  local board <close>, why = board_of(session)
+  local _ <close> = setmetatable({}, { __close = function() session.scope:close() end })
+  if not interactive then
+    if why and not errors.matches(why, "usb.no-device") then error(why, 0) end
+    if sys.is_terminal(0) then
+      io.stderr:write("moonflash: standard output is no terminal, so there is no prompt: ",
+        "what is typed, up to Ctrl-D, is run as a script\n")
+    end
+    run_input(session)
+    return wait_for_others()
+  end
+  local _ <close> = screen.start()
+  prompt.open(function(before) return library("prompt.complete").complete(session, before) end)
+  local _ <close> = setmetatable({}, { __close = function()
+    prompt.close()
+    task.foreground()
+  end })
+  history.load()
+  say(greeting(board))
+  if why and not (errors.matches(why, "usb.no-device") and not dfu.defaults.selectors) then
+    say(errors.text(why))
+  end
+  local watched <close> = reads.watch()
+  session.reads = watched
+  local watcher = task.spawn(keep_watch, session)
+  converse(session)
+  watcher:cancel()
+  pcall(watcher.join, watcher)
+  tell_failures(session)
+  say_what_is_left()
+  wait_for_others()
+end
+
+return M

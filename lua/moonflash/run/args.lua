@@ -1,0 +1,201 @@
+-- SPDX-License-Identifier: MIT
+-- From a recipe's list of arguments to a parser (lua-argparse), and from argv to a table of
+-- options that knows its names.
+local argparse = require "argparse"
+local errors = require "moonflash.errors"
+local suggest = require "moonflash.base.suggest"
+local text = require "moonflash.base.text"
+local typed = require "moonflash.image.typed"
+
+local M = {}
+
+-- ---- types ----
+
+local types = {
+  address = function(s) return text.parse_integer(s, 0xFFFFFFFF) end,
+  integer = function(s) return text.parse_integer(s, math.maxinteger) end,
+  seconds = function(s)
+    local n = s:find("^[%d.]+$") and tonumber(s)
+    if not n or n > 1e9 then return nil, ("'%s' is not a number of seconds"):format(s) end
+    return n
+  end,
+  string = function(s) return s end,
+  file = function(s) return s end,
+  words = function(s) return s end, -- a list of them
+}
+
+local type_names = suggest.keys(types)
+
+local function type_of_default(default)
+  if type(default) == "boolean" then return "flag" end
+  if math.type(default) == "integer" then return "integer" end
+  if type(default) == "number" then return "seconds" end
+  if type(default) == "table" then return "words" end
+  return "string"
+end
+
+---"--dry-run" and "dry-run" are dry_run.
+---@param name string
+---@return string
+function M.field_name(name)
+  return (name:gsub("^%-+", ""):gsub("%-", "_"))
+end
+
+---Checks a recipe's list of arguments, and gives each a type and a field.
+---@param list table[] { { name, description, default=, type= }, ... }
+---@param taken table<string, boolean> names that recipes may not use
+---@return table[] { { name=, field=, description=, default=, type=, dashed= }, ... }
+function M.check(list, taken)
+  local args = {}
+  local seen = {}
+  for i, item in ipairs(list) do
+    local name = type(item) == "table" and item[1]
+    if type(name) ~= "string" or not name:find("^%-?%-?%a[%w-]*$") then
+      error(("argument %d has no name; an argument is { \"file\", \"what it is\" } or "
+        .. "{ \"--name\", \"what it is\", default = ... }"):format(i), 0)
+    end
+    for key in pairs(item) do
+      if key ~= 1 and key ~= 2 and key ~= "default" and key ~= "type" then
+        error(("argument '%s' has an unknown field '%s'%s"):format(name, tostring(key),
+          suggest.hint(key, { "default", "type" })), 0)
+      end
+    end
+    local kind = item.type or type_of_default(item.default)
+    if kind ~= "flag" and not types[kind] then
+      error(("argument '%s' has an unknown type '%s'%s; there are %s"):format(name, tostring(kind),
+        suggest.hint(kind, type_names), table.concat(type_names, ", ")), 0)
+    end
+    if kind == "words" and name:find("^%-") then
+      error(("argument '%s': an option takes one word, not a list"):format(name), 0)
+    end
+    local field = M.field_name(name)
+    if taken[name] or seen[field] then
+      error(("argument '%s' is %s"):format(name,
+        taken[name] and "moonflash's own, and can't be declared again" or "declared twice"), 0)
+    end
+    seen[field] = true
+    args[i] = { name = name, field = field, description = item[2] or "", default = item.default,
+                type = kind, dashed = name:find("^%-") ~= nil }
+  end
+  return args
+end
+
+-- ---- the parser ----
+
+local function shown_default(arg)
+  if arg.default == nil or arg.type == "flag" or arg.type == "words" and #arg.default == 0 then
+    return ""
+  end
+  local shown = arg.type == "address" and text.hex(arg.default)
+    or arg.type == "words" and table.concat(arg.default, " ") or tostring(arg.default)
+  return (" (default: %s)"):format(shown)
+end
+
+local function add(parser, arg)
+  local description = arg.description .. shown_default(arg)
+  local convert = types[arg.type]
+  if arg.type == "flag" then
+    return parser:flag(arg.name, description)
+  elseif arg.dashed then
+    local option = parser:option(arg.name, description):convert(convert)
+    if arg.also then option:hidden_name(arg.also) end
+    if arg.count then option:count(arg.count) end
+    return option:argname("<" .. (arg.argname or arg.type) .. ">")
+  end
+  local argument = parser:argument(arg.name, description):convert(convert)
+  if arg.type == "words" then
+    argument:args(arg.default ~= nil and "*" or "+")
+  elseif arg.default ~= nil then
+    argument:args("?")
+  end
+  return argument
+end
+
+---A parser for a recipe and for moonflash's own options.
+---@param name string how the user calls it: "moonflash flash"
+---@param description string
+---@param args table[] checked
+---@param globals table[] checked
+---@return table parser
+function M.parser(name, description, args, globals)
+  local parser = argparse(name, description):add_help(false):help_max_width(80)
+  local own, ours = {}, {}
+  for _, arg in ipairs(args) do own[#own + 1] = add(parser, arg) end
+  for _, arg in ipairs(globals) do ours[#ours + 1] = add(parser, arg) end
+  if #own > 0 then parser:group("Arguments", table.unpack(own)) end
+  if #ours > 0 then parser:group("Options of moonflash", table.unpack(ours)) end
+  return parser
+end
+
+-- A table of options that answers for misspelt names.
+local function options_table(values, args)
+  local names = {}
+  for _, arg in ipairs(args) do names[arg.field] = true end
+  local function unknown(_, key)
+    if names[key] then return nil end
+    error(("there is no option '%s'%s"):format(tostring(key),
+      suggest.hint(key, suggest.keys(names))), 2)
+  end
+  return setmetatable(values, { __index = unknown })
+end
+
+---Fills in the defaults. [values is changed]
+---@param values table
+---@param args table[] checked
+---@return table options
+function M.complete(values, args)
+  for _, arg in ipairs(args) do
+    if values[arg.field] == nil then values[arg.field] = arg.default end
+  end
+  return options_table(values, args)
+end
+
+---Keeps which addresses were typed.
+---@param values table
+---@param args table[] checked
+function M.note_typed(values, args)
+  for _, arg in ipairs(args) do
+    local value = rawget(values, arg.field)
+    if arg.type == "address" and value ~= nil then typed.add(value) end
+  end
+end
+
+---Parses; raises `usage`, in the words of the parser.
+---@param parser table
+---@param argv string[]
+---@param command string what a person typed, for the hint
+---@return table values
+function M.parse(parser, argv, command)
+  local ok, result = parser:pparse(argv)
+  if ok then return result end
+  local message, more = result:match("^([^\n]*)\n?(.*)$")
+  if message:find("option '%-[^-]'") then more = "" end -- a letter is like any other
+  errors.raise { code = "usage", message = message,
+    hint = (more ~= "" and more .. "\n" or "") .. command .. " --help    shows the options" }
+end
+
+---The options of a recipe that another one uses: checked, with defaults.
+---@param given table<string, any>
+---@param args table[] checked
+---@param name string
+---@return table options
+function M.given(given, args, name)
+  local values, names = {}, {}
+  for _, arg in ipairs(args) do names[arg.field] = true end
+  for key, value in pairs(given) do
+    if not names[key] then
+      error(("recipe '%s' has no option '%s'%s"):format(name, tostring(key),
+        suggest.hint(key, suggest.keys(names))), 3)
+    end
+    values[key] = value
+  end
+  M.note_typed(values, args)
+  for _, arg in ipairs(args) do
+    if values[arg.field] == nil and arg.default == nil and not arg.dashed then
+      error(("recipe '%s' needs '%s'"):format(name, arg.field), 3)
+    end
+  end
+  return M.complete(values, args)
+end
+
+return M

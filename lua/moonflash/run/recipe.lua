@@ -1,0 +1,395 @@
+-- SPDX-License-Identifier: MIT
+-- Recipes: where they are, the environment they run in, and what their tables may say.
+local args = require "moonflash.run.args"
+local errors = require "moonflash.errors"
+local events = require "moonflash.base.events"
+local files = require "moonflash.base.files"
+local suggest = require "moonflash.base.suggest"
+local sys = require "sys"
+local task = require "task"
+
+local M = {}
+
+local API = 1
+local FIELDS = { "api", "summary", "description", "board", "seconds", "args", "setup", "run",
+                 "finish", "virtual", "mode", "rest", "start" }
+
+-- The names of moonflash's own options, which recipes may not declare.
+local taken = setmetatable({}, { __index = function() return false end })
+
+---@param is_own fun(name: string): boolean
+function M.reserve(is_own)
+  taken = setmetatable({}, { __index = function(_, name) return is_own(name) end })
+end
+
+-- ---- where recipes are ----
+
+-- The folders that recipes with a name may be in, in the order of looking: the user's own, then
+-- those that were installed for all.
+local function folders()
+  local list = { { path = files.config_folder() .. "/recipes", from = "yours" } }
+  local data = files.setting("XDG_DATA_DIRS", "/usr/local/share:/usr/share")
+  for base in data:gmatch("[^:]+") do
+    list[#list + 1] = { path = base .. "/moonflash/recipes", from = "installed" }
+  end
+  return list
+end
+
+local function read(path)
+  local file = io.open(path, "rb")
+  local source = file and file:read("a")
+  if file then file:close() end
+  return source
+end
+
+-- A recipe that has a name, and no path.
+local function find_named(name)
+  for _, folder in ipairs(folders()) do
+    local path = folder.path .. "/" .. name .. ".lua"
+    local source = read(path)
+    if source then
+      return { source = source, chunk = "@" .. path, folder = folder.path, from = folder.from }
+    end
+  end
+  local source, chunk = sys.builtin("scripts/" .. name .. ".lua")
+  return source and { source = source, chunk = chunk, from = "built in" }
+end
+
+local function names_in(list, seen, from)
+  local found = {}
+  for _, file in ipairs(list) do
+    local name = file:match("^([%w_-]+)%.lua$")
+    if name and not seen[name] then
+      seen[name] = true
+      found[#found + 1] = { name = name, from = from }
+    end
+  end
+  return found
+end
+
+---All recipes that have a name.
+---@return table[] { { name=, from= }, ... } sorted
+function M.all()
+  local seen = {}
+  local all = {}
+  for _, folder in ipairs(folders()) do
+    local found = names_in(sys.readdir(folder.path) or {}, seen, folder.from)
+    table.move(found, 1, #found, #all + 1, all)
+  end
+  local builtin = {}
+  for _, file in ipairs(sys.builtins("scripts/")) do
+    builtin[#builtin + 1] = file:match("^scripts/([^/]+)$")
+  end
+  for _, item in ipairs(names_in(builtin, seen, "built in")) do all[#all + 1] = item end
+  table.sort(all, function(a, b) return a.name < b.name end)
+  return all
+end
+
+-- Something that a person took for a recipe: firmware, perhaps.
+local function check_is_text(name, source)
+  local format = require("moonflash.image").recognise(source) or source:find("\0") and "binary"
+  if not format then return end
+  if format == "binary" and source:sub(1, 4) == "\27Lua" then
+    errors.raise { code = "usage", message = name .. " is compiled Lua; recipes are text" }
+  end
+  errors.raise { code = "usage",
+    message = ("%s is firmware (%s), not a recipe: moonflash flash %s"):format(name, format, name) }
+end
+
+local function no_recipe(name)
+  local stat = sys.stat(name)
+  if stat and stat.type == "file" then
+    check_is_text(name, read(name) or "")
+    errors.raise { code = "usage", message = name .. " is a file, not the name of a recipe",
+      remedy = { "run-file", file = name } }
+  end
+  local names = {}
+  for i, item in ipairs(M.all()) do names[i] = item.name end
+  names[#names + 1] = "help"
+  errors.raise { code = "usage",
+    message = ("there is no recipe '%s'%s"):format(name, suggest.hint(name, names)),
+    remedy = { "recipes" } }
+end
+
+local function find_file(path)
+  local stat, why = sys.stat(path)
+  if not stat then
+    errors.raise { code = "file", message = ("%s: %s"):format(path, why) }
+  elseif stat.type == "directory" then
+    errors.raise { code = "file", message = path .. " is a directory, not a recipe" }
+  end
+  local source = read(path)
+  if not source then errors.raise { code = "file", message = path .. " can't be read" } end
+  check_is_text(path, source)
+  return { source = source, chunk = "@" .. path, folder = path:match("^(.*)/") or ".",
+           from = "a file" }
+end
+
+---The text of a recipe by name, or by path where the name has a "/" or ends in ".lua".
+---@param name string
+---@param beside? string a folder: names of files are looked for there first
+---@return table { name=, source=, chunk=, folder=, from= }
+function M.find(name, beside)
+  local found
+  if name:find("/") or name:find("%.lua$") then
+    local there = beside and not name:find("^/") and beside .. "/" .. name
+    found = find_file(there and sys.stat(there) and there or name)
+  else
+    local here = beside and beside .. "/" .. name .. ".lua"
+    if here and sys.stat(here) then
+      found = find_file(here)
+    else
+      found = find_named(name)
+    end
+  end
+  if not found then no_recipe(name) end
+  found.name = name
+  return found
+end
+
+-- ---- the environment ----
+
+local LIBRARY = {
+  dfu = "dfu", task = "task", sys = "sys", sim = "sim",
+  flash = "moonflash.flash", image = "moonflash.image", memory = "moonflash.memory",
+  optbytes = "moonflash.optbytes", trace = "moonflash.trace",
+}
+M.library = LIBRARY
+
+-- Reading or setting an unknown global is an error with a guess; declaring one at the top level
+-- of the script is not.
+local function guard(env)
+  local declared = {}
+  local function known()
+    local names = suggest.keys(_G)
+    for name in pairs(LIBRARY) do names[#names + 1] = name end
+    for name in pairs(env) do names[#names + 1] = tostring(name) end
+    for name in pairs(declared) do names[#names + 1] = name end
+    return names
+  end
+  local meta = { loose = false }
+  function meta.__index(_, name)
+    local module = LIBRARY[name]
+    if module then
+      local value = require(module)
+      rawset(env, name, value)
+      return value
+    end
+    local value = _G[name]
+    if value ~= nil or declared[name] then return value end
+    error(("'%s' is not defined%s"):format(tostring(name), suggest.hint(name, known())), 2)
+  end
+  function meta.__newindex(_, name, value)
+    local where = debug.getinfo(2, "S")
+    if not meta.loose and where and where.what ~= "main" and where.what ~= "C" then
+      error(("'%s' is not declared%s; say 'local', or set it at the top level"):format(
+        tostring(name), suggest.hint(name, known())), 2)
+    end
+    declared[name] = true
+    rawset(env, name, value)
+  end
+  return setmetatable(env, meta)
+end
+
+-- Standard output is for programs: what a plain script prints does not go there.
+M.stdout_is_data = false
+
+-- Inside a recipe, print goes above the bars.
+local function print_above(...)
+  local parts = table.pack(...)
+  for i = 1, parts.n do parts[i] = tostring(parts[i]) end
+  events.emit("print", task.tag(), table.concat(parts, "\t"))
+end
+
+-- What was made by setup of a used recipe, to be closed at the end of the run.
+M.to_close = {}
+
+---The environment of a script: the library, and what guards it.
+---@param found table from M.find
+---@return table env
+function M.environment(found)
+  local env = { catch = errors.catch, fail = errors.fail }
+  function env.here(name)
+    if not found.folder then error("a built-in recipe has no folder", 2) end
+    return name and found.folder .. "/" .. name or found.folder
+  end
+  function env.use(name, options)
+    return M.use(name, options, found)
+  end
+  if M.stdout_is_data then env.print = print_above end
+  env._G = env
+  return guard(env)
+end
+
+---Lets globals be set anywhere, as at the prompt.
+---@param env table
+function M.loosen(env)
+  getmetatable(env).loose = true
+end
+
+-- Modules beside the recipe are found before all others.
+local function look_beside(folder)
+  if not folder then return end
+  local templates = folder .. "/?.lua;" .. folder .. "/?/init.lua"
+  if not package.path:find(templates, 1, true) then
+    package.path = templates .. ";" .. package.path
+  end
+end
+
+-- ---- loading ----
+
+local function bad(found, message)
+  errors.raise { code = "recipe",
+                 message = ("%s: %s"):format(found.chunk:gsub("^@", ""), message) }
+end
+
+---Compiles a script. Nothing of it runs.
+---@param found table from M.find
+---@return function chunk
+---@return table env
+function M.compile(found)
+  local env = M.environment(found)
+  look_beside(found.folder)
+  local chunk, why = load(found.source:gsub("^#[^\n]*", ""), found.chunk, "t", env)
+  if not chunk then errors.raise { code = "recipe", message = why } end
+  return chunk, env
+end
+
+-- What a script returned, as a recipe.
+local function check(found, t, env)
+  for key in pairs(t) do
+    local known = false
+    for _, field in ipairs(FIELDS) do known = known or key == field end
+    if not known then
+      bad(found, ("a recipe has no field '%s'%s"):format(tostring(key),
+        suggest.hint(key, FIELDS)))
+    end
+  end
+  if t.api ~= API then
+    bad(found, t.api == nil and "it has no api = 1" or ("it is for api %s; this is %d"):format(
+      tostring(t.api), API))
+  end
+  for _, field in ipairs { "setup", "run", "finish" } do
+    if t[field] ~= nil and type(t[field]) ~= "function" then
+      bad(found, field .. " is not a function")
+    end
+  end
+  if not (t.run or t.setup) then bad(found, "it has neither setup nor run") end
+  if t.seconds ~= nil and not (type(t.seconds) == "number" and t.seconds > 0) then
+    bad(found, "seconds is a number, more than 0")
+  end
+  if t.start ~= nil and t.start ~= "operator" then bad(found, 'start is "operator", or nothing') end
+  if t.args ~= nil and type(t.args) ~= "table" then bad(found, "args is a list") end
+  local ok, checked = pcall(args.check, t.args or {}, taken)
+  if not ok then bad(found, checked) end
+  rawset(env, "print", print_above)
+  return { name = found.name, table = t, args = checked, env = env,
+           summary = t.summary or "", folder = found.folder, from = found.from }
+end
+
+---The recipe that a script returned; nil, if it is a plain script (and has run by now).
+---@param found table
+---@param value any what the script returned
+---@param env table
+---@return table?
+function M.from(found, value, env)
+  if type(value) ~= "table" then return nil end
+  return check(found, value, env)
+end
+
+-- What is the same for two names of one file.
+local function identity(found)
+  local path = found.chunk:match("^@(.*)$")
+  local stat = path and sys.stat(path)
+  return stat and stat.id or found.chunk
+end
+
+-- A recipe that uses itself, through others perhaps, would do so for ever.
+local function check_circle(found)
+  local circle, user = {}, found.user
+  while user do
+    table.insert(circle, 1, (user.chunk:gsub("^@", ""):gsub("/%./", "/"):gsub("^%./", "")))
+    if identity(user) == identity(found) then
+      circle[#circle + 1] = circle[1]
+      errors.raise { code = "recipe", message = ("%s uses itself: %s"):format(circle[1],
+        table.concat(circle, " -> ")) }
+    end
+    user = user.user
+  end
+end
+
+---Loads a recipe without letting it open a board.
+---@param name string
+---@param user? table what M.find gave for the script that uses it
+---@return table? recipe nil for a plain script
+function M.load(name, user)
+  local dfu = require "dfu"
+  local found = M.find(name, user and user.folder)
+  found.user = user
+  check_circle(found)
+  local chunk, env = M.compile(found)
+  rawset(env, "arg", { [0] = name })
+  dfu.defaults.loading = true
+  local ok, value = pcall(chunk)
+  dfu.defaults.loading = false
+  if not ok then error(value, 0) end
+  return M.from(found, value, env)
+end
+
+---A line for each recipe, with what it is for.
+---@return string
+function M.overview()
+  local lines = {}
+  for i, item in ipairs(M.all()) do
+    local ok, loaded = pcall(M.load, item.name)
+    local summary = ok and (loaded and loaded.summary or "a plain script")
+      or "can't be loaded: " .. tostring(loaded)
+    lines[i] = ("  %-12s %s%s"):format(item.name, summary,
+      item.from == "built in" and "" or " (" .. item.from .. ")")
+  end
+  return table.concat(lines, "\n")
+end
+
+-- What a board must be for a recipe and for the one that uses it.
+local function both(board, meant)
+  local selectors = require "moonflash.board.selector"
+  local wanted = {}
+  for _, selector in ipairs { meant or {}, board } do
+    for key, value in pairs(selectors.parse(selector)) do wanted[key] = value end
+  end
+  return wanted
+end
+
+-- Runs a used recipe, for no other board and for no longer than it would run alone.
+local function run_used(recipe, board, opt, value)
+  local fields = require("dfu").fields(board)
+  local t, name = recipe.table, ("recipe '%s'"):format(recipe.name)
+  if board.is_open then require("moonflash.run.choose").check(fields.info, t.board, name) end
+  local job = fields.job
+  local meant = job.meant
+  local _ <close> = setmetatable({}, { __close = function() job:require(meant) end })
+  if t.start == "operator" and t.board then job:require(both(t.board, meant)) end
+  if not t.seconds then return t.run(board, opt, value) end
+  return task.deadline(t.seconds, function()
+    task.current():limit(t.seconds, ("%s not done within %g s"):format(name, t.seconds))
+    return t.run(board, opt, value)
+  end)
+end
+
+---Makes a recipe a step of another.
+---@param name string
+---@param options? table
+---@param user? table what M.find gave for the script that uses it
+---@return function run, function(board)
+function M.use(name, options, user)
+  local recipe = M.load(name, user)
+  if not recipe or not recipe.table.run then
+    error(("'%s' is not a recipe that runs on a board"):format(name), 2)
+  end
+  local opt = args.given(options or {}, recipe.args, name)
+  local value = recipe.table.setup and recipe.table.setup(opt)
+  if value ~= nil then table.insert(M.to_close, value) end
+  return function(board) return run_used(recipe, board, opt, value) end
+end
+
+return M

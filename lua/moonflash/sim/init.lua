@@ -1,0 +1,186 @@
+-- SPDX-License-Identifier: MIT
+-- Simulated boards by name: "sim:f407,flash=board.img,serial=A1". C makes them (src/lua/lsim.c);
+-- this file parses their parameters.
+local errors = require "moonflash.errors"
+local misuse = require "moonflash.base.misuse"
+local products = require "moonflash.sim.product"
+local sim = require "moonflash.simulator"
+local suggest = require "moonflash.base.suggest"
+local sys = require "moonflash.system"
+local text = require "moonflash.base.text"
+
+local STATES = {
+  "dfuIDLE", "dfuDNLOAD-SYNC", "dfuDNBUSY", "dfuDNLOAD-IDLE", "dfuMANIFEST-SYNC", "dfuMANIFEST",
+  "dfuMANIFEST-WAIT-RESET", "dfuUPLOAD-IDLE", "dfuERROR",
+}
+local LOADERS = "lua/moonflash/sim/loaders/" -- boot loaders of other people, as data
+local MOST_SPEC = 480 -- bytes: a path has 511, and a number is added
+local FAULTS = { "unplug", "stall", "error", "corrupt", "hang", "short" }
+
+local function usage(spec, format, ...)
+  errors.raise { code = "usage", message = ("sim:%s: "):format(spec) .. format:format(...),
+                 remedy = { "sim" } }
+end
+
+local one_of = suggest.one_of
+
+local function integer(most)
+  return function(value)
+    local n, why = text.parse_integer(value, most)
+    return n, why and "is a number: " .. why
+  end
+end
+
+local function any(value)
+  if value == "" then return nil, "is empty" end
+  return value
+end
+
+-- What can be said of a simulated board: each gives the value, or nil and what it should be.
+local parameters = {
+  flash = any, serial = any, bus = any, tty = any,
+  rdp = integer(2), wrp = integer(0xFFFFFFFF),
+  usb = one_of { "real", "ideal", "none" },
+  times = one_of { "typ", "max", "zero" },
+  state = function(value)
+    local name, i = one_of(STATES)(value)
+    return name and i + 1, i
+  end,
+  fault = function(value)
+    local kind, at = value:match("^(%a+)@(%d+)$")
+    local n = at and math.tointeger(tonumber(at))
+    if not n or n < 1 then return nil, "is KIND@N, for example unplug@40" end
+    local known, why = one_of(FAULTS)(kind)
+    if not known then return nil, why end
+    return { kind = kind, at = n }
+  end,
+}
+
+-- Boards that a selector named: the same string is the same board, to the end of the run.
+local kept = {} -- luacheck: ignore 241 (it keeps them from being collected)
+
+-- Kinds that C has, then those that are files like a product's.
+local function all_kinds()
+  local kinds = sim.kinds()
+  for _, file in ipairs(sys.builtins(LOADERS)) do
+    kinds[#kinds + 1] = file:match("([^/]+)%.lua$")
+  end
+  return kinds
+end
+
+-- "f407#2,rdp=1", "./product.lua" --> options
+local function parse(spec)
+  local kind, rest = spec:match("^([^,#]*)#?[^,]*,?(.*)$")
+  local kinds = all_kinds()
+  if #spec > MOST_SPEC then usage(spec:sub(1, 40) .. "...", "it is too long") end
+  local source = sys.builtin(LOADERS .. kind .. ".lua")
+  local product = products.is_file(kind) and products.load(kind, sim)
+    or source and products.parse("sim:" .. kind, source, sim) or nil
+  if not (product or one_of(kinds)(kind)) then
+    usage(spec, "there is no simulated board '%s'%s; there are %s", kind,
+      suggest.hint(kind, kinds), table.concat(kinds, ", "))
+  end
+  local options = { kind = kind, product = product, usb = "real", times = "typ", faults = {} }
+  for item in rest:gmatch("[^,]+") do
+    local key, value = item:match("^([^=]*)=(.*)$")
+    if not key then usage(spec, "'%s' is not NAME=VALUE", item) end
+    local check = parameters[key]
+    if not check then
+      usage(spec, "there is no parameter '%s'%s", key,
+        suggest.hint(key, suggest.keys(parameters)))
+    end
+    local checked, why = check(value)
+    if checked == nil then usage(spec, "%s %s", key, why) end
+    if key == "fault" then
+      table.insert(options.faults, checked)
+    else
+      options[key] = checked
+    end
+  end
+  return options
+end
+
+local ttys = {} -- of their programs, by path
+local by_path = setmetatable({}, { __mode = "v" }) -- those whose program has no USB of its own
+
+local function make(path, options)
+  local board = sim.make(path, options)
+  local application = options.product and options.product.application
+  ttys[path] = options.tty or application and application.tty
+  by_path[path] = not application and board or nil
+  for _, fault in ipairs(options.faults) do board:fault(fault.kind, fault.at) end
+  return board
+end
+
+local made = 0
+local new = {} -- paths of those made by sim.new, which nobody else makes again
+
+---A new simulated board, that nothing else in this program has: "f407,rdp=1".
+---@param spec string
+---@return table Sim
+function sim.new(spec)
+  if type(spec) ~= "string" then misuse("sim.new takes a string, like \"f407,rdp=1\"") end
+  local options = parse(spec)
+  local kind, rest = spec:match("^([^,#]*)#?[^,]*(.*)$")
+  local path
+  repeat
+    made = made + 1
+    path = ("sim:%s#%d%s"):format(kind, made, rest)
+  until not sim.exists(path)
+  new[path] = true
+  return make(path, options)
+end
+
+---Sees to it that the board that a selector names is there, from now on to the end.
+---@param selector string "sim:f407"
+function sim.ensure(selector)
+  if not (new[selector] or sim.exists(selector)) then
+    kept[selector] = make(selector, parse(selector:match("^sim:(.*)$")))
+  end
+end
+
+---The terminal that the program of the board at that path has; nil: none.
+---@param path string
+---@return string?
+function sim.tty(path) return ttys[path] end
+
+---The same, of a program that runs there, and has no USB of its own.
+---@param path string
+---@return string?
+function sim.running(path)
+  local started = by_path[path] and by_path[path].started
+  return started and started.works and ttys[path] or nil
+end
+
+-- C's half takes paths; this one, selectors and Sims too, which it keeps from being collected.
+local served = setmetatable({}, { __mode = "k" })
+local serve = sim.serve
+
+---Offers simulated boards to a kernel, over USB/IP.
+---@param address string numeric
+---@param port integer
+---@param boards table of selectors ("sim:f407") and Sims
+---@param options? table anywhere: boolean
+---@return table Server
+function sim.serve(address, port, boards, options)
+  if type(boards) ~= "table" then misuse("sim.serve takes a list of boards") end
+  local paths, seen = {}, {}
+  for i, board in ipairs(boards) do
+    local path = type(board) == "userdata" and board.path or board
+    if type(path) ~= "string" or not path:find("^sim:") then
+      errors.raise { code = "usage", message = ("'%s' is no simulated board"):format(path),
+                     remedy = { "sim-name" } }
+    elseif seen[path] then
+      errors.raise { code = "usage", message = path .. " is there twice",
+                     remedy = { "sim-name", name = path:gsub("^(sim:[^,#]*)", "%1#2", 1) } }
+    end
+    seen[path] = true
+    sim.ensure(path)
+    paths[i] = path
+  end
+  local server = serve(address, port, paths, options)
+  served[server] = boards
+  return server
+end
+
+return sim

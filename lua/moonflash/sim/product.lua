@@ -1,0 +1,292 @@
+-- SPDX-License-Identifier: MIT
+-- A product's own simulated board, "sim:./product.lua": a file that returns a table. It is read and
+-- checked here, field by field; src/lua/lproduct.c makes a kind of it. Fields and their defaults
+-- are in docs/api.md, 'A product of your own'.
+local clean = require("moonflash.base.text").clean
+local datafile = require "moonflash.base.datafile"
+local errors = require "moonflash.errors"
+local memory = require "moonflash.memory"
+local suggest = require "moonflash.base.suggest"
+local text = require "moonflash.base.text"
+
+local M = {}
+
+local MOST_FILE = 1 << 20 -- bytes
+local MOST_BYTES = 64 << 20 -- of all memories together
+local MOST_MEMORIES, MOST_PIECES = 8, 15
+local MOST_UNITS = 126 -- of UTF-16: what a string descriptor has room for
+local OPTIONS_LEAST = 16 -- bytes: read and write protection are in them
+
+local function bad(file, format, ...)
+  errors.raise { code = "usage", remedy = { "product" },
+                 message = file .. ": " .. format:format(...) }
+end
+
+-- ---- single values: each check gives the value, or nil and what it should be ----
+
+local function show(value)
+  if type(value) == "string" then
+    return ("'%s'"):format(clean(#value > 40 and value:sub(1, 37) .. "..." or value))
+  end
+  return math.type(value) and tostring(value) or "a " .. type(value)
+end
+
+local function is_text(value)
+  if type(value) ~= "string" then return nil, "is a string" end
+  if clean(value) ~= value then
+    return nil, "is UTF-8 without control characters"
+  end
+  local units = 0
+  for _, code in utf8.codes(value) do units = units + (code > 0xFFFF and 2 or 1) end
+  if units == 0 or units > MOST_UNITS then
+    return nil, ("has 1 to %d characters"):format(MOST_UNITS)
+  end
+  return value
+end
+
+local function integer(least, most, format)
+  local why = ("is an integer from %d to " .. (format or "%d")):format(least, most)
+  return function(value)
+    local n = math.type(value) and math.tointeger(value)
+    if n and n >= least and n <= most then return n end
+    return nil, why
+  end
+end
+
+local function seconds(most)
+  local why = ("is a number of seconds from 0 to %d"):format(most)
+  return function(value)
+    if math.type(value) and value >= 0 and value <= most then return value end
+    return nil, why
+  end
+end
+
+local function boolean(value)
+  if type(value) == "boolean" then return value end
+  return nil, "is true or false"
+end
+
+local one_of = suggest.one_of
+
+local function is_table(value)
+  if type(value) == "table" then return value end
+  return nil, "is a table"
+end
+
+local id = integer(0, 0xFFFF, "0x%X")
+
+local APPLICATION = {
+  vid = id, pid = id, version = id,
+  manufacturer = is_text, product = is_text, serial = is_text, tty = is_text,
+  dfu = boolean, seconds = seconds(60),
+}
+local MEMORY = {
+  name = is_text, role = one_of { "flash", "options", "otp", "ram", "feature" },
+  erase = seconds(60), unit = integer(1, 4096), write = seconds(1),
+}
+
+local function product_fields(kinds)
+  return {
+    base = one_of(kinds), vid = id, pid = id, version = id,
+    manufacturer = is_text, product = is_text, serial = is_text,
+    transfer_size = integer(64, 4096), ram = integer(1, MOST_BYTES),
+    dfu_version = id, attributes = integer(0, 0xFF, "0x%X"), starts_idle = boolean,
+    poll_erase = id, poll_write = id, poll_address = id,
+    memories = is_table, application = is_table, habits = is_table,
+  }
+end
+
+local function name_of(where) return where == "" and "a product" or where:sub(1, -2) end
+
+-- The fields of a table, checked: `where` is what stands before their names ("memories[2].").
+local function check_fields(file, where, value, fields, must)
+  for key in pairs(value) do
+    if not fields[key] then
+      bad(file, "%s has no field %s%s", name_of(where), show(key),
+        suggest.hint(key, suggest.keys(fields)))
+    end
+  end
+  local checked = {}
+  for _, name in ipairs(suggest.keys(fields)) do
+    if value[name] ~= nil then
+      local good, why = fields[name](value[name])
+      if good == nil then bad(file, "%s%s %s, not %s", where, name, why, show(value[name])) end
+      checked[name] = good
+    end
+  end
+  for _, name in ipairs(must) do
+    if checked[name] == nil then bad(file, "%s%s is missing", where, name) end
+  end
+  return checked
+end
+
+-- ---- memories ----
+
+-- What is wrong with a memory by itself.
+local function complaint(m, layout, is_first)
+  if layout.dropped then return ("name: %s"):format(layout.dropped) end
+  if #layout.segments == 0 then
+    return "name has no layout, as '@Internal Flash  /0x08000000/04*016Kg' has"
+  elseif is_first and m.role ~= "flash" then
+    return "role: the first memory is the main flash"
+  elseif (m.role == "options") ~= memory.is_option_bytes(layout) then
+    return "role: 'options' goes with a name that begins with 'Option Byte', and no other"
+  elseif m.role ~= "flash" and (m.erase or m.unit or m.write) then
+    return "role: only a flash has erase, unit and write"
+  elseif (m.unit == nil) ~= (m.write == nil) then
+    return "unit and write go together"
+  elseif m.role == "options" and memory.size(layout.segments) < OPTIONS_LEAST then
+    return ("name: option bytes are at least %d"):format(OPTIONS_LEAST)
+  elseif m.role == "feature" and memory.size(layout.segments) ~= 4 then
+    return "name: the 'Device Feature' has 4 bytes"
+  end
+end
+
+-- The pieces without gaps that a layout has, in its order: { first=, last= }.
+local function pieces_of(segments)
+  local pieces = {}
+  for _, s in ipairs(segments) do
+    local last, piece = s.address + s.count * s.size - 1, pieces[#pieces]
+    if piece and piece.last + 1 == s.address then
+      piece.last = last
+    else
+      pieces[#pieces + 1] = { first = s.address, last = last }
+    end
+  end
+  return pieces
+end
+
+-- What is wrong with all of them together. pieces: with what each belongs to; the first is the RAM.
+-- shared: settings may have the same addresses.
+local function check_pieces(file, pieces, shared)
+  if #pieces - 1 > MOST_PIECES then
+    bad(file, "memories have %d pieces: %d at most", #pieces - 1, MOST_PIECES)
+  end
+  local total = 0
+  for i, a in ipairs(pieces) do
+    total = total + a.last - a.first + 1
+    for j = 1, i - 1 do
+      local b = pieces[j]
+      local may_be = shared and j > 1 and a.of ~= b.of
+      if not may_be and a.first <= b.last and b.first <= a.last then
+        bad(file, "%s (%s) and %s (%s) overlap", b.of, text.range(b.first, b.last), a.of,
+          text.range(a.first, a.last))
+      end
+    end
+  end
+  if total > MOST_BYTES then
+    bad(file, "its memories have %s: %s at most", text.size(total), text.size(MOST_BYTES))
+  end
+end
+
+local function check_memory(file, at, value)
+  local where = ("memories[%d]"):format(at)
+  if type(value) ~= "table" then bad(file, "%s is a table, not %s", where, show(value)) end
+  local m = check_fields(file, where .. ".", value, MEMORY, { "name" })
+  local layout = memory.parse(m.name)
+  m.role, m.segments = m.role or "flash", layout.segments
+  local why = complaint(m, layout, at == 1)
+  if why then bad(file, "%s.%s", where, why) end
+  return m
+end
+
+-- The alternate settings, as C takes them.
+local function check_memories(file, list, ram, shared)
+  local settings, pieces = {}, { ram }
+  for key in pairs(list) do
+    if math.type(key) ~= "integer" or key < 1 or key > #list then
+      bad(file, "memories is a list: it has no %s", show(key))
+    end
+  end
+  if #list == 0 or #list > MOST_MEMORIES then
+    bad(file, "memories has 1 to %d, not %d", MOST_MEMORIES, #list)
+  end
+  for i = 1, #list do
+    settings[i] = check_memory(file, i, list[i])
+    local own = pieces_of(settings[i].segments)
+    if i == 1 and #own > 1 then bad(file, "memories[1].name: the main flash has no gaps") end
+    for _, piece in ipairs(own) do
+      piece.of = ("memories[%d]"):format(i)
+      pieces[#pieces + 1] = piece
+    end
+    check_pieces(file, pieces, shared) -- at once: what comes next may have thousands more
+  end
+  return settings
+end
+
+-- ---- the whole ----
+
+local function check_application(file, value, plain)
+  local app = check_fields(file, "application.", value, APPLICATION, { "vid", "pid" })
+  if plain and app.dfu == false then
+    bad(file, "application.dfu is true with base 'dfu11'")
+  elseif plain and app.seconds then
+    bad(file, "application.seconds can't be said with base 'dfu11': it comes up at once")
+  end
+  app.dfu = app.dfu or plain
+  app.seconds = app.seconds or 0.5
+  return app
+end
+
+-- What a boot loader does otherwise than its base: a list of names.
+local function check_habits(file, list, known)
+  local choose, habits = one_of(known), {}
+  for i, name in ipairs(list) do
+    local habit, why = choose(name)
+    if not habit then bad(file, "habits[%d] %s, not %s", i, why, show(name)) end
+    habits[habit] = true
+  end
+  return habits
+end
+
+local function check(file, value, sim)
+  if type(value) ~= "table" then bad(file, "it returns %s, not a table", show(value)) end
+  local product = check_fields(file, "", value, product_fields(sim.kinds()), { "base" })
+  local plain = product.base == "dfu11"
+  if (product.poll_erase or product.poll_address) and not product.poll_write then
+    bad(file, "poll_erase, poll_write and poll_address go together")
+  end
+  if plain and product.memories then bad(file, "memories can't be said with base 'dfu11'") end
+  local address, size, reserved = sim.ram(product.base)
+  size = product.ram or size
+  if size <= reserved then
+    bad(file, "ram is more than %d: so much of it is the boot loader's", reserved)
+  end
+  local ram = { first = address, last = address + size - 1, of = "the RAM" }
+  local habits = check_habits(file, product.habits or {}, sim.habits())
+  product.settings = product.memories
+    and check_memories(file, product.memories, ram, habits["by-setting"]) or {}
+  if product.application then
+    product.application = check_application(file, product.application, plain)
+  end
+  return product
+end
+
+---Whether a word that stands where a kind does is a file.
+---@param word string
+---@return boolean
+function M.is_file(word)
+  return word:find("/", 1, true) ~= nil or word:find("%.lua$") ~= nil
+end
+
+---A product from its text, as C takes it: one that is built in.
+---@param name string
+---@param source string
+---@param sim table C's half of the module
+---@return table
+function M.parse(name, source, sim)
+  return check(name, assert(load(source, "=" .. name, "t", {}))(), sim)
+end
+
+---A product from its file, as C takes it. Raises `file` where it can't be read, `usage` where it
+---makes no sense.
+---@param file string
+---@param sim table C's half of the module
+---@return table
+function M.load(file, sim)
+  local ok, value = datafile.load(file, MOST_FILE)
+  if not ok then bad(file, "%s", value) end
+  return check(file, value, sim)
+end
+
+return M

@@ -1,0 +1,335 @@
+-- SPDX-License-Identifier: MIT
+-- What goes over the wire, as a person reads it: the last requests of each board, each request on
+-- the screen as it ends (--trace, --trace-bytes), all of them in a file (--pcap).
+local descriptor = require "moonflash.board.descriptor"
+local dfu = require "dfu"
+local events = require "moonflash.base.events"
+local hexdump = require "moonflash.base.hexdump"
+local misuse = require "moonflash.base.misuse"
+local pcap = require "moonflash.trace.pcap"
+local task = require "task"
+local text = require "moonflash.base.text"
+
+local KEPT = 64   -- requests of each board
+local HEAD = 16   -- bytes of each that are kept, unless all are wanted
+local RELEASE = 2 -- seconds to wait for the last requests to boards that are let go
+
+local M = {}
+
+-- places: by path, what is known of the board there, and its last requests.
+local state = { keeping = false, live = false, named = false, all_bytes = false, capture = nil,
+                places = {}, boards = 0, width = 0, count = 0 }
+
+-- ---- what a request means ----
+
+local CLASS = { [0] = "DETACH", "DNLOAD", "UPLOAD", "GETSTATUS", "CLRSTATUS", "GETSTATE", "ABORT" }
+local STANDARD = { [0] = "GET_STATUS", "CLEAR_FEATURE", nil, "SET_FEATURE", nil, "SET_ADDRESS",
+                   "GET_DESCRIPTOR", "SET_DESCRIPTOR", "GET_CONFIGURATION", "SET_CONFIGURATION",
+                   "GET_INTERFACE", "SET_INTERFACE" }
+local TYPE_OF = { DETACH = 0x21, DNLOAD = 0x21, UPLOAD = 0xA1, GETSTATUS = 0xA1, CLRSTATUS = 0x21,
+                  GETSTATE = 0xA1, ABORT = 0x21 }
+
+local function name_of(type, request)
+  if not type then return "USB reset" end
+  local name = CLASS[request]
+  if name and TYPE_OF[name] == type then return name end
+  return type & 0x60 == 0 and STANDARD[request] or "request"
+end
+
+-- Known once the device was opened.
+local function is_dfuse(place)
+  return place.device.opened ~= nil and place.device.opened.dfuse
+end
+
+-- The address that a block number stands for, as far as that is known: AN3156; DFU 1.1.
+local function address_of(place, block)
+  local device = place.device.opened
+  if not device then return nil end
+  if not device.dfuse then return block * device.transfer_size end
+  return place.pointer and block >= 2
+    and place.pointer + (block - 2) * device.transfer_size or nil
+end
+
+-- Commands of block 0: an address follows the byte, or none does.
+local WITH_ADDRESS = { [0x21] = "set address", [0x41] = "erase" }
+local ALONE = { [0x41] = "mass erase", [0x92] = "read unprotect" }
+
+-- Each takes in an answered request: what it says, and what it does to the board's pointer.
+local take_in = {}
+
+function take_in.DNLOAD(place, r, data)
+  local dfuse = is_dfuse(place)
+  r.block = r.value
+  place.busy_since, place.coming = nil, nil
+  if r.length == 0 then
+    r.command, r.address = dfuse and "leave" or "the end", dfuse and place.pointer or nil
+  elseif not dfuse or r.block ~= 0 then
+    r.address = address_of(place, r.block)
+  elseif #data == 5 and WITH_ADDRESS[data:byte()] then
+    r.command, r.address = WITH_ADDRESS[data:byte()], ("<I4"):unpack(data, 2)
+    place.coming = r.address -- an erase moves the pointer as well: ST's library
+  elseif #data == 1 then
+    r.command = ALONE[data:byte()]
+    place.pointer = nil
+  end
+end
+
+function take_in.UPLOAD(place, r)
+  r.block = r.value
+  if is_dfuse(place) and r.block == 0 then
+    r.command = "get commands"
+  else
+    r.address = address_of(place, r.block)
+  end
+end
+
+-- dfuDNBUSY and dfuMANIFEST: the board is at work, and says how long to leave it alone.
+local AT_WORK = { [4] = true, [7] = true }
+local IN_ERROR = 10
+
+function take_in.GETSTATUS(place, r, data)
+  if #data ~= 6 then return end
+  local status, poll, code = ("<BI3B"):unpack(data)
+  r.status, r.state = dfu.statuses[status] or "unknown", dfu.states[code] or "unknown"
+  r.poll = poll / 1000
+  local ended = r.started + r.elapsed
+  if AT_WORK[code] then
+    place.busy_since = place.busy_since or ended
+  else
+    r.took = place.busy_since and ended - place.busy_since
+    place.busy_since = nil
+  end
+  -- what block 0 said is carried out behind this request, or was refused
+  if code == IN_ERROR then
+    place.pointer = nil
+  elseif place.coming then
+    place.pointer = place.coming
+  end
+  place.coming = nil
+end
+
+function take_in.GETSTATE(_, r, data)
+  if #data == 1 then r.state = dfu.states[data:byte()] or "unknown" end
+end
+
+function take_in.ABORT(place)
+  place.busy_since, place.coming = nil, nil
+end
+
+take_in.CLRSTATUS = take_in.ABORT
+
+function take_in.SET_INTERFACE(place)
+  place.pointer, place.coming = nil, nil
+end
+
+function take_in.GET_DESCRIPTOR(_, r, data)
+  if r.value >> 8 == 3 and r.value & 0xFF ~= 0 then r.text = descriptor.string(data) end
+end
+
+-- ---- a line of a request ----
+
+local FAILED = { stall = "STALL", gone = "the board is gone", timeout = "no answer",
+                 io = "lost on the wire", cancelled = "given up" }
+local DESCRIPTORS = { "device", "configuration", "string" }
+
+local function subject(r)
+  local name = r.name
+  if r.block then
+    local arrow = name == "UPLOAD" and "<-" or "->"
+    if r.command then
+      return ("%s block %3d: %s%s"):format(name, r.block, r.command,
+        r.address and " " .. text.hex(r.address) or "")
+    end
+    return ("%s block %3d%s"):format(name, r.block,
+      r.address and (" %s %s"):format(arrow, text.hex(r.address)) or "")
+  elseif name == "DETACH" then
+    return ("DETACH within %d ms"):format(r.value)
+  elseif name == "GET_DESCRIPTOR" then
+    local kind = r.value >> 8
+    return ("GET_DESCRIPTOR %s %d"):format(DESCRIPTORS[kind] or kind, r.value & 0xFF)
+  elseif name == "SET_INTERFACE" then
+    return ("SET_INTERFACE %d, setting %d"):format(r.index, r.value)
+  elseif name == "request" then
+    return ("request %02X %02X, value %04X, index %04X"):format(r.type, r.request, r.value, r.index)
+  end
+  return name
+end
+
+local function answer(r)
+  local parts = {}
+  local moved = math.type(r.result) and r.result
+  local told = r.name == "GETSTATUS" or r.name == "GETSTATE"
+  if r.length and r.length > 0 and not (told and (r.state or not moved)) then
+    local short = moved and moved < r.length and (r.block or told)
+    parts[1] = short and ("%d of %d bytes"):format(moved, r.length)
+      or text.count(moved or r.length, "byte")
+  end
+  if not r.type and r.result == "gone" then
+    parts[1] = "it comes back as another device"
+  elseif not moved then
+    parts[#parts + 1] = FAILED[r.result] or r.result
+  end
+  if r.state then
+    parts[#parts + 1] = r.state .. (r.status and " " .. r.status or "")
+    if r.poll and r.poll > 0 then parts[#parts + 1] = ("poll %.0f ms"):format(r.poll * 1000) end
+    if r.took then parts[#parts + 1] = ("took %.1f ms"):format(r.took * 1000) end
+  end
+  if r.text then parts[#parts + 1] = '"' .. r.text .. '"' end
+  return table.concat(parts, ", ")
+end
+
+local LAYOUT = { indent = (" "):rep(23), gap = "", whole = true }
+
+-- The number in front is the address, where it is known.
+local function dump(r)
+  return hexdump(r.data, r.address and not r.command and r.address or 0, LAYOUT)
+end
+
+local function line_of(r)
+  return (("%8.4f %9.2f ms  %-40s  %s"):format(r.started, r.elapsed * 1000, subject(r), answer(r))
+    :gsub(" +$", ""))
+end
+
+local Record = { __name = "moonflash.Request" }
+
+function Record:__tostring()
+  local line = line_of(self)
+  if not self.all_bytes or #self.data == 0 then return line end
+  if #self.data <= 8 then return line .. "  [" .. text.bytes(self.data) .. "]" end
+  return line .. "\n" .. dump(self)
+end
+
+-- ---- looking on ----
+
+local function place_at(path, generation)
+  local place = state.places[path]
+  if not place then
+    state.boards, state.width = state.boards + 1, math.max(state.width, #path)
+    place = { ring = { n = 0 } }
+  end
+  if place.generation ~= generation then -- another device: nothing is known of its pointer
+    place = { ring = place.ring, generation = generation, device = dfu.device(path, generation) }
+    state.places[path] = place
+  end
+  return place
+end
+
+local function show(r)
+  local lines = tostring(r)
+  if state.named or state.boards > 1 then
+    local whose = r.path .. ": " .. (" "):rep(state.width - #r.path)
+    lines = whose .. lines:gsub("\n", "\n" .. whose)
+  end
+  events.emit("wire", lines)
+end
+
+-- What C calls for each request that has ended. type is nil for a USB reset.
+local function see(path, generation, started, elapsed, result, type, request, value, index, length,
+                   data)
+  local place = place_at(path, generation)
+  if state.capture and type then
+    state.capture:add(place.device, started, elapsed, result, type, request, value, index, length,
+      data)
+  end
+  if not (state.keeping or state.live) then return end
+  state.count = state.count + 1
+  local r = setmetatable({ path = path, number = state.count, name = name_of(type, request),
+    started = started, elapsed = elapsed, type = type, request = request, value = value,
+    index = index, length = length, result = result, all_bytes = state.all_bytes or nil,
+    data = (data or ""):sub(1, state.all_bytes and -1 or HEAD) }, Record)
+  local understand = take_in[r.name]
+  if understand then understand(place, r, data) end
+  if not math.type(result) then place.coming = nil end
+  local ring = place.ring
+  ring.n = ring.n + 1
+  ring[(ring.n - 1) % KEPT + 1] = r
+  if state.live then show(r) end
+end
+
+local function update()
+  dfu.observe((state.keeping or state.live or state.capture) and see or nil)
+end
+
+-- ---- what recipes and the prompt call ----
+
+---From now on the last 64 requests of each board are kept.
+---@param all_bytes? boolean all bytes of each, not the first 16
+function M.start(all_bytes)
+  state.keeping = true
+  if all_bytes ~= nil then state.all_bytes = all_bytes end
+  update()
+end
+
+---No more requests are kept, or printed; those that were kept are forgotten.
+function M.stop()
+  state.keeping, state.live, state.all_bytes = false, false, false
+  state.places, state.boards, state.width = {}, 0, 0
+  update()
+end
+
+---Whether each request is printed when it has ended.
+---@param on boolean
+---@param named? boolean each line says whose it is, not just once there are several boards
+function M.live(on, named)
+  if type(on) ~= "boolean" then misuse("trace.live(on): true or false") end
+  if on then M.start() end
+  state.live, state.named = on, named or false
+end
+
+local List = {
+  __tostring = function(list)
+    local lines = {}
+    for i, r in ipairs(list) do lines[i] = tostring(r) end
+    return table.concat(lines, "\n")
+  end,
+}
+
+---The last requests, in the order in which they ended: of a board, or of all of them.
+---@param board? table|string a Board, or its path
+---@param n? integer so many
+---@return table[] requests each has a __tostring, and so has the list
+function M.last(board, n)
+  local path = type(board) == "userdata" and board.path or board
+  if path ~= nil and type(path) ~= "string" then misuse("trace.last(board, n): a Board, or nil") end
+  if n ~= nil and not (math.type(n) == "integer" and n >= 0) then
+    misuse("trace.last(board, n): how many")
+  end
+  local found = {}
+  for where, place in pairs(state.places) do
+    if path == nil or where == path then table.move(place.ring, 1, KEPT, #found + 1, found) end
+  end
+  table.sort(found, function(a, b) return a.number < b.number end)
+  local first = math.max(1, #found - (n or #found) + 1)
+  return setmetatable(table.move(found, first, #found, 1, {}), List)
+end
+
+-- ---- what the command line calls ----
+
+---Writes all requests into a file from now on. Raises `file.write` if that can't be written.
+---@param name string
+function M.capture(name)
+  if state.capture and state.capture.name == name then return end
+  if state.capture then state.capture:close() end
+  state.capture = pcap.open(name)
+  update()
+end
+
+---The run is over: waits for boards that are being let go, as these are requests, too.
+---@return table? error if the capture is not complete
+function M.finish()
+  collectgarbage() -- boards that nobody has closed
+  local deadline = task.now() + RELEASE
+  for path in pairs(state.places) do
+    while dfu.is_closing(path) and task.now() < deadline do task.sleep(0.01) end
+  end
+  local capture = state.capture
+  state.capture = nil
+  update()
+  return capture and capture:close()
+end
+
+-- trace() and trace(board) are the last requests; trace(true) prints them from now on.
+return setmetatable(M, { __call = function(_, what, n)
+  if type(what) == "boolean" then return M.live(what) end
+  return M.last(what, n)
+end })

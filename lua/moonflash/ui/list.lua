@@ -1,0 +1,160 @@
+-- SPDX-License-Identifier: MIT
+-- Boards as tables for people and for programs: what `list` and `info` show.
+local dfu = require "dfu"
+local errors = require "moonflash.errors"
+local memories = require "moonflash.board.memories"
+local optbytes = require "moonflash.optbytes"
+local parts = require "moonflash.board.families"
+local shown = require "moonflash.base.shown"
+local slots = require "moonflash.board.slots"
+local text = require "moonflash.base.text"
+
+local M = { memories = memories }
+
+local function describe(info)
+  local name = info.product or "a board without a name"
+  if info.mode == "runtime" then
+    return name .. " (running; 'moonflash detach' puts it into DFU mode)"
+  end
+  local size = parts.flash_size(info)
+  return name .. (size and ", " .. text.size(size) .. " flash" or "")
+    .. (info.path:find("^sim:") and " (simulated)" or "")
+end
+
+local function share_a_serial(boards)
+  local seen = {}
+  for _, info in ipairs(boards) do
+    if info.serial and seen[info.serial] then return true end
+    seen[info.serial or false] = true
+  end
+  return false
+end
+
+local function alts_of(info)
+  local alts = {}
+  for i, alt in ipairs(info.alts) do
+    alts[i] = { number = alt.number, name = alt.name, layout = alt.layout }
+  end
+  return alts
+end
+
+---The boards that --device means, or all; and those of its selectors that none of them matches.
+---@return table[] boards as dfu.list() has them
+---@return string[] unmet
+function M.meant()
+  local selectors = dfu.defaults.selectors
+  local boards, seen, unmet = {}, {}, {}
+  for _, selector in ipairs(selectors or { false }) do
+    local found = dfu.list(selector or nil)
+    if selector and #found == 0 then unmet[#unmet + 1] = selector end
+    for _, info in ipairs(found) do
+      if not seen[info.path] then
+        seen[info.path] = true
+        boards[#boards + 1] = info
+      end
+    end
+  end
+  return boards, unmet
+end
+
+---A line for each board.
+---@param boards table[] as dfu.list() has them
+---@return string
+function M.lines(boards)
+  local rows = { { "PATH", "ID", "SERIAL", "BOARD" } }
+  for _, info in ipairs(boards) do
+    rows[#rows + 1] = { info.path, ("%04x:%04x"):format(info.vid, info.pid), info.serial or "-",
+                        describe(info) }
+  end
+  return shown.columns(rows)
+end
+
+---The boards that are there.
+---@return table { { path=, vid=, pid=, ... }, ... } that prints as a table
+function M.boards()
+  local boards = M.meant()
+  local data = {}
+  for i, info in ipairs(boards) do
+    data[i] = { path = info.path, vid = info.vid, pid = info.pid, serial = info.serial,
+                product = info.product, mode = info.mode, version = info.version,
+                alts = alts_of(info) }
+  end
+  return shown.as(data, function()
+    if #boards == 0 then return "No board is there." end
+    return M.lines(boards)
+      .. (share_a_serial(boards) and "\nTwo boards share a serial number: choose by path." or "")
+  end)
+end
+
+-- The option bytes, where the board has some and lets them be read: a few bytes, as hex; else why
+-- not. All else that the board says is told all the same.
+local function option_bytes(board)
+  local good, found = pcall(optbytes.raw, board)
+  if good then return found and text.bytes(found) end
+  if errors.matches(found, "board.protected") then return "read protection is on" end
+  if not (errors.matches(found, "dfu") or errors.matches(found, "timeout")) then error(found, 0) end
+  return ("can't be read (%s)"):format(found.code)
+end
+
+---What an open board says of itself.
+---@param board table
+---@return table that prints as text
+function M.details(board)
+  local info = dfu.fields(board).info
+  local part = dfu.fields(board).part
+  local data = { path = board.path, vid = board.vid, pid = board.pid, serial = board.serial,
+    product = board.product, manufacturer = board.manufacturer, version = board.version,
+    found_state = board.found_state, transfer_size = board.transfer_size, alts = alts_of(info),
+    family = part.family, early_poll = part.early_poll,
+    flash_size = parts.flash_size(info),
+    option_bytes = board.mode == "dfu" and option_bytes(board) or nil }
+  return shown.as(data, function()
+    local lines = {
+      ("%s  %04x:%04x  version %x.%02x  serial %s  at %s"):format(board.product or "no name",
+        board.vid, board.pid, board.version >> 8, board.version & 0xFF, board.serial or "none",
+        board.path),
+      ("found in %s; transfers of %d bytes; DFU %s%s"):format(board.found_state or "run-time mode",
+        board.transfer_size, text.dfu_version(info.functional.dfu_version),
+        dfu.fields(board).dfuse and " (DfuSe)" or ""),
+      part.family and ("looks like %s; asked %s"):format(part.family,
+        part.early_poll and "before its poll time is over, as its ROM allows"
+        or "when its poll time is over") or "of no known family: its poll times are obeyed",
+      memories(board.alts),
+      data.option_bytes and "option bytes: " .. data.option_bytes or nil,
+    }
+    return table.concat(lines, "\n")
+  end)
+end
+
+-- ---- slots ----
+
+local function slots_text(data)
+  local rows = { { "SLOT", "PATH", "BOARD" } }
+  for _, row in ipairs(data) do
+    rows[#rows + 1] = { row.slot or "-", row.path, row.mode == nil and "nothing in it"
+      or (row.product or "no name") .. (row.mode == "runtime" and " (running)" or "") }
+  end
+  return shown.columns(rows)
+end
+
+---What is in the slots, and which boards are in none.
+---@return table[] { { slot=?, path=, mode=?, product=?, serial=? }, ... }
+function M.slots()
+  local all, data, here = slots.load(), {}, {}
+  for _, info in ipairs(dfu.list()) do here[info.path] = info end
+  local function add(slot, path)
+    local info = here[path] or {}
+    data[#data + 1] = { slot = slot, path = path, mode = info.mode, product = info.product,
+                        serial = info.serial }
+  end
+  for _, name in ipairs(all.names) do add(name, all.by_name[name]) end
+  for _, info in ipairs(dfu.list()) do
+    if not all.by_path[info.path] then add(nil, info.path) end
+  end
+  if #data == 0 then
+    return shown.as(data, function() return "There are no slots yet, and no boards." end)
+  end
+  return shown.as(data, slots_text)
+end
+
+return M
