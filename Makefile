@@ -193,6 +193,7 @@ C_FILES = $(wildcard src/*.[ch] src/*/*.[ch] tests/*.c tests/c/*/*.[ch] tests/fu
 lint:
 	@clang-format --dry-run -Werror $(C_FILES)
 	@luacheck -q lua scripts tests
+	@lua5.4 tests/floors.lua
 
 format:
 	clang-format -i $(C_FILES)
