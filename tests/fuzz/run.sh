@@ -1,15 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Runs the fuzz targets, one after the other (see docs/testing.md):
+# Runs the fuzz targets, side by side on all processors (see docs/testing.md):
 #   FUZZ_SECONDS=60 tests/fuzz/run.sh [TARGET...]
 # With FUZZ_SEED, a run starts from the seeds in tests/fuzz/corpus alone, and takes the same inputs
 # each time; without, it goes on from what earlier runs found, which is in build/fuzz/corpus.
 cd "$(dirname "$0")/../.." || exit 1
 FUZZ=${FUZZ:-build/fuzz}
-FUZZ_SECONDS=${FUZZ_SECONDS:-60}
-
-passed=0 failed=0 skipped=0
-[ $# -gt 0 ] || set -- dfu dfusim sim usbip image descriptor
+export FUZZ_SECONDS="${FUZZ_SECONDS:-60}"
 
 # What is kept of a failure: the input, the end of what libFuzzer said, and how to see it again.
 report() {
@@ -28,12 +25,13 @@ figure() {
 coverage \2, features \3, \4 inputs/p" "$2" | sed "s/^/figure: $1 in $FUZZ_SECONDS s: /"
 }
 
+# fuzz TARGET: runs it, and notes "passed", "failed" or "skipped" in $RESULTS/TARGET.
 fuzz() {
   target=$1 corpus=$FUZZ/corpus/$1 log=$FUZZ/$1.log
   program=$FUZZ/fuzz_$target
   if [ ! -x "$program" ]; then
     echo "skipped: $program does not exist ('make fuzz-targets' builds it)"
-    skipped=$((skipped + 1))
+    echo skipped >"$RESULTS/$target"
     return
   fi
   if [ -n "${FUZZ_SEED:-}" ]; then
@@ -48,14 +46,26 @@ fuzz() {
     -report_slow_units=3600 -rss_limit_mb=2048 -max_len=4096 -len_control=100 \
     -artifact_prefix="$FUZZ/$target-" "$@" >"$log" 2>&1; then
     figure "$target" "$log"
-    passed=$((passed + 1))
+    echo passed >"$RESULTS/$target"
   else
     report "$target" "$log"
-    failed=$((failed + 1))
+    echo failed >"$RESULTS/$target"
   fi
 }
 
-for name in "$@"; do fuzz "$name"; done
+if [ "${1:-}" = --one ]; then
+  fuzz "$2"
+  exit
+fi
+
+[ $# -gt 0 ] || set -- dfu dfusim sim usbip image descriptor
+RESULTS=$(mktemp -d)
+export RESULTS
+trap 'rm -rf "$RESULTS"' EXIT
+printf '%s\n' "$@" | xargs -n 1 -P "$(nproc)" tests/fuzz/run.sh --one
+passed=$(cat "$RESULTS"/* | grep -cx passed)
+skipped=$(cat "$RESULTS"/* | grep -cx skipped)
+failed=$(($# - passed - skipped))
 
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]
