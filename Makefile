@@ -118,8 +118,10 @@ PURE       = $(addprefix dfu/, board dfu dfuact dfuexchange) \
 asan:
 	@$(MAKE) --no-print-directory BUILD=$(ASAN) SANITIZE="$(SANITIZERS)" CFLAGS="-O1 -g" all
 
+# The C tests, and that build with them: one make, so that objects are built once.
 c-tests:
-	@$(MAKE) --no-print-directory BUILD=$(ASAN) SANITIZE="$(SANITIZERS)" CFLAGS="-O1 -g" $(C_TESTS)
+	@$(MAKE) --no-print-directory BUILD=$(ASAN) SANITIZE="$(SANITIZERS)" CFLAGS="-O1 -g" \
+	  all $(C_TESTS)
 
 vpath test_%.c $(wildcard tests/c/*)
 
@@ -168,21 +170,17 @@ $(FUZZ)/fuzz_%: tests/fuzz/%.c $(PURE:%=$(BUILD)/%.o) $(wildcard tests/fuzz/*.h)
 clang:
 	@$(MAKE) --no-print-directory BUILD=build/clang CC=clang all
 
+test: BEDS = bed fuzz-targets clang
 test: test-build
-	@$(MAKE) --no-print-directory -j$$(nproc) bed
-	@$(MAKE) --no-print-directory -j$$(nproc) clang
-	@$(MAKE) --no-print-directory -j$$(nproc) fuzz-targets
 	@tests/run.sh
 
 # All but the beds and the fuzz targets: for every commit.
 check: test-build
 	@tests/run.sh quick
 
+# One make for all builds, so that no processor waits; for `make test` with BEDS.
 test-build: deps-test
-	@$(MAKE) --no-print-directory -j$$(nproc) firmware all
-	@$(MAKE) --no-print-directory -j$$(nproc) asan
-	@$(MAKE) --no-print-directory -j$$(nproc) c-tests
-	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory -j$$(nproc) c-tests firmware all $(BEDS) lint
 	@cp $(FIRMWARE) $(ASAN)/
 
 # ---- lint ----
