@@ -12,12 +12,15 @@ local TestRehearse = {}
 local MOST = 16 -- requests that get faults; `moonflash rehearse` alone takes them all
 
 function TestRehearse:setUp()
+  -- Each run copies a flash: the collector would take as long as all the rest.
+  self.pause = collectgarbage("setpause", 1000)
   if not sys.is_virtual() then lu.skip("needs --virtual-time") end
   self.selectors = dfu.defaults.selectors
 end
 
 function TestRehearse:tearDown()
   dfu.defaults.selectors = self.selectors
+  collectgarbage("setpause", self.pause)
 end
 
 local function file_with(bytes)
