@@ -26,11 +26,11 @@ says() {
   fi
 }
 
-# A tree of its own: what is built there needs no other.
+# A tree of its own: what is built there needs no other. Unoptimized, because that is built sooner.
 tree=$place/tree
 mkdir "$tree"
 cp -r Makefile src lua scripts docs "$tree/"
-make -s -C "$tree" all DESTDIR="$place/root" PREFIX=/usr install >"$place/log" 2>&1 || cat "$place/log"
+make -s -C "$tree" all CFLAGS=-O0 DESTDIR="$place/root" PREFIX=/usr install >"$place/log" 2>&1 || cat "$place/log"
 installed=$place/root/usr/bin/moonflash
 
 says "what is installed" '^moonflash ' "$installed"
