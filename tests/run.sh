@@ -3,10 +3,11 @@
 # Runs all tests, in groups, and shows in its last line how many passed; `tests/run.sh quick` leaves
 # out the beds with real libusb and the fuzz targets, which take minutes.
 #
-# Groups run side by side on all cores; the beds, which measure, run alone, behind the others. A group
-# ends after LIMIT seconds. Its last line is "N passed, N failed, N skipped". The log of a group that
-# failed is shown at the end, the others are a line each. BUILD is the folder of the sanitized build.
-# Signals that a CI runner ignores are not ignored here: env.
+# Groups run side by side, one more than there are processors, because some of them wait. The beds
+# use all processors by themselves and run behind the others, one at a time. A group ends after LIMIT
+# seconds. Its last line is "N passed, N failed, N skipped"; run.sh adds how long the group took. The
+# log of a group that failed is shown at the end, the others are a line each. BUILD is the folder of
+# the sanitized build. env: signals that a CI runner ignores are not ignored here.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 BUILD=${BUILD:-build/asan}
@@ -49,12 +50,18 @@ lua_file() {
   return $status
 }
 
+# The examples of README.md and docs/, on the build that users have.
+examples() {
+  MOONFLASH=$PWD/build/moonflash BUILD=build build/moonflash tests/cli/run.lua --docs
+}
+
 # run GROUP: its output, and its status.
 run() {
   case $1 in
     c/*) cmocka "$BUILD/test_${1#c/}" ;;
     lua/*) lua_file "tests/$1.lua" ;;
-    transcripts) "$MOONFLASH" tests/cli/run.lua ;;
+    cli/*.t) "$MOONFLASH" tests/cli/run.lua "tests/$1" ;;
+    docs) examples ;;
     cli/* | firmware/*) sh "tests/$1.sh" ;;
     usb/*) "tests/$1/run.sh" ;;
     fuzz) FUZZ_SECONDS=10 FUZZ_SEED=1 tests/fuzz/run.sh ;;
@@ -64,6 +71,7 @@ run() {
 # group GROUP: runs it, and shows a line.
 group() {
   file=$results/$(echo "$1" | tr / _)
+  begun=$(date +%s)
   timeout --kill-after 10 "$LIMIT" "$0" run "$1" >"$file.log" 2>&1
   status=$?
   [ $status -ne 124 ] || echo "ended after $LIMIT seconds" >>"$file.log"
@@ -73,7 +81,7 @@ group() {
   [ $# -eq 4 ] || set -- "$1" 0 1 0
   [ $status -eq 0 ] || [ "$3" -gt 0 ] || set -- "$1" "$2" 1 "$4"
   echo "$2 $3 $4" >"$file.counts"
-  printf '%-28s %5d passed %5d failed %5d skipped\n' "$@"
+  printf '%-28s %5d passed %5d failed %5d skipped %5d s\n' "$@" $(($(date +%s) - begun))
   [ "$3" -gt 0 ] || grep -E '^(skipped|figure):' "$file.log"
   return 0
 }
@@ -90,17 +98,21 @@ esac
 rm -rf "$results"
 mkdir -p "$results"
 {
-  echo transcripts # the longest first
+  longest="cli/test_repl lua/sys/test_around lua/run/test_rehearse docs cli/test_process
+    lua/run/test_examples
+    cli/test_debugging cli/test_installed cli/test_stall cli/test_pcap"
+  printf '%s\n' $longest
   for file in tests/lua/test_*.lua tests/lua/*/test_*.lua tests/lua/regress/*.lua \
-    tests/cli/test_*.sh tests/firmware/test_*.sh; do
+    tests/cli/*.t tests/cli/test_*.sh tests/firmware/test_*.sh; do
     name=${file#tests/}
-    [ ! -f "$file" ] || echo "${name%.*}"
+    case $name in *.t) ;; *) name=${name%.*} ;; esac
+    case " $(echo $longest) " in *" $name "*) ;; *) echo "$name" ;; esac
   done
   for file in tests/c/*/test_*.c; do
     name=$(basename "$file" .c)
     echo "c/${name#test_}"
   done
-} | xargs -n 1 -P "$(nproc)" "$0" group
+} | xargs -n 1 -P "$(($(nproc) + 1))" "$0" group
 if [ "${1:-}" != quick ]; then
   for name in usb/kernel usb/umockdev fuzz; do group $name; done
 fi

@@ -1,8 +1,9 @@
 -- SPDX-License-Identifier: MIT
 -- Runs the transcripts of this folder: files of commands ("$ moonflash ...") with what they print,
 -- standard output and error together, and [status N] where it is not 0.
---   build/moonflash tests/cli/run.lua [--update] [FILE...]
+--   build/moonflash tests/cli/run.lua [--update] [--docs | FILE...]
 -- --update writes what was printed into the files, to be read before it is committed.
+-- --docs runs the examples of README.md and docs/ alone.
 -- The examples of README.md and docs/ are transcripts too: ```console blocks; ```terminal blocks,
 -- which are run on a terminal; and ```lua blocks whose first line names a file, which is written.
 -- In expected lines, a "~" stands for any number, and in Markdown any seconds and rates will do;
@@ -13,15 +14,16 @@ local build = os.getenv("BUILD") or "build"
 
 local update = arg[1] == "--update"
 local files = table.move(arg, update and 2 or 1, #arg, 1, {})
+local docs_alone = files[1] == "--docs"
+if docs_alone then files = {} end
 if #files == 0 then
-  for _, name in ipairs(sys.readdir(folder)) do
+  for _, name in ipairs(docs_alone and {} or sys.readdir(folder)) do
     if name:find("%.t$") then files[#files + 1] = folder .. "/" .. name end
   end
   table.sort(files)
   local tree = folder .. "/../.."
   for _, name in ipairs { "README.md", "docs/recipes.md", "docs/plan.md", "docs/report.md",
-                        "docs/debugging.md",
-                          "docs/trace.md", "docs/fixtures.md" } do
+                          "docs/debugging.md", "docs/trace.md", "docs/fixtures.md" } do
     files[#files + 1] = tree .. "/" .. name
   end
 end
