@@ -370,7 +370,7 @@ static int start(lua_State *L)
     luaL_setmetatable(L, JOB);
     if (pipe2(out, O_CLOEXEC) != 0 || pipe2(err, O_CLOEXEC) != 0)
         return luaL_error(L, "pipe: %s", strerror(errno));
-    job->pid = fork();
+    job->pid = vfork(); /* fork() would copy the tables of the flashes' pages, each time */
     if (job->pid == 0)
         run_child(argv, environment, out[1], err[1], powerless);
     g_strfreev(environment);
