@@ -81,6 +81,18 @@ function TestSelectors.test_other_types()
   end
 end
 
+-- Two products of one vendor.
+function TestSelectors.test_they_match_the_product_id()
+  local other_file <close> = support.product [[{ base = "f407", pid = 0xDF12 }]]
+  local a <close> = sim.new("f407,usb=ideal")
+  local b <close> = sim.new(other_file.name .. ",usb=ideal")
+  lu.assertEquals(list("vid=0483", a, b), paths { b, a })
+  lu.assertEquals(list("0483:df11", a, b), a.path)
+  lu.assertEquals(list("0483:df12", a, b), b.path)
+  lu.assertEquals(list("pid=df12", a, b), b.path)
+  lu.assertEquals(list({ vid = 0x0483, pid = 0xDF13 }, a, b), "")
+end
+
 function TestSelectors.test_what_they_match()
   local a <close> = sim.new("f407,usb=ideal,serial=SEL1")
   local b <close> = sim.new("l433,usb=ideal,serial=SEL2")

@@ -9,6 +9,7 @@ local flash = require "moonflash.flash"
 local image = require "moonflash.image"
 local remedies = require "moonflash.ui.remedies"
 local sim = require "sim"
+local support = require "support"
 local sys = require "sys"
 local task = require "task"
 
@@ -68,6 +69,64 @@ function TestFlash:test_writes_erases_and_verifies()
   lu.assertEquals(stats.sectors_erased, 3)
   lu.assertEquals(stats.bytes_written, #bytes)
   lu.assertEquals(stats.bytes_verified, #bytes)
+end
+
+-- The requests that a function makes, as f(path, started, request, value, data) gets them.
+local function observed(f, work)
+  local _ <close> = support.close_with(function() dfu.observe() end)
+  dfu.observe(function(path, _, started, _, _, _, request, value, _, _, data)
+    f(path, started, request, value, data)
+  end)
+  work()
+end
+
+-- What is sent from the first block to the last: "address", "block" or "abort".
+local function writing_of(spec, image)
+  local sent = {}
+  local place <close> = sim.new(spec)
+  local board <close> = dfu.open(place.path)
+  observed(function(_, _, request, value, data)
+    if request == 6 then
+      sent[#sent + 1] = "abort"
+    elseif request == 1 and value >= 2 then
+      sent[#sent + 1] = "block"
+    elseif request == 1 and data:byte(1) == 0x21 then
+      sent[#sent + 1] = "address"
+    end
+  end, function() flash.write(board, image, { full = true, no_verify = true }) end)
+  return table.concat(sent, " "):match("block.*block")
+end
+
+-- Behind a gap a block that follows the last one might be taken for its neighbour. A ROM that is
+-- known to take each block by its number and the address alone needs no ABORT there.
+function TestFlash.test_a_gap_is_left_by_abort()
+  local image = raw(BASE, ("a"):rep(16))
+  image.segments[2] = { address = BASE + 0x10000, bytes = ("b"):rep(16) }
+  image.size = 32
+  lu.assertEquals(writing_of("g474,usb=none", image), "block abort address block")
+  lu.assertEquals(writing_of("f407,usb=none", image), "block address block")
+end
+
+-- Boards that begin together would all want the bus at the same moment, at every block.
+function TestFlash.test_boards_do_not_write_in_step()
+  local begun, jobs = {}, {}
+  observed(function(path, started, request, value)
+    if request == 1 and value == 2 then begun[path] = begun[path] or started end
+  end, function()
+    for i = 1, 3 do
+      jobs[i] = task.spawn(function()
+        local place <close> = sim.new("f407,usb=none,times=zero")
+        local board <close> = dfu.open(place.path)
+        flash.write(board, raw(BASE, ("x"):rep(4096)), { full = true })
+      end)
+    end
+    for _, job in ipairs(jobs) do job:join() end
+  end)
+  local times = {}
+  for _, time in pairs(begun) do times[#times + 1] = time end
+  table.sort(times)
+  lu.assertEquals(#times, 3)
+  for i = 2, 3 do lu.assertTrue(times[i] - times[i - 1] > 0.004, times[i] - times[i - 1]) end
 end
 
 function TestFlash:test_the_last_byte_of_the_flash()

@@ -206,6 +206,22 @@ function TestPlan.test_erase_all_and_another_memory()
   os.remove(name)
 end
 
+-- In no known family a mass erase takes longer than erasing each sector, so here it is made to.
+function TestPlan:test_a_mass_erase_only_where_it_is_faster()
+  local image = image_of { 0, ("new! "):rep(210000):sub(1, 1024 * KB) }
+  local part = dfu.fields(self.board).part
+  local each = 0
+  for _, sector in ipairs(flash.plan(self.board, image).sectors) do
+    each = each + parts.erase_seconds(part, sector.size)
+  end
+  local times = part.times
+  local _ <close> = support.close_with(function() part.times = times end)
+  for _, mass in ipairs { each - 0.1, each, each + 0.1 } do
+    part.times = setmetatable({ mass = mass }, { __index = times })
+    lu.assertEquals(flash.plan(self.board, image).mass, mass < each)
+  end
+end
+
 function TestPlan:test_a_mass_erase_only_where_nothing_is_lost_by_it()
   local new = ("new! "):rep(210000):sub(1, 1024 * KB)
   lu.assertTrue(flash.plan(self.board, image_of { 0, new }).mass)

@@ -126,6 +126,19 @@ function TestCleanup:test_of_the_whole_run()
   self:is_done("off finish main off")
 end
 
+-- A program that setup leaves open, and that the collector can't close, ends with the run.
+function TestCleanup:test_streams_end_with_the_run()
+  local left
+  lu.assertEquals(self:whole {
+    setup = function() left = sys.start { "cat" } end,
+    run = function()
+      left:write("still here")
+      left:expect("still here")
+    end,
+  }, 0)
+  lu.assertEquals(tostring(left), "Stream (cat, closed)")
+end
+
 function TestCleanup:test_after_a_setup_that_fails()
   local status, err = self:whole { setup = function()
     task.at_end(self:note("main off"))
