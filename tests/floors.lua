@@ -32,8 +32,9 @@ local function ranks(floors)
   return rank
 end
 
--- Complains of each edge that leads up, and of each circle of files. uses[a][b]: a uses b.
+-- Complains of each edge that leads up; where there is none, of each circle. uses[a][b]: a uses b.
 local function judge(uses, floor_of, rank)
+  local before = #complaints
   for file, used in pairs(uses) do
     local from = rank[floor_of(file)]
     if not from then complain("%s: its folder '%s' is no floor", file, floor_of(file)) end
@@ -42,11 +43,12 @@ local function judge(uses, floor_of, rank)
       if from and to and to < from then complain("%s uses %s, which is above it", file, other) end
     end
   end
+  if #complaints > before then return end -- an edge that leads up closes many circles
   local done, path = {}, {}
   local function visit(file)
     if done[file] then return end
-    for i, before in ipairs(path) do
-      if before == file then
+    for i, above in ipairs(path) do
+      if above == file then
         complain("a circle: %s", table.concat(path, " -> ", i) .. " -> " .. file)
         return
       end

@@ -99,8 +99,7 @@ rm -rf "$results"
 mkdir -p "$results"
 {
   longest="cli/test_repl lua/sys/test_around lua/run/test_rehearse docs cli/test_process
-    lua/run/test_examples
-    cli/test_debugging cli/test_installed cli/test_stall cli/test_pcap"
+    lua/run/test_examples cli/test_debugging cli/test_installed cli/test_stall cli/test_pcap"
   printf '%s\n' $longest
   for file in tests/lua/test_*.lua tests/lua/*/test_*.lua tests/lua/regress/*.lua \
     tests/cli/*.t tests/cli/test_*.sh tests/firmware/test_*.sh; do

@@ -1,14 +1,50 @@
 -- SPDX-License-Identifier: MIT
 -- What several test files need.
+local dfu = require "dfu"
 local lu = require "luaunit"
+local sim = require "sim"
 local task = require "task"
 
 local M = {}
 
----A value whose __close is f.
+---A value whose __close is f, for a <close> variable; close() calls f, too.
 ---@param f function
 function M.close_with(f)
-  return setmetatable({}, { __close = f })
+  return setmetatable({ close = f }, { __close = f })
+end
+
+---An empty folder, and what removes it.
+---@return string path
+---@return table to be closed
+function M.folder()
+  local pipe = assert(io.popen("mktemp -d"))
+  local path = pipe:read("l")
+  pipe:close()
+  return path, M.close_with(function() os.execute("rm -rf '" .. path .. "'") end)
+end
+
+---The name of a new file that holds these bytes. The caller removes it.
+---@param bytes string
+---@return string
+function M.file_with(bytes)
+  local name = os.tmpname()
+  local file <close> = assert(io.open(name, "wb"))
+  file:write(bytes)
+  return name
+end
+
+---A Board, open, on a new simulated board.
+---@param spec string
+---@return table board
+---@return table to be closed: closes both
+---@return table simulated
+function M.open(spec)
+  local place = sim.new(spec)
+  local board = dfu.open(place.path)
+  return board, M.close_with(function()
+    board:close()
+    place:close()
+  end), place
 end
 
 ---A file with a product of that description, until it is closed.
@@ -37,7 +73,7 @@ function M.assert_fails(text, f, ...)
   lu.assertStrContains(M.message_of(f, ...), text)
 end
 
----f must raise an error object with that code, or a child of it; returns it.
+---f must raise an error object with that code; returns it.
 ---@param code string
 ---@param f function
 ---@return table

@@ -17,12 +17,7 @@ local message_of, seconds = support.message_of, support.seconds
 
 -- Opens a simulated board for the test; both are closed when the second value is.
 local function open(spec)
-  local place = sim.new(spec or "f407,usb=ideal")
-  local board = dfu.open(place.path)
-  return board, support.close_with(function()
-    board:close()
-    place:close()
-  end), place
+  return support.open(spec or "f407,usb=ideal")
 end
 
 -- ---- primitives ----

@@ -12,7 +12,7 @@ local task = require "task"
 local FLASH = 0x08000000
 
 local assert_fails, assert_raises = support.assert_fails, support.assert_raises
-local seconds = support.seconds
+local open, seconds = support.open, support.seconds
 
 local function paths(list)
   local found = {}
@@ -317,15 +317,6 @@ end
 -- ---- a place that a device leaves ----
 
 local TestAgain = {}
-
-local function open(spec)
-  local place = sim.new(spec)
-  local board = dfu.open(place.path)
-  return board, support.close_with(function()
-    board:close()
-    place:close()
-  end), place
-end
 
 function TestAgain.test_after_leave()
   local board, _ <close>, place = open("f407,usb=ideal")

@@ -310,7 +310,7 @@ end
 function TestCancel.test_the_hook_of_a_script_comes_back()
   local calls = 0
   local function hook() calls = calls + 1 end
-  local _ <close> = setmetatable({}, { __close = function() debug.sethook() end })
+  local _ <close> = close_with(function() debug.sethook() end)
   debug.sethook(hook, "c", 500)
   coroutine.wrap(function()
     compute()

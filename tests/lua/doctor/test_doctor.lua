@@ -17,9 +17,7 @@ local support = require "support"
 
 -- files: { ["/etc/x"] = text, ["/proc/1/fd/3"] = { "where a link leads" } }
 local function computer(files, versions)
-  local pipe = assert(io.popen("mktemp -d"))
-  local root = pipe:read("l")
-  pipe:close()
+  local root, made = support.folder()
   for path, text in pairs(files) do
     local folder = root .. path:match("^(.*)/")
     if type(text) == "table" then
@@ -33,7 +31,7 @@ local function computer(files, versions)
   end
   local machine = machines.new(root)
   for key, value in pairs(versions or {}) do machine.versions[key] = value end
-  return machine, support.close_with(function() os.execute("rm -rf '" .. root .. "'") end)
+  return machine, made
 end
 
 local USB = { ["/sys/bus/usb/devices/usb1/busnum"] = "1\n",

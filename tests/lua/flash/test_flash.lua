@@ -3,7 +3,6 @@
 local lu = require "luaunit"
 local dfu = require "dfu"
 local fw = require "firmware"
-local errors = require "moonflash.errors"
 local fits = require "moonflash.flash.fits"
 local flash = require "moonflash.flash"
 local image = require "moonflash.image"
@@ -13,30 +12,17 @@ local support = require "support"
 local sys = require "sys"
 local task = require "task"
 
+local file_with, raises = support.file_with, support.assert_raises
+
 local TestFlash, TestImage = {}, {}
 
 local BASE = 0x08000000
 local KEPT = "moonflash-kept-315A28A0B956-08004000.hex"
 
-local function file_with(bytes)
-  local name = os.tmpname()
-  local file <close> = assert(io.open(name, "wb"))
-  file:write(bytes)
-  return name
-end
-
 -- An image without a file.
 local function raw(address, bytes)
   return { name = "it", format = "bin", size = #bytes, start = address,
            segments = { { address = address, bytes = bytes } } }
-end
-
-local function raises(code, f, ...)
-  local ok, err = pcall(f, ...)
-  lu.assertFalse(ok)
-  lu.assertTrue(errors.is(err), tostring(err))
-  lu.assertEquals(err.code, code)
-  return err
 end
 
 function TestFlash:setUp()
@@ -81,7 +67,7 @@ local function observed(f, work)
 end
 
 -- What is sent from the first block to the last: "address", "block" or "abort".
-local function writing_of(spec, image)
+local function writing_of(spec, firmware)
   local sent = {}
   local place <close> = sim.new(spec)
   local board <close> = dfu.open(place.path)
@@ -93,18 +79,18 @@ local function writing_of(spec, image)
     elseif request == 1 and data:byte(1) == 0x21 then
       sent[#sent + 1] = "address"
     end
-  end, function() flash.write(board, image, { full = true, no_verify = true }) end)
+  end, function() flash.write(board, firmware, { full = true, no_verify = true }) end)
   return table.concat(sent, " "):match("block.*block")
 end
 
 -- Behind a gap a block that follows the last one might be taken for its neighbour. A ROM that is
 -- known to take each block by its number and the address alone needs no ABORT there.
 function TestFlash.test_a_gap_is_left_by_abort()
-  local image = raw(BASE, ("a"):rep(16))
-  image.segments[2] = { address = BASE + 0x10000, bytes = ("b"):rep(16) }
-  image.size = 32
-  lu.assertEquals(writing_of("g474,usb=none", image), "block abort address block")
-  lu.assertEquals(writing_of("f407,usb=none", image), "block address block")
+  local firmware = raw(BASE, ("a"):rep(16))
+  firmware.segments[2] = { address = BASE + 0x10000, bytes = ("b"):rep(16) }
+  firmware.size = 32
+  lu.assertEquals(writing_of("g474,usb=none", firmware), "block abort address block")
+  lu.assertEquals(writing_of("f407,usb=none", firmware), "block address block")
 end
 
 -- Boards that begin together would all want the bus at the same moment, at every block.

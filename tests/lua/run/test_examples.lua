@@ -34,7 +34,9 @@ local function write(name, bytes, is_program)
 end
 
 function TestExamples:setUp()
-  self.folder = sys.run { "mktemp", "-d" }.output:gsub("\n$", "") .. "/"
+  local folder
+  folder, self.made = support.folder()
+  self.folder = folder .. "/"
   self.sims = {}
   self.log = self.folder .. "relay.log"
   write(self.folder .. "loader.bin", LOADER)
@@ -44,7 +46,7 @@ end
 function TestExamples:tearDown()
   for _, s in pairs(self.sims) do s:close() end
   self:stop_programs()
-  sys.run { "rm", "-r", self.folder }
+  self.made.close()
   slots.use(nil)
   dfu.defaults.selectors = nil
 end

@@ -5,7 +5,10 @@ local lu = require "luaunit"
 local dfu = require "dfu"
 local recipes = require "moonflash.run.recipe"
 local rehearse = require "moonflash.run.rehearse"
+local support = require "support"
 local sys = require "sys"
+
+local file_with = support.file_with
 
 local TestRehearse = {}
 
@@ -21,13 +24,6 @@ end
 function TestRehearse:tearDown()
   dfu.defaults.selectors = self.selectors
   collectgarbage("setpause", self.pause)
-end
-
-local function file_with(bytes)
-  local name = os.tmpname()
-  local file <close> = assert(io.open(name, "wb"))
-  file:write(bytes)
-  return name
 end
 
 -- A program of so many bytes: a vector table for 0x08000000, and noise.

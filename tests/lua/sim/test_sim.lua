@@ -11,13 +11,6 @@ local FLASH = 0x08000000
 local assert_fails, assert_raises = support.assert_fails, support.assert_raises
 local message_of, seconds = support.message_of, support.seconds
 
-local function folder()
-  local pipe = assert(io.popen("mktemp -d"))
-  local name = pipe:read("l")
-  pipe:close()
-  return name, support.close_with(function() os.execute("rm -rf '" .. name .. "'") end)
-end
-
 local function read(name)
   local file <close> = assert(io.open(name, "rb"))
   return file:read("a")
@@ -147,7 +140,7 @@ end
 local TestFile = {}
 
 function TestFile.test_it_keeps_the_flash()
-  local place, _ <close> = folder()
+  local place, _ <close> = support.folder()
   local name = place .. "/board.img"
   do
     local board <close> = sim.new("f407,usb=ideal,flash=" .. name)
@@ -161,7 +154,7 @@ function TestFile.test_it_keeps_the_flash()
 end
 
 function TestFile.test_a_short_one_stands_for_erased_flash()
-  local place, _ <close> = folder()
+  local place, _ <close> = support.folder()
   local name = place .. "/board.img"
   do
     local file <close> = assert(io.open(name, "wb"))
@@ -172,7 +165,7 @@ function TestFile.test_a_short_one_stands_for_erased_flash()
 end
 
 function TestFile.test_bad_ones()
-  local place, _ <close> = folder()
+  local place, _ <close> = support.folder()
   for spec, says in pairs {
     [place] = "directory", ["/no/such/folder/board.img"] = "No such file",
     ["/dev/null"] = "is not a file",

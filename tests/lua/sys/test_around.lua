@@ -120,14 +120,13 @@ end
 
 -- None of them ends before all sixteen have begun.
 function TestRun.test_sixteen_at_once()
-  local pipe = sys.run { "mktemp", "-d" }.output:gsub("\n$", "")
+  local folder, _ <close> = support.folder()
   local jobs = {}
   for i = 1, 16 do
     jobs[i] = task.spawn(sys.run, shell(("cd %s; : >%d; until [ $(ls | wc -l) -ge 16 ]; do "
-      .. "sleep 0.01; done; exit %d"):format(pipe, i, i)))
+      .. "sleep 0.01; done; exit %d"):format(folder, i, i)))
   end
   for i, job in ipairs(jobs) do lu.assertEquals(job:join(), { status = i, output = "" }) end
-  sys.run { "rm", "-r", pipe }
 end
 
 -- A program that says its number and then sleeps, and a child of it that does the same.
@@ -148,10 +147,9 @@ end
 
 -- Runs the victims in a task, has it ended, and looks that nothing of them is left.
 local function ends(finish)
-  local folder = sys.run { "mktemp", "-d" }.output:gsub("\n$", "")
+  local folder, _ <close> = support.folder()
   local job = task.spawn(finish, victims(folder))
   local a, b = number_in(folder .. "/a"), number_in(folder .. "/b")
-  sys.run { "rm", "-r", folder }
   lu.assertTrue(is_alive(a) and is_alive(b))
   return job, function()
     lu.assertFalse(is_alive(a))
@@ -626,7 +624,7 @@ TestAsk.tearDown = TestRun.tearDown
 
 -- moonflash on a terminal of its own, with a script; and the folder that this is in.
 local function on_a_terminal(script, words)
-  local folder = sys.run { "mktemp", "-d" }.output:gsub("\n$", "")
+  local folder, made = support.folder()
   do
     local file <close> = assert(io.open(folder .. "/script.lua", "w"))
     file:write(script)
@@ -636,7 +634,7 @@ local function on_a_terminal(script, words)
   local screen = sys.start { "script", "-qec", command, "/dev/null", env = { TERM = "xterm" } }
   return screen, support.close_with(function()
     screen:close()
-    sys.run { "rm", "-r", folder }
+    made.close()
   end), folder
 end
 

@@ -268,7 +268,7 @@ end
 
 -- Fault 38: a device's strings and a recipe's words in what is printed, and in JSON.
 function TestRows.test_fault_38_hostile_strings()
-  local folder = sys.run { "mktemp", "-d" }.output:gsub("\n$", "")
+  local folder, _ <close> = support.folder()
   local file <close> = assert(io.open(folder .. "/hostile.lua", "w"))
   file:write [[return { api = 1, run = function(board)
     board:step("st\27[2Jep\n")
@@ -290,7 +290,6 @@ function TestRows.test_fault_38_hostile_strings()
   end
   lu.assertTrue(count >= 4)
   local shown = said(folder .. "/hostile.lua")
-  sys.run { "rm", "-r", folder }
   lu.assertNil(shown:gsub("\n", ""):find("%c"), ("%q"):format(shown))
 end
 
