@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- Holds both trees to their floors: a folder is a floor, and its files use files of their own floor
--- and of those below it, in no circle.  `make lint` runs it with plain Lua, so that it also judges a
+-- and of those below it, in no circle. `make lint` runs it with plain Lua, so that it also judges a
 -- tree that can't run.
 
 -- From the top.
