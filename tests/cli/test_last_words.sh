@@ -35,7 +35,8 @@ killed() {
     sleep 0.05
     tries=$((tries + 1))
   done
-  for signal in "$@"; do kill "-$signal" "$pid"; done
+  # the signals arrive together: after the first one alone the process might end before the second
+  for signal in STOP "$@" CONT; do kill "-$signal" "$pid"; done
   wait "$pid"
   status=$?
   why=
