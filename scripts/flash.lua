@@ -4,7 +4,7 @@ return {
   api     = 1,
   summary = "Write firmware to a board, and verify it",
   args    = {
-    { "file", "the firmware; FILE@ADDRESS says where a raw binary goes", type = "words" },
+    { "file", "the firmware; FILE@ADDRESS gives the address of a raw binary", type = "words" },
     { "--address", "where raw binaries go", default = 0x08000000, type = "address" },
     table.unpack(flash.options),
   },

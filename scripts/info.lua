@@ -4,7 +4,7 @@ local list = require "moonflash.ui.list"
 
 return {
   api     = 1,
-  summary = "Say all that a board says of itself",
+  summary = "Show everything a board reports about itself",
 
   run = function(board)
     return list.details(board)

@@ -4,7 +4,7 @@ local list = require "moonflash.ui.list"
 
 return {
   api     = 1,
-  summary = "List the boards that are there",
+  summary = "List the boards that are connected",
   args    = {},
 
   setup = function()

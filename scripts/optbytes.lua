@@ -22,7 +22,7 @@ return {
         errors.raise { code = "usage", message = ("'%s' is not NAME=VALUE"):format(word),
                        hint = "moonflash optbytes BOR_LEV=2" }
       elseif changes[name] then
-        errors.raise { code = "usage", message = name .. " is there twice" }
+        errors.raise { code = "usage", message = name .. " is given twice" }
       end
       local value, why = text.parse_integer(digits, 0xFFFFFFFF)
       if not value then

@@ -9,7 +9,7 @@ local function parse(where)
   local host, port = where:match("^%[(.*)%]:?(%d*)$")
   if not host then host, port = where:match("^([^:]*):?(%d*)$") end
   if not host or host == "" then
-    errors.raise { code = "usage", message = ("'%s' is no ADDRESS:PORT"):format(where),
+    errors.raise { code = "usage", message = ("'%s' is not ADDRESS:PORT"):format(where),
                    hint = "--usbip 127.0.0.1:3240" }
   end
   port = port == "" and 3240 or tonumber(port)

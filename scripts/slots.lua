@@ -40,8 +40,8 @@ end
 local function make(file)
   if not sys.stat(file) then
     files.check_writable(file) -- and what appears while the places are asked for is not replaced
-  elseif sys.ask(file .. " is there already. Replace it (yes or no)?") ~= "yes" then
-    errors.raise { code = "file.write", message = file .. " is there already, and stays as it is" }
+  elseif sys.ask(file .. " exists already. Replace it (yes or no)?") ~= "yes" then
+    errors.raise { code = "file.write", message = file .. " exists already; not overwritten" }
   end
   local by_name, by_path, lines = {}, {}, {}
   local arrivals = arrivals_from_now()

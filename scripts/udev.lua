@@ -8,7 +8,7 @@ return {
 
   setup = function()
     local lines = {
-      "# Whoever sits at this computer may use boards in DFU mode (made by 'moonflash udev').",
+      "# The user at this computer may use boards in DFU mode (made by 'moonflash udev').",
       "# It goes to /etc/udev/rules.d/70-moonflash.rules: its number must be below 73.",
     }
     for _, row in ipairs(parts.known) do

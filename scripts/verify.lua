@@ -2,9 +2,9 @@
 -- verify.lua: compares firmware with what stands on a board. Changes nothing.
 return {
   api     = 1,
-  summary = "Compare firmware with what stands on a board",
+  summary = "Compare firmware with the contents of a board",
   args    = {
-    { "file", "the firmware; FILE@ADDRESS says where a raw binary goes", type = "words" },
+    { "file", "the firmware; FILE@ADDRESS gives the address of a raw binary", type = "words" },
     { "--address", "where raw binaries go", default = 0x08000000, type = "address" },
     { "--force", "even if it is not firmware, or is for another address", default = false },
     { "--only", "a part of the image: FIRST..LAST, or a memory by number or name",

@@ -65,7 +65,7 @@ function M.measure(meter, semaphore, slot)
   meter:expect("OK\r?\n", 3)
   meter:write("READ?\n")
   local answer = meter:expect("([^\r\n]*)\r?\n", 3)              -- the whole line: -3.3 is not 3.3
-  return tonumber(answer:match("^([%d.eE+-]+) V$")) or errors.fail("the meter says '%s'", answer)
+  return tonumber(answer:match("^([%d.eE+-]+) V$")) or errors.fail("the meter reports '%s'", answer)
 end
 
 return M

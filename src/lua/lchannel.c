@@ -325,7 +325,7 @@ static int refuse(lua_State *L, int error)
             word = words[i].word;
     lua_pushnil(L);
     lua_pushstring(L, word);
-    lua_pushstring(L, error == ENOTTY ? "it is no serial port" : strerror(error));
+    lua_pushstring(L, error == ENOTTY ? "not a serial port" : strerror(error));
     return 3;
 }
 

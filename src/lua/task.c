@@ -207,7 +207,7 @@ static int body_ended(lua_State *L, int status, lua_KContext context)
     if (task->cancel == CANCEL_RAISED) /* a __close may have raised another error */
         task_push_cancellation(L, task);
     else if (lua_isnil(L, -1)) /* error(nil) would look like success to callers of pcall */
-        lua_pushliteral(L, "an error that says nothing: nil");
+        lua_pushliteral(L, "error(nil) was raised");
     task->failed = true;
     return 1;
 }

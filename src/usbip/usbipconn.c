@@ -421,7 +421,7 @@ static void hear_op(struct conn *conn)
     } else if (code == USBIPMSG_REQ_IMPORT) {
         expect(conn, hear_bus_id, conn->head + USBIPMSG_OP, USBIPMSG_BUS_ID);
     } else {
-        refuse(conn, "it asked for something that there is not");
+        refuse(conn, "it sent an unknown request");
     }
 }
 
@@ -519,7 +519,7 @@ static void on_deadline(void *arg)
 {
     struct conn *conn = arg;
     if (conn->hear)
-        refuse(conn, conn->stalls ? "it reads no answers" : "it did not say what it wants");
+        refuse(conn, conn->stalls ? "it reads no answers" : "it sent no request in time");
     conn->over = true;
     update(conn);
 }

@@ -4,8 +4,8 @@ $ printf 'return { api = 1, run = function(board) return "It has " .. sys.ask("S
 $ printf 'A17\r\nB 18\n' | moonflash --virtual-time -d sim:f407 -d sim:f407#2 ask.lua
 sim:f407: Serial number?
 sim:f407#2: Serial number?
-sim:f407: PASS: 0.0 s
-sim:f407#2: PASS: 0.0 s
+sim:f407: PASS (0.0 s)
+sim:f407#2: PASS (0.0 s)
 2 boards passed.
 sim:f407: It has A17
 sim:f407#2: It has B 18
@@ -20,7 +20,7 @@ moonflash: sim:f407: no answer to 'Serial number?': standard input has ended
 $ printf 'A17\n' | moonflash --virtual-time -d sim:f407 -d sim:f407#2 ask.lua
 sim:f407: Serial number?
 sim:f407#2: Serial number?
-sim:f407: PASS: 0.0 s
+sim:f407: PASS (0.0 s)
 moonflash: sim:f407#2: no answer to 'Serial number?': standard input has ended
   The flash is untouched.
 1 of 2 boards did not pass: sim:f407#2

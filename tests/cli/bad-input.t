@@ -31,7 +31,7 @@ moonflash: unknown option '-1'
 [status 64]
 $ moonflash -d sim:f407 flash ch.bin@here
 moonflash: ch.bin@here: 'here' is not a number
-  FILE@ADDRESS says where a raw binary goes: app.bin@0x08010000
+  FILE@ADDRESS gives the address of a raw binary: app.bin@0x08010000
 [status 64]
 $ moonflash -d sim:f407 flash no-such.bin
 moonflash: no-such.bin: No such file or directory
@@ -120,12 +120,12 @@ moonflash: sim:f407,fault=explode@3: fault is one of unplug, stall, error, corru
   The parameters are in docs/api.md, 'Simulated boards'.
 [status 64]
 $ moonflash -d nonsense list
-moonflash: 'nonsense' selects no board: 'nonsense' is neither a path nor a slot nor ids nor NAME=VALUE
+moonflash: 'nonsense' is not a board selector: 'nonsense' is no path, slot, VID:PID or NAME=VALUE
   Use a path (1-4.2), a slot, VID:PID (0483:df11), serial=..., alt=...,
   mode=runtime, several of them with commas between, or sim:f407.
 [status 64]
 $ moonflash -d serail=5 list
-moonflash: 'serail=5' selects no board: there is no 'serail=' (did you mean 'serial'?)
+moonflash: 'serail=5' is not a board selector: there is no 'serail=' (did you mean 'serial'?)
   Use a path (1-4.2), a slot, VID:PID (0483:df11), serial=..., alt=...,
   mode=runtime, several of them with commas between, or sim:f407.
 [status 64]
@@ -148,14 +148,14 @@ moonflash: 1-4.2: no board in DFU mode
   Without a board: --device sim:f407 is a simulated one.
 [status 69]
 $ moonflash -d sim:f407 read ch.bin
-moonflash: ch.bin is there already
+moonflash: ch.bin exists already
   Give another name, or remove the file.
 [status 73]
 $ moonflash --virtual-time -d sim:f407 read folder/no/out.bin --length 16
 moonflash: folder/no/out.bin can't be written: No such file or directory
 [status 73]
 $ moonflash -d sim:f407 read out.bin --address 0x080FFFFF --length 2
-moonflash: sim:f407: read 0x08100000: no memory of this board is there; nothing was sent
+moonflash: sim:f407: read 0x08100000: the board has no memory at this address; nothing was sent
   The flash is untouched.
   Internal Flash is 0x08000000..0x080FFFFF; 'moonflash info' shows the others.
 [status 76]

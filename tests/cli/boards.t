@@ -1,7 +1,7 @@
 Which board, several boards, and output for programs.
 
 $ moonflash list
-No board is there.
+No boards found.
 $ moonflash -d sim:f407 -d sim:g474 -d sim:l433 -d sim:dfu11 list
 PATH       ID         SERIAL        BOARD
 sim:f407   0483:df11  315A28A0B956  STM32  BOOTLOADER, 1 MB flash (simulated)
@@ -13,7 +13,7 @@ $ moonflash -d sim:f407 list --json
 $ moonflash -d sim:f407 info
 STM32  BOOTLOADER  0483:df11  version 21.00  serial 315A28A0B956  at sim:f407
 found in dfuERROR; transfers of 2048 bytes; DFU 1.1a (DfuSe)
-looks like STM32F2/F4; asked before its poll time is over, as its ROM allows
+looks like STM32F2/F4; status is polled early (this ROM tolerates it)
   0 Internal Flash  0x08000000..0x0800FFFF  4 x 16 KB   read erase write
                     0x08010000..0x0801FFFF  1 x 64 KB   read erase write
                     0x08020000..0x080FFFFF  7 x 128 KB  read erase write
@@ -25,7 +25,7 @@ option bytes: ef aa ff ff ff ff ff ff ff 0f ff ff ff ff ff ff
 $ moonflash -d sim:g474 info
 DFU in FS Mode  0483:df11  version 2.00  serial 20474A0B1C2D  at sim:g474
 found in dfuERROR; transfers of 1024 bytes; DFU 1.1a (DfuSe)
-of no known family: its poll times are obeyed
+unknown family: the full poll times are waited for
   0 Internal Flash  0x08000000..0x0807FFFF  256 x 2 KB  read erase write
   1 Option Bytes    0x1FFF7800..0x1FFF782F  1 x 48 B    read write
                     0x1FFFF800..0x1FFFF82F  1 x 48 B    read write
@@ -38,35 +38,35 @@ moonflash: 2 boards match; choose one, or all of them:
   --every-board
 [status 81]
 $ moonflash --virtual-time -d sim:f407 -d sim:f407#2 flash ch.bin
-sim:f407: wrote 57.5 KB, verified: 1.3 s
-sim:f407#2: wrote 57.5 KB, verified: 1.3 s
+sim:f407: wrote 57.5 KB, verified (1.3 s)
+sim:f407#2: wrote 57.5 KB, verified (1.3 s)
 2 boards passed.
 $ moonflash --virtual-time -d sim:f407,fault=unplug@50 -d sim:f407#2 flash ch.bin --full
 moonflash: sim:f407,fault=unplug@50: the board went away while writing 0x08004000
   0x08000000..0x08003FFF is written but not verified; 0x08004000..0x080047FF is in doubt; 0x08004800..0x0800FFFF is erased but not read back; the rest is untouched.
   Reconnect the board (BOOT0 high) and run the same command again.
-sim:f407#2: erased 4 sectors, wrote 57.5 KB, verified: 2.8 s
+sim:f407#2: erased 4 sectors, wrote 57.5 KB, verified (2.8 s)
 1 of 2 boards did not pass: sim:f407,fault=unplug@50
 [status 74]
 $ printf 'return { api = 1, run = function(board) board:step("look") return "seen" end }' >look.lua
 $ moonflash --virtual-time -d sim:f407 -d sim:f407#2 look.lua 2>&1
 sim:f407: step look
 sim:f407#2: step look
-sim:f407: PASS: 0.0 s
-sim:f407#2: PASS: 0.0 s
+sim:f407: PASS (0.0 s)
+sim:f407#2: PASS (0.0 s)
 2 boards passed.
 sim:f407: seen
 sim:f407#2: seen
 $ printf 'return { api = 1, run = function(board) if board.path:find("2") then board = board.no.thing end end }' >wrong.lua
 $ moonflash --virtual-time -d sim:f407 -d sim:f407#2 wrong.lua 2>&1
-sim:f407: PASS: 0.0 s
+sim:f407: PASS (0.0 s)
 moonflash: sim:f407#2: wrong.lua:1: a Board has no 'no'
 1 of 2 boards did not pass: sim:f407#2
 [status 1]
 $ printf 'return { api = 1, run = function(board) task.spawn(fail, "the lamp is out") task.sleep(1) end }' >beside.lua
 $ moonflash --virtual-time -d sim:f407 -d sim:f407#2 beside.lua 2>&1
-sim:f407: PASS: 1.0 s
-sim:f407#2: PASS: 1.0 s
+sim:f407: PASS (1.0 s)
+sim:f407#2: PASS (1.0 s)
 moonflash: sim:f407: the lamp is out
 [status 1]
 $ printf 'return { api = 1, run = function(board) if board.path:find("2") then os.exit(3) end task.sleep(1) end }' >leave.lua
@@ -79,8 +79,8 @@ $ printf 'return { api = 1, run = function(board) if board.path:find("2") then f
 $ moonflash --virtual-time -d sim:f407 -d sim:f407#2 -d sim:f407#3 long.lua 2>&1 | grep -v volt
 moonflash: sim:f407#2: no power
   The flash is untouched.
-sim:f407: PASS: 1.0 s
-sim:f407#3: PASS: 1.0 s
+sim:f407: PASS (1.0 s)
+sim:f407#3: PASS (1.0 s)
   sim:f407#2: FAIL: no power
 1 of 3 boards did not pass: sim:f407#2
 $ moonflash --virtual-time --json -d sim:f407,usb=ideal flash ch.bin | tail -n 1
@@ -97,7 +97,7 @@ $ moonflash --json flash no-such.bin 2>/dev/null
 {"event":"result","outcome":"ERROR","code":"file","message":"no-such.bin: No such file or directory"}
 [status 66]
 $ moonflash udev
-# Whoever sits at this computer may use boards in DFU mode (made by 'moonflash udev').
+# The user at this computer may use boards in DFU mode (made by 'moonflash udev').
 # It goes to /etc/udev/rules.d/70-moonflash.rules: its number must be below 73.
 # STMicroelectronics ROM
 SUBSYSTEM=="usb", ENV{DEVTYPE}=="usb_device", ATTR{idVendor}=="0483", ATTR{idProduct}=="df11", TAG+="uaccess"

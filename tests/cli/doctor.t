@@ -5,12 +5,14 @@ ok  system    Linux ~, libusb ~, moonflash 0.1.0
 
 sim:f407  0483:df11  STM32  BOOTLOADER  serial 315A28A0B956
 ok  mode      in DFU mode: DfuSe 1.1a, transfers of 2048 bytes
-ok  answer    dfuERROR (errFIRMWARE), as ST's ROMs start; any command clears it
+ok  answer    dfuERROR (errFIRMWARE): ST's ROMs start in this state; any command
+              clears it
 ok  commands  get commands, set address, erase, read unprotect
 ok  layout    12 sectors, 1 MB from 0x08000000; and 3 other memories
-ok  reading   not protected; it is blank: 'leave' has nothing to start
+ok  reading   not protected; the flash is blank: 'leave' has nothing to start
 ok  writing   no sector is write-protected
-ok  quirks    none known of STM32F2/F4; asked early, as its ROM allows
+ok  quirks    no known quirks of the STM32F2/F4; status is polled early (this
+              ROM tolerates it)
 
 Nothing is wrong.
 $ moonflash -d sim:f407,rdp=1 doctor
@@ -18,12 +20,14 @@ ok  system    Linux ~, libusb ~, moonflash 0.1.0
 
 sim:f407,rdp=1  0483:df11  STM32  BOOTLOADER  serial 315A28A0B956
 ok  mode      in DFU mode: DfuSe 1.1a, transfers of 2048 bytes
-ok  answer    dfuERROR (errFIRMWARE), as ST's ROMs start; any command clears it
+ok  answer    dfuERROR (errFIRMWARE): ST's ROMs start in this state; any command
+              clears it
 ok  commands  get commands, set address, erase, read unprotect
 ok  layout    12 sectors, 1 MB from 0x08000000; and 3 other memories
 !!  reading   read protection is on: nothing can be read, erased or written
       'moonflash unprotect' removes the protection, and ERASES THE WHOLE CHIP.
-ok  quirks    none known of STM32F2/F4; asked early, as its ROM allows
+ok  quirks    no known quirks of the STM32F2/F4; status is polled early (this
+              ROM tolerates it)
 moonflash: sim:f407,rdp=1: read protection is on: nothing can be read, erased or written
 [status 80]
 $ moonflash -d sim:f407,wrp=5 doctor
@@ -31,26 +35,29 @@ ok  system    Linux ~, libusb ~, moonflash 0.1.0
 
 sim:f407,wrp=5  0483:df11  STM32  BOOTLOADER  serial 315A28A0B956
 ok  mode      in DFU mode: DfuSe 1.1a, transfers of 2048 bytes
-ok  answer    dfuERROR (errFIRMWARE), as ST's ROMs start; any command clears it
+ok  answer    dfuERROR (errFIRMWARE): ST's ROMs start in this state; any command
+              clears it
 ok  commands  get commands, set address, erase, read unprotect
 ok  layout    12 sectors, 1 MB from 0x08000000; and 3 other memories
-ok  reading   not protected; it is blank: 'leave' has nothing to start
---  writing   write-protected: sectors 0, 2; writing there does nothing
-      'moonflash optbytes nWRP=0xFFF' ends the protection of all.
-ok  quirks    none known of STM32F2/F4; asked early, as its ROM allows
+ok  reading   not protected; the flash is blank: 'leave' has nothing to start
+--  writing   write-protected: sectors 0, 2; writing has no effect there
+      'moonflash optbytes nWRP=0xFFF' removes all write protection.
+ok  quirks    no known quirks of the STM32F2/F4; status is polled early (this
+              ROM tolerates it)
 
-Nothing is wrong; 1 thing to know (--).
+Nothing is wrong; 1 thing to note (--).
 $ moonflash --virtual-time -d sim:f407,state=dfuDNBUSY doctor
 ok  system    Linux ~, libusb ~, moonflash 0.1.0
 
 sim:f407,state=dfuDNBUSY  0483:df11  STM32  BOOTLOADER  serial 315A28A0B956
 ok  mode      in DFU mode: DfuSe 1.1a, transfers of 2048 bytes
 !!  answer    dfuDNBUSY: still busy after 2 s
-      It may be erasing, for another program say, which takes up to half a
-      minute: wait, and look again.
-      If it stays so: reset it (BOOT0 high), or plug it in again.
+      The board may be erasing for another program, which takes up to half a
+      minute: wait, and run this again.
+      If that does not help, reset the board (BOOT0 high), or reconnect it.
 ok  layout    12 sectors, 1 MB from 0x08000000; and 3 other memories
-ok  quirks    none known of STM32F2/F4; asked early, as its ROM allows
+ok  quirks    no known quirks of the STM32F2/F4; status is polled early (this
+              ROM tolerates it)
 moonflash: sim:f407,state=dfuDNBUSY: dfuDNBUSY: still busy after 2 s
 [status 82]
 $ moonflash --virtual-time -d sim:f407,fault=hang@1 doctor
@@ -59,37 +66,40 @@ ok  system    Linux ~, libusb ~, moonflash 0.1.0
 sim:f407,fault=hang@1  0483:df11  STM32  BOOTLOADER  serial 315A28A0B956
 ok  mode      in DFU mode: DfuSe 1.1a, transfers of 2048 bytes
 !!  answer    no answer within 1 s
-      It may be erasing, for another program say, which takes up to half a
-      minute: wait, and look again.
-      If it stays so: reset it (BOOT0 high), or plug it in again.
+      The board may be erasing for another program, which takes up to half a
+      minute: wait, and run this again.
+      If that does not help, reset the board (BOOT0 high), or reconnect it.
 ok  layout    12 sectors, 1 MB from 0x08000000; and 3 other memories
-ok  quirks    none known of STM32F2/F4; asked early, as its ROM allows
+ok  quirks    no known quirks of the STM32F2/F4; status is polled early (this
+              ROM tolerates it)
 moonflash: sim:f407,fault=hang@1: no answer within 1 s
 [status 82]
 $ moonflash -d sim:dfu11 doctor
 ok  system    Linux ~, libusb ~, moonflash 0.1.0
 
 sim:dfu11  1209:0001  Simulated DFU 1.1 board  serial D110000001
-!!  mode      runs its program; it is not in DFU mode
+!!  mode      runs its program; not in DFU mode
       'moonflash -d sim:dfu11 detach' puts it into DFU mode.
-      If it comes back as it is, and is an STM32: BOOT0 to VDD (on an F4 also
+      If it comes back unchanged and is an STM32: BOOT0 to VDD (on an F4 also
       PB2 to GND), and press reset.
-moonflash: sim:dfu11: runs its program; it is not in DFU mode
+moonflash: sim:dfu11: runs its program; not in DFU mode
 [status 69]
 $ moonflash --virtual-time -d sim:g474 -d sim:l433,fault=unplug@4 doctor
 ok  system    Linux ~, libusb ~, moonflash 0.1.0
 
 sim:g474  0483:df11  DFU in FS Mode  serial 20474A0B1C2D
 ok  mode      in DFU mode: DfuSe 1.1a, transfers of 1024 bytes
-ok  answer    dfuERROR (errFIRMWARE), as ST's ROMs start; any command clears it
+ok  answer    dfuERROR (errFIRMWARE): ST's ROMs start in this state; any command
+              clears it
 ok  commands  get commands, set address, erase, read unprotect
 ok  layout    256 sectors, 512 KB from 0x08000000; and 2 other memories
-ok  reading   not protected; it is blank: 'leave' has nothing to start
---  writing   write protection only shows by writing, which is not tried
+ok  reading   not protected; the flash is blank: 'leave' has nothing to start
+--  writing   write protection can only be detected by writing; not tested
 
 sim:l433,fault=unplug@4  0483:df11  STM32  BOOTLOADER  serial 20433A0B1C2D
 ok  mode      in DFU mode: DfuSe 1.1a, transfers of 2048 bytes
-ok  answer    dfuERROR (errFIRMWARE), as ST's ROMs start; any command clears it
+ok  answer    dfuERROR (errFIRMWARE): ST's ROMs start in this state; any command
+              clears it
 !!  commands  the board went away while asking for its commands
       Reconnect the board (BOOT0 high) and run the same command again.
 ok  layout    256 sectors, 512 KB from 0x08000000; and 3 other memories
@@ -98,12 +108,12 @@ moonflash: sim:l433,fault=unplug@4: the board went away while asking for its com
 $ moonflash -d sim:f407 doctor --layout @Flash/0x08000000/04*016Kg | grep layout
 ok  layout    4 sectors, 64 KB from 0x08000000; and 3 other memories
 $ moonflash --json -d sim:f407,state=dfuMANIFEST-WAIT-RESET doctor 2>/dev/null
-{"event":"result","path":"sim:f407,state=dfuMANIFEST-WAIT-RESET","outcome":"FAIL","code":"dfu.reset","data":{"checks":[{"check":"system","found":"Linux ~, libusb ~, moonflash 0.1.0","level":"ok"},{"path":"sim:f407,state=dfuMANIFEST-WAIT-RESET","check":"mode","found":"in DFU mode: DfuSe 1.1a, transfers of 2048 bytes","level":"ok"},{"path":"sim:f407,state=dfuMANIFEST-WAIT-RESET","code":"dfu.reset","check":"answer","found":"dfuMANIFEST-WAIT-RESET: it has new firmware, and waits for a reset","level":"fail","todo":"Reset it (BOOT0 high), or plug it in again."},{"path":"sim:f407,state=dfuMANIFEST-WAIT-RESET","check":"layout","found":"12 sectors, 1 MB from 0x08000000; and 3 other memories","level":"ok"},{"path":"sim:f407,state=dfuMANIFEST-WAIT-RESET","check":"quirks","found":"none known of STM32F2/F4; asked early, as its ROM allows","level":"ok"}]},"message":"sim:f407,state=dfuMANIFEST-WAIT-RESET: dfuMANIFEST-WAIT-RESET: it has new firmware, and waits for a reset"}
+{"event":"result","path":"sim:f407,state=dfuMANIFEST-WAIT-RESET","outcome":"FAIL","code":"dfu.reset","data":{"checks":[{"check":"system","found":"Linux ~, libusb ~, moonflash 0.1.0","level":"ok"},{"path":"sim:f407,state=dfuMANIFEST-WAIT-RESET","check":"mode","found":"in DFU mode: DfuSe 1.1a, transfers of 2048 bytes","level":"ok"},{"path":"sim:f407,state=dfuMANIFEST-WAIT-RESET","code":"dfu.reset","check":"answer","found":"dfuMANIFEST-WAIT-RESET: the board has new firmware and waits for a reset","level":"fail","todo":"Reset the board (BOOT0 high), or reconnect it."},{"path":"sim:f407,state=dfuMANIFEST-WAIT-RESET","check":"layout","found":"12 sectors, 1 MB from 0x08000000; and 3 other memories","level":"ok"},{"path":"sim:f407,state=dfuMANIFEST-WAIT-RESET","check":"quirks","found":"no known quirks of the STM32F2/F4; status is polled early (this ROM tolerates it)","level":"ok"}]},"message":"sim:f407,state=dfuMANIFEST-WAIT-RESET: dfuMANIFEST-WAIT-RESET: the board has new firmware and waits for a reset"}
 [status 76]
 $ moonflash -q -d sim:f407 doctor | head -n 1
 ok  system    Linux ~, libusb ~, moonflash 0.1.0
 $ moonflash -d nonsense doctor
-moonflash: 'nonsense' selects no board: 'nonsense' is neither a path nor a slot nor ids nor NAME=VALUE
+moonflash: 'nonsense' is not a board selector: 'nonsense' is no path, slot, VID:PID or NAME=VALUE
   Use a path (1-4.2), a slot, VID:PID (0483:df11), serial=..., alt=...,
   mode=runtime, several of them with commas between, or sim:f407.
 [status 64]
@@ -116,7 +126,7 @@ status is that of the first thing that is bad.
 $ echo 'local m = require("moonflash.doctor.machine").new(arg[1]); m.versions.kernel = arg[2] or "6.1.0"; print(require("moonflash.doctor").examine(m))' >pc.lua
 $ mkdir empty; moonflash pc.lua empty
 ok  system    Linux 6.1.0, libusb ~, moonflash 0.1.0
-!!  usb       this computer has no USB, or its kernel does not know
+!!  usb       no USB controller found
         lspci | grep -i usb; sudo modprobe xhci-pci
       Without a board: -d sim:f407 is a simulated one.
 $ mkdir -p wsl; moonflash pc.lua wsl 5.15.90.1-microsoft-standard-WSL2
@@ -131,12 +141,12 @@ $ mkdir -p pc/sys/bus/usb/devices/usb1 pc/dev/bus/usb; moonflash pc.lua pc
 ok  system    Linux ~, libusb ~, moonflash 0.1.0
 ok  usb       0 devices on 1 bus
 --  rule      no udev rule lets users open boards
-      Let whoever sits at this computer use them:
+      To allow access for the user at this computer:
         moonflash udev | sudo tee /etc/udev/rules.d/70-moonflash.rules
         sudo udevadm control --reload && sudo udevadm trigger
-!!  board     no board with a DFU interface is there
+!!  board     no board with a DFU interface found
       An STM32: BOOT0 to VDD (on an F4 also PB2 to GND), and press reset; then
       run this again.
-      If 'lsusb' shows nothing new even then: many cables only charge. Try
-      another one, and another port.
+      If 'lsusb' shows nothing new then, try another cable (many only charge)
+      and another port.
       Without a board: -d sim:f407 is a simulated one.

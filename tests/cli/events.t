@@ -23,10 +23,10 @@ $ printf 'return { api = 1, run = function(board)\n  board:read_unprotect()\n  b
 $ moonflash --virtual-time --json -d sim:f407 again.lua | grep -c '"event":"board"'
 1
 $ moonflash --virtual-time --dry-run -d sim:f407 again.lua
-sim:f407: would read unprotect
+sim:f407: would remove the read protection (erases the whole chip)
 $ printf 'return { api = 1, run = function(board)\n  board:leave(0x08000000)\n  return board.dry and next(board:wait_app(5)) == nil and "nothing known"\nend }' >app.lua
 $ moonflash --virtual-time --dry-run -d sim:f407 app.lua
-sim:f407: would leave 0x08000000
+sim:f407: would start 0x08000000
 sim:f407: would wait for its program
 nothing known
 $ printf 'return { left = "sim:f407#1" }' >slots.lua
@@ -35,7 +35,7 @@ supply: -3.3 V
 moonflash: sim:f407#1: supply is -3.3 V, and should be from 3.2 V to 3.4 V
 [status 1]
 $ VOLTS=left=OVERLOAD tests/fixture/serial meter=meter -- moonflash --virtual-time --slots slots.lua -d left scripts/examples/fixture.lua --relay tests/fixture/relay --meter meter
-moonflash: sim:f407#1: the meter says 'OVERLOAD V'
+moonflash: sim:f407#1: the meter reports 'OVERLOAD V'
 [status 1]
 $ printf '#!/bin/sh\ntest $2 = off || { echo no such relay; exit 3; }\n' >relay; chmod +x relay
 $ tests/fixture/serial meter=meter -- moonflash --virtual-time --slots slots.lua -d left scripts/examples/fixture.lua --relay relay --meter meter
@@ -53,7 +53,7 @@ About 2.6 s, instead of 5.2 s for everything. Nothing was written.
 BOR_LEV: 3 -> 1, brownout reset level 2
 nWRP: 0xFFF -> 0xFFE, write-protected: sector 0 of 12
 sim:f407#1: would write 0x1FFFC000, 16 B
-sim:f407#1: would leave 0x08000000
+sim:f407#1: would start 0x08000000
 sim:f407#1: would wait for its program
 $ ls -l meter
 ls: cannot access 'meter': No such file or directory

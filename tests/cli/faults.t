@@ -13,7 +13,7 @@ $ moonflash --virtual-time -d sim:f407 unprotect
 There is no read protection to remove.
 $ moonflash --virtual-time -d sim:f407,rdp=1 unprotect --yes
 The read protection is off, the flash is erased, and the board is back in DFU mode.
-erased 12 sectors: 16.0 s
+erased 12 sectors (16.0 s)
 $ moonflash --virtual-time -d sim:f407,fault=unplug@60 flash ch.bin --full
 moonflash: sim:f407,fault=unplug@60: the board went away while writing 0x08005800
   0x08000000..0x080057FF is written but not verified; 0x08005800..0x08005FFF is in doubt; 0x08006000..0x0800FFFF is erased but not read back; the rest is untouched.
@@ -25,7 +25,7 @@ moonflash: sim:f407,fault=unplug@15: the board went away while erasing 0x0800400
   Reconnect the board (BOOT0 high) and run the same command again.
 [status 74]
 $ moonflash --virtual-time -d sim:f407,fault=corrupt@61 flash ch.bin --full
-erased 4 sectors, wrote 57.5 KB, verified: 2.8 s
+erased 4 sectors, wrote 57.5 KB, verified (2.8 s)
 $ moonflash --virtual-time -d sim:f407,wrp=1 flash ch.bin
 moonflash: sim:f407,wrp=1: verify failed at 0x08000000: expected 00 00 02 20, found ff ff ff ff
   0x08000000..0x08003FFF is in doubt; 0x08004000..0x0800E5D3 is verified; the rest is untouched.
@@ -51,7 +51,7 @@ moonflash: sim:f407,fault=short@70: a short answer while writing 0x08007000
   Check the cable. Run the same command again.
 [status 74]
 $ moonflash --virtual-time -d sim:f407,fault=stall@71 flash ch.bin --full
-erased 4 sectors, wrote 57.5 KB, verified (1 request sent again): 2.8 s
+erased 4 sectors, wrote 57.5 KB, verified (2.8 s; 1 request sent again)
 $ moonflash --virtual-time -d sim:f407,rdp=2 flash ch.bin
 moonflash: sim:f407,rdp=2: no board in DFU mode
   Connect BOOT0 to VDD and PB2 to GND, press reset, then run the same command
@@ -59,7 +59,7 @@ moonflash: sim:f407,rdp=2: no board in DFU mode
   Without a board: --device sim:f407 is a simulated one.
 [status 69]
 $ moonflash --virtual-time -d sim:f407,state=dfuDNLOAD-SYNC flash ch.bin@0x08000000
-wrote 57.5 KB, verified: 1.3 s
+wrote 57.5 KB, verified (1.3 s)
 $ moonflash --virtual-time -d sim:f407,state=dfuMANIFEST-WAIT-RESET flash ch.bin
 moonflash: sim:f407,state=dfuMANIFEST-WAIT-RESET: read 0x08000000: the board waits for a reset
   The flash is untouched.
@@ -73,7 +73,7 @@ moonflash: sim:f407,flash=board.img: config.bin starts inside a sector: the data
   --lose discards them.
 [status 65]
 $ moonflash --virtual-time -d sim:f407,flash=board.img flash config.bin@0x0800E000 --keep
-erased 1 sector, wrote 10 KB, skipped 6 KB, verified: 0.7 s
+erased 1 sector, wrote 10 KB, skipped 6 KB, verified (0.7 s)
 $ cmp -n 57344 ch.bin board.img && echo kept
 kept
 $ moonflash --virtual-time -d sim:f407,flash=board.img verify ch.bin
@@ -82,21 +82,21 @@ moonflash: sim:f407,flash=board.img: verify failed at 0x0800E000: expected bd aa
   1 of 4 sectors differs.
 [status 79]
 $ moonflash --virtual-time -d sim:f407,flash=board.img flash config.bin@0x0800E000 --lose
-skipped 64 B (1 sector the same), verified: 0.0 s
+skipped 64 B (1 sector the same), verified (0.0 s)
 $ moonflash --virtual-time -d sim:f407,flash=board.img --dry-run flash ch.bin --leave
 ch.bin  57.5 KB, starts at 0x08000000
   0x08000000     16 KB   same     -
   0x08004000     16 KB   same     -
   0x08008000     16 KB   same     -
-  0x0800C000     16 KB   differs  erase, write 9.5 KB; what follows it in the sector is erased
+  0x0800C000     16 KB   differs  erase, write 9.5 KB; data after it in the sector is erased
 Compared before and after: 0x08010000..0x080107FF, 0x0800B800..0x0800BFFF, 0x08000000..0x080007FF.
 About 0.7 s, instead of 2.8 s for everything. Nothing was written.
-sim:f407,flash=board.img: would leave 0x08000000
+sim:f407,flash=board.img: would start 0x08000000
 $ moonflash --virtual-time -d sim:f407,flash=board.img --dry-run erase --all
-sim:f407,flash=board.img: would mass erase
+sim:f407,flash=board.img: would erase the whole chip
 $ moonflash --virtual-time -d sim:f407 flash ch.bin --no-verify
-wrote 57.5 KB, NOT VERIFIED (--no-verify): 1.2 s
+wrote 57.5 KB, NOT VERIFIED (--no-verify) (1.2 s)
 $ moonflash --virtual-time -d sim:dfu11 detach
 The board is in DFU mode.
 $ moonflash --virtual-time -d sim:dfu11,state=dfuIDLE flash ch.bin
-wrote 57.5 KB, NOT VERIFIED (plain DFU starts the program at once): 3.1 s
+wrote 57.5 KB, NOT VERIFIED (plain DFU starts the program at once) (3.1 s)

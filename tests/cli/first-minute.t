@@ -1,7 +1,7 @@
 The first minute: what a person types who has no board yet.
 
 $ moonflash --virtual-time --device sim:f407 discovery ch.bin
-wrote 57.5 KB, verified, left for 0x08000000: 1.3 s
+wrote 57.5 KB, verified, started 0x08000000 (1.3 s)
 $ moonflash
 moonflash: which recipe?
   moonflash help        lists them, and the options
@@ -21,9 +21,9 @@ of these, or a file (./mine.lua):
   doctor       Look for what is wrong when it does not work
   erase        Erase sectors, or everything
   flash        Write firmware to a board, and verify it
-  info         Say all that a board says of itself
+  info         Show everything a board reports about itself
   leave        Leave DFU mode and start the program
-  list         List the boards that are there
+  list         List the boards that are connected
   optbytes     Show the option bytes by name, or change some
   read         Read a board's memory into a file
   recipes      List the recipes, or show one to copy
@@ -33,7 +33,7 @@ of these, or a file (./mine.lua):
   slots        Show the slots of a fixture, and what is in them
   udev         Print the udev rule that lets you open boards
   unprotect    Remove the read protection; ERASES THE WHOLE CHIP
-  verify       Compare firmware with what stands on a board
+  verify       Compare firmware with the contents of a board
 
 Options, on either side of the recipe (-e, -i and --version in front of it):
 
@@ -71,9 +71,9 @@ $ moonflash recipes
   doctor       Look for what is wrong when it does not work
   erase        Erase sectors, or everything
   flash        Write firmware to a board, and verify it
-  info         Say all that a board says of itself
+  info         Show everything a board reports about itself
   leave        Leave DFU mode and start the program
-  list         List the boards that are there
+  list         List the boards that are connected
   optbytes     Show the option bytes by name, or change some
   read         Read a board's memory into a file
   recipes      List the recipes, or show one to copy
@@ -83,7 +83,7 @@ $ moonflash recipes
   slots        Show the slots of a fixture, and what is in them
   udev         Print the udev rule that lets you open boards
   unprotect    Remove the read protection; ERASES THE WHOLE CHIP
-  verify       Compare firmware with what stands on a board
+  verify       Compare firmware with the contents of a board
 $ moonflash recipes --show discovery
 -- SPDX-License-Identifier: MIT
 -- discovery.lua: flashes ch.bin on an STM32F4 Discovery, and starts it.
@@ -182,7 +182,7 @@ moonflash: no board in DFU mode
 [status 69]
 $ moonflash --quiet --virtual-time -d sim:f407 flash ch.bin
 $ moonflash --virtual-time -d sim:f407 flash ch.bin --leave
-wrote 57.5 KB, verified, left for 0x08000000: 1.3 s
+wrote 57.5 KB, verified, started 0x08000000 (1.3 s)
 $ MOONFLASH_DEVICE=sim:f407 moonflash --virtual-time flash ch.bin
-wrote 57.5 KB, verified: 1.3 s
+wrote 57.5 KB, verified (1.3 s)
 $ moonflash flash ch.bin --virtual-time --device=sim:f407 --quiet

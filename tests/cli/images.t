@@ -1,7 +1,7 @@
 Firmware in all its formats, from one to the other; and what is refused, before a board is opened.
 
 $ moonflash --virtual-time -d sim:f407,flash=board.img flash ch.elf
-wrote 57.5 KB, verified: 1.3 s
+wrote 57.5 KB, verified (1.3 s)
 $ cmp -n 58836 board.img ch.bin
 $ moonflash convert ch.elf ch.hex
 ch.hex: 57.5 KB in 1 piece, 0x08000000..0x0800E5D3
@@ -12,22 +12,22 @@ ch.dfu: 57.5 KB in 1 piece, 0x08000000..0x0800E5D3
 $ moonflash convert ch.dfu again.bin; cmp ch.bin again.bin
 again.bin: 57.5 KB in 1 piece, 0x08000000..0x0800E5D3
 $ moonflash --virtual-time -d sim:f407,flash=board.img verify ch.hex
-verified: 0.1 s
+verified (0.1 s)
 $ moonflash --virtual-time -d sim:f407,flash=board.img flash ch.dfu --leave
-skipped 57.5 KB (4 sectors the same), verified, left for 0x08000000 (about 3 s saved): 0.1 s
+skipped 57.5 KB (4 sectors the same), verified, started 0x08000000 (0.1 s; about 3 s saved)
 $ moonflash convert ch.bin app.bin@0x08010000 both.hex
 both.hex: 115 KB in 2 pieces, 0x08000000..0x0801E5D3
 $ moonflash --virtual-time -d sim:f407,flash=board.img flash ch.hex app.bin@0x08010000
-wrote 57.5 KB, skipped 57.5 KB (4 sectors the same), verified (about 4 s saved): 1.4 s
+wrote 57.5 KB, skipped 57.5 KB (4 sectors the same), verified (1.4 s; about 4 s saved)
 $ moonflash --virtual-time -d sim:f407,flash=board.img verify both.hex
-verified: 0.2 s
+verified (0.2 s)
 $ moonflash convert both.hex both.bin
 moonflash: both.hex has gaps, behind 0x0800E5D3 first: a raw binary has no addresses
   Write it as hex, srec or dfu; or fill the gaps:
   'moonflash convert --pad', in Lua image:pad(first, last).
 [status 65]
 $ moonflash convert ch.bin ch.hex
-moonflash: ch.hex is there already
+moonflash: ch.hex exists already
   Give another name, or remove the file.
 [status 73]
 $ moonflash convert ch.bin ch.hex --force
@@ -37,7 +37,7 @@ moonflash: convert takes what to read, and what to write
   moonflash convert app.elf app.hex
 [status 64]
 $ moonflash convert ch.bin firmware.xyz
-moonflash: firmware.xyz: its ending does not say which format
+moonflash: firmware.xyz: its ending names no format
   There are bin, dfu, hex, srec.
 [status 64]
 $ moonflash convert ch.bin firmware.xyz --format srec; head -c 2 firmware.xyz; echo
@@ -60,7 +60,7 @@ $ head -c 58000 ch.dfu >bad.dfu; moonflash -d sim:f407,flash=board.img flash bad
 moonflash: bad.dfu: offset 0xE290: no DFU suffix at the end: the file is cut off
 [status 65]
 $ tail -c +2 ch.elf >bad.elf; moonflash -d sim:f407,flash=board.img flash bad.elf
-moonflash: bad.elf: offset 0x0: its name says .elf, and it does not begin like an ELF program
+moonflash: bad.elf: offset 0x0: its name ends in .elf, but it does not begin like an ELF program
 [status 65]
 $ cp ch.hex firmware.bin; echo more >>firmware.bin; moonflash -d sim:f407,flash=board.img flash firmware.bin
 moonflash: firmware.bin:3682: 'm' belongs to no record

@@ -10,7 +10,7 @@ nWRP        0xFFF  no sector is write-protected
 $ moonflash --virtual-time -d sim:f407 optbytes BOR_LEV=2 nWRP=0xFF0
 BOR_LEV: 3 -> 2, brownout reset level 1
 nWRP: 0xFFF -> 0xFF0, write-protected: sectors 0, 1, 2, 3 of 12
-wrote 16 B, verified: 0.1 s
+wrote 16 B, verified (0.1 s)
 BOR_LEV     2      brownout reset level 1
 RDP         0xAA   level 0, no read protection
 WDG_SW      1      software starts the independent watchdog
@@ -18,7 +18,7 @@ nRST_STDBY  1      entering Standby mode does not reset
 nRST_STOP   1      entering Stop mode does not reset
 nWRP        0xFF0  write-protected: sectors 0, 1, 2, 3 of 12
 $ moonflash --virtual-time -d sim:f407 optbytes BOR_LEV=3
-The option bytes are so already.
+The option bytes have these values already.
 BOR_LEV     3      brownout reset off
 RDP         0xAA   level 0, no read protection
 WDG_SW      1      software starts the independent watchdog
@@ -33,7 +33,7 @@ $ moonflash --virtual-time -d sim:f407 --json optbytes BOR_LEV=1 2>/dev/null | t
 $ moonflash --virtual-time -d sim:f407 optbytes RDP=0xBB
 RDP: 0xAA -> 0xBB, level 1, read protection
 Going back to level 0 ('moonflash unprotect') ERASES THE WHOLE CHIP.
-wrote 16 B, NOT VERIFIED (the read protection is on, and nothing can be read any more): 0.1 s
+wrote 16 B, NOT VERIFIED (the read protection is on, and nothing can be read any more) (0.1 s)
 $ moonflash --virtual-time -d sim:f407 optbytes RDP=0xCC
 moonflash: sim:f407: RDP 0xCC is irreversible (level 2, closed for ever); nothing was sent
   The flash is untouched.
@@ -42,7 +42,7 @@ moonflash: sim:f407: RDP 0xCC is irreversible (level 2, closed for ever); nothin
 $ moonflash --virtual-time -d sim:f407 optbytes RDP=0xCC --irreversible
 RDP: 0xAA -> 0xCC, level 2, closed for ever
 This can never be undone: no boot loader, no debugger, no other option bytes.
-wrote 16 B, NOT VERIFIED (a closed chip does not come back to DFU mode), left: 10.0 s
+wrote 16 B, NOT VERIFIED (a closed chip does not come back to DFU mode), left (10.0 s)
 $ moonflash -d sim:f407,rdp=1 optbytes RDP=0xAA
 moonflash: sim:f407,rdp=1: read 0x1FFFC000: read protection is on (errVENDOR)
   The flash is untouched.
@@ -68,14 +68,14 @@ $ moonflash -d sim:f407 optbytes BOR_LEV=two
 moonflash: BOR_LEV: 'two' is not a number
 [status 64]
 $ moonflash -d sim:f407 optbytes BOR_LEV=2 BOR_LEV=3
-moonflash: BOR_LEV is there twice
+moonflash: BOR_LEV is given twice
 [status 64]
 $ moonflash help optbytes | grep -A 2 Arguments
 Arguments:
    changes               NAME=VALUE, of as many as you like
    --irreversible        also what can never be undone: RDP=0xCC closes the chip
 $ moonflash -d sim:l433 optbytes
-moonflash: sim:l433: nobody has described the option bytes of this part
+moonflash: sim:l433: the option bytes of this part are not described
   The flash is untouched.
   They are aa f8 ef ff 55 07 10 00 ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff
   ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff.

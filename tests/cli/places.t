@@ -2,8 +2,8 @@ Which boards a run is for: slots, empty or with the wrong board; places that are
 
 $ echo 'return { left = "sim:f407#1", rear = "1-99.1", right = "sim:f407#2" }' >slots.lua; moonflash --virtual-time --slots slots.lua --every-slot flash ch.bin
 rear (1-99.1): no board for this recipe
-left: wrote 57.5 KB, verified: 1.3 s
-right: wrote 57.5 KB, verified: 1.3 s
+left: wrote 57.5 KB, verified (1.3 s)
+right: wrote 57.5 KB, verified (1.3 s)
 2 boards passed.
 $ moonflash --virtual-time --slots slots.lua --every-slot --json erase --address 0x08000000
 rear (1-99.1): no board for this recipe
@@ -27,8 +27,8 @@ rear (1-99.1): no board for this recipe
 $ echo 'return { left = "sim:f407#1", rear = "sim:dfu11", right = "sim:f407#2" }' >wrong.lua; moonflash --virtual-time --slots wrong.lua --every-slot flash ch.bin
 moonflash: rear: sim:dfu11: no board in DFU mode; sim:dfu11 (Simulated DFU 1.1 board) runs its program
   'moonflash -d sim:dfu11 detach' puts it into DFU mode.
-left: wrote 57.5 KB, verified: 1.3 s
-right: wrote 57.5 KB, verified: 1.3 s
+left: wrote 57.5 KB, verified (1.3 s)
+right: wrote 57.5 KB, verified (1.3 s)
 1 of 3 boards did not pass: rear
 [status 69]
 $ moonflash --virtual-time --slots wrong.lua --every-slot -q flash ch.bin
@@ -63,8 +63,8 @@ $ echo 'return { api = 1, board = "0483:df11,serial=315A28A0B956", run = functio
 moonflash: rear: sim:l433 is not what this recipe is for (0483:df11,serial=315A28A0B956)
 left: at: left
 right: at: right
-left: PASS: 0.0 s
-right: PASS: 0.0 s
+left: PASS (0.0 s)
+right: PASS (0.0 s)
 1 of 3 boards did not pass: rear
 [status 69]
 $ echo 'return { rear = "sim:dfu11" }' >one.lua; moonflash --virtual-time --slots one.lua --every-slot flash ch.bin
@@ -102,19 +102,19 @@ moonflash: there are no slots
     return { left = "1-4.1", right = "1-4.2" }
   'moonflash slots' shows them; --slots names another file.
 $ echo 'return { left = "1-4." }' >path.lua; moonflash --slots path.lua slots
-moonflash: path.lua: left = '1-4.' is no place: a USB path like 1-4.2, or sim:...
+moonflash: path.lua: left = '1-4.' is not a place: use a USB path like 1-4.2, or sim:...
   moonflash list    shows the paths of the boards that are connected
 [status 64]
 $ moonflash -d 1-4. info
-moonflash: '1-4.' selects no board: '1-4.' is neither a path nor a slot nor ids nor NAME=VALUE
+moonflash: '1-4.' is not a board selector: '1-4.' is no path, slot, VID:PID or NAME=VALUE
   Use a path (1-4.2), a slot, VID:PID (0483:df11), serial=..., alt=...,
   mode=runtime, several of them with commas between, or sim:f407.
 [status 64]
 $ echo 'return { api = 1, start = "operator", run = function(b) b:open { wait = 1 } b:note("at", b.slot) end }' >brings.lua; moonflash --virtual-time --slots slots.lua -d left -d left -d 'sim:f407#1' -d right ./brings.lua
 left: at: left
 right: at: right
-left: PASS: 0.0 s
-right: PASS: 0.0 s
+left: PASS (0.0 s)
+right: PASS (0.0 s)
 2 boards passed.
 $ moonflash --slots slots.lua -d rear ./brings.lua
 moonflash: 1-99.1: no board in DFU mode
@@ -130,7 +130,7 @@ $ echo 'return { api = 1, mode = "runtime", run = function(b) b:note("mode", b.m
 rear: mode: runtime
 moonflash: left: sim:f407#1: no board that runs its program; sim:f407#1 (STM32  BOOTLOADER) is in DFU mode
   'moonflash -d sim:f407#1 leave' starts its program.
-rear: PASS: 0.0 s
+rear: PASS (0.0 s)
 moonflash: right: sim:f407#2: no board that runs its program; sim:f407#2 (STM32  BOOTLOADER) is in DFU mode
   'moonflash -d sim:f407#2 leave' starts its program.
 2 of 3 boards did not pass: left, right

@@ -4,7 +4,7 @@ $ cp tests/cli/widget.lua .
 $ moonflash -d sim:./widget.lua info
 Widget 3  1209:0001  version 21.00  serial W0001  at sim:./widget.lua
 found in dfuERROR; transfers of 2048 bytes; DFU 1.1a (DfuSe)
-looks like STM32F2/F4; asked when its poll time is over
+looks like STM32F2/F4; the full poll times are waited for
   0 Internal Flash  0x08000000..0x0800FFFF  4 x 16 KB   read erase write
                     0x08010000..0x0801FFFF  1 x 64 KB   read erase write
                     0x08020000..0x080FFFFF  7 x 128 KB  read erase write
@@ -15,11 +15,11 @@ $ moonflash list -d sim:./widget.lua,serial=A1
 PATH                        ID         SERIAL  BOARD
 sim:./widget.lua,serial=A1  1209:0001  A1      Widget 3, 1 MB flash (simulated)
 $ moonflash -d sim:./widget.lua#2,flash=board.img --virtual-time flash ch.bin --leave && cmp -n 58836 board.img ch.bin
-wrote 57.5 KB, verified, left for 0x08000000: 4.5 s
+wrote 57.5 KB, verified, started 0x08000000 (4.5 s)
 $ moonflash -d sim:./widget.lua --virtual-time flash ch.elf
-wrote 57.5 KB, verified: 3.9 s
+wrote 57.5 KB, verified (3.9 s)
 $ printf 'fonts' >fonts.bin; moonflash -d sim:./widget.lua --virtual-time flash fonts.bin@0x90010000
-wrote 5 B, verified: 0.6 s
+wrote 5 B, verified (0.6 s)
 $ moonflash -d sim:./widget.lua rehearse --most 8 flash ch.bin --leave
 flash on sim:./widget.lua: ~ requests, 6 faults each: 48 runs
 No false success; every message told the truth about the flash; every rerun passed.   ~ s
@@ -30,7 +30,7 @@ $ moonflash --json sim sim:./widget.lua --usbip 127.77.3.3 >log 2>/dev/null & un
 {"event":"ready","address":"127.77.3.3","port":3240}
 {"event":"result","outcome":"ABORTED","code":"cancelled","message":"interrupted"}
 $ moonflash sim ./widget.lua
-moonflash: './widget.lua' is no simulated board
+moonflash: './widget.lua' is not a simulated board
   sim:f407 is one
 [status 64]
 $ moonflash -d sim:./wigdet.lua list

@@ -10,7 +10,7 @@ $ moonflash -e 'pritn(1)'
 moonflash: -e:1: 'pritn' is not defined (did you mean 'print'?)
 [status 1]
 $ moonflash -e 'local function f() cuont = 1 end f()'
-moonflash: -e:1: 'cuont' is not declared; say 'local', or set it at the top level
+moonflash: -e:1: 'cuont' is not declared; make it local, or set it at the top level
 [status 1]
 $ moonflash -e 'x = 1; print(x)'
 1
@@ -28,7 +28,7 @@ $ mkdir sub; echo 'return { api = 1, sumary = "x", run = print }' >sub/a.lua; mo
 moonflash: sub/a.lua: a recipe has no field 'sumary' (did you mean 'summary'?)
 [status 1]
 $ echo 'return { summary = "x", run = print }' >sub/a.lua; moonflash sub/a.lua
-moonflash: sub/a.lua: it has no api = 1
+moonflash: sub/a.lua: missing field: api = 1
 [status 1]
 $ echo 'return { api = 2, run = print }' >sub/a.lua; moonflash sub/a.lua
 moonflash: sub/a.lua: it is for api 2; this is 1
@@ -69,7 +69,7 @@ $ echo 'print("from the working directory")' >evil.lua; echo 'require "evil"' >s
 moonflash: sub/a.lua:1: module 'evil' not found:
 $ moonflash -e 'for template in package.cpath:gmatch("[^;]+") do assert(template:find("^/"), template) end'
 $ echo 'return { api = 1, run = function(b) use("flash", { file = "ch.bin" })(b) b:leave() end }' >sub/a.lua; moonflash --virtual-time -d sim:f407 sub/a.lua
-wrote 57.5 KB, verified, left for 0x08000000: 1.3 s
+wrote 57.5 KB, verified, started 0x08000000 (1.3 s)
 $ echo 'return { api = 1, run = function(b) use("flash", { flie = "ch.bin" })(b) end }' >sub/a.lua; moonflash --virtual-time -d sim:f407 sub/a.lua
 moonflash: sub/a.lua:1: recipe 'flash' has no option 'flie' (did you mean 'file'?)
 [status 1]

@@ -15,11 +15,11 @@ moonflash: missing argument 'selector'
   moonflash sim --help    shows the options
 [status 64]
 $ moonflash sim f407
-moonflash: 'f407' is no simulated board
+moonflash: 'f407' is not a simulated board
   sim:f407 is one
 [status 64]
 $ moonflash sim 1-4
-moonflash: '1-4' is no simulated board
+moonflash: '1-4' is not a simulated board
   sim:f407 is one
 [status 64]
 $ moonflash sim sim:f408
@@ -27,7 +27,7 @@ moonflash: sim:f408: there is no simulated board 'f408' (did you mean 'f407'?); 
   The parameters are in docs/api.md, 'Simulated boards'.
 [status 64]
 $ moonflash sim sim:f407,rdp=1 sim:f407,rdp=1
-moonflash: sim:f407,rdp=1 is there twice
+moonflash: sim:f407,rdp=1 is named twice
   sim:f407#2,rdp=1 is another one like it
 [status 64]
 $ moonflash sim sim:f407 --usbip 0.0.0.0
@@ -41,6 +41,6 @@ $ moonflash sim sim:f407 --usbip 127.0.0.1:99999
 moonflash: there is no port 99999
 [status 64]
 $ moonflash sim sim:f407 --usbip 127.0.0.1:usbip
-moonflash: '127.0.0.1:usbip' is no ADDRESS:PORT
+moonflash: '127.0.0.1:usbip' is not ADDRESS:PORT
   --usbip 127.0.0.1:3240
 [status 64]

@@ -10,8 +10,8 @@ Name of the next slot (nothing ends it)?
 moonflash: no answer to 'Name of the next slot (nothing ends it)?': standard input has ended
 [status 71]
 $ echo 'return { left = "1-99.1" }' >s.lua; printf 'no\n' | moonflash slots --make --out s.lua; cat s.lua
-s.lua is there already. Replace it (yes or no)?
-moonflash: s.lua is there already, and stays as it is
+s.lua exists already. Replace it (yes or no)?
+moonflash: s.lua exists already; not overwritten
 return { left = "1-99.1" }
 $ moonflash slots --out s.lua
 moonflash: --out goes with --make

@@ -187,7 +187,7 @@ printf 'firmware' >"$place/fw.bin"
 refused "a folder that is not there" "$place/no/x.pcap" "No such file"
 refused "a folder" "$place" "Is a directory"
 refused "a full disk, from the first byte on" /dev/full "No space left"
-refused "something that is no capture" "$place/fw.bin" "is there already, and is no capture"
+refused "something that is no capture" "$place/fw.bin" "exists and is not a capture"
 
 # A file that can't grow any more stands for a disk that is full in the middle.
 (

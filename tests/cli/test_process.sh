@@ -255,7 +255,7 @@ EOF
 runs "an error that is nil" 1 '' <<'EOF'
 error()
 EOF
-runs "an error with a code" 76 'dfu.outside\|no memory of this board' <<'EOF'
+runs "an error with a code" 76 'dfu.outside\|no memory at this address' <<'EOF'
 local board <close> = dfu.open("sim:f407")
 board:read(0, 1)
 EOF

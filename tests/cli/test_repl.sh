@@ -251,8 +251,9 @@ ends "Ctrl-D while a line runs ends nothing" 0
 # ---- cancelling ----
 
 repl -d sim:f407,times=max
+enter 'trace(true)'
 enter 'board:erase_page(0x08020000)'
-seen 'erase_page'
+seen 'block   0: erase 0x08020000' # the board has the command
 key C-c
 shows "Ctrl-C cancels an erase" 'interrupted while erasing 0x08020000'
 shows "and tells the state of the flash" '0x08020000\.\.0x0803FFFF is in doubt'
@@ -410,7 +411,7 @@ echo 'task.spawn(function() board:erase_page(0x08020000) print("erased") end)' |
   piped "which leaves a task behind" 0 '^erased$' -d sim:f407 repl
 fresh
 enter "'$MOONFLASH' -d sim:f407 repl | tee log"
-shows "a terminal to type at, and none to show it on" 'standard output is no terminal'
+shows "a terminal to type at, and none to show it on" 'standard output is not a terminal'
 enter 'print(board:get_state())'
 key C-d
 shows "is read as a script" '^dfuERROR$'

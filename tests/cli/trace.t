@@ -51,7 +51,7 @@ $ moonflash --virtual-time -d sim:f407,usb=ideal --trace flash small.bin --full 
   0.4586      0.03 ms  GETSTATUS                                 dfuDNLOAD-IDLE OK, took 0.0 ms
   0.4586      0.03 ms  DNLOAD block   2: leave 0x08000000
   0.4587      0.03 ms  GETSTATUS                                 dfuMANIFEST OK, poll 1 ms
-erased 1 sector, wrote 2.9 KB, verified, left for 0x08000000: 0.5 s
+erased 1 sector, wrote 2.9 KB, verified, started 0x08000000 (0.5 s)
 $ moonflash --virtual-time -d sim:f407,fault=stall@5 --trace erase --address 0x08004000
   0.0000      0.40 ms  GET_DESCRIPTOR string 0                   4 bytes
   0.0004      0.40 ms  GET_DESCRIPTOR string 2                   36 bytes, "STM32  BOOTLOADER"
@@ -101,7 +101,7 @@ $ moonflash --virtual-time -d sim:f407,fault=stall@5 --trace erase --address 0x0
   0.4511      0.40 ms  GETSTATUS                                 dfuDNLOAD-IDLE OK, took 0.4 ms
   0.4515      0.40 ms  ABORT
   0.4519      3.40 ms  UPLOAD block   2 <- 0x08003800            2048 bytes
-erased 1 sector (1 request sent again): 0.5 s
+erased 1 sector (0.5 s; 1 request sent again)
   0.4553      0.40 ms  ABORT
 $ moonflash --virtual-time -d sim:f407 --trace-bytes -e 'local b <close> = dfu.open() b:read(0x1FFFC000, 16)' 2>&1 | tail -n 12
   0.0033      0.40 ms  GETSTATE                                  dfuERROR  [0a]
@@ -124,8 +124,8 @@ sim:f407#1:                0.4541      0.40 ms  ABORT
 sim:f407#left,serial=A1:   0.4541      0.40 ms  ABORT
 sim:f407#1:                0.4545      3.40 ms  UPLOAD block   2 <- 0x08003800            2048 bytes
 sim:f407#left,serial=A1:   0.4545      3.40 ms  UPLOAD block   2 <- 0x08003800            2048 bytes
-sim:f407#1: erased 1 sector: 0.5 s
-sim:f407#left,serial=A1: erased 1 sector: 0.5 s
+sim:f407#1: erased 1 sector (0.5 s)
+sim:f407#left,serial=A1: erased 1 sector (0.5 s)
 2 boards passed.
 sim:f407#1:                0.4579      0.40 ms  ABORT
 sim:f407#left,serial=A1:   0.4579      0.40 ms  ABORT
@@ -140,5 +140,5 @@ $ moonflash --virtual-time -d sim:f407 -e 'dfu.observe(function() error("oops") 
 moonflash: a bug of moonflash's own: tracing ends: -e:1: oops
 dfuERROR
 $ printf firmware >fw.bin; moonflash --virtual-time -d sim:f407 --pcap fw.bin erase --address 0x08004000
-moonflash: --pcap fw.bin: is there already, and is no capture
+moonflash: --pcap fw.bin: exists and is not a capture file; not overwritten
 [status 73]

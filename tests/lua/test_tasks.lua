@@ -65,7 +65,7 @@ function TestTasks.test_join_raises_the_same_error_again()
   end
   local ok, err = pcall(task.join or task.spawn(error).join, task.spawn(error))
   lu.assertFalse(ok)
-  lu.assertEquals(err, "an error that says nothing: nil") -- nil would look like no error
+  lu.assertEquals(err, "error(nil) was raised") -- nil would look like no error
 end
 
 function TestTasks.test_several_join_one()

@@ -102,7 +102,7 @@ end
 ---@param name string
 function M.check_writable(name)
   if sys.stat(name) then
-    errors.raise { code = "file.write", message = name .. " is there already",
+    errors.raise { code = "file.write", message = name .. " exists already",
                    remedy = { "other-name" } }
   end
   try(name)
@@ -115,7 +115,8 @@ end
 function M.check_replaceable(name, may_replace, what)
   local stat = sys.stat(name)
   if stat and stat.type ~= "file" then
-    errors.raise { code = "file.write", message = name .. " is no file that can be replaced" }
+    errors.raise { code = "file.write",
+                   message = name .. " is not a regular file; not overwritten" }
   elseif stat then
     local file, why = io.open(name, "rb")
     if not file then cannot_write(name, why) end
@@ -123,7 +124,7 @@ function M.check_replaceable(name, may_replace, what)
     file:close()
     if not may_replace(beginning) then
       errors.raise { code = "file.write",
-                     message = ("%s is there already, and is not %s"):format(name, what),
+                     message = ("%s exists and is not %s; not overwritten"):format(name, what),
                      remedy = { "other-name" } }
     end
   end

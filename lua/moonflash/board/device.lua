@@ -77,8 +77,8 @@ function M.is_dfuse(info)
   end
   if unread and version == 0x0100 and info.mode == "dfu" then
     errors.raise { code = "usb.io", path = info.path, remedy = { "replug", again = true },
-      message = info.path .. ": the name of its memory, which tells whether the board speaks "
-        .. "DfuSe, can't be read" }
+      message = info.path .. ": the name of the memory can't be read, so it is unknown whether the "
+        .. "board speaks DfuSe" }
   end
   return false
 end

@@ -69,9 +69,9 @@ end
 -- dfuERROR: the status names the code.
 failures["dfu"] = function(state, facts, what)
   local said, status = quoted(facts), facts.status
-  if said then what = ("%s: it says \"%s\""):format(what, said) end
+  if said then what = ("%s: the board reports \"%s\""):format(what, said) end
   if status == "OK" then
-    return ("%s: the board is in dfuERROR, and gives no reason"):format(what),
+    return ("%s: the board is in dfuERROR and reports no reason"):format(what),
       remedies(state, "again-then-replug"), { code = "dfu.state" }
   elseif status == "errVENDOR" then
     -- F4, F7: the ROM answers so to anything while RDP is on (Betaflight's usbdfu.js; AN2662)
@@ -92,7 +92,7 @@ failures["dfu"] = function(state, facts, what)
 end
 
 failures["dfu.state"] = function(state, facts, what)
-  return ("%s: the board is in %s, which makes no sense here"):format(what, facts.state),
+  return ("%s: the board is in %s, which is not possible here"):format(what, facts.state),
     remedies(state, "replug")
 end
 
@@ -151,10 +151,10 @@ local able = { read = "readable", write = "writable", erase = "erasable" }
 
 failures["dfu.outside"] = function(state, facts, what)
   if facts.detail == "forbidden" then
-    return ("%s: the memory there is not %s; nothing was sent"):format(what, able[facts.op]),
-      { "info" }
+    return ("%s: the memory at this address is not %s; nothing was sent"):format(what,
+      able[facts.op]), { "info" }
   end
-  return ("%s: no memory of this board is there; nothing was sent"):format(what), {},
+  return ("%s: the board has no memory at this address; nothing was sent"):format(what), {},
     { memory = M.memory(state) }
 end
 

@@ -203,7 +203,7 @@ local remarks = {
     when = function(info)
       return info.mode == "dfu" and not info.functional.transfer_size
     end,
-    found = "does not say how long a transfer may be: 64 bytes, each with its own address",
+    found = "reports no transfer size: 64 bytes are used, each block with its own address",
   },
   {
     when = function(_, part) return part.family and part.erased == "\0" end,

@@ -22,7 +22,7 @@ return function(alts)
         ("%d x %s"):format(s.count, text.size(s.size)), access(s) }
     end
     if alt.layout.dropped then
-      rows[#rows + 1] = { "", "the layout makes no sense: " .. alt.layout.dropped }
+      rows[#rows + 1] = { "", "invalid layout: " .. alt.layout.dropped }
     end
   end
   return "  " .. shown.columns(rows):gsub("\n", "\n  ")

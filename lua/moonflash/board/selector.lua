@@ -15,7 +15,7 @@ local SELECTOR = { path = as_it_is, vid = id, pid = id, serial = as_it_is, alt =
 
 local function bad_selector(selector, why)
   errors.raise {
-    code = "usage", message = ("'%s' selects no board: %s"):format(tostring(selector), why),
+    code = "usage", message = ("'%s' is not a board selector: %s"):format(tostring(selector), why),
     remedy = { "selector" },
   }
 end
@@ -36,7 +36,7 @@ local function parse_item(wanted, item, selector)
   else
     local path, guess = slots.place(item)
     wanted.path = path or bad_selector(selector,
-      ("'%s' is neither a path nor a slot%s nor ids nor NAME=VALUE"):format(item, guess))
+      ("'%s' is no path, slot%s, VID:PID or NAME=VALUE"):format(item, guess))
   end
 end
 

@@ -60,10 +60,10 @@ local function check(file, value)
   local slots = { names = {}, by_name = {}, by_path = {}, file = file }
   for name, path in pairs(value) do
     if not M.is_name(name) then
-      bad(file, ("'%s' is no name for a slot: letters, digits, _ and -"):format(tostring(name)),
+      bad(file, ("'%s' is not a slot name: use letters, digits, _ and -"):format(tostring(name)),
         "slots-syntax")
     elseif not is_place(path) then
-      bad(file, ("%s = '%s' is no place: a USB path like 1-4.2, or sim:..."):format(name,
+      bad(file, ("%s = '%s' is not a place: use a USB path like 1-4.2, or sim:..."):format(name,
         tostring(path)), "list")
     elseif slots.by_path[path] then
       bad(file, ("'%s' and '%s' are one place, %s"):format(slots.by_path[path], name, path))

@@ -26,7 +26,7 @@ function M.rule(all)
   local rule = all.machine:rule_for(st[1], st[2])
   if not rule then
     return note("no udev rule lets users open boards",
-      "Let whoever sits at this computer use them:\n" .. INSTALL_RULE)
+      "To allow access for the user at this computer:\n" .. INSTALL_RULE)
   elseif rule.late then
     return note(LATE:format(rule.path), INSTALL_RULE)
   end
@@ -46,22 +46,21 @@ local function way_in(patient, machine)
   local rule = machine:rule_for(vid, pid)
   local reload = "  " .. RELOAD
   if not machine:stat("/run/udev") and machine:kind() == "container" then
-    return "udev does not run in this container: whoever starts it must let you in, as root or "
-      .. "with --group-add."
+    return "udev does not run in this container. Start the container as root, or with --group-add."
   elseif rule and rule.late then
     return LATE:format(rule.path) .. ".\n" .. INSTALL_RULE
   elseif rule and rule.gives == "uaccess" then
-    return rule.path .. " lets you in if you sit at this computer, not over ssh. If you do: plug "
-      .. "the board in again, or\n" .. reload
+    return rule.path .. " allows access for the user at this computer, not over ssh. If that is "
+      .. "you: reconnect the board, or\n" .. reload
   elseif rule then
     local stat = machine:stat(machine:node(patient.path) or "")
     local group = stat and machine:name_of("group", stat.gid)
-    return ("%s lets a group in%s. If it is new, plug the board in again; else join the "
-      .. "group, and log in again.%s"):format(rule.path,
+    return ("%s allows access for a group%s. If the rule is new, reconnect the board; else "
+      .. "join the group and log in again.%s"):format(rule.path,
       group and group ~= "root" and (", '%s'"):format(group) or "",
       group and group ~= "root" and ("\n  sudo usermod -aG %s $USER"):format(group) or "")
   elseif parts.has_rule(vid, pid) then
-    return "Let whoever sits at this computer use it:\n" .. INSTALL_RULE
+    return "To allow access for the user at this computer:\n" .. INSTALL_RULE
   end
   return ("'moonflash udev' has no rule for %04x:%04x; this is one:\n  echo '%s' |\n"
     .. "    sudo tee /etc/udev/rules.d/70-moonflash-%04x.rules\n%s"):format(vid, pid,
@@ -111,23 +110,25 @@ function M.others(patient, all)
   local claimed = driver == "usbfs" and not patient.board -- else that is our own claim
   local nosy = curious(machine)
   if driver and driver ~= "usbfs" then
-    return fail("usb.busy", ("the kernel's driver %s has it"):format(driver),
-      ("Take it from the driver:\n  echo %s | sudo tee /sys/bus/usb/drivers/%s/unbind"):format(
+    return fail("usb.busy", ("the kernel driver %s uses the board"):format(driver),
+      ("To detach the driver:\n  echo %s | sudo tee /sys/bus/usb/drivers/%s/unbind"):format(
         interface, driver))
   elseif errors.matches(patient.err, "usb.busy") or claimed then
-    if #holders > 0 then return fail("usb.busy", who .. " has it", "End it, or wait for it.") end
-    return fail("usb.busy", "another program has it", (unseen > 0
-      and ("'sudo moonflash doctor' says which: %s not shown to you.\n"):format(
-        unseen == 1 and "what one process has open is" or "what others have open is") or "")
-      .. (nosy and ("%s runs, which opens what is plugged in:\n  sudo systemctl stop %s"):format(
-        nosy, nosy) or "End it, or wait for it."))
+    if #holders > 0 then
+      return fail("usb.busy", who .. " has it open", "End that program, or wait for it.")
+    end
+    return fail("usb.busy", "another program has it open", (unseen > 0
+      and ("'sudo moonflash doctor' shows which: %s hidden from you.\n"):format(
+        unseen == 1 and "one process's open files are" or "other processes' open files are") or "")
+      .. (nosy and ("%s is running, which opens new devices:\n  sudo systemctl stop %s"):format(
+        nosy, nosy) or "End that program, or wait for it."))
   elseif #holders > 0 then
-    return note(who .. " has it open too, and leaves its DFU interface alone")
+    return note(who .. " has it open too, but does not use its DFU interface")
   elseif nosy then
-    return note(("nobody has it open; %s runs, which opens what is plugged in"):format(nosy),
-      "If a board is busy just after it came: --wait 10 waits for it.")
+    return note(("no program has it open; %s is running, which opens new devices"):format(nosy),
+      "If a board is busy when it was just connected: --wait 10 waits for it.")
   end
-  return ok("nobody else has it open")
+  return ok("no other program has it open")
 end
 
 return M

@@ -19,7 +19,7 @@ local function pin(info) return roms.may_be(info) and " (BOOT0 high)" or "" end
 ---What to do where a board is stuck.
 ---@param info table as dfu.list() has it
 ---@return string
-function M.restart(info) return ("Reset it%s, or plug it in again."):format(pin(info)) end
+function M.restart(info) return ("Reset the board%s, or reconnect it."):format(pin(info)) end
 
 ---Opens a board that is in DFU mode; where that fails, the patient has the error.
 ---@param patient moonflash.Patient
@@ -55,8 +55,9 @@ local function wait_while_busy(board)
 end
 
 local function may_erase(info)
-  return ("It may be erasing, for another program say, which takes up to half a minute: wait, and "
-    .. "look again.\nIf it stays so: reset it%s, or plug it in again."):format(pin(info))
+  return ("The board may be erasing for another program, which takes up to half a minute: wait, "
+    .. "and run this again.\nIf that does not help, reset the board%s, or reconnect it."):format(
+    pin(info))
 end
 
 local states = {
@@ -64,14 +65,15 @@ local states = {
   dfuERROR = function(board)
     local status, rom = board:get_status().status, dfu.fields(board).part.rom
     if status == "errFIRMWARE" and roms.may_be(dfu.fields(board).info) then
-      return ok("dfuERROR (errFIRMWARE), as ST's ROMs start; any command clears it")
+      return ok("dfuERROR (errFIRMWARE): ST's ROMs start in this state; any command clears it")
     elseif status == "errVENDOR" and rom then
-      return note("dfuERROR (errVENDOR): a command met the read protection; the next one clears it")
+      return note("dfuERROR (errVENDOR): read protection refused a command; the next one clears it")
     end
-    return note(("dfuERROR (%s): a command failed; the next one clears it"):format(status))
+    return note(("dfuERROR (%s): a command failed; the next command clears it"):format(status))
   end,
   ["dfuMANIFEST-WAIT-RESET"] = function(board)
-    return fail("dfu.reset", "dfuMANIFEST-WAIT-RESET: it has new firmware, and waits for a reset",
+    return fail("dfu.reset",
+      "dfuMANIFEST-WAIT-RESET: the board has new firmware and waits for a reset",
       M.restart(dfu.fields(board).info))
   end,
 }
@@ -79,7 +81,7 @@ local states = {
 for _, state in ipairs { "dfuDNLOAD-SYNC", "dfuDNLOAD-IDLE", "dfuMANIFEST-SYNC",
                          "dfuUPLOAD-IDLE" } do
   states[state] = function()
-    return note(state .. ": somebody was not done with it; any command makes it ready")
+    return note(state .. ": an earlier transfer was not finished; any command ends it")
   end
 end
 
@@ -105,8 +107,8 @@ function M.answer(patient, all)
   end
   local state = wait_while_busy(patient.board)
   local said = (states[state] or function()
-    return fail("dfu.state", ("%s: that makes no sense in DFU mode"):format(
-      state or "it does not tell its state"), M.restart(patient.info))
+    return fail("dfu.state", ("%s: not a state of DFU mode"):format(
+      state or "no state reported"), M.restart(patient.info))
   end)(patient.board)
   patient.silent = said.level == "fail"
   return said
@@ -145,15 +147,15 @@ end
 function M.commands(patient)
   if not dfu.fields(patient.board).dfuse then return nil end
   local codes = ask(patient.board)
-  if not codes then return note("does not tell which commands it knows") end
-  if not is_list(codes) then return note("answers Get, but not with a list of commands") end
+  if not codes then return note("does not report its commands") end
+  if not is_list(codes) then return note("answers Get without a list of commands") end
   local names, erases = {}, false
   for i, code in ipairs(codes) do
     names[i] = COMMANDS[code] or ("0x%02X"):format(code)
     erases = erases or code == 0x41
   end
   local found = table.concat(names, ", ")
-  if not erases then return note(found .. ": no erase among them, which is odd") end
+  if not erases then return note(found .. ": no erase command") end
   return ok("%s", found)
 end
 

@@ -11,7 +11,7 @@ local M = {}
 
 local ok, note, fail = finding.ok, finding.note, finding.fail
 
-local GIVE_IT = "--layout gives its layout; an STM32F407's is "
+local GIVE_IT = "give the layout with --layout; an STM32F407's is "
   .. "@Flash/0x08000000/04*016Kg,01*064Kg,07*128Kg."
 
 ---Where a board can't be opened, the names of its memories are not known either.
@@ -26,18 +26,18 @@ function M.layout(patient)
   for _, alt in ipairs(alts) do
     if alt.layout.dropped then
       return fail("dfu.outside",
-        ("makes no sense: %s, in '%s'"):format(alt.layout.dropped, alt.name),
-        "What is left of it is used, and nothing outside of that is touched.\n"
-        .. "Plug it in again; if it stays: " .. GIVE_IT)
+        ("invalid: %s, in '%s'"):format(alt.layout.dropped, alt.name),
+        "The valid part is used; memory outside of it is left alone.\n"
+        .. "Reconnect the board. If that does not help, " .. GIVE_IT)
     end
   end
   if not dfuse then return ok("one memory, without addresses (plain DFU)") end
   if first.name == "" and not first.unread then
-    return note("its memory has no name, so no layout is known", GIVE_IT)
+    return note("the memory has no name, so no layout is known", "To write it, " .. GIVE_IT)
   elseif #first.layout.segments == 0 then
-    return fail("dfu.outside", first.unread and "the name of its memory can't be read"
-      or ("the name of its memory tells no layout: '%s'"):format(first.name),
-      "Plug it in again; if it stays: " .. GIVE_IT)
+    return fail("dfu.outside", first.unread and "the name of the memory can't be read"
+      or ("the name of the memory has no layout: '%s'"):format(first.name),
+      "Reconnect the board. If that does not help, " .. GIVE_IT)
   end
   local segments = first.layout.segments
   return ok("%s, %s from %s%s", text.count(memory.number_of_sectors(segments), "sector"),
@@ -49,11 +49,11 @@ end
 -- What stands at the start of the flash, in a few words.
 local function program_in(bytes, erased, address)
   local sp, reset = ("<I4I4"):unpack(bytes)
-  if bytes == erased:rep(#bytes) then return "it is blank: 'leave' has nothing to start" end
+  if bytes == erased:rep(#bytes) then return "the flash is blank: 'leave' has nothing to start" end
   if sp % 4 == 0 and sp >= 0x10000000 and sp < 0x40000000 and reset % 2 == 1 then
     return ("a program at %s starts at %s"):format(text.hex(address), text.hex(reset & ~1))
   end
-  return ("no program stands at %s"):format(text.hex(address))
+  return ("no program at %s"):format(text.hex(address))
 end
 
 -- The board took the request and refused it, as opposed to a board that does not work.
@@ -70,7 +70,7 @@ function M.reading(patient)
   local board, at = patient.board, s.address
   local fields = dfu.fields(board)
   if not fields.info.functional.attributes.can_upload then
-    return note("the board says that it can't be read")
+    return note("the board does not support reading")
   end
   local done, result = pcall(board.read, board, at, 8)
   if done then return ok("not protected; %s", program_in(result, fields.part.erased, at)) end
@@ -79,7 +79,7 @@ function M.reading(patient)
     return fail("board.protected", "read protection is on: nothing can be read, erased or written",
       result.hint)
   elseif not fields.part.rom and is_refusal(result) then
-    return note(("refuses to be read at %s (%s)"):format(text.hex(at), result.status or "STALL"))
+    return note(("refuses to read %s (%s)"):format(text.hex(at), result.status or "STALL"))
   end
   error(result, 0)
 end
@@ -89,18 +89,18 @@ end
 function M.writing(patient)
   if patient.protected or not dfu.fields(patient.board).dfuse then return nil end
   if not optbytes.family(patient.board) then
-    return note("write protection only shows by writing, which is not tried")
+    return note("write protection can only be detected by writing; not tested")
   end
   local values, err = errors.catch("dfu", optbytes.read, patient.board)
-  if err then return note("the option bytes are odd, so write protection is not known") end
+  if err then return note("the option bytes are invalid, so write protection is unknown") end
   local sectors = {}
   for sector = 0, 11 do
     if values.nWRP >> sector & 1 == 0 then sectors[#sectors + 1] = tostring(sector) end
   end
   if #sectors == 0 then return ok("no sector is write-protected") end
-  return note(("write-protected: sector%s %s; writing there does nothing"):format(
+  return note(("write-protected: sector%s %s; writing has no effect there"):format(
     #sectors > 1 and "s" or "", table.concat(sectors, ", ")),
-    "'moonflash optbytes nWRP=0xFFF' ends the protection of all.")
+    "'moonflash optbytes nWRP=0xFFF' removes all write protection.")
 end
 
 return M

@@ -27,7 +27,7 @@ function M.cable(patient, all)
   if retries > 0 then
     words[#words + 1] = text.count(retries, "request") .. " had to be sent again"
     return note(table.concat(words, "; "),
-      "Is the cable good? Try a shorter one, and a port of the computer itself.")
+      "Check the cable: try a shorter one, on a port of the computer itself.")
   end
   return #words > 0 and ok("%s", table.concat(words, "; ")) or nil
 end
@@ -59,8 +59,8 @@ function M.quirks(patient, all)
   end
   local part = parts.of(info)
   if not part.family then return nil end
-  return ok("none known of %s%s", part.family,
-    part.early_poll and "; asked early, as its ROM allows" or "")
+  return ok("no known quirks of the %s%s", part.family,
+    part.early_poll and "; status is polled early (this ROM tolerates it)" or "")
 end
 
 return M

@@ -27,14 +27,14 @@ local NO_USB = {
   wsl = { "WSL has no USB of its own",
     "On Windows, with usbipd-win installed, as administrator:\n"
     .. "  usbipd list\n  usbipd bind --busid 1-4\n  usbipd attach --wsl --busid 1-4" },
-  container = { "this container was given no USB",
+  container = { "this container has no access to USB devices",
     "Start it with the devices of the computer:\n"
     .. "  docker run -v /dev/bus/usb:/dev/bus/usb \\\n"
     .. "    --device-cgroup-rule='c 189:* rmw' ..." },
-  vm = { "this virtual machine was given no USB",
-    "Give it a USB controller and pass the board on to it, in the settings of the machine.\n"
-    .. "It leaves the bus and comes back when it restarts: pass on the port, not the device." },
-  other = { "this computer has no USB, or its kernel does not know",
+  vm = { "this virtual machine has no access to USB devices",
+    "In the settings of the machine, add a USB controller and pass the board through.\n"
+    .. "The board leaves the bus when it restarts: pass through the port, not the device." },
+  other = { "no USB controller found",
     "  lspci | grep -i usb; sudo modprobe xhci-pci" },
 }
 
@@ -67,12 +67,12 @@ local function suspects(lines)
     end
   end
   if probe then
-    lines[#lines + 1] = ("An ST-LINK is here (%s): that is the Discovery's mini-USB; DFU needs "
-      .. "the micro-USB too."):format(probe.path)
+    lines[#lines + 1] = ("An ST-LINK is connected (%s): that is the Discovery's mini-USB socket. "
+      .. "DFU needs its micro-USB socket too."):format(probe.path)
   end
   if program then
-    lines[#lines + 1] = ("%s (%04x:%04x) has ST's number and no DFU: perhaps it is your board, "
-      .. "running its program."):format(program.path, program.vid, program.pid)
+    lines[#lines + 1] = ("%s (%04x:%04x) has ST's vendor ID and no DFU interface. It may be your "
+      .. "board, running its program."):format(program.path, program.vid, program.pid)
   end
 end
 
@@ -81,17 +81,17 @@ end
 function M.board(all)
   if #all.unmet > 0 then
     return fail("usb.no-device", ("nothing matches -d %s"):format(table.concat(all.unmet, " -d ")),
-      "'moonflash list' shows what there is.")
+      "'moonflash list' shows the boards that are connected.")
   elseif #all.boards > 0 or all.no_usb then
     return nil
   end
   local lines = {}
   suspects(lines)
   lines[#lines + 1] = "An " .. BOOT0 .. "; then run this again."
-  lines[#lines + 1] = "If 'lsusb' shows nothing new even then: many cables only charge. Try "
-    .. "another one, and another port."
+  lines[#lines + 1] = "If 'lsusb' shows nothing new then, try another cable (many only charge) and "
+    .. "another port."
   lines[#lines + 1] = WITHOUT
-  return fail("usb.no-device", "no board with a DFU interface is there", table.concat(lines, "\n"))
+  return fail("usb.no-device", "no board with a DFU interface found", table.concat(lines, "\n"))
 end
 
 ---@param patient moonflash.Patient
@@ -100,9 +100,9 @@ end
 function M.mode(patient, all)
   local functional = patient.info.functional
   if patient.info.mode == "runtime" then
-    local todo = ("'moonflash -d %s detach' puts it into DFU mode.\nIf it comes back as it is, "
+    local todo = ("'moonflash -d %s detach' puts it into DFU mode.\nIf it comes back unchanged "
       .. "and is an %s."):format(patient.path, BOOT0)
-    local found = "runs its program; it is not in DFU mode"
+    local found = "runs its program; not in DFU mode"
     return all.in_dfu and note(found, todo) or fail("usb.no-device", found, todo)
   end
   return ok("in DFU mode: %s, transfers of %s bytes", functional.dfuse and "DfuSe 1.1a"

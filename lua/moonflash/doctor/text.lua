@@ -69,7 +69,7 @@ function M.new(checks, boards)
     if not bad then
       lines[#lines + 1] = ""
       lines[#lines + 1] = notes == 0 and "Nothing is wrong."
-        or ("Nothing is wrong; %s to know (--)."):format(text.count(notes, "thing"))
+        or ("Nothing is wrong; %s to note (--)."):format(text.count(notes, "thing"))
     end
     return table.concat(lines, "\n")
   end })

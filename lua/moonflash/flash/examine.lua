@@ -101,7 +101,7 @@ local function find_in(board, run, bytes, phase, found)
 end
 
 local function addresses(found)
-  if #found == 0 then return "It is nowhere in the memories that can be read." end
+  if #found == 0 then return "Not found in the memories that can be read." end
   local lines = {}
   for i = 1, math.min(#found, MOST_FOUND) do lines[i] = text.hex(found[i]) end
   if #found > MOST_FOUND then lines[#lines + 1] = ("and %d more"):format(#found - MOST_FOUND) end
@@ -120,7 +120,7 @@ function M.find(board, bytes)
   local runs, total = readable(board), 0
   if #runs == 0 then
     errors.raise { code = "dfu.outside", path = board.path,
-      message = board.path .. ": the board tells of no memory that can be read" }
+      message = board.path .. ": the board reports no memory that can be read" }
   end
   for _, run in ipairs(runs) do total = total + run.stop - run.address end
   local phase, found = events.phase(board, "find", total, "bytes"), {}
@@ -166,7 +166,7 @@ local function excerpt(bytes)
 end
 
 local function differences(ranges)
-  if #ranges == 0 then return "The board holds just that." end
+  if #ranges == 0 then return "No differences." end
   local lines, total = {}, 0
   for i, range in ipairs(ranges) do
     total = total + #range.expected

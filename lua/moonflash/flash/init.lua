@@ -136,7 +136,7 @@ end
 local function check_readable(board, op)
   if class.state(board).info.functional.attributes.can_upload then return end
   errors.raise { code = "dfu.unreadable", path = board.path, op = op,
-    message = board.path .. ": the board says that it can't be read; nothing was sent" }
+    message = board.path .. ": the board does not support reading; nothing was sent" }
 end
 
 ---Reads back what the image has, and compares. Raises `verify` where it differs.

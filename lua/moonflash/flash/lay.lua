@@ -32,7 +32,7 @@ end
 function M.check_layout(board, alt)
   if alt and #alt.layout.segments > 0 then return end
   errors.raise { code = "dfu.outside", path = board.path,
-    message = ("%s: the board does not tell the layout of its memory%s; nothing was sent"):format(
+    message = ("%s: the board does not report its memory layout%s; nothing was sent"):format(
       board.path, alt and (" (alternate setting %d, '%s')"):format(alt.number, alt.layout.name)
       or ""),
     memory = memory_of(board) }

@@ -28,18 +28,18 @@ local function losses(sector)
   local free = sectors_of.free(sector, sector.pieces)
   local words = {}
   for _, range in ipairs(free) do
-    words[#words + 1] = range.first == sector.address and "stands before it"
-      or range.last == sector.last and "follows it" or "stands in its gaps"
+    words[#words + 1] = range.first == sector.address and "before it"
+      or range.last == sector.last and "after it" or "in its gaps"
   end
   if #words == 0 then return "" end
   local seen, list = {}, {}
   for _, word in ipairs(words) do
     if not seen[word] then
       seen[word] = true
-      list[#list + 1] = "what " .. word
+      list[#list + 1] = word
     end
   end
-  return ("; %s in the sector is erased"):format(table.concat(list, " and "))
+  return ("; data %s in the sector is erased"):format(table.concat(list, " and "))
 end
 
 local function what_is_done(plan, sector)

@@ -25,7 +25,7 @@ function M.strip(name, bytes)
   if at < 0 or bytes:sub(-8, -6) ~= "UFD" then return bytes end
   local version, pid, vid, format, _, length, sum = SUFFIX:unpack(bytes, at + 1)
   if length < SUFFIX_SIZE or length > #bytes then
-    wrong.offset(name, at + 11, "the DFU suffix says that it has %d bytes: %d or more, and no more"
+    wrong.offset(name, at + 11, "the DFU suffix claims to have %d bytes: %d or more, and no more"
       .. " than the file", length, SUFFIX_SIZE)
   end
   local right = crc.dfu(bytes:sub(1, -5))
@@ -65,7 +65,7 @@ end
 ---@param suffix table
 function M.check_plain(name, suffix)
   if suffix.format == VERSION then
-    wrong.offset(name, 0, "its DFU suffix says DfuSe (%04X), but there is no DfuSe prefix", VERSION)
+    wrong.offset(name, 0, "its DFU suffix is DfuSe's (%04X), but there is no DfuSe prefix", VERSION)
   end
 end
 
@@ -98,7 +98,8 @@ local function each(name, content, suffix_size, f)
   if version ~= 1 then
     wrong.offset(name, 5, "version %d of DfuSe files; there is only 1", version)
   elseif size ~= #content and size ~= #content + suffix_size and size ~= 0 then
-    wrong.offset(name, 6, "the prefix says %d bytes, without the suffix it is %d", size, #content)
+    wrong.offset(name, 6, "the prefix declares %d bytes; without the suffix the file has %d", size,
+      #content)
   end
   local at = PREFIX_SIZE
   for i = 1, number do
@@ -131,7 +132,7 @@ function M.parse(name, content, suffix)
   elseif not suffix then
     wrong.offset(name, #content, "no DFU suffix at the end: the file is cut off")
   elseif suffix.format ~= VERSION then
-    wrong.offset(name, #content + 6, "the suffix says %04X, and a DfuSe file's says %04X",
+    wrong.offset(name, #content + 6, "the suffix has version %04X; a DfuSe file has %04X",
       suffix.format, VERSION)
   end
   local merger = segments.merger(name)

@@ -139,7 +139,7 @@ local function pieces_of(name, bytes, h, list)
     local offset, size = load.offset + skipped, load.size - skipped
     total = total + size
     if total > #bytes then
-      wrong.offset(name, offset, "what is to be loaded stands in the file several times over")
+      wrong.offset(name, offset, "the segments to load overlap in the file")
     end
     pieces[#pieces + 1] = { address = load.address + skipped, offset = offset,
                             bytes = bytes:sub(offset + 1, offset + size) }

@@ -40,7 +40,7 @@ local function each(name, text, f, joined)
     if #bytes < 5 then
       wrong.line(name, line, "a record has 5 bytes at least, and this one %d", #bytes)
     elseif #bytes ~= length + 5 then
-      wrong.line(name, line, "the record says %d bytes of data, and has %d", length, #bytes - 5)
+      wrong.line(name, line, "the record declares %d bytes of data and has %d", length, #bytes - 5)
     elseif sum ~= 0 then
       local checksum = byte(bytes, -1)
       wrong.line(name, line, "checksum is %02X, the line adds up to %02X", checksum,

@@ -53,10 +53,10 @@ local function check_raw(name, content, suffix)
   local ending = (name:match("%.(%w+)$") or ""):lower()
   local called = value.endings[ending]
   if called and called ~= "bin" and not (called == "dfu" and suffix) then
-    wrong.offset(name, 0, "its name says .%s, and it does not begin like %s", ending,
+    wrong.offset(name, 0, "its name ends in .%s, but it does not begin like %s", ending,
       formats[called].title)
   elseif content == "" then
-    wrong.offset(name, 0, "nothing stands before its DFU suffix")
+    wrong.offset(name, 0, "there is no data in front of its DFU suffix")
   end
 end
 
@@ -267,7 +267,7 @@ function M.load(...)
     raw = raw or images[i].format == "bin"
   end
   if address and not raw and address ~= DEFAULT_ADDRESS then
-    wrong.file(specs[1], "it has addresses of its own; --address says where a raw binary goes")
+    wrong.file(specs[1], "it has addresses of its own; --address is for raw binaries")
   end
   return merge(images, options)
 end

@@ -40,7 +40,7 @@ local function each(name, text, f, joined)
     if not width then
       wrong.line(name, line, "there is no such type of record")
     elseif #bytes ~= length + 1 then
-      wrong.line(name, line, "the record says that %d bytes follow, and %d do", length, #bytes - 1)
+      wrong.line(name, line, "the record declares %d bytes and has %d", length, #bytes - 1)
     elseif length < width + 1 then
       wrong.line(name, line, "a record S%d has %d bytes at least, not %d", kind, width + 1, length)
     elseif sum ~= 0xFF then

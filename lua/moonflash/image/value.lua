@@ -35,7 +35,7 @@ function M.make(fields)
   local size = 0
   for _, segment in ipairs(fields.segments) do size = size + #segment.bytes end
   if size == 0 then
-    errors.raise { code = "image", message = fields.name .. ": there are no data in it" }
+    errors.raise { code = "image", message = fields.name .. ": there is no data in it" }
   end
   fields.size = size
   return setmetatable(fields, meta)
@@ -110,7 +110,7 @@ local function find_mark(image, mark)
       local address = segment.address + at - 1
       if found then
         errors.raise { code = "image",
-          message = ("%s: the mark %s stands there twice, at %s and %s"):format(image.name,
+          message = ("%s: the mark %s exists twice, at %s and %s"):format(image.name,
             shown(mark), text.hex(found), text.hex(address)) }
       end
       found = address
@@ -206,7 +206,7 @@ function Image:save(name, format)
     local there_are = suggest.keys(writers)
     errors.raise { code = "usage",
       message = format and ("%s: images are not written as '%s'%s"):format(name, format,
-        suggest.hint(format, there_are)) or name .. ": its ending does not say which format",
+        suggest.hint(format, there_are)) or name .. ": its ending names no format",
       hint = "There are " .. table.concat(there_are, ", ") .. "." }
   end
   files.write(name, writer.write(self))

@@ -70,7 +70,7 @@ local function need_family(board)
   end
   local bytes = M.raw(board)
   errors.raise { code = "dfu.unknown-part", path = board.path,
-    message = board.path .. ": nobody has described the option bytes of this part",
+    message = board.path .. ": the option bytes of this part are not described",
     bytes = bytes, remedy = { "describe" } }
 end
 
@@ -304,7 +304,7 @@ end
 function M.write(board, changes, options)
   class.check("optbytes.write(board, changes, options)", board)
   if type(changes) ~= "table" then
-    misuse("optbytes.write(board, changes, options): changes, { BOR_LEV = 2 } say")
+    misuse("optbytes.write(board, changes, options): changes, for example { BOR_LEV = 2 }")
   end
   local family = need_family(board)
   checks.options("optbytes.write(board, changes, options)", options, { "irreversible", "seconds" })

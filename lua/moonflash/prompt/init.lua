@@ -141,7 +141,7 @@ local function to_idle(session)
   if not board or not board.is_open then return end
   local slow = task.spawn(function()
     task.sleep(PATIENCE)
-    say("The board is still at it; Ctrl-C: don't wait.")
+    say("The board is still busy. Press Ctrl-C again to stop waiting.")
   end)
   local ok, err = in_foreground(dfu.to_idle, board)
   slow:cancel()
@@ -362,7 +362,7 @@ function M.run(env, traceback)
   if not interactive then
     if why and not errors.matches(why, "usb.no-device") then error(why, 0) end
     if sys.is_terminal(0) then
-      io.stderr:write("moonflash: standard output is no terminal, so there is no prompt: ",
+      io.stderr:write("moonflash: standard output is not a terminal, so there is no prompt: ",
         "what is typed, up to Ctrl-D, is run as a script\n")
     end
     run_input(session)

@@ -104,7 +104,7 @@ local function away(recipe, options)
   end
   if #boards == 0 then
     errors.raise { code = "usage", remedy = { "place" },
-      message = "this recipe begins with places that are empty: say which" }
+      message = "this recipe starts with empty places: name them" }
   end
   return boards
 end

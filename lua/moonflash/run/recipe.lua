@@ -182,7 +182,7 @@ local function guard(env)
   function meta.__newindex(_, name, value)
     local where = debug.getinfo(2, "S")
     if not meta.loose and where and where.what ~= "main" and where.what ~= "C" then
-      error(("'%s' is not declared%s; say 'local', or set it at the top level"):format(
+      error(("'%s' is not declared%s; make it local, or set it at the top level"):format(
         tostring(name), suggest.hint(name, known())), 2)
     end
     declared[name] = true
@@ -266,7 +266,7 @@ local function check(found, t, env)
     end
   end
   if t.api ~= API then
-    bad(found, t.api == nil and "it has no api = 1" or ("it is for api %s; this is %d"):format(
+    bad(found, t.api == nil and "missing field: api = 1" or ("it is for api %s; this is %d"):format(
       tostring(t.api), API))
   end
   for _, field in ipairs { "setup", "run", "finish" } do

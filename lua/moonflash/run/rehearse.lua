@@ -106,8 +106,8 @@ local function false_claim(stage, result, clean)
     local holds = not first or truths[claim.state](result.flash:sub(first, last),
       stage.before:sub(first, last), clean.flash:sub(first, last))
     if not holds then
-      return ("it said that %s is %s, which is not so"):format(text.range(claim.first, claim.last),
-        claim.state)
+      return ("it reported that %s is %s, which is false"):format(
+        text.range(claim.first, claim.last), claim.state)
     end
   end
 end

@@ -168,10 +168,10 @@ function sim.serve(address, port, boards, options)
   for i, board in ipairs(boards) do
     local path = type(board) == "userdata" and board.path or board
     if type(path) ~= "string" or not path:find("^sim:") then
-      errors.raise { code = "usage", message = ("'%s' is no simulated board"):format(path),
+      errors.raise { code = "usage", message = ("'%s' is not a simulated board"):format(path),
                      remedy = { "sim-name" } }
     elseif seen[path] then
-      errors.raise { code = "usage", message = path .. " is there twice",
+      errors.raise { code = "usage", message = path .. " is named twice",
                      remedy = { "sim-name", name = path:gsub("^(sim:[^,#]*)", "%1#2", 1) } }
     end
     seen[path] = true

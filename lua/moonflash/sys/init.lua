@@ -172,7 +172,7 @@ function sys.serial(path, baud)
   path = check_text(what, "tty", path)
   baud = baud or BAUD
   if math.type(baud) ~= "integer" or not outside.has_rate(baud) then
-    misuse("%s: %s is no standard rate; 9600, 115200, 921600 are", what, tostring(baud))
+    misuse("%s: %s is not a standard rate (9600, 115200, 921600, ...)", what, tostring(baud))
   end
   local channel, word, why = outside.serial(path, baud)
   if not channel then refuse(path, "port", word, why) end

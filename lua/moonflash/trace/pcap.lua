@@ -38,7 +38,9 @@ local function check(name)
   local file = io.open(name, "rb")
   local first = file and file:read(4)
   if file then file:close() end
-  if first ~= ("<I4"):pack(MAGIC) then refuse(name, "is there already, and is no capture") end
+  if first ~= ("<I4"):pack(MAGIC) then
+    refuse(name, "exists and is not a capture file; not overwritten")
+  end
 end
 
 ---Begins a capture.

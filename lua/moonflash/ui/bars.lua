@@ -125,11 +125,11 @@ function M.passed(_, board, stats, seconds)
   if words.done(stats) == "" and not console.is_several() then return end
   console.say(("%-68s %8s\n"):format(words.last_sentence(board, stats), text.seconds(seconds)))
   if stats.bytes_skipped > 0 or words.saved(stats) then
-    console.say(words.done(stats) .. words.remarks(stats, board.retries) .. ".\n")
+    console.say(words.done(stats) .. words.aside(words.remarks(stats, board.retries)) .. ".\n")
   end
   if board.retries > 0 then
     console.say(text.count(board.retries, "request")
-      .. " had to be sent again. Is the cable good?\n")
+      .. " had to be sent again. Check the cable.\n")
   end
 end
 

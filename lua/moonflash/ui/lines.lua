@@ -84,8 +84,9 @@ function M:passed(board, stats, seconds)
   local _ = self
   local done = words.done(stats)
   if done == "" and not console.is_several() then return end
-  console.say(("%s%s%s: %s\n"):format(console.prefix(board), done == "" and "PASS" or done,
-    words.remarks(stats, board.retries), text.seconds(seconds)))
+  local remarks = words.remarks(stats, board.retries)
+  console.say(("%s%s (%s%s)\n"):format(console.prefix(board), done == "" and "PASS" or done,
+    text.seconds(seconds), remarks ~= "" and "; " .. remarks or ""))
 end
 
 -- What run returned for a board goes to standard output.

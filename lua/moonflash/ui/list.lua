@@ -80,7 +80,7 @@ function M.boards()
                 alts = alts_of(info) }
   end
   return shown.as(data, function()
-    if #boards == 0 then return "No board is there." end
+    if #boards == 0 then return "No boards found." end
     return M.lines(boards)
       .. (share_a_serial(boards) and "\nTwo boards share a serial number: choose by path." or "")
   end)
@@ -116,9 +116,10 @@ function M.details(board)
       ("found in %s; transfers of %d bytes; DFU %s%s"):format(board.found_state or "run-time mode",
         board.transfer_size, text.dfu_version(info.functional.dfu_version),
         dfu.fields(board).dfuse and " (DfuSe)" or ""),
-      part.family and ("looks like %s; asked %s"):format(part.family,
-        part.early_poll and "before its poll time is over, as its ROM allows"
-        or "when its poll time is over") or "of no known family: its poll times are obeyed",
+      part.family and ("looks like %s; %s"):format(part.family, part.early_poll
+        and "status is polled early (this ROM tolerates it)"
+        or "the full poll times are waited for")
+        or "unknown family: the full poll times are waited for",
       memories(board.alts),
       data.option_bytes and "option bytes: " .. data.option_bytes or nil,
     }
@@ -152,7 +153,7 @@ function M.slots()
     if not all.by_path[info.path] then add(nil, info.path) end
   end
   if #data == 0 then
-    return shown.as(data, function() return "There are no slots yet, and no boards." end)
+    return shown.as(data, function() return "No slots are named, and no boards found." end)
   end
   return shown.as(data, slots_text)
 end

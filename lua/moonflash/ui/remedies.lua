@@ -262,7 +262,7 @@ function ways.address(remedy, err)
 end
 
 ways["file-address"] = function()
-  return "FILE@ADDRESS says where a raw binary goes: app.bin@0x08010000"
+  return "FILE@ADDRESS gives the address of a raw binary: app.bin@0x08010000"
 end
 
 function ways.pad()
@@ -424,7 +424,7 @@ end
 
 local function facts_before(err, lines)
   if err.differing then lines[#lines + 1] = count_sentence(err) end
-  if err.announced then
+  if err.reported then
     lines[#lines + 1] = "The board reports this memory, and refuses it all the same."
   end
   if err.bytes then lines[#lines + 1] = ("They are %s."):format(text.bytes(err.bytes)) end

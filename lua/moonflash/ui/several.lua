@@ -69,7 +69,7 @@ end
 
 function M.passed(_, board, stats, seconds)
   rows.result(board, "PASS", ("%s  %s%s"):format(text.seconds(seconds), words.done(stats),
-    words.remarks(stats, board.retries)))
+    words.aside(words.remarks(stats, board.retries))))
 end
 
 function M:returned(board, value)

@@ -46,7 +46,7 @@ function M.done(stats)
   if stats.left == true then
     parts[#parts + 1] = "left"
   elseif stats.left then
-    parts[#parts + 1] = "left for " .. text.hex(stats.left)
+    parts[#parts + 1] = "started " .. text.hex(stats.left)
   end
   return table.concat(parts, ", ")
 end
@@ -59,14 +59,21 @@ function M.saved(stats)
   return saved >= 1 and ("about %.0f s saved"):format(saved) or nil
 end
 
----" (about 8 s saved, 1 request sent again)", or "".
+---"about 8 s saved, 1 request sent again", or "".
 ---@param stats table
 ---@param retries integer
 ---@return string
 function M.remarks(stats, retries)
   local parts = { M.saved(stats) }
   if retries > 0 then parts[#parts + 1] = text.count(retries, "request") .. " sent again" end
-  return #parts > 0 and (" (%s)"):format(table.concat(parts, ", ")) or ""
+  return table.concat(parts, ", ")
+end
+
+---" (about 8 s saved)", or "".
+---@param words string
+---@return string
+function M.aside(words)
+  return words ~= "" and (" (%s)"):format(words) or ""
 end
 
 ---The last sentence about one board that passed.
@@ -79,14 +86,14 @@ function M.last_sentence(board, stats)
       text.size(stats.bytes_unverified), stats.unverified)
     or stats.unverified and "NOT VERIFIED: " .. stats.unverified .. ". " or ""
   if stats.left == true then
-    return checked .. "The board left DFU mode, to run its program."
+    return checked .. "The board left DFU mode and runs its program."
   elseif stats.left then
-    return checked .. ("Told to start the program at %s; the board left."):format(
+    return checked .. ("Started the program at %s."):format(
       text.hex(stats.left))
   elseif stats.bytes_written > 0 or stats.sectors_same then
-    return (stats.bytes_written == 0 and "It was there already. " or checked)
-      .. "Still in DFU mode: 'moonflash leave' starts it"
-      .. (roms.may_be(board) and ", or BOOT0 low and reset." or ".")
+    return (stats.bytes_written == 0 and "Already on the board. " or checked)
+      .. "Still in DFU mode: to start it, run 'moonflash leave'"
+      .. (roms.may_be(board) and ", or reset it with BOOT0 low." or ".")
   end
   return checked .. "Done."
 end
@@ -114,6 +121,8 @@ end
 -- ---- dry runs ----
 
 local HAS_ADDRESS = { erase = true, write = true, leave = true }
+local WOULD = { ["read unprotect"] = "remove the read protection (erases the whole chip)",
+                leave = "start", ["mass erase"] = "erase the whole chip" }
 
 ---"would erase 0x08000000"
 ---@param what string
@@ -121,8 +130,9 @@ local HAS_ADDRESS = { erase = true, write = true, leave = true }
 ---@param length? integer bytes
 ---@return string
 function M.would(what, address, length)
-  return ("would %s%s%s"):format(what, HAS_ADDRESS[what] and " " .. text.hex(address) or "",
-    what == "write" and ", " .. text.size(length) or "")
+  local where = HAS_ADDRESS[what] and " " .. text.hex(address) or ""
+  local size = what == "write" and ", " .. text.size(length) or ""
+  return "would " .. (WOULD[what] or what) .. where .. size
 end
 
 -- ---- remarks ----
@@ -172,7 +182,7 @@ remarks["would-write-all"] = function()
   return "Then the whole image would be written. Nothing was changed."
 end
 
-remarks["option-bytes-same"] = function() return "The option bytes are so already." end
+remarks["option-bytes-same"] = function() return "The option bytes have these values already." end
 
 remarks["option-bytes"] = function(facts) return facts.text end
 

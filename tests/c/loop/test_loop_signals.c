@@ -153,7 +153,7 @@ static void test_other_signals(void **state)
     struct loop_signal winch = { .caught = on_other, .arg = &actors[1], .signal = SIGWINCH };
     struct loop_signal cont = { .caught = on_other, .arg = &actors[1], .signal = SIGCONT };
     loop_hear(loop, &winch);
-    loop_hear(loop, &winch); /* it is there already */
+    loop_hear(loop, &winch); /* it exists already */
     loop_hear(loop, &cont);
     raise(SIGWINCH);
     raise(SIGCONT);

@@ -54,7 +54,7 @@ function TestSelectors.test_bad_strings()
   for _, bad in ipairs { "", ",", "x", "1-", "0483:", "0483:df1", "serial=", "vid=483", "pid=xxxx",
                          "mode=off", "speed=fast", "0483:df11:1", "=x", "serial" } do
     local err = assert_raises("usage", selectors.parse, bad)
-    lu.assertStrContains(err.message, ("'%s' selects no board"):format(bad))
+    lu.assertStrContains(err.message, ("'%s' is not a board selector"):format(bad))
     lu.assertIsString(err.hint)
   end
   lu.assertStrContains(assert_raises("usage", dfu.list, "seral=x").message,

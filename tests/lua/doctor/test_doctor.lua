@@ -180,9 +180,10 @@ end
 function TestComputer.test_no_usb()
   for says, facts in pairs {
     ["WSL has no USB of its own"] = { { ["/x"] = "" }, { kernel = "5.15-microsoft" } },
-    ["this container was given no USB"] = { { ["/run/.containerenv"] = "" } },
-    ["this virtual machine was given no USB"] = { { ["/proc/cpuinfo"] = "x hypervisor\n" } },
-    ["this computer has no USB, or its kernel does not know"] = { { ["/x"] = "" } },
+    ["this container has no access to USB devices"] = { { ["/run/.containerenv"] = "" } },
+    ["this virtual machine has no access to USB devices"] = {
+      { ["/proc/cpuinfo"] = "x hypervisor\n" } },
+    ["no USB controller found"] = { { ["/x"] = "" } },
   } do
     local usb = found(examine(facts[1], facts[2]), "usb")
     lu.assertEquals({ usb.found, usb.level, usb.code }, { says, "fail", "usb.no-device" })
@@ -193,7 +194,7 @@ end
 -- A container sees the buses in /sys, and has no nodes.
 function TestComputer.test_buses_without_nodes()
   local usb = found(examine { ["/sys/bus/usb/devices/usb1/busnum"] = "1" }, "usb")
-  lu.assertEquals(usb.found, "this container was given no USB")
+  lu.assertEquals(usb.found, "this container has no access to USB devices")
 end
 
 function TestComputer.test_usb_and_no_board()
@@ -249,7 +250,7 @@ function TestPlace.test_what_lets_you_in()
   lu.assertStrContains(forbidden {}, "moonflash udev | sudo tee")
   lu.assertStrContains(forbidden { ["/etc/udev/rules.d/99-x.rules"] = rule }, "must be below 73")
   local todo = forbidden { [path] = rule }
-  lu.assertStrContains(todo, path .. " lets you in if you sit at this computer")
+  lu.assertStrContains(todo, path .. " allows access for the user at this computer")
   lu.assertStrContains(todo, "sudo udevadm trigger")
   lu.assertNotStrContains(todo, "tee")
   lu.assertStrContains(forbidden { [path] = rule:gsub("TAG.*", 'GROUP="plugdev"') },
@@ -285,23 +286,23 @@ function TestPlace.test_others()
     local said = check_place("others", files, { err = err })
     return said.level .. ": " .. said.found, said.todo
   end
-  lu.assertEquals(others {}, "ok: nobody else has it open")
-  lu.assertEquals(others(holder, busy), "fail: dfu-util (pid 7) has it")
+  lu.assertEquals(others {}, "ok: no other program has it open")
+  lu.assertEquals(others(holder, busy), "fail: dfu-util (pid 7) has it open")
   lu.assertEquals(others(with(holder, { [driver] = { "../usbfs" } })),
-    "fail: dfu-util (pid 7) has it")
+    "fail: dfu-util (pid 7) has it open")
   lu.assertEquals(check_place("others", { [driver] = { "../usbfs" } }, { board = {} }).found,
-    "nobody else has it open") -- the claim is our own
+    "no other program has it open") -- the claim is our own
   lu.assertStrContains(others(holder), "note: dfu-util (pid 7) has it open too")
-  lu.assertEquals(others({}, busy), "fail: another program has it")
+  lu.assertEquals(others({}, busy), "fail: another program has it open")
   local _, todo = others({ ["/proc/8/comm"] = "x" }, busy) -- whose fd can't be read
-  lu.assertStrContains(todo, "'sudo moonflash doctor' says which")
+  lu.assertStrContains(todo, "'sudo moonflash doctor' shows which")
   _, todo = others({ ["/proc/8/comm"] = "ModemManager" }, busy)
   lu.assertStrContains(todo, "sudo systemctl stop ModemManager")
   lu.assertStrContains(others { ["/proc/8/comm"] = "fwupd" },
-    "note: nobody has it open; fwupd runs")
+    "note: no program has it open; fwupd is running")
   local says
   says, todo = others { [driver] = { "../usbhid" } }
-  lu.assertEquals(says, "fail: the kernel's driver usbhid has it")
+  lu.assertEquals(says, "fail: the kernel driver usbhid uses the board")
   lu.assertStrContains(todo, "echo 1-4.2:1.0 | sudo tee /sys/bus/usb/drivers/usbhid/unbind")
 end
 
@@ -341,8 +342,8 @@ end
 
 -- What others do otherwise than ST's ROM is described, and is no illness.
 function TestDoctor.test_healthy_boot_loaders_of_other_people()
-  local remarks = { mboot = "does not tell which commands it knows",
-                    bmp = "answers Get, but not with a list of commands" }
+  local remarks = { mboot = "does not report its commands",
+                    bmp = "answers Get without a list of commands" }
   for _, kind in ipairs { "bmp", "cherry", "gd32", "mboot", "particle", "stlib", "dapboot", "maple",
                           "tinyusb", "uboot" } do
     local board <close> = sim.new(kind)
@@ -350,7 +351,7 @@ function TestDoctor.test_healthy_boot_loaders_of_other_people()
     lu.assertIs(doctor.judge(all), all)
     if remarks[kind] then lu.assertEquals(found(all, "commands").found, remarks[kind]) end
   end
-  for habits, remark in pairs { ["no-upload"] = "the board says that it can't be read" } do
+  for habits, remark in pairs { ["no-upload"] = "the board does not support reading" } do
     local product <close> = support.product(
       ([[{ base = "f407", product = "x", habits = { %q } }]]):format(habits))
     local board <close> = sim.new(product.name)
@@ -446,8 +447,8 @@ function TestDoctor.test_what_the_flash_holds()
   local board <close> = sim.new("f407")
   for bytes, says in pairs {
     [("<I4I4"):pack(0x20020000, 0x080001A1)] = "a program at 0x08000000 starts at 0x080001A0",
-    [("<I4I4"):pack(0x20020000, 0x080001A0)] = "no program stands at 0x08000000",
-    [("\255"):rep(8)] = "it is blank",
+    [("<I4I4"):pack(0x20020000, 0x080001A0)] = "no program at 0x08000000",
+    [("\255"):rep(8)] = "the flash is blank",
   } do
     board:poke(0x08000000, bytes)
     lu.assertStrContains(found(of(board), "reading").found, says)
@@ -555,7 +556,7 @@ function TestDoctorReport.test_marks()
   local text = tostring(report.new({ { check = "a", found = "1", level = "ok" },
     { check = "b", found = "2", level = "note" } }, {}))
   lu.assertEquals(text,
-    "ok  a         1\n--  b         2\n\nNothing is wrong; 1 thing to know (--).")
+    "ok  a         1\n--  b         2\n\nNothing is wrong; 1 thing to note (--).")
   text = tostring(report.new({ { check = "a", found = "1", level = "ok" } }, {}))
   lu.assertEquals(text, "ok  a         1\n\nNothing is wrong.")
 end

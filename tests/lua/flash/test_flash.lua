@@ -141,7 +141,7 @@ function TestFlash:test_what_stands_before_the_image()
   lu.assertEquals(self.sim:peek(BASE + 0x4000, 0x1000), ("old!"):rep(0x400))
   lu.assertEquals(self.sim:peek(BASE + 0x5000, 1024), ("new!"):rep(256))
 
-  flash.write(self.board, changed, { lose = true }) -- it is there already
+  flash.write(self.board, changed, { lose = true }) -- it exists already
   lu.assertEquals(self.sim:peek(BASE + 0x4000, 0x1000), ("old!"):rep(0x400))
   flash.write(self.board, changed, { lose = true, full = true })
   lu.assertEquals(self.sim:peek(BASE + 0x4000, 0x1000), ("\255"):rep(0x1000))

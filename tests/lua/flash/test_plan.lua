@@ -367,7 +367,7 @@ function TestPlan:test_description()
   lu.assertStrContains(text, "  0x08000000     16 KB   same     -")
   lu.assertStrContains(text, "  0x08004000     16 KB   blank    write 1 B (and 4 KB as erased)")
   lu.assertStrContains(text, "  0x08008000     16 KB   differs  erase, write 1 B; "
-    .. "what stands before it and what follows it in the sector is erased")
+    .. "data before it and after it in the sector is erased")
   lu.assertStrContains(text, "instead of")
 end
 

@@ -230,7 +230,7 @@ local function check_again(scene, found_before)
   local again = perform(scene, place)
   local found = place:peek(BASE, WATCHED)
   local may_refuse = not (scene.options.keep or scene.options.lose or scene.options.erase_all)
-  if may_refuse and errors.matches(again.err, "image") then -- what stands before it is not blank
+  if may_refuse and errors.matches(again.err, "image") then -- data before it is not blank
     return found ~= found_before and "it was refused, and has changed something" or nil
   end
   if again.outcome ~= "PASS" then return "run again, it failed: " .. tostring(again.err) end

@@ -227,7 +227,7 @@ function TestValue.test_patch_by_mark()
   lu.assertStrContains(raises("image", it.patch, it, "KEY\0", "x").message,
     "it: there is no mark 4b 45 59 00 in it")
   lu.assertStrContains(raises("image", it.patch, it, "SER", "x").message,
-    "it: the mark 'SER' stands there twice, at 0x00000004 and 0x08000002")
+    "it: the mark 'SER' exists twice, at 0x00000004 and 0x08000002")
   raises("image", it.patch, it, "aa", "x") -- twice, one over the other
   raises("image", it.patch, it, "????..", "longer than what is left")
 end
@@ -336,8 +336,8 @@ end
 
 function TestSave.test_which_format()
   local it = new { { address = BASE, bytes = "x" } }
-  lu.assertStrContains(raises("usage", it.save, it, "x.xyz").message, "does not say which format")
-  lu.assertStrContains(raises("usage", it.save, it, "x").message, "which format")
+  lu.assertStrContains(raises("usage", it.save, it, "x.xyz").message, "names no format")
+  lu.assertStrContains(raises("usage", it.save, it, "x").message, "names no format")
   lu.assertStrContains(raises("usage", it.save, it, "x.elf").message, "not written as 'elf'")
   lu.assertStrContains(raises("usage", it.save, it, "x.bin", "hxe").message, "did you mean 'hex'?")
   raises("file.write", it.save, it, "/no/such/folder/x.bin")

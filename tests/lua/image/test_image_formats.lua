@@ -98,8 +98,8 @@ function TestHex.test_what_is_refused()
   refused {
     { HIGH .. one:gsub("..\n", "00\n") .. END, ":2: checksum is 00, the line adds up to D7" },
     { HIGH .. one .. "\n\n" .. one:gsub("^:03", ":04") .. END,
-      ":5: the record says 4 bytes of data, and has 3" },
-    { HIGH .. one:gsub("^:03", ":02") .. END, ":2: the record says 2 bytes of data, and has 3" },
+      ":5: the record declares 4 bytes of data and has 3" },
+    { HIGH .. one:gsub("^:03", ":02") .. END, ":2: the record declares 2 bytes of data and has 3" },
     { HIGH .. one, ":2: no end record (01) follows: the file is cut off" },
     { HIGH .. one .. "\n" .. END:sub(1, 7), ":4: a record has 5 bytes at least, and this one 3" },
     { HIGH .. one .. END:sub(1, 6), ":3: an odd number of hex digits" },
@@ -121,7 +121,7 @@ function TestHex.test_what_is_refused()
       ":4: 0x08000002 gets 58, and line 2 gave it 63" },
     { HIGH .. hex(0, 9, "z") .. hex(0, 0, ("y"):rep(10)) .. END,
       ":3: 0x08000009 gets 79, and line 2 gave it 7A" },
-    { HIGH .. END, "there are no data in it" },
+    { HIGH .. END, "there is no data in it" },
     { HIGH .. ":" .. ("00"):rep(300) .. "\n" .. END, ":2: more than the 260 bytes" },
     { ":" .. ("0"):rep(100001), ":1: more than the 260 bytes" },
   }
@@ -165,7 +165,7 @@ function TestSrec.test_what_is_refused()
     { one:gsub("..\n", "00\n") .. S7, ":1: checksum is 00, the line adds up to C9" },
     { one, ":1: no end record (S7, S8, S9) follows: the file is cut off" },
     { one .. S7:sub(1, 9), ":2: an odd number of hex digits" },
-    { one .. S7:sub(1, 10), ":2: the record says that 5 bytes follow, and 3 do" },
+    { one .. S7:sub(1, 10), ":2: the record declares 5 bytes and has 3" },
     { one .. S7 .. one, ":3: a record behind the end record, which is line 2" },
     { one .. srec(4, 0, "") .. S7, ":2: there is no such type of record" },
     { one .. "SX0000\n" .. S7, ":2: there is no such type of record" },
@@ -176,7 +176,7 @@ function TestSrec.test_what_is_refused()
     { srec(3, 0xFFFFFFFE, "abc") .. S7, ":1: data past 4 GiB" },
     { one .. srec(1, 0, "x") .. srec(3, BASE + 2, "x") .. S7,
       ":3: 0x08000002 gets 78, and line 1 gave it 63" },
-    { srec(0, 0, "name") .. S7, "there are no data in it" },
+    { srec(0, 0, "name") .. S7, "there is no data in it" },
     { one .. "junk\n" .. S7, ":2: 'j' belongs to no record" },
   }
 end
@@ -266,11 +266,11 @@ function TestElf.test_what_is_refused()
     { elf { { BASE, "x", virtual = 0xFFFFFFFF, memory = 2 } }, "header 0: data past 4 GiB" },
     { elf { { BASE, "program" }, { BASE + 6, "x" } },
       ": offset 0x7B: what is loaded from here, and from offset 0x74, differs at 0x08000006" },
-    { elf { { BASE, "x", type = 2 } }, "there are no data in it" },
+    { elf { { BASE, "x", type = 2 } }, "there is no data in it" },
     { elf(one, { sections = { { 2, 1, 84, 0xFFFFFFFF } } }), ": offset 0x6B: section 0: " },
     { elf(one, { sections = { { 2, 1, 0, 7 } } }), "section 0 is to be loaded, and no" },
     { elf { { BASE, ("x"):rep(400) }, { BASE + 400, "", offset = 116, size = 400, memory = 400 } },
-      "stands in the file several times over" },
+      "the segments to load overlap in the file" },
   }
 end
 
@@ -304,11 +304,12 @@ function TestDfu.test_what_is_refused()
     { content(one), "no DFU suffix at the end: the file is cut off" },
     { dfuse(one):sub(1, -2), "no DFU suffix at the end: the file is cut off" },
     { dfuse(one):gsub("program", "pr0gram"), "the CRC in the DFU suffix is" },
-    { suffixed(content(one), { format = 0x0100 }), "the suffix says 0100, and a DfuSe file's" },
-    { suffixed(content(one), { format = 0x011A, length = 15 }), "says that it has 15 bytes" },
+    { suffixed(content(one), { format = 0x0100 }), "the suffix has version 0100; a DfuSe file" },
+    { suffixed(content(one), { format = 0x011A, length = 15 }), "claims to have 15 bytes" },
     { suffixed("DfuSe", { format = 0x011A }), ": offset 0x5: the file is cut off within" },
     { lie { version = 2 }, ": offset 0x5: version 2 of DfuSe files" },
-    { lie { size = 299 }, ": offset 0x6: the prefix says 299 bytes, without the suffix it is 300" },
+    { lie { size = 299 },
+      ": offset 0x6: the prefix declares 299 bytes; without the suffix the file has 300" },
     { lie { size = 0xFFFFFFFF }, ": offset 0x6: " }, { lie { size = 1 }, ": offset 0x6: " },
     { lie { targets = 0 }, ": offset 0xB: 289 bytes belong to none of the 0 targets" },
     { lie { targets = 2 }, ": offset 0x12C: target 2 of 2 begins past the end" },
@@ -327,8 +328,8 @@ function TestDfu.test_what_is_refused()
     { lie { more = "junk" }, ": offset 0x12C: 4 bytes belong to none of the 1 targets" },
     { dfuse { { 0, { 0xFFFFFFFE, "abc" } } }, ": offset 0x11D: element 1 at 0xFFFFFFFE" },
     { dfuse(two), ": offset 0x129: this element and that at offset 0x11D differ at 0x08000003" },
-    { dfuse { { 0 } }, "there are no data in it" },
-    { dfuse {}, "there are no data in it" },
+    { dfuse { { 0 } }, "there is no data in it" },
+    { dfuse {}, "there is no data in it" },
   }
 end
 
@@ -353,9 +354,9 @@ end
 function TestRaw.test_what_is_refused()
   refused {
     { suffixed("program", { crc = 0x12345678 }), "offset 0x13: the CRC in the DFU suffix is 1234" },
-    { suffixed("program", { length = 24 }), ": offset 0x12: the DFU suffix says that it has 24" },
-    { suffixed("program", { format = 0x011A }), "its DFU suffix says DfuSe (011A), but" },
-    { suffixed(""), "nothing stands before its DFU suffix" },
+    { suffixed("program", { length = 24 }), ": offset 0x12: the DFU suffix claims to have 24" },
+    { suffixed("program", { format = 0x011A }), "its DFU suffix is DfuSe's (011A), but" },
+    { suffixed(""), "there is no data in front of its DFU suffix" },
     { "", "is empty" },
   }
 end
@@ -363,8 +364,8 @@ end
 -- A damaged file is not what its content says, but its name remembers.
 function TestRaw.test_what_is_called_otherwise_is_never_written_raw()
   refused {
-    { "\0\0\2\32", "its name says .hex, and it does not begin like Intel HEX", ".hex" },
-    { "\0\0\2\32", "its name says .ihex, and", ".IHEX" },
+    { "\0\0\2\32", "its name ends in .hex, but it does not begin like Intel HEX", ".hex" },
+    { "\0\0\2\32", "its name ends in .ihex, but", ".IHEX" },
     { "\0\0\2\32", "it does not begin like Motorola S-records", ".s19" },
     { "\0\0\2\32", "it does not begin like an ELF program", ".elf" },
     { "\0\0\2\32", "it does not begin like an ELF program", ".axf" },
@@ -372,7 +373,7 @@ function TestRaw.test_what_is_called_otherwise_is_never_written_raw()
     { ":1000", ":1: a record has 5 bytes at least", ".bin" },
     { ":10\r\n", ":1: a record has 5 bytes at least" },
     { "\n\n:020000040800F2", ":3: no end record" },
-    { "S3150800", ":1: the record says that 21 bytes follow" },
+    { "S3150800", ":1: the record declares 21 bytes" },
     { "\127ELF", "the file is cut off within its header" },
     { "DfuSe", "the file is cut off within the DfuSe prefix" },
   }

@@ -660,7 +660,7 @@ function TestHands.test_find()
       { FLASH + 100, FLASH + 16 * 1024 - 3, 0x1FFF7800 })
     local none = board:find("nowhere")
     lu.assertEquals(#none, 0)
-    lu.assertStrContains(tostring(none), "nowhere in the memories")
+    lu.assertStrContains(tostring(none), "Not found in the memories")
     support.assert_fails("bytes is a string", board.find, board, "")
   end)
 end
@@ -688,7 +688,7 @@ function TestHands.test_diff()
     simulated:poke(FLASH, "0123456789abcdefghijklmnop")
     local same = board:diff(image_of { address = FLASH, bytes = "0123456789" })
     lu.assertEquals(#same, 0)
-    lu.assertEquals(tostring(same), "The board holds just that.")
+    lu.assertEquals(tostring(same), "No differences.")
     local ranges = board:diff(
       image_of { address = FLASH, bytes = "01X345Y789abcdefghijklmnoP" })
     lu.assertEquals({ #ranges, ranges[1].first, ranges[1].last, ranges[2].first },
@@ -704,7 +704,7 @@ function TestHands.test_save()
   with_board("f407", function(board, simulated)
     simulated:poke(FLASH, "saved")
     local name = os.tmpname()
-    support.assert_raises("file.write", board.save, board, name, FLASH, 5) -- it is there already
+    support.assert_raises("file.write", board.save, board, name, FLASH, 5) -- it exists already
     os.remove(name)
     board:save(name, FLASH, 5)
     local file = io.open(name, "rb")

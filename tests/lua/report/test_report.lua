@@ -465,7 +465,7 @@ function TestReport.test_an_older_report_is_replaced_and_nothing_else()
   file:write("firmware")
   file:close()
   local err = support.assert_raises("file.write", report.check, name)
-  lu.assertStrContains(err.message, "is there already, and is not a report")
+  lu.assertStrContains(err.message, "exists and is not a report")
   lu.assertEquals(contents(name), "firmware")
   os.remove(name)
   for _, bad in ipairs { "/dev/null", "/tmp", "/nowhere/report.html", "" } do

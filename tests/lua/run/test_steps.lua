@@ -37,20 +37,20 @@ function TestSlots.test_names_for_places()
   lu.assertEquals(dfu.at("left").slot, "left")
   lu.assertNil(dfu.at("1-9").slot)
   local err = support.assert_raises("usage", selectors.parse, "lfet")
-  lu.assertStrContains(err.message, "nor a slot (did you mean 'left'?) nor")
+  lu.assertStrContains(err.message, "slot (did you mean 'left'?), VID:PID")
 end
 
 function TestSlots.test_files_that_make_no_sense()
   for text, why in pairs {
     ["return"] = "returns no table", ["{"] = "unexpected symbol", ["return 1 + nil"] = "arithmetic",
-    ["return { ['a b'] = '1-4' }"] = "no name for a slot",
-    ["return { '1-4' }"] = "no name for a slot",
-    ["return { ['1-4'] = '1-4' }"] = "no name for a slot",
-    ["return { a = 4 }"] = "is no place", ["return { a = '/dev/x' }"] = "is no place",
+    ["return { ['a b'] = '1-4' }"] = "not a slot name",
+    ["return { '1-4' }"] = "not a slot name",
+    ["return { ['1-4'] = '1-4' }"] = "not a slot name",
+    ["return { a = 4 }"] = "is not a place", ["return { a = '/dev/x' }"] = "is not a place",
     ["return { a = '1-4', b = '1-4' }"] = "are one place",
-    ["return { a = '1-4.' }"] = "is no place", ["return { a = '1-4..2' }"] = "is no place",
-    ["return { a = '1-0' }"] = "is no place", ["return { a = '0-1' }"] = "is no place",
-    ["return { a = '1-' }"] = "is no place", ["return { a = '1-04' }"] = "is no place",
+    ["return { a = '1-4.' }"] = "is not a place", ["return { a = '1-4..2' }"] = "is not a place",
+    ["return { a = '1-0' }"] = "is not a place", ["return { a = '0-1' }"] = "is not a place",
+    ["return { a = '1-' }"] = "is not a place", ["return { a = '1-04' }"] = "is not a place",
     ["return os.exit()"] = "global 'os'", ["while true do end"] = "it takes too long",
   } do
     local _ <close> = slots_file(text)

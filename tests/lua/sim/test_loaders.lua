@@ -133,7 +133,7 @@ end
 function TestLoaders.test_the_board_says_why()
   local board <close> = dfu.open("sim:mboot")
   local err = raises("dfu.errADDRESS", board.set_address, board, 0x09000000)
-  lu.assertStrContains(err.message, [[it says "Address out of range"]])
+  lu.assertStrContains(err.message, [[the board reports "Address out of range"]])
 end
 
 -- A board that says that it can't be read is not asked.

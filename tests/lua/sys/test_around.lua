@@ -410,9 +410,9 @@ end
 function TestSerial.test_what_is_none()
   assert_raises("sys.missing", sys.serial, "/dev/there-is-none")
   local err = assert_raises("sys.io", sys.serial, "/dev/null")
-  lu.assertStrContains(err.message, "it is no serial port")
-  assert_fails("115201 is no standard rate", sys.serial, "/dev/null", 115201)
-  assert_fails("is no standard rate", sys.serial, "/dev/null", 9600.5)
+  lu.assertStrContains(err.message, "not a serial port")
+  assert_fails("115201 is not a standard rate", sys.serial, "/dev/null", 115201)
+  assert_fails("is not a standard rate", sys.serial, "/dev/null", 9600.5)
   assert_fails("tty is a string", sys.serial)
 end
 

@@ -5,7 +5,7 @@ serve sim:f407,times=zero
 plug 1-1
 
 status 0 moonflash doctor
-says out "nobody else has it open"
+says out "no other program has it open"
 [ "$(state 1-1)" = dfuERROR ] || [ "$(state 1-1)" = dfuIDLE ] || fail "its state is $(state 1-1)"
 
 cat >hold.lua <<'END'

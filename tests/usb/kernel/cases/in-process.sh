@@ -5,6 +5,6 @@
 status 0 moonflash --virtual-time -d sim:f407 discovery /tests/ch.bin
 says err "verified, left for 0x08000000"
 status 0 moonflash list
-says out "No board is there."
+says out "No boards found."
 status 0 dfu-util -l
 status 69 moonflash info

@@ -268,7 +268,7 @@ rig.spread_case("21 memory layouts and languages that are hostile", function()
       local r = rig.sanitized("--json", "flash", rig.F407.image)
       rig.equal(r.status, 76, row[1] .. ": flash")
       rig.equal(r.result.code, "dfu.outside", row[1])
-      rig.has(r.err, "the board does not tell the layout of its memory", row[1])
+      rig.has(r.err, "the board does not report its memory layout", row[1])
       rig.has(r.err, "Reconnect the board", row[1])
       rig.check(board:peek(rig.FLASH, rig.F407.size) == rig.F407.old, "%s: it is touched", row[1])
     end

@@ -37,7 +37,7 @@ rig.case("doctor: a healthy board", function()
     "ok  answer    dfuIDLE: ready",
     "ok  commands  get commands, set address, erase, read unprotect",
     "ok  layout    12 sectors, 1 MB from 0x08000000; and 3 other memories",
-    "ok  reading   not protected; no program stands at 0x08000000",
+    "ok  reading   not protected; no program at 0x08000000",
     "ok  writing   no sector is write-protected",
     "ok  cable     full speed, 12 Mbit/s; no hub between",
   } do
@@ -217,7 +217,7 @@ rig.case("doctor: no board, but an ST-LINK, and what may be one", function()
   local a <close> = rig.board(probe)
   local b <close> = rig.board(program)
   local r = doctor(69, "doctor")
-  rig.has(r.out, "!!  board     no board with a DFU interface is there\n"
+  rig.has(r.out, "!!  board     no board with a DFU interface found\n"
     .. "      An ST-LINK is here (1-3)", "board")
   rig.has(r.out, "1-5 (0483:5740) has ST's number and no DFU", "board")
   rig.has(r.out, "BOOT0 to VDD", "board")
