@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- What the codes of error objects mean: exit status and outcome; and catch and fail.
+-- Error codes with their exit status and outcome; raise, catch and fail.
 local inspect = require "moonflash.base.inspect"
 local misuse = require "moonflash.base.misuse"
 local new = require "moonflash.error"
@@ -8,7 +8,7 @@ local suggest = require "moonflash.base.suggest"
 local M = { new = new }
 
 -- The exit status and the outcome of a run that ends in an error of that code, or of a child of
--- it ("dfu" is for "dfu.errTARGET" too).
+-- that code ("dfu" is for "dfu.errTARGET" too).
 M.codes = {
   ["usage"]           = { 64, "ERROR" },
   ["image"]           = { 65, "ERROR" },
@@ -36,10 +36,10 @@ M.codes = {
   ["deadlock"]        = { 1, "ERROR" },
 }
 
--- What to do next, in words, where the error does not have a hint of its own: the edge sets it.
+-- Returns the hint of an error that has no `hint` of its own. Set by the command line.
 local advice
 
----f(err) gives the hint of an error that names its remedies; nil where it has none.
+---Sets the function that turns an error's remedies into a hint; it returns nil if there is none.
 ---@param f? fun(err: table): string?
 function M.set_advice(f) advice = f end
 
@@ -57,10 +57,10 @@ function M.raise(fields)
   error(new(fields), 0)
 end
 
--- An error on its way up, with the traceback of the task that raised it.
+-- An error that is being passed on, with the traceback of the task that raised it.
 local Raised = { __tostring = function(raised) return tostring(raised.err) end }
 
----Raises an error with the traceback of where it came from inside.
+---Raises an error with the traceback of its origin. An error that has one already keeps it.
 ---@param err any
 ---@param traceback? string
 function M.raise_from(err, traceback)
@@ -70,7 +70,7 @@ function M.raise_from(err, traceback)
   error(err, 0)
 end
 
----The error that was raised, and its traceback.
+---The error inside a raised value, and its traceback.
 ---@param raised any
 ---@return any err
 ---@return string? traceback
@@ -96,7 +96,7 @@ local function meaning(err)
   return { 1, "ERROR" }
 end
 
----The exit status of a run that ended in this error.
+---The exit status of a run that ended with this error.
 ---@param err any
 ---@return integer
 function M.exit_status(err)
@@ -106,7 +106,7 @@ function M.exit_status(err)
   return meaning(err)[1]
 end
 
----PASS is no error; else ERROR, FAIL, TIMEOUT or ABORTED.
+---The outcome of a run: PASS without an error, else ERROR, FAIL, TIMEOUT or ABORTED.
 ---@param err any
 ---@return string
 function M.outcome(err)
@@ -122,7 +122,7 @@ local function sift(code, ok, ...)
   error(err, 0)
 end
 
--- The codes that have their parent's meaning. dfu.err... are DFU 1.1's, section 6.1.2.
+-- Codes with the meaning of their parent. dfu.err... are those of DFU 1.1, section 6.1.2.
 M.children = {
   "image.address", "image.not-firmware", "image.no-program", "image.kept", "usb.io", "dfu.stall",
   "dfu.state", "dfu.runtime", "dfu.unreadable", "dfu.reset", "dfu.irreversible", "dfu.mass-erase",
@@ -133,14 +133,14 @@ M.children = {
   "dfu.errVENDOR", "dfu.errUSBR", "dfu.errPOR", "dfu.errUNKNOWN", "dfu.errSTALLEDPKT",
 }
 
-local all, firsts = suggest.keys(M.codes), {} -- codes; first parts of them
+local all, firsts = suggest.keys(M.codes), {} -- codes; first parts of codes
 for _, code in ipairs(M.children) do all[#all + 1] = code end
 for _, code in ipairs(all) do
   all[code], firsts[#firsts + 1] = true, code:match("^[^.]+")
 end
 
--- Raises misuse where a code is misspelt: its first part is one of ours, or nearly so, and the
--- whole code is not. Scripts may have codes of their own.
+-- Raises misuse for a misspelt code: the first part is like one of ours, and the whole code does
+-- not exist. Scripts may use codes of their own.
 local function check_code(code)
   local first = code:match("^[^.]*")
   if all[code] or not suggest.guess(first, firsts) then return end
@@ -156,8 +156,8 @@ function M.catch(code, f, ...)
   return sift(code, pcall(f, ...))
 end
 
----Says that the board is at fault: raises `fail`.
----@param message string for string.format, if more follows
+---Raises `fail`: the board has failed. Called by recipes.
+---@param message string a format for string.format, if arguments follow
 function M.fail(message, ...)
   message = tostring(message)
   if select("#", ...) > 0 then message = message:format(...) end
@@ -166,12 +166,13 @@ function M.fail(message, ...)
             path = board and board.path }
 end
 
----What a value says of itself, whose __tostring may fail; of a table with a code and a message, the
----message.
+---A value as tostring() gives it, also if its __tostring fails. For a table with a code and a
+---message: the message.
 ---@type fun(value: any): string
 M.words = inspect.words
 
----Lua's own word for a lack of memory, which is text, as an error object; anything else as it is.
+---Converts Lua's "not enough memory", which is a string, to an error object. Returns any other
+---value unchanged.
 ---@param err any
 ---@return any
 function M.of_memory(err)
@@ -180,7 +181,7 @@ function M.of_memory(err)
                remedy = { "memory" } }
 end
 
----What an error says: of a table that is no error object, its message, or what is in it.
+---The text of an error. For a table that is not an error object: its message, or its contents.
 ---@param err any
 ---@return string
 function M.said(err)
@@ -191,7 +192,7 @@ function M.said(err)
   return "an error that is a table: " .. inspect.inspect(err)
 end
 
----The lines that a person sees: the message, then the state of the flash and the hint.
+---The lines to show for an error: the message, the state of the flash, the hint.
 ---@param err any
 ---@return string
 function M.text(err)

@@ -1,25 +1,25 @@
 -- SPDX-License-Identifier: MIT
--- Reads DfuSe memory-layout strings: which sectors a board's memory has, and what they allow.
+-- Parses DfuSe memory-layout strings: the sectors of a board's memory, and their access.
 --
 --   @Internal Flash  /0x08000000/04*016Kg,01*064Kg,07*128Kg
 --
--- A name; then groups of "/", a start address, "/" and segments, which lie one behind the other.
+-- A name; then groups of "/", a start address, "/" and segments, which follow each other in memory.
 -- A segment is count * size, a multiplier (K, M, B, "." or none) and a letter, a to g, whose low
--- bits say readable (1), erasable (2) and writable (4). Blanks may stand between any two of
--- these, a "U" (C's suffix) behind any number, and the "@" may be missing. A fractional count
--- is whole sectors and a smaller last one: 04.5*01K is four of 1024 bytes and one of 512.
+-- bits mean readable (1), erasable (2) and writable (4). Blanks are allowed between any two of
+-- these, a "U" (C's suffix) after any number, and the "@" may be missing. A fractional count means
+-- whole sectors and a smaller last one: 04.5*01K is four of 1024 bytes and one of 512.
 --
--- The string comes from a device and is not to be trusted. These rules hold for every string:
+-- The string comes from a device and is not trusted. These rules hold for every string:
 --
---   * what comes out lies within 4 GiB, is disjoint, and has counts and sizes above zero;
---   * a count of zero vanishes, as some boards have it;
+--   * the result is within 4 GiB, disjoint, and has counts and sizes above zero;
+--   * a count of zero, which some boards have, is left out;
 --   * an address or a segment past 4 GiB, a sector of no bytes or of a part of a byte, a segment
 --     that overlaps an earlier one, and one past the 256th are dropped, with the rest of their
---     group, whose addresses hang on them; the next group is read again;
---   * what cannot be read ends the layout, and what was good before it is kept: ROMs of the
---     STM32F42x send junk behind the string;
---   * only the first 4096 bytes are looked at, which bounds the work. A descriptor has 253;
---   * `dropped` says why something was dropped: the first reason, in one line.
+--     group, whose addresses depend on them; the next group is parsed again;
+--   * text that can't be parsed ends the layout, and the valid part before it is kept: ROMs of the
+--     STM32F42x send junk after the string;
+--   * only the first 4096 bytes are parsed, which bounds the work. A descriptor has 253;
+--   * `dropped` is the first reason for dropping something, in one line.
 
 local misuse = require "moonflash.base.misuse"
 
@@ -50,15 +50,15 @@ local MULTIPLIER = { K = 1024, M = 1024 * 1024 }
 ---@class moonflash.Layout
 ---@field name string
 ---@field segments moonflash.Segment[] in the order of the string
----@field dropped? string why something is missing
+---@field dropped? string the reason if a part is missing
 
---- The address behind a segment.
+-- The address after a segment.
 local function stop_of(segment)
   return segment.address + segment.count * segment.size
 end
 
---- Decimal digits as an integer. More than ten are too many anyway: ten nines stand for them,
---- which is past 4 GiB, and can be multiplied without overflow.
+-- Decimal digits as an integer. A number of more than ten digits is invalid anyway: it becomes ten
+-- nines, which is past 4 GiB and can be multiplied without overflow.
 local function decimal(digits)
   digits = digits:gsub("^0+", "")
   if #digits > 10 then
@@ -67,8 +67,8 @@ local function decimal(digits)
   return tonumber(digits) or 0
 end
 
---- The bytes that a fraction (".5") of a sector has, 0 without one; nil when they are not whole.
---- Nine digits are enough for every fraction that a size below 4 GiB should meet.
+-- The bytes in a fraction (".5") of a sector; 0 without a fraction, nil if the bytes are not whole.
+-- Nine digits are enough for every valid fraction of a size below 4 GiB.
 local function part_of(size, fraction)
   local digits = fraction:sub(2):gsub("0+$", "")
   if #digits > 9 then
@@ -79,7 +79,7 @@ local function part_of(size, fraction)
   return product % scale == 0 and product // scale or nil
 end
 
---- Appends a segment. Gives the address behind it, or nil and why it cannot be.
+-- Appends a segment. Returns the address after it, or nil and the reason.
 local function append(segments, address, count, size, kind)
   if count == 0 then
     return address
@@ -88,7 +88,7 @@ local function append(segments, address, count, size, kind)
   if size == 0 then
     return nil, where .. "has sectors of no bytes"
   end
-  if count > (LIMIT - address) // size then -- no product yet: it could overflow
+  if count > (LIMIT - address) // size then -- division, because the product could overflow
     return nil, where .. "passes 4 GiB"
   end
   if #segments >= MOST_SEGMENTS then
@@ -112,14 +112,14 @@ local function append(segments, address, count, size, kind)
   return stop
 end
 
---- Appends what one entry of a group says: whole sectors, then perhaps a part of one.
+-- Appends one entry of a group: whole sectors, then a part of one if there is a fraction.
 local function append_entry(segments, address, entry)
   local size = decimal(entry.size) * (MULTIPLIER[entry.unit] or 1)
   local stop, reason = append(segments, address, decimal(entry.whole), size, entry.kind)
   if not stop or entry.fraction == "" then
     return stop, reason
   end
-  if size > LIMIT then                      -- after a count of zero it was not looked at
+  if size > LIMIT then                      -- append does not check the size if the count is zero
     return nil, ("segment at 0x%08X passes 4 GiB"):format(stop)
   end
   local part = part_of(size, entry.fraction)
@@ -129,13 +129,13 @@ local function append_entry(segments, address, entry)
   return append(segments, stop, part > 0 and 1 or 0, part, entry.kind)
 end
 
---- Reads the groups of a layout that begins at a position of text.
+-- Parses the groups of a layout that begins at a position of text.
 local function parse_groups(text, position)
   local segments, dropped = {}, nil
-  local good = position                     -- behind what could be read so far
+  local good = position                     -- the position after the last valid part
 
-  -- One token, perhaps behind blanks. Token for token: a pattern for a whole segment could
-  -- backtrack for hours.
+  -- Takes one token, with blanks before it. A single pattern for a whole segment could backtrack
+  -- for hours.
   local function take(pattern)
     local token, after = text:match("^%s*(" .. pattern .. ")()", position)
     position = after or position
@@ -177,7 +177,7 @@ local function parse_groups(text, position)
       end
       dropped = dropped or reason
     until not take(",")
-    if good ~= position then break end      -- no entry where one was due
+    if good ~= position then break end      -- an entry was expected
     digits = take_address()
   end
 
@@ -187,7 +187,7 @@ local function parse_groups(text, position)
   return segments, dropped
 end
 
---- Reads a memory-layout string. One without a layout is a name with no segments.
+---Parses a memory-layout string. A string without a layout gives a name and no segments.
 ---@param text string
 ---@return moonflash.Layout
 function M.parse(text)
@@ -210,21 +210,21 @@ function M.parse(text)
   return layout
 end
 
---- An address that a caller gave, as an integer: 1e3 will do, 1.5 is misuse.
+-- Returns a caller's number as an integer: 1e3 is accepted, 1.5 is misuse.
 local function integer(value, what)
   local whole = math.type(value) and math.tointeger(value)
   return whole or misuse("%s must be a whole number", what)
 end
 
---- The segments in ascending order: groups may come in any.
+-- The segments in ascending order; groups may be in any order.
 local function ascending(segments)
   local sorted = table.move(segments, 1, #segments, 1, {})
   table.sort(sorted, function(a, b) return a.address < b.address end)
   return sorted
 end
 
---- Iterates over the sectors that touch [first, last], in ascending order, gaps left out. They
---- are made one at a time: a layout may announce four thousand million of them.
+---Iterates over the sectors that overlap [first, last], in ascending order, without gaps. They are
+---made one at a time: a layout may announce four thousand million of them.
 ---@param segments moonflash.Segment[]
 ---@param first? integer default: the lowest
 ---@param last? integer included; default: the highest
@@ -258,10 +258,10 @@ function M.sectors(segments, first, last)
   end
 end
 
---- Finds the segment and the sector that hold an address.
+---The segment and the sector that have an address.
 ---@param segments moonflash.Segment[]
 ---@param address integer
----@return moonflash.Segment? segment nil when no memory is there
+---@return moonflash.Segment? segment nil if no memory is there
 ---@return integer? sector_address
 function M.find(segments, address)
   address = integer(address, "address")
@@ -274,7 +274,7 @@ function M.find(segments, address)
   return nil
 end
 
---- How many bytes the segments have together.
+---The number of bytes in the segments.
 ---@param segments moonflash.Segment[]
 ---@return integer
 function M.size(segments)
@@ -285,7 +285,7 @@ function M.size(segments)
   return size
 end
 
---- How many sectors the segments have together.
+---The number of sectors in the segments.
 ---@param segments moonflash.Segment[]
 ---@return integer
 function M.number_of_sectors(segments)
@@ -296,11 +296,11 @@ function M.number_of_sectors(segments)
   return number
 end
 
---- The first and the last address of the memory without gaps that holds an address, whatever
---- its parts allow.
+---The first and last address of the memory around an address, up to the next gaps. The access of
+---its parts does not matter.
 ---@param segments moonflash.Segment[]
 ---@param address integer
----@return integer? first nil when no memory is there
+---@return integer? first nil if no memory is there
 ---@return integer? last
 function M.span(segments, address)
   address = integer(address, "address")
@@ -318,8 +318,8 @@ function M.span(segments, address)
   return first, stop - 1
 end
 
----Whether a memory is the option bytes: writing them makes the chip load them, on many by a reset
----of its own (AN3156). The U0 calls them "OB Bytes".
+---Whether a memory is the option bytes. Writing these makes the chip load them, in many families by
+---a reset (AN3156). The U0 calls them "OB Bytes".
 ---@param layout table
 ---@return boolean
 function M.is_option_bytes(layout)

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Arguments of the library's functions that are not what they should be: misuse, in the same words.
+-- Checks of arguments of the library's functions. A wrong argument is misuse.
 local misuse = require "moonflash.base.misuse"
 local suggest = require "moonflash.base.suggest"
 
@@ -19,7 +19,7 @@ function M.integer(usage, name, value, least, most)
   misuse("%s: the %s is an integer, 0 or more", usage, name)
 end
 
-local SPACE = 1 << 32 -- bytes that 32 bits of address reach
+local SPACE = 1 << 32 -- bytes in a 32-bit address space
 
 ---@param usage string
 ---@param address any
@@ -37,7 +37,7 @@ function M.range(usage, address, length, least)
   M.integer(usage, "length", length, least or 1, SPACE - address)
 end
 
----The same, by its first and its last address.
+---A range, given by its first and its last address.
 ---@param usage string
 ---@param first any
 ---@param last any
@@ -46,7 +46,7 @@ function M.span(usage, first, last)
   M.integer(usage, "last", last, first, SPACE - 1)
 end
 
----How long to wait: nil, or a number from 0 to math.huge.
+---A number of seconds to wait: nil, or from 0 to math.huge.
 ---@param usage string
 ---@param seconds any
 ---@return number? seconds
@@ -57,10 +57,10 @@ function M.seconds(usage, seconds)
   return seconds
 end
 
----The option `wait` of a table of options.
+---Checks a table of options, and returns its option `wait`.
 ---@param usage string
 ---@param options any
----@param names string[] all options
+---@param names string[] the options that the function has
 ---@return number? seconds
 function M.wait(usage, options, names)
   if options ~= nil and type(options) ~= "table" then
@@ -70,8 +70,8 @@ function M.wait(usage, options, names)
   return M.seconds(usage, options and options.wait)
 end
 
----A table of options: a key that is none of these names is misspelt. The options of a recipe, which
----have a metatable, may have others besides.
+---Checks a table of options: a key that is not in `names` is misuse. A table with a metatable holds
+---the options of a recipe, and may have other keys as well.
 ---@param usage string
 ---@param options any
 ---@param names string[]

@@ -1,17 +1,17 @@
 -- SPDX-License-Identifier: MIT
--- Files of data that a user writes in Lua: they return a table, and have nothing to call.
+-- Data files that a user writes in Lua. Such a file returns a table and has no functions to call.
 local files = require "moonflash.base.files"
 
 local M = {}
 
--- Such a file is read by the command line itself, whose loops no signal ends.
+-- The command line's task reads the file, and no signal ends a loop there.
 local MOST_STEPS = 1000000
 
----What the file returns; or false, and why it can't be had. Raises `file` where it can't be read.
+---Returns true and the file's value, or false and the reason. Raises `file` if it can't be read.
 ---@param file string
 ---@param most integer bytes
 ---@return boolean ok
----@return any value or why, without the file's name
+---@return any value, or the reason without the file's name
 function M.load(file, most)
   local chunk, why = load(files.read(file, most), "@" .. file, "t", {})
   local ok, value
@@ -22,7 +22,7 @@ function M.load(file, most)
     if ok then return true, value end
     why = value
   end
-  why = tostring(why) -- Lua's own messages begin with the file's name, most of them
+  why = tostring(why) -- most of Lua's own messages begin with the file's name
   return false, why:sub(1, #file + 1) == file .. ":" and why:sub(#file + 2) or why
 end
 

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Where two strings of one length differ first; nil where they don't. Comparing halves is as fast
--- as memcmp; looking at single bytes in Lua is not.
+-- Returns the first index at which two strings of one length differ, or nil. Comparing halves is as
+-- fast as memcmp; comparing single bytes in Lua is not.
 
 ---@param a string
 ---@param b string

@@ -1,42 +1,42 @@
 -- SPDX-License-Identifier: MIT
--- Events: the library tells what happens, as facts; subscribers show the facts, write them or keep
--- them. The library itself shows nothing.
+-- Events: facts that the library emits. Subscribers show, write or keep them. The library itself
+-- prints nothing.
 --
 -- event        arguments
--- boards       the Boards that a run is for
--- board        board: a run has opened it, for the first time
--- image        board, image, number of its sectors, number of sectors of that memory
+-- boards       the Boards of a run
+-- board        board: the run has opened this device for the first time
+-- image        board, image, number of the image's sectors, number of sectors of that memory
 -- plan         board, plan, dry (boolean)
--- phase        phase: it begins. Fields: board, name, done, total, unit, began
+-- phase        phase, which begins. Fields: board, name, done, total, unit, began
 -- advance      phase
 -- phase_end    phase
 -- sector       board, sector, name of the phase, seconds
 -- mass_erase   board, seconds
 -- would        board, operation, address?, bytes?: what a dry run would send
 -- left         board, address?: the board has left DFU mode
--- step         board, step: it begins
+-- step         board, step, which begins
 -- step_end     board, step
 -- measurement  board, note
 -- question     board?, text
--- answer       text?, typed (boolean): nil where the question was given up
--- remark       board?, name, facts: a fact that is no event of its own (ui/words.lua has the words)
--- print        board?, text: a recipe's own
--- wire         text: requests, as trace.lua shows them
+-- answer       text?, typed (boolean). text is nil if the question was given up
+-- remark       board?, name, facts: a fact without an event of its own (words: ui/words.lua)
+-- print        board?, text: printed by a recipe
+-- wire         text: requests, formatted by trace/init.lua
 -- result       result of one board's run
--- summary      results of all boards, failed (boolean): whether something else has failed, too
--- value        what the setup of a recipe without a run has returned
+-- summary      results of all boards, failed (boolean): something besides the boards failed
+-- value        the value that the setup of a recipe without `run` has returned
 -- failure      error that ends the program
 -- complaint    error beside another one
--- report       name of the file
--- empty        path, slot: a slot in which there is no board
--- served       event of the USB/IP server
+-- report       name of the report file
+-- empty        path, slot: no board is in this slot
+-- served       an event of the USB/IP server
 local task = require "task"
 
 local M = {}
 
-local subscribers = {} -- in the order of subscribing; the list itself is never changed
+local subscribers = {} -- in the order of subscribing; a change makes a new list
 
----Calls the method that each subscriber has for the event.
+---Calls the method that is named for the event, in each subscriber that has one.
 ---@param event string
 function M.emit(event, ...)
   for _, subscriber in ipairs(subscribers) do
@@ -49,7 +49,7 @@ local function closing(f)
   return setmetatable({}, { __close = f })
 end
 
----Unsubscribes.
+---Unsubscribes. The caller passes the table that on() was given.
 ---@param subscriber table
 function M.off(subscriber)
   local rest = {}
@@ -59,18 +59,19 @@ function M.off(subscriber)
   subscribers = rest
 end
 
----Subscribes.
+---Subscribes. Methods are called as subscriber:event(...).
 ---@param subscriber table its methods are named for the events
----@return table closing it unsubscribes
+---@return table to close: closing it unsubscribes
 function M.on(subscriber)
   subscribers = table.move(subscribers, 1, #subscribers, 1, {})
   subscribers[#subscribers + 1] = subscriber
   return closing(function() M.off(subscriber) end)
 end
 
----Until what this returns is closed, today's subscribers hear only of the events that are named.
+---Hides all events but the named ones from the present subscribers, until the returned value is
+---closed.
 ---@param ... string
----@return table
+---@return table to close
 function M.apart(...)
   local before, passed = subscribers, {}
   for _, event in ipairs { ... } do
@@ -87,7 +88,7 @@ end
 local Phase = {}
 Phase.__index = Phase
 
----@param n integer of its unit that are done now
+---@param n integer units done since the last call
 function Phase:advance(n)
   self.done = self.done + n
   M.emit("advance", self)
@@ -101,7 +102,7 @@ end
 ---@param board table
 ---@param name string "erase"
 ---@param total integer
----@param unit string "bytes", or the name of what is counted
+---@param unit string "bytes", or the name of the things counted
 ---@return table phase :advance(n), :finish()
 function M.phase(board, name, total, unit)
   local phase = setmetatable({ board = board, name = name, total = total, unit = unit, done = 0,

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Files, read and written whole, with errors that say what is wrong.
+-- Reads and writes whole files. Errors name the file and the cause.
 local errors = require "moonflash.errors"
 local sys = require "moonflash.system"
 local text = require "moonflash.base.text"
@@ -8,8 +8,8 @@ local M = {}
 
 local CHUNK = 64 * 1024
 
--- The bytes of a file, up to somewhat more than `most`; or nil and why. What is asked for at once
--- is allocated at once, so that is the size that the file should have.
+-- Returns the bytes of a file, up to somewhat more than `most`, or nil and the reason. read()
+-- allocates the size that it is asked for, so `size` is the expected size of the file.
 local function read_all(file, size, most)
   local parts, total = {}, 0
   while total <= most do
@@ -21,8 +21,8 @@ local function read_all(file, size, most)
   return table.concat(parts)
 end
 
----The bytes of a file. Raises `file` where there are none to be had, `image` where they are too
----many or none at all.
+---The bytes of a file. Raises `file` if the file can't be read, `image` if it is too large or
+---empty.
 ---@param name string
 ---@param most integer bytes
 ---@return string
@@ -56,10 +56,10 @@ local function cannot_write(name, why)
     tostring(why):gsub("^.*: ", "")) }
 end
 
----A name for a file that is not there yet: before .. after, or with "-2" between them, and so on.
+---Returns a file name that is not in use: before .. after, or with "-2", "-3", ... between them.
 ---@param before string
 ---@param after string
----@param exists? fun(name: string): any whether there is such a file; default: in the file system
+---@param exists? fun(name: string): any whether that name is in use; default: sys.stat
 ---@return string
 function M.unused(before, after, exists)
   local name, n = before .. after, 1
@@ -73,9 +73,9 @@ end
 
 local TRIES = 8
 
--- Creates a file beside the one to be written, which it replaces when it is complete. Its name is
--- random, so that no other program can take it before. Returns the file and its name; or nil and
--- why.
+-- Creates a temporary file beside the one to be written. write() renames it when it is complete.
+-- Its name is random, so that no other program can create it first. Returns the file and its name,
+-- or nil and the reason.
 local function create_part(name)
   local file, why
   for _ = 1, TRIES do
@@ -86,7 +86,7 @@ local function create_part(name)
   return nil, why
 end
 
--- Names that were found to be free, for files that are written later.
+-- Names that were found to be unused, for files that are written later.
 local free = {}
 
 local function try(name)
@@ -98,7 +98,7 @@ local function try(name)
   free[name] = sys.stat(name) == nil or nil
 end
 
----Raises `file.write` where a file could not be made, before any work was done for it.
+---Raises `file.write` if a file exists or can't be created. Called before the work for it begins.
 ---@param name string
 function M.check_writable(name)
   if sys.stat(name) then
@@ -108,9 +108,9 @@ function M.check_writable(name)
   try(name)
 end
 
----Raises `file.write` where a file could not be made, or one is there that is something else.
+---Raises `file.write` if a file can't be created, or if an existing one must not be replaced.
 ---@param name string
----@param may_replace fun(beginning: string): boolean by the first bytes of what is there
+---@param may_replace fun(beginning: string): boolean called with the first bytes of the file
 ---@param what string "a report"
 function M.check_replaceable(name, may_replace, what)
   local stat = sys.stat(name)
@@ -131,8 +131,8 @@ function M.check_replaceable(name, may_replace, what)
   try(name)
 end
 
----Writes a file: all of it is there, on the disk, or nothing. A file that has appeared since its
----name was found to be free is not replaced. Raises `file.write`.
+---Writes a whole file, and syncs it to the disk; on failure no part of it is left. A file that was
+---created after its name was found to be unused is not replaced. Raises `file.write`.
 ---@param name string
 ---@param bytes string
 function M.write(name, bytes)
@@ -151,7 +151,7 @@ function M.write(name, bytes)
   end
 end
 
----An environment variable; one that is empty counts as not set.
+---The value of an environment variable; an empty one counts as not set.
 ---@param name string
 ---@param otherwise string
 ---@return string
@@ -160,7 +160,7 @@ function M.setting(name, otherwise)
   return value and value ~= "" and value or otherwise
 end
 
----Where a user's own recipes and slots are.
+---The folder of a user's own recipes and slots.
 ---@return string
 function M.config_folder()
   return M.setting("XDG_CONFIG_HOME", (os.getenv("HOME") or "") .. "/.config") .. "/moonflash"

@@ -1,19 +1,19 @@
 -- SPDX-License-Identifier: MIT
--- Bytes as people read them: addresses, hexadecimal, text; sixteen bytes a line.
+-- A hex dump: address, hexadecimal, text; sixteen bytes a line.
 local ROW = 16
 
 local function half(n) return (" %02x"):rep(n) end
 
--- A line of n bytes; `gap` stands between the eighth and the ninth.
+-- The format of a line of n bytes, with `gap` between the eighth and the ninth byte.
 local function line_format(n, gap)
   local second = math.max(n - ROW // 2, 0)
   return "%s%08X " .. half(n - second) .. gap .. half(second) .. ("   "):rep(ROW - n) .. "  "
 end
 
 ---@param bytes string
----@param address? integer of the first byte; 0
----@param layout? table indent: in front of each line. gap: in the middle of a line, default " ".
----  whole: lines that are like the one before are shown, and not as a "*"
+---@param address? integer of the first byte; default 0
+---@param layout? table indent: text in front of each line. gap: text in the middle, default " ".
+---  whole: repeated lines are printed, instead of a "*"
 ---@return string lines, without a newline at the end
 return function(bytes, address, layout)
   address, layout = address or 0, layout or {}

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Lua values as text for people. Calls nothing but __tostring: looking changes nothing.
+-- Lua values as text. Calls no metamethod but __tostring, so that showing a value changes nothing.
 local keywords = require "moonflash.base.keywords"
 local text = require "moonflash.base.text"
 
@@ -10,7 +10,7 @@ local DEPTH = 5    -- tables within tables
 local ITEMS = 64   -- of one table
 local SHORT = 72   -- bytes of a string within a table
 
--- Fields that hold addresses, or what else is read in hexadecimal.
+-- Fields whose values are shown in hexadecimal.
 local ADDRESSES = { address = true, first = true, last = true, start = true, sp = true, pc = true }
 local IDS = { vid = true, pid = true, version = true }
 
@@ -22,7 +22,7 @@ function M.is_error(value)
     and type(rawget(value, "message")) == "string"
 end
 
----What a value says of itself, whose __tostring may fail; of an error object, the message.
+---A value as tostring() gives it, also if its __tostring fails. For an error object: its message.
 ---@param value any
 ---@return string
 function M.words(value)
@@ -34,7 +34,7 @@ function M.words(value)
   return ok and words or ("<%s whose __tostring fails>"):format(type(value))
 end
 
----Whether a string is something else than text.
+---Whether a string has bytes that are not text.
 ---@param s string
 ---@return boolean
 function M.is_binary(s)
@@ -73,12 +73,12 @@ end
 
 local ORDER = { number = 1, string = 2 }
 
--- The keys behind those of the list 1 to n: numbers, names, the rest.
+-- The keys that are not in the list part 1 to n: numbers, then strings, then the rest.
 local function other_keys(t, n)
   local keys, words = {}, {}
   for key in next, t do
     if not (math.type(key) == "integer" and key >= 1 and key <= n) then keys[#keys + 1] = key end
-    if not ORDER[type(key)] then words[key] = M.words(key) end -- asked once: it may vary
+    if not ORDER[type(key)] then words[key] = M.words(key) end -- once: it may vary
   end
   table.sort(keys, function(a, b)
     local kind_a, kind_b = ORDER[type(a)] or 3, ORDER[type(b)] or 3
@@ -128,9 +128,9 @@ show = function(value, key, indent, options, seen)
   return show_table(value, indent, options, seen)
 end
 
----A value as text. A string is quoted; one of several lines stands as it is.
+---A value as text. A string is quoted, but not if it has several lines.
 ---@param value any
----@param options? table is_address: function(integer) --> whether it is read in hexadecimal
+---@param options? table is_address: fun(integer): whether to show that number in hexadecimal
 ---@return string
 function M.inspect(value, options)
   if type(value) == "string" and not M.is_binary(value) then

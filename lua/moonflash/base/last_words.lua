@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- What a process says that a second signal ends: in which state the flash of each board is. It is
--- kept up to date all the time, because the signal handler can only write what is there.
+-- The line that the process writes when a second signal ends it: the state of each board's flash.
+-- The line is kept ready all the time, because a signal handler can only write existing text.
 local sys = require "moonflash.system"
 
 local M = {}
@@ -15,9 +15,9 @@ local function tell()
   sys.last_words(words)
 end
 
----What is true of a board's flash from now on.
+---Sets the line of a board.
 ---@param path string
----@param line? string nil: nothing needs to be said any more
+---@param line? string the state of its flash; nil removes the board
 function M.set(path, line)
   if line and not lines[path] then order[#order + 1] = path end
   for i, known in ipairs(order) do

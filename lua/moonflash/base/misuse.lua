@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- A plain error, for a mistake in a script: with the position of whoever called the library.
+-- Raises a plain error for a mistake in a script, with the position of the script's call.
 
 ---@param format string
 return function(format, ...)

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Data that prints as text: a table for programs, with a __tostring for people.
+-- Tables of data for programs, with a __tostring for people.
 local M = {}
 
 ---@param data table
@@ -9,7 +9,7 @@ function M.as(data, render)
   return setmetatable(data, { __tostring = render })
 end
 
----Rows of cells, in columns.
+---Rows of cells, as text in aligned columns.
 ---@param rows string[][]
 ---@return string
 function M.columns(rows)

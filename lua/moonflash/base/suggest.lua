@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
--- Guesses what was meant by a mistyped name.
+-- Guesses the name behind a mistyped one.
 local M = {}
 
--- The number of letters to add, take away, change or swap with their neighbour.
+-- Edit distance: letters to add, remove, change or swap with their neighbour.
 local function distance(a, b)
   local before, row = nil, {}
   for j = 0, #b do row[j] = j end
@@ -20,7 +20,7 @@ local function distance(a, b)
   return row[#b]
 end
 
----The candidate that is most like `name`, if one is like it at all.
+---The candidate that is most like `name`; nil if none is similar enough.
 ---@param name string
 ---@param candidates string[]
 ---@return string?
@@ -36,7 +36,7 @@ function M.guess(name, candidates)
   return best
 end
 
----" (did you mean 'x'?)", or nothing.
+---" (did you mean 'x'?)", or "".
 ---@param name any
 ---@param candidates string[]
 ---@return string
@@ -45,7 +45,7 @@ function M.hint(name, candidates)
   return guess and (" (did you mean '%s'?)"):format(guess) or ""
 end
 
----The keys of a table that are strings, sorted.
+---The string keys of a table, sorted.
 ---@param t table
 ---@return string[]
 function M.keys(t)
@@ -57,9 +57,9 @@ function M.keys(t)
   return keys
 end
 
----A check that a value is one of a list.
+---Returns a function that checks whether a value is one of a list.
 ---@param choices string[]
----@return fun(value: any): string?, integer|string the choice and its place, or nil and why not
+---@return fun(value: any): string?, integer|string the choice and its index, or nil and the reason
 function M.one_of(choices)
   return function(value)
     for i, choice in ipairs(choices) do

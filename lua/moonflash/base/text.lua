@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Numbers as people read them, and words from strangers.
+-- Numbers formatted for people, and text from devices and files made safe to print.
 local M = {}
 
 ---"0x08000000"
@@ -9,7 +9,7 @@ function M.hex(address)
   return ("0x%08X"):format(address)
 end
 
----bcdDFUVersion: 0x0110 is "1.1", 0x011A is "1.1a".
+---bcdDFUVersion as text: 0x0110 is "1.1", 0x011A is "1.1a".
 ---@param version integer
 ---@return string
 function M.dfu_version(version)
@@ -24,7 +24,7 @@ function M.range(first, last)
   return M.hex(first) .. ".." .. M.hex(last)
 end
 
----"512 B", "58.3 KB", "1 MB": 1024 bytes are a KB, as on a chip's data sheet.
+---"512 B", "58.3 KB", "1 MB"; 1 KB is 1024 bytes, as in data sheets.
 ---@param bytes number
 ---@return string
 function M.size(bytes)
@@ -53,27 +53,27 @@ function M.count(n, noun)
   return ("%d %s%s"):format(n, noun, n == 1 and "" or "s")
 end
 
----The first bytes, as hex: "5b e1 00 20"
+---Bytes as hexadecimal: "5b e1 00 20"
 ---@param bytes string
 ---@return string
 function M.bytes(bytes)
   return (bytes:gsub(".", function(c) return ("%02x "):format(c:byte()) end):gsub(" $", ""))
 end
 
--- What controls a terminal, turns the direction of writing, or can't be seen: C1; U+061C; U+200B to
--- 200F, 2028 to 202E, 2066 to 2069; FEFF; FFFE, FFFF; E0001.
+-- Characters that control a terminal, change the direction of writing, or are invisible: C1;
+-- U+061C; U+200B to 200F, 2028 to 202E, 2066 to 2069; FEFF; FFFE, FFFF; E0001.
 local HIDDEN = { "\xC2[\x80-\x9F]", "\xD8\x9C", "\xE2\x80[\x8B-\x8F\xA8-\xAE]",
                  "\xE2\x81[\xA6-\xA9]", "\xEF\xBB\xBF", "\xEF\xBF[\xBE\xBF]",
                  "\xF3\xA0\x80\x81" }
 
--- As UTF-16 has it, which JSON counts in.
+-- JSON escapes are UTF-16: above U+FFFF they are surrogate pairs.
 local function json_escape(code)
   if code < 0x10000 then return ("\\u%04x"):format(code) end
   code = code - 0x10000
   return ("\\u%04x\\u%04x"):format(0xD800 + (code >> 10), 0xDC00 + (code & 0x3FF))
 end
 
--- Bytes that are no UTF-8 become "?".
+-- Replaces bytes that are not UTF-8 by "?".
 local function valid(s)
   local parts, from = {}, 1
   while true do
@@ -86,8 +86,8 @@ local function valid(s)
   return table.concat(parts, "?")
 end
 
----Words of a stranger, fit for a terminal: what controls it, what hides, and what is no UTF-8,
----becomes "?". Lines and tabs stay.
+---Untrusted text made safe for a terminal: control characters, hidden characters and invalid UTF-8
+---become "?". Newlines and tabs stay.
 ---@param s string
 ---@return string
 function M.plain(s)
@@ -97,7 +97,7 @@ function M.plain(s)
   return s
 end
 
----A line of JSON: what is hidden is escaped, and so nothing of the data is lost.
+---A line of JSON with its hidden characters escaped, so that none of the data is lost.
 ---@param line string
 ---@return string
 function M.json(line)
@@ -110,14 +110,14 @@ function M.json(line)
   return line
 end
 
----The same as plain, in one line.
+---Like plain, but newlines and tabs become "?", too.
 ---@param s string
 ---@return string
 function M.clean(s)
   return (M.plain(s):gsub("[\n\t]", "?"))
 end
 
----A message without the board's path at its beginning, where that is said already.
+---A message without the board's path in front, for output that shows the path already.
 ---@param message string
 ---@param path? string
 ---@return string
@@ -126,7 +126,7 @@ function M.without_path(message, path)
   return before and message:sub(1, #before) == before and message:sub(#before + 1) or message
 end
 
--- What takes two cells of a terminal, and what none: it stands on the character before it.
+-- Characters that take two cells of a terminal (WIDE) or none (NONE: combining characters).
 local WIDE = {
   { 0x1100, 0x115F }, { 0x2E80, 0x303E }, { 0x3041, 0xA4CF }, { 0xA960, 0xA97F },
   { 0xAC00, 0xD7A3 }, { 0xF900, 0xFAFF }, { 0xFE30, 0xFE6F }, { 0xFF00, 0xFF60 },
@@ -146,7 +146,7 @@ local function cells_of(code)
   return is_in(WIDE, code) and 2 or is_in(NONE, code) and 0 or 1
 end
 
----How many cells of a terminal it takes.
+---The number of terminal cells that a string takes.
 ---@param s string UTF-8
 ---@return integer
 function M.width(s)
@@ -156,7 +156,7 @@ function M.width(s)
   return cells
 end
 
----As much of it as there is room for, and never a part of a character.
+---The beginning of a string that fits in a number of cells. Cuts between characters.
 ---@param s string UTF-8
 ---@param cells integer
 ---@return string
@@ -170,8 +170,8 @@ function M.cut(s, cells)
   return s
 end
 
----An address or another number as people type it: 0x08000000, 134217728. Nil and why, if it is
----none or does not fit.
+---Parses an integer as people type it: 0x08000000, 134217728. Returns nil and the reason if the
+---string is not a number or the number is above `most`.
 ---@param s string
 ---@param most integer
 ---@return integer?, string?
@@ -189,7 +189,7 @@ function M.parse_integer(s, most)
   return n
 end
 
----A paragraph as lines of at most so many columns; a word that is longer stays whole.
+---Wraps a paragraph into lines of at most `width` columns. A longer word stays whole.
 ---@param s string
 ---@param width integer
 ---@return string[]
