@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Module `dfu`, and the list of the methods of Board that are Lua. The primitives are C's
--- (src/lboard.c).
+-- Module `dfu`, and the list of Board's methods that are written in Lua. The primitives are in
+-- src/lua/lboard.c.
 local bus = require "moonflash.board.bus"
 local class = require "moonflash.board.class"
 local failure = require "moonflash.board.failure"
@@ -16,7 +16,7 @@ local M = { API = 1 }
 
 -- ---- the methods of Board ----
 
--- Loaded when they are called: most recipes need none of them.
+-- Loads flash/examine.lua at the first call: most recipes need none of these methods.
 local function examined(name)
   return function(...) return require("moonflash.flash.examine")[name](...) end
 end
@@ -40,7 +40,7 @@ for name, method in pairs(methods) do link.extend(name, method) end
 
 -- ---- finding and opening boards ----
 
----The boards that are there, in DFU mode or in run-time mode.
+---The boards on the bus, in DFU mode or in run-time mode.
 ---@param selector? string|table
 ---@return table[] { { path=, vid=, pid=, serial=, product=, mode=, alts=, ... }, ... }
 function M.list(selector)
@@ -58,11 +58,11 @@ M.others, M.device = bus.others, bus.device
 M.states, M.statuses = link.states, link.statuses
 M.selected, M.observe, M.is_closing = link.selected, link.observe, link.is_closing
 
----Where an operation was given up, brings the board back to dfuIDLE; else does nothing.
+---Brings a board back to dfuIDLE after an abandoned operation; does nothing otherwise.
 M.to_idle = link.to_idle
 
 ---@param board table
----@return table as failure.memory has it
+---@return table in the format of failure.memory
 function M.memory(board) return failure.memory(class.state(board)) end
 
 return M

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- What is on the bus: rows of descriptors, and the strings that have to be asked for.
+-- The devices on the bus: their descriptors, and their strings, which are requested once a device.
 local class = require "moonflash.board.class"
 local descriptor = require "moonflash.board.descriptor"
 local errors = require "moonflash.errors"
@@ -11,12 +11,11 @@ local selectors = require "moonflash.board.selector"
 local sim = require "sim"
 local task = require "task"
 
-local RESCAN = 0.05 -- seconds between two looks for a device that is waited for
-local SETTLING = 2 -- seconds that udev may take to set the rights of a device that has come
+local RESCAN = 0.05 -- seconds between two looks at the bus while a device is awaited
+local SETTLING = 2 -- seconds that udev may take to set the permissions of a new device
 
--- Seconds for a string, which no board has to work for: USB 2.0, 9.2.6.4, gives each packet of an
--- answer half a second. Who does not answer is left alone for a while, and then asked again: it
--- may have been erasing.
+-- Timeout of a string request, in seconds. USB 2.0, 9.2.6.4, gives each packet of an answer half a
+-- second. A device that does not answer is not asked again for SILENCE seconds: it may be erasing.
 local STRING_TIMEOUT = 1
 local SILENCE = 5
 
@@ -25,7 +24,7 @@ local M = { RESCAN = RESCAN, SETTLING = SETTLING }
 local GET_DESCRIPTOR, STRING = 6, 0x0300
 local US_ENGLISH = 0x0409
 
--- A device may refuse a string, and then has none; what else goes wrong is passed on.
+-- A STALL means that the device has no such string. Other errors are raised.
 local function string_bytes(handle, index, language)
   return errors.catch("dfu.stall", handle.control, handle, 0x80, GET_DESCRIPTOR, STRING | index,
     language, 255)
@@ -41,7 +40,7 @@ local function language_of(handle)
   return bytes and #bytes >= 4 and ("<I2"):unpack(bytes, 3) or US_ENGLISH
 end
 
--- What the descriptors say, without the strings.
+-- The facts in a device's descriptors, without its strings; nil if it has no DFU interface.
 local function describe(row)
   local device = descriptor.device(row.device)
   local functional = device and descriptor.dfu(row.config, device, row.configuration)
@@ -60,7 +59,7 @@ local function describe(row)
   return info
 end
 
--- Raises what goes wrong; after that nothing more is asked.
+-- Reads the strings into `info`. Raises the first error; the strings after it are not requested.
 local function add_strings(info, handle)
   local usual = handle.timeout
   local _ <close> = setmetatable({}, { __close = function() handle.timeout = usual end })
@@ -70,7 +69,7 @@ local function add_strings(info, handle)
   info.manufacturer = read_string(handle, info.device.manufacturer, language)
   info.serial = read_string(handle, info.device.serial, language)
   for _, alt in ipairs(info.alts) do
-    -- twice: some F411 stall at random (dfu-util 140), and much hangs on this one
+    -- Requested twice: some F411 stall at random (dfu-util 140), and the layout is in this string.
     alt.name = read_string(handle, alt.index, language)
       or read_string(handle, alt.index, language)
     alt.unread = alt.name == nil
@@ -79,21 +78,21 @@ local function add_strings(info, handle)
   end
 end
 
----What tells a device from all others that were, are or will be there.
+---A key that no other device has, at any time.
 ---@param info table
 ---@return string
 function M.key_of(info) return info.path .. "\0" .. info.generation end
 
--- What is remembered of a device, by path: the row that link.devices() had, and
---   came          when it was seen first; false: when its path was looked at first
---   info          what describe() made of it, with the strings, which are read once
---   silent_until  the time until which a device that did not answer is not asked again
---   before        the device that was at this path before; older ones are forgotten
+-- The last device at each path: its row from link.devices(), with these fields added
+--   came          time of its first listing; false if its path was listed for the first time then
+--   info          result of describe(), with the strings, which are read once
+--   silent_until  a device that did not answer is not asked again before this time
+--   before        the previous device at this path; older ones are forgotten
 --   opened        the moonflash.Device of the Board that opened it last
 local places, count = {}, 0
-local looked_at = { all = false } -- paths that were looked at
+local looked_at = { all = false } -- paths that have been listed
 
--- Paths that may be remembered before those without a device are forgotten.
+-- Number of remembered paths above which the paths without a device are forgotten.
 local MOST_PLACES = 256
 
 local function forget_empty(rows)
@@ -114,7 +113,7 @@ local function remember(row)
   places[row.path] = row
 end
 
--- The devices that are there: all, or the one at a path.
+-- Lists the present devices: all of them, or the one at `path`. Remembers each.
 local function look(path)
   local rows = link.devices(path)
   for _, row in ipairs(rows) do remember(row) end
@@ -123,7 +122,7 @@ local function look(path)
   return rows
 end
 
----A device that is there, or was there before the one that is.
+---The row of the device at a path, or of the one before it.
 ---@param path string
 ---@param generation integer
 ---@return table { path=, generation=, device=bytes, config=bytes, ... }
@@ -134,7 +133,8 @@ function M.device(path, generation)
   return { path = path, generation = generation, device = "", config = "" }
 end
 
--- What the operating system read of a device that can't be asked: no names of memories.
+-- Adds the strings that the operating system has read, for a device that can't be asked. The names
+-- of its memories are not among them.
 local function add_system_strings(info)
   for _, name in ipairs { "manufacturer", "product", "serial" } do
     local text = not info[name] and link.system_string(info.path, info.generation, name)
@@ -142,7 +142,7 @@ local function add_system_strings(info)
   end
 end
 
--- As far as they can be had: one that goes away meanwhile, or does not answer, has none.
+-- Adds the strings of a device. A device that leaves meanwhile or does not answer has none.
 local function with_strings(info)
   local device = M.device(info.path, info.generation)
   if device.info then return device.info end
@@ -161,7 +161,7 @@ local function with_strings(info)
   return info
 end
 
--- All at once: several that hang take as long as one.
+-- Reads the strings of all devices in parallel, so that several silent ones take one timeout.
 local function all_with_strings(infos)
   local jobs = {}
   local _ <close> = setmetatable({}, { __close = function(_, err)
@@ -182,7 +182,7 @@ local function is_there(path, generation)
   return row ~= nil and row.generation == generation
 end
 
----Waits until a device is off the bus.
+---Waits until a device has left the bus.
 ---@param path string
 ---@param generation integer
 ---@param seconds number at most
@@ -201,8 +201,7 @@ end
 ---@return boolean
 function M.is_known(info) return M.device(info.path, info.generation).info ~= nil end
 
----Reads the strings that could not be read before, from the board that is open now. Raises what
----goes wrong.
+---Reads the strings that could not be read before, through the open board. Raises its errors.
 ---@param info table
 ---@param board table
 function M.complete(info, board)
@@ -218,7 +217,7 @@ function M.complete(info, board)
   device.info = info
 end
 
----A Board has opened a device.
+---Records that a Board has opened a device. Returns the device's row.
 ---@param info table
 ---@param device moonflash.Device
 ---@return table row
@@ -228,13 +227,13 @@ function M.opened(info, device)
   return row
 end
 
----Sees to it that a simulated board that is named is there.
+---Creates the simulated board that a selector names, unless it exists.
 ---@param wanted table a selector
 function M.ensure_simulated(wanted)
   if wanted.path and wanted.path:find("^sim:") then sim.ensure(wanted.path) end
 end
 
----Whether a device came just now, so that nobody may open it yet who may later.
+---Whether a device came so recently that udev may still have to set its permissions.
 ---@param info table
 ---@return boolean
 function M.is_settling(info)
@@ -242,9 +241,9 @@ function M.is_settling(info)
   return at and task.now() - at < SETTLING
 end
 
----The DFU devices that are there and match, by path.
+---The present DFU devices that match a selector, sorted by path.
 ---@param wanted table a selector
----@return table[] as dfu.list() has them
+---@return table[] in the format of dfu.list()
 function M.find(wanted)
   M.ensure_simulated(wanted)
   local infos, found = {}, {}
@@ -257,8 +256,8 @@ function M.find(wanted)
   return found
 end
 
----The path of a DFU device that may be the one that is wanted, if its strings could be read: this
----user may not open it.
+---The path of a DFU device that this user may not open, and that may be the wanted one: its strings
+---can't be read.
 ---@param wanted table a selector
 ---@return string?
 function M.forbidden(wanted)
@@ -268,7 +267,7 @@ function M.forbidden(wanted)
   end
 end
 
----The path of a debug probe, if there is one: its board is near, but on another connector.
+---The path of an ST-Link, if one is connected: its board may need a cable at another connector.
 ---@return string?
 function M.st_link()
   for _, row in ipairs(link.devices()) do
@@ -277,7 +276,7 @@ function M.st_link()
   end
 end
 
----The devices that have no DFU interface, one of which may be a board that runs its program.
+---The devices without a DFU interface. One of them may be a board that runs its program.
 ---@return table[] { { path=, vid=, pid= }, ... }
 function M.others()
   local others = {}
@@ -291,7 +290,7 @@ function M.others()
   return others
 end
 
-local ACM = 0x0202 -- class and subclass of what Linux makes a ttyACM of
+local ACM = 0x0202 -- class and subclass of an interface for which Linux creates a ttyACM
 
 local function has_acm(config_bytes)
   for _, interface in ipairs((descriptor.config(config_bytes) or {}).interfaces or {}) do
@@ -300,11 +299,11 @@ local function has_acm(config_bytes)
   return false
 end
 
----What runs at a place and is not in DFU mode, whatever kind of device it is.
+---The device at a path that is not in DFU mode, of any kind.
 ---@param path string
----@param stale? integer the generation of a device that has left it
+---@param stale? integer generation of a device that has left this path
 ---@return table? { vid=, pid=, serial=, product=, tty= }
----@return boolean? settling its terminal is yet to come, or to be opened by us
+---@return boolean? settling its terminal does not exist yet, or can't be opened yet
 function M.application(path, stale)
   local here = false
   for _, row in ipairs(look(path)) do

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Class Board in Lua: the state of a Board, which is three records, and what C asks of it. The
--- primitives are C's (src/lboard.c); dfu.lua has the list of all methods.
+-- Class Board in Lua: a Board's state, which is three records, and the callbacks for C. The
+-- primitives are in src/lua/lboard.c; dfu.lua lists all methods.
 local devices = require "moonflash.board.device"
 local events = require "moonflash.base.events"
 local failure = require "moonflash.board.failure"
@@ -17,14 +17,14 @@ local M = {}
 
 -- ---- the state ----
 
--- The three records have an owner each, which alone writes them: device.lua, history.lua, job.lua.
--- Reading goes through the State: state.part is state.device.part.
+-- Each of the three records is written by one file only: device.lua, history.lua, job.lua. The
+-- State forwards reads: state.part is state.device.part.
 ---@class moonflash.State
 ---@field device moonflash.Device
 ---@field history moonflash.History
 ---@field job moonflash.Job
----@field slot? string the name of the place
----@field wanted_alt? string|integer to be selected at each opening
+---@field slot? string the name of the board's slot
+---@field wanted_alt? string|integer the alternate setting to select at each opening
 local RECORD_OF = {
   info = "device", part = "device", alts = "device", shared = "device", dfuse = "device",
   transfer_size = "device", dry = "device", found_state = "device", erasing = "device",
@@ -32,7 +32,7 @@ local RECORD_OF = {
   image = "job", plan = "job",
 }
 
--- Fields of a Board that a device's descriptors have.
+-- Fields of a Board that come from its device's descriptors.
 local FROM_INFO = { vid = true, pid = true, serial = true, product = true, manufacturer = true,
                     version = true, mode = true }
 
@@ -53,7 +53,7 @@ function State.__newindex(_, key)
   error(("a Board's state has no field '%s' to be set"):format(tostring(key)), 2)
 end
 
----A Board, not open.
+---Creates a Board, not open.
 ---@param path string
 ---@param slot? string
 ---@param wanted_alt? string|integer
@@ -65,7 +65,7 @@ function M.new(path, slot, wanted_alt)
   return link.new(path, setmetatable(state, State))
 end
 
----A Board that only reads strings: what was done to the flash there is not known to it.
+---Creates a Board that only reads strings. It has no history and no job.
 ---@param path string
 ---@return table Board
 function M.bare(path)
@@ -76,7 +76,7 @@ end
 ---@type fun(board: table): moonflash.State
 M.state = link.fields
 
----The same, of what is said to be a Board: anything else is misuse of that function.
+---Returns the state of a Board; any other value is misuse of the function in `usage`.
 ---@param usage string "flash.write(board, image, options)"
 ---@param board any
 ---@return moonflash.State
@@ -88,7 +88,7 @@ function M.check(usage, board)
   return link.fields(board)
 end
 
----The Board is open on another device from now on.
+---Sets the device of a Board that has been opened.
 ---@param board table
 ---@param device moonflash.Device
 function M.set_device(board, device)
@@ -99,11 +99,11 @@ end
 
 -- ---- names ----
 
--- Fields that are Lua's; the value is true where nil is an answer.
+-- Fields of a Board that Lua has. true: it is in the state, and may be nil.
 local FIELDS = { slot = true, alts = true, found_state = true, early_poll = false, dry = false }
 for name in pairs(FROM_INFO) do FIELDS[name] = true end
 
----The names of a Board's fields and methods, sorted.
+---The names of a Board's fields and methods, sorted. For completion and suggestions.
 ---@return string[]
 function M.names()
   local names = suggest.keys(link.methods)
@@ -113,9 +113,9 @@ function M.names()
   return names
 end
 
--- ---- what C asks ----
+-- ---- callbacks for C ----
 
--- Arguments, and when each is called: src/lua/lboard_run.h.
+-- src/lua/lboard_run.h describes the arguments, and when each one is called.
 link.callbacks {
   explain = function(board, state, facts)
     local err = failure.new(board, state, facts)

@@ -1,10 +1,10 @@
 -- SPDX-License-Identifier: MIT
--- Reads USB descriptors: what a device is, where its DFU interface is, what its strings say.
+-- Parses USB descriptors: the device, its DFU interface, its strings.
 --
--- The bytes come from a device and are not to be trusted. Nothing here raises for bytes: what
--- cannot be read is nil and a reason, or is left out. A length that lies ends the walk, so
--- nothing is read that did not come, and the work is bounded by the 65535 bytes that a
--- configuration can announce.
+-- The bytes come from a device and are not trusted. No function here raises because of bytes: a
+-- descriptor that can't be read gives nil and a reason, or is left out. A wrong length ends the
+-- walk, so no byte beyond the received ones is read, and the work is bounded by the 65535 bytes
+-- that a configuration can announce.
 local text = require "moonflash.base.text"
 
 local M = {}
@@ -13,7 +13,7 @@ local DEVICE, CONFIG, STRING, INTERFACE, FUNCTIONAL = 0x01, 0x02, 0x03, 0x04, 0x
 local MOST_ALTS = 255
 local MOST_CONFIGS = 255 -- bNumConfigurations is a byte
 
----@class moonflash.Device
+---@class moonflash.DeviceDescriptor
 ---@field vid integer
 ---@field pid integer
 ---@field version integer bcdDevice
@@ -33,33 +33,33 @@ local MOST_CONFIGS = 255 -- bNumConfigurations is a byte
 
 ---@class moonflash.Config
 ---@field value integer what SET_CONFIGURATION takes
----@field announced integer how many interfaces it says it has
+---@field announced integer bNumInterfaces
 ---@field interfaces moonflash.Interface[] one for each alternate setting, in the order sent
 
 ---@class moonflash.DfuAttributes
 ---@field can_download boolean
 ---@field can_upload boolean
----@field tolerant boolean goes on in DFU mode after manifestation
----@field will_detach boolean leaves run-time mode by itself
+---@field tolerant boolean bitManifestationTolerant: stays in DFU mode after manifestation
+---@field will_detach boolean bitWillDetach: leaves run-time mode without a bus reset
 
 ---@class moonflash.Dfu
 ---@field configuration integer bConfigurationValue
 ---@field interface integer
 ---@field mode "dfu"|"runtime"
 ---@field alts { number: integer, name: integer }[] name is a string index
----@field functional boolean false: there was no functional descriptor, what follows is assumed
+---@field functional boolean false: no functional descriptor; the fields below are assumed
 ---@field transfer_size? integer 1..65535; nil when it is not announced, or 0
 ---@field attributes moonflash.DfuAttributes
 ---@field detach_timeout number seconds
 ---@field dfu_version integer bcdDFUVersion as announced; 0x0100 when it is not
----@field dfuse boolean the version says DfuSe: a hint, some DfuSe boards announce none
+---@field dfuse boolean the version is DfuSe's; some DfuSe boards announce another version
 
---- Makes a string from a device fit to print: see text.clean.
+---Makes a string from a device safe to print: see text.clean.
 ---@param s string
 ---@return string
 M.clean = text.clean
 
---- Decodes UTF-16LE up to a NUL. Half a surrogate pair becomes "?", an odd last byte is left out.
+-- Decodes UTF-16LE up to a NUL. Half a surrogate pair becomes "?"; an odd last byte is dropped.
 local function from_utf16(bytes)
   local out, position = {}, 1
   while position < #bytes do
@@ -79,11 +79,11 @@ local function from_utf16(bytes)
   return table.concat(out)
 end
 
---- A string descriptor as clean UTF-8, blanks kept as sent. At most 253 characters fit in one.
+---A string descriptor as clean UTF-8 of at most 253 characters, with its blanks.
 ---
---- The STM32F427 ROM announces more than it sends, so the shorter of both lengths counts. GD32
---- sends its serial in ASCII: bytes that are all printable, with nothing but NULs behind, are
---- read so. Two Chinese characters can look the same; boards that do the former are known.
+---The STM32F427 ROM announces more bytes than it sends, so the shorter length counts. GD32 sends
+---its serial number in ASCII: a body of printable bytes, followed by nothing but NULs, is read as
+---ASCII. Two Chinese characters can look the same, but only boards that send ASCII are known.
 ---@param bytes string
 ---@return string? text
 ---@return string? reason
@@ -100,8 +100,8 @@ function M.string(bytes)
   return M.clean(ascii or from_utf16(body))
 end
 
---- A string that Linux has read, from sysfs. It made UTF-8 of it, and looked at nothing: turned
---- back, it is read like one that the device sent.
+---A string that Linux has read, from sysfs. Linux converted the string to UTF-8 without a check, so
+---it is converted back and read like one from the device.
 ---@param s string
 ---@return string? text
 function M.system_string(s)
@@ -115,9 +115,9 @@ function M.system_string(s)
   return M.string("\xFF\3" .. body)
 end
 
---- Reads a device descriptor.
+---Reads a device descriptor.
 ---@param bytes string
----@return moonflash.Device?
+---@return moonflash.DeviceDescriptor?
 ---@return string? reason
 function M.device(bytes)
   if #bytes < 18 then
@@ -139,8 +139,8 @@ function M.device(bytes)
   }
 end
 
---- Walks the descriptors behind a configuration's own: an iterator of their type and all their
---- bytes. A length below 2 would not lead on, and one past the end lies: both stop it.
+-- Iterates over the descriptors behind a configuration's own: returns the type and all bytes of
+-- each. Stops at a length below 2, which would not advance, and at one past the end.
 local function walk(bytes)
   local position = bytes:byte(1) + 1
   local last = math.min(#bytes, (string.unpack("<I2", bytes, 3)))
@@ -159,7 +159,7 @@ local function is_dfu(interface)
   return interface.class == 0xFE and interface.subclass == 0x01
 end
 
---- Reads a configuration descriptor with all that follows it.
+---Reads a configuration descriptor with all descriptors that follow it.
 ---@param bytes string
 ---@return moonflash.Config?
 ---@return string? reason
@@ -172,10 +172,10 @@ function M.config(bytes)
     return nil, "not a configuration descriptor"
   end
   local interfaces = {}
-  local current                             -- the interface whose descriptors follow
+  local current                             -- the interface that the next descriptors belong to
   for what, whole in walk(bytes) do
     if what == INTERFACE then
-      current = nil                         -- nothing belongs to one that cannot be read
+      current = nil                         -- nothing belongs to an interface that can't be read
       if #whole >= 9 then
         local number, alt, class, subclass, protocol, name = string.unpack("xxBBxBBBB", whole)
         current = {
@@ -189,15 +189,16 @@ function M.config(bytes)
         interfaces[#interfaces + 1] = current
       end
     elseif what == FUNCTIONAL and current and is_dfu(current) then
-      -- Only here: HID has a descriptor of its own with the same type.
+      -- The interface class is checked because HID has a descriptor of the same type.
       current.functional = current.functional or whole
     end
   end
   return { value = value, announced = announced, interfaces = interfaces }
 end
 
--- Where the configuration that begins at `start` ends: where it says, or where another one begins.
--- Linux cuts off what it can't read, and leaves the length as it was sent.
+-- The last byte of the configuration that begins at `start`: its announced end, or the byte before
+-- the next configuration. Linux cuts off descriptors that it can't read, and keeps the length as
+-- sent.
 local function end_of_config(bytes, start)
   local last = math.min(#bytes, start + string.unpack("<I2", bytes, start + 2) - 1)
   local position = start + math.max(bytes:byte(start), 9)
@@ -210,7 +211,7 @@ local function end_of_config(bytes, start)
   return math.max(last, start + 8)
 end
 
---- Splits the configurations of a device, which stand one behind the other.
+---Splits the bytes of all configurations of a device.
 ---@param bytes string
 ---@return string[]
 function M.split(bytes)
@@ -223,8 +224,8 @@ function M.split(bytes)
   return pieces
 end
 
---- Reads a functional descriptor; nil, or one of less than 7 bytes, gives what may be assumed:
---- that the board can do everything, as it will say itself what it refuses.
+-- Reads a functional descriptor. If it is missing or shorter than 7 bytes, the board is assumed to
+-- support everything; it will refuse what it does not support.
 local function read_functional(bytes)
   local known = bytes ~= nil and #bytes >= 7
   local bits, timeout, size, version = 0x03, 1000, 0, 0x0100
@@ -249,33 +250,29 @@ local function read_functional(bytes)
   }
 end
 
---- In which mode a DFU interface is; nil when its protocol is none that DFU has. The exceptions
---- were met by dfu-util: field.md, section 1.2.
+-- The mode of a DFU interface; nil if its protocol is not one of DFU's. The exceptions were found
+-- by dfu-util: field.md, section 1.2.
 local function mode_of(interface, facts, config, device)
   local protocol = interface.protocol
   if protocol == 2 then
     return "dfu"
   elseif protocol == 1 then
-    -- LPC's boot ROM announces run-time mode, and is in DFU mode.
+    -- LPC's boot ROM announces run-time mode while it is in DFU mode.
     return device.vid == 0x1FC9 and device.pid == 0x000C and "dfu" or "runtime"
-  elseif protocol == 0 then                 -- all that DFU 1.0 had
-    -- The DSO Nano's DfuSe bootloader; Jabra's, when DFU is all that there is.
+  elseif protocol == 0 then                 -- DFU 1.0 has no other protocol
+    -- The DSO Nano's DfuSe boot loader; Jabra's, if it has no other interface.
     local jabra = device.vid == 0x0B0E and config.announced == 1
     return (facts.dfuse or jabra) and "dfu" or "runtime"
   end
   return nil
 end
 
---- Finds the DFU interface of a configuration: the first in DFU mode, else the first in run-time
---- mode.
----
---- A board with several memories has an alternate setting for each, and often one functional
---- descriptor for all of them: the first found at the interface counts. A setting that is
---- announced twice counts once; more than 255 are not taken.
----@param config_bytes string
----@param device moonflash.Device
----@return moonflash.Dfu? nil when there is no DFU interface
----@return string? reason
+-- Finds the DFU interface of a configuration: the first in DFU mode, else the first in run-time
+-- mode. Nil and a reason if there is none.
+--
+-- A board with several memories has an alternate setting for each, and often one functional
+-- descriptor for all of them: the first one at the interface counts. An alternate setting that is
+-- announced twice counts once. At most 255 are taken.
 local function dfu_in(config_bytes, device)
   local config, reason = M.config(config_bytes)
   if not config then
@@ -311,10 +308,10 @@ local function dfu_in(config_bytes, device)
   return found
 end
 
---- Finds the DFU interface of a device: one in DFU mode goes before one in run-time mode, the
---- active configuration before the others, and these in their order.
+---Finds the DFU interface of a device: DFU mode before run-time mode, then the active configuration
+---before the others, then in the order of the configurations.
 ---@param config_bytes string all configurations
----@param device? moonflash.Device
+---@param device? moonflash.DeviceDescriptor
 ---@param active? integer bConfigurationValue
 ---@return moonflash.Dfu? nil when the device has no DFU interface
 ---@return string? reason

@@ -1,29 +1,29 @@
 -- SPDX-License-Identifier: MIT
--- A Device: what is known of the device that a Board is open on. Made anew at each opening.
+-- A Device: the facts about the device that a Board is open on. Each opening creates a new one.
 local errors = require "moonflash.errors"
 local memory = require "moonflash.memory"
 local parts = require "moonflash.board.families"
 local settings = require "moonflash.board.settings"
 
 ---@class moonflash.Device
----@field info table what its descriptors say, as dfu.list() has it
----@field part table the facts about its kind (parts.of)
+---@field info table its descriptors and strings, in the format of dfu.list()
+---@field part table the facts about its family (families.of)
 ---@field alts table[] its memories { number=, name=, layout= }; the first one is the flash
----@field shared boolean two alternate settings have an address in common
----@field dfuse boolean it speaks DfuSe
+---@field shared boolean two alternate settings have addresses in common
+---@field dfuse boolean the device speaks DfuSe
 ---@field transfer_size integer bytes of a block
----@field found_state? string the DFU state in which it was found; nil in run-time mode
----@field dry boolean nothing is sent that would change it
----@field erasing? table an erase that it may still be at work with (failure.left_erasing)
+---@field found_state? string the DFU state at opening; nil in run-time mode
+---@field dry boolean dry run: no request that changes the device is sent
+---@field erasing? table an erase that may still be running (failure.left_erasing)
 local Device = {}
 Device.__index = Device
 
 local M = {}
 
-local MOST_TRANSFER_SIZE = 4096  -- libusb carries no longer control transfer on Linux
-local DEFAULT_TRANSFER_SIZE = 64 -- where the functional descriptor has none: DFU 1.1's smallest
+local MOST_TRANSFER_SIZE = 4096  -- libusb's longest control transfer on Linux
+local DEFAULT_TRANSFER_SIZE = 64 -- the smallest of DFU 1.1, if the functional descriptor gives none
 
--- As the device reports them, but for the first where --layout gives another layout.
+-- The memories that the device reports. --layout replaces the layout of the first one.
 local function memories_of(info)
   local alts = {}
   for i, alt in ipairs(info.alts) do
@@ -51,11 +51,11 @@ local function share_addresses(alts)
   return false
 end
 
----Whether a device speaks DfuSe. Where the version does not tell (Particle: 7 bytes of descriptor),
----a layout does. Without either it is not guessed: the first bytes of a program, sent as plain DFU,
----could be a DfuSe command, 'erase' for example; and a DfuSe command, sent to a plain DFU board,
----would become its program.
----Raises `usage` where --layout does not fit, `usb.io` where the name can't be read.
+---Whether a device speaks DfuSe. If bcdDFUVersion does not show it (Particle: 7 bytes of
+---descriptor), a memory layout does. Without either, plain DFU is assumed. A guess would be
+---dangerous: the first bytes of a program, sent as plain DFU, could be a DfuSe command such as
+---'erase'; and a DfuSe command sent to a plain DFU board would become part of its program.
+---Raises `usage` if --layout does not fit, `usb.io` if the memory's name can't be read.
 ---@param info table
 ---@return boolean
 function M.is_dfuse(info)
@@ -95,13 +95,13 @@ function M.new(info, found_state)
       MOST_TRANSFER_SIZE) }, Device)
 end
 
----The device of a Board that was never opened: nothing is known of it.
+---The device of a Board that has not been opened.
 ---@return moonflash.Device
 function M.unknown()
   return setmetatable({ alts = {}, shared = false }, Device)
 end
 
----What C needs to know of it (link.configure).
+---The facts that C needs (link.configure).
 ---@return table
 function Device:configuration()
   local functional = self.info.functional
@@ -118,9 +118,9 @@ function Device:configuration()
   }
 end
 
----The alternate setting that a range is said to be in; nil where addresses tell by themselves.
+---The alternate setting of a range; nil if addresses alone are unambiguous.
 ---@param first integer
----@param alt? integer where it is known
+---@param alt? integer if it is known
 ---@return integer?
 function Device:setting_of(first, alt)
   if not self.shared then return nil end
@@ -130,7 +130,7 @@ function Device:setting_of(first, alt)
   end
 end
 
----The number of sectors that a range has in the memory that holds it.
+---The number of sectors that a range covers, in the memory that has it.
 ---@param first integer
 ---@param last integer
 ---@return integer
@@ -147,13 +147,13 @@ function Device:sectors_in(first, last)
   return 1
 end
 
----An operation failed, and may have left the device at work with an erase.
+---Records the erase that a failed operation may have left running. nil changes nothing.
 ---@param erasing? table from failure.left_erasing
 function Device:left_erasing(erasing)
   self.erasing = erasing or self.erasing
 end
 
----It has answered since.
+---Records that the device has answered: no erase is running any more.
 function Device:answered()
   self.erasing = nil
 end

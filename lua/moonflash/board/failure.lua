@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- The error object of an operation that failed, from the facts that C has: what happened, to which
--- board, where, in which state the flash is, and by name what can be done (ui/remedies.lua has the
--- words).
+-- Makes the error object of a failed operation from C's facts: the cause, the board, the address,
+-- the state of the flash, and the names of the remedies (their words: ui/remedies.lua).
 local descriptor = require "moonflash.board.descriptor"
 local errors = require "moonflash.errors"
 local memory = require "moonflash.memory"
@@ -22,19 +21,19 @@ local doing = {
   ["control"] = "answering a control request", ["idle"] = "going back to dfuIDLE",
 }
 
--- ---- what can be done ----
+-- ---- remedies ----
 
--- Only ST's ROMs are entered by a pin that is named BOOT0.
+-- Whether a pin named BOOT0 selects DFU mode: only ST's ROMs are entered by such a pin.
 local function boot0(state)
   return state.info ~= nil and roms.may_be(state.info)
 end
 
--- The remedies by name, in their order, for a board that may have to be reconnected.
+-- The named remedies, in this order, for a board that may have to be reconnected.
 local function remedies(state, ...)
   return { boot0 = boot0(state), again = true, ... }
 end
 
----The first memory of a board, which is its flash, for an error about an address.
+---The first memory of a board, which is its flash. For errors about an address.
 ---@param state table
 ---@return table { name=, first=, last=, others= }; { plain = true }: plain DFU has no addresses;
 ---  { none = true }: no layout is known
@@ -47,13 +46,13 @@ function M.memory(state)
   return { name = first.layout.name, first = from, last = to, others = #state.alts > 1 }
 end
 
--- ---- one function for each code that C hands over ----
+-- ---- one function for each code that C passes ----
 
--- Each returns a message and the remedies, and may return more fields; `code` among these is a
--- narrower code. what: "erase 0x08000000". where: " 0x08000000", or "".
+-- Each returns the message, the remedies, and optionally more fields of the error object; a `code`
+-- among these is more specific. what: "erase 0x08000000". where: " 0x08000000", or "".
 local failures = {}
 
--- What the board itself reports of its error, where iString names a string.
+-- The board's own text of its error (iString); nil if it has none.
 local function quoted(facts)
   local said = facts.string and descriptor.string(facts.string)
   return said and said ~= "" and said or nil
@@ -66,7 +65,7 @@ local function has_memory(state, address)
   return false
 end
 
--- dfuERROR: the status names the code.
+-- dfuERROR: the code depends on bStatus.
 failures["dfu"] = function(state, facts, what)
   local said, status = quoted(facts), facts.status
   if said then what = ("%s: the board reports \"%s\""):format(what, said) end
@@ -74,7 +73,8 @@ failures["dfu"] = function(state, facts, what)
     return ("%s: the board is in dfuERROR and reports no reason"):format(what),
       remedies(state, "again-then-replug"), { code = "dfu.state" }
   elseif status == "errVENDOR" then
-    -- F4, F7: the ROM answers so to anything while RDP is on (Betaflight's usbdfu.js; AN2662)
+    -- F4, F7: while RDP is on, the ROM answers errVENDOR to every request (Betaflight's usbdfu.js;
+    -- AN2662).
     if state.part and state.part.rom or (said or ""):lower():find("protect") then
       return ("%s: read protection is on (errVENDOR)"):format(what), { "unprotect", sure = true },
         { code = "board.protected" }
@@ -107,7 +107,7 @@ failures["usb.gone"] = function(state, facts, _, where)
     remedies(state, "replug")
 end
 
--- Our own erase, if that can be why the board does not answer: seconds that it may still take.
+-- Seconds that our own erase may still take; 0 if none can be the reason for the silence.
 local function erasing_for(state)
   local erasing = state.erasing
   return erasing and math.ceil(math.max(erasing.by - task.now(), 0)) or 0
@@ -119,7 +119,7 @@ failures["timeout"] = function(state, facts, _, where)
   if seconds > 0 then
     table.insert(remedy, 1, "wait")
     remedy.doing, remedy.seconds = state.erasing.what, seconds
-  elseif facts.op == "get state" then -- ROMs hold this until they have done their work
+  elseif facts.op == "get state" then -- ROMs delay this answer until they have finished
     table.insert(remedy, 1, "wait")
   end
   return ("no answer while %s%s"):format(doing[facts.op], where), remedy
@@ -165,7 +165,7 @@ end
 
 -- ---- the error object ----
 
----Says where a cancellation met something that is no operation of a board.
+---Adds to a cancellation the place where it came, if no operation of a board was under way.
 ---@param err any
 ---@param where string "while the boards were listed"
 function M.interrupted(err, where)
@@ -173,7 +173,7 @@ function M.interrupted(err, where)
   err.message, err.remedy = ("%s %s"):format(err.message, where), { "again" }
 end
 
--- The cancellation is one error object for all that it ends: the first operation says where.
+-- All tasks that one cancellation ends share one error object. The first operation adds its place.
 local function cancelled(facts, path, where)
   local err = facts.cancellation
   if not err.path then
@@ -186,21 +186,21 @@ end
 
 local ERASES = { ["erase"] = true, ["mass erase"] = true, ["read unprotect"] = true }
 
----The erase that a failed operation may have left the board at work with: it goes on, and the board
----does not answer. Nil where there is none.
+---The erase that may still be running on a board after a failed operation; the board does not
+---answer until the erase ends. Nil if there is none.
 ---@param board table
 ---@param facts table
----@return table? { what=, by= }
+---@return table? { what=, by= } by: the time at which the erase is over
 function M.left_erasing(board, facts)
   if not ERASES[facts.op] or not facts.in_doubt or facts.code == "usb.gone" then return nil end
   return { what = doing[facts.op] .. (facts.address and " " .. text.hex(facts.address) or ""),
-           by = task.now() + facts.limit - board.timeout } -- the time of a request is over
+           by = task.now() + facts.limit - board.timeout } -- less the request timeout, now over
 end
 
 ---@param board table
 ---@param state table
----@param facts table code, detail?, op, address?, status?, state?, in_doubt, again, limit, string?,
----  cancellation?
+---@param facts table from C: code, detail?, op, address?, status?, state?, in_doubt, again, limit,
+---  string?, cancellation?
 ---@return table error object
 function M.new(board, state, facts)
   local where = facts.address and " " .. text.hex(facts.address) or ""

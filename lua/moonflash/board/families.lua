@@ -1,24 +1,24 @@
 -- SPDX-License-Identifier: MIT
--- What is special about parts: families and quirks, as data. Each row says why.
+-- Families and quirks of parts, as data. Each row names its source.
 local guard = require "moonflash.board.guard"
 local memory = require "moonflash.memory"
 local roms = require "moonflash.board.roms"
 
 local M = {}
 
--- How a family is told from its main flash (the first run of sectors), in the order of asking.
--- unit: the bytes of the smallest write. early_poll: the ROM delays its answer to GETSTATUS until
--- the operation ends, so it may be polled before bwPollTimeout. erased: what erasing leaves. times:
--- what a plan expects, in board seconds.
+-- Families are recognised by the first run of sectors of the main flash, in this order.
+-- unit: bytes of the smallest write. early_poll: the ROM delays its answer to GETSTATUS until
+-- the operation ends, so it may be polled before bwPollTimeout. erased: the byte that erasing
+-- leaves. times: for the estimates of a plan, in seconds on the board.
 local KB = 1024
 local families = {
   {
     -- F2/F4: four sectors of 16 KB. Early GETSTATUS: fwupd 2696, 6048, 6249; ST's own programmer
-    -- asks at once (community.st.com 826688).
+    -- polls at once (community.st.com 826688).
     name = "STM32F2/F4", size = 16 * 1024, count = 4, unit = 1,
     early_poll = { vid = 0x0483, pid = 0xDF11, version = { [0x2100] = true, [0x2200] = true } },
-    -- byte by byte, as the ROM does (DS8626 table 40; docs/protocol.md has the model): erasing by
-    -- the size of the sector, reading and writing a byte with its share of the requests
+    -- The ROM programs byte by byte (DS8626 table 40; docs/protocol.md has the model). erase: by
+    -- sector size. read, write: for a byte, including its share of the requests.
     times = { erase = { [16 * KB] = 0.4, [64 * KB] = 1.2, [128 * KB] = 2.0 }, mass = 16,
               read = 1.66e-6, write = 18.6e-6, entry = 0.02 },
   },
@@ -29,18 +29,18 @@ local families = {
   -- H7 programs 32 bytes at a time; U5, H5 and H7A3 have 8 KB pages and 16 bytes (RM0433, RM0456).
   { name = "STM32H7", size = 128 * 1024, unit = 32 },
   { name = "STM32H5/U5", size = 8 * 1024, unit = 16 },
-  -- Pages of 128 and 256 bytes, which are erased to 0x00 (RM0367 3.3.4, RM0038 3.3.4).
+  -- Pages of 128 and 256 bytes. Erased flash is 0x00 (RM0367 3.3.4, RM0038 3.3.4).
   { name = "STM32L0", size = 128, unit = 4, erased = "\0" },
   { name = "STM32L1", size = 256, unit = 4, erased = "\0" },
 }
 
--- What a plan expects of all others: pages of 2 KB in 25 ms, eight bytes in 82 us (L4: DS11451
--- table 58), and the requests.
+-- Times for all other families: pages of 2 KB in 25 ms, eight bytes in 82 us (L4: DS11451 table
+-- 58), and the requests.
 local USUAL_TIMES = { erase = {}, read = 3.2e-6, write = 16e-6, entry = 0.1 }
 local USUAL_ERASE = 12.5e-6 -- seconds a byte
 
--- The product string of ST's ROMs. MicroPython's mboot has the same ids and layout as the ROM,
--- but answers otherwise (its source): it is obeyed like any stranger.
+-- The product string of ST's ROMs. MicroPython's mboot has the ROM's ids and layout, but answers
+-- differently (its source), so its poll timeouts are obeyed like those of an unknown board.
 local ROM_PRODUCT = "STM32  BOOTLOADER"
 
 -- Boot loaders that speak DfuSe (dfu-util's and Betaflight's lists; QMK): for the udev rule.
@@ -57,7 +57,8 @@ M.known = {
   { 0x2341, 0x035B, "Arduino Portenta" },
 }
 
--- ST's debug probes, which are no boards, but stand on some (their udev rules; stlink's list).
+-- ST's debug probes. They are not boards, but some boards have one (their udev rules; stlink's
+-- list).
 local ST_LINKS = { [0x3744] = true, [0x3748] = true, [0x374A] = true, [0x374B] = true,
                    [0x374D] = true, [0x374E] = true, [0x374F] = true, [0x3752] = true,
                    [0x3753] = true, [0x3754] = true }
@@ -69,7 +70,7 @@ function M.is_st_link(vid, pid)
   return vid == 0x0483 and ST_LINKS[pid] == true
 end
 
----The rule that lets whoever sits at the computer open a device.
+---The udev rule that lets the user at the computer open a device.
 ---@param vid integer
 ---@param pid integer
 ---@return string
@@ -99,7 +100,7 @@ local function family_of(segments)
   end
 end
 
--- Ids that RISC-V chips have (GD32VF103); Arm chips of the maker share them.
+-- Ids of RISC-V chips (GD32VF103). The maker's Arm chips have the same ids.
 local function may_be_riscv(info)
   return info.vid == 0x28E9 and info.pid == 0x0189
 end
@@ -107,10 +108,10 @@ end
 -- Families of known ROMs whose erased flash is 0x00 (RM0367, RM0038).
 local ERASED_TO_ZERO = { ["STM32L0"] = true, ["STM32L1"] = true }
 
----The facts about a board that follow from its strings; --layout does not change them. rom: its row
----of roms.lua, if it is a known ROM; protection: the rows of optbytes/protection.lua to check
----against; blank: the byte that erasing leaves, nil if unknown.
----@param info table as dfu.list() has it
+---The facts that follow from a board's strings; --layout does not change them. rom: the board's row
+---in roms.lua, if it is a known ROM; protection: the rows of protection.lua to check against;
+---blank: the byte that erasing leaves, nil if unknown.
+---@param info table in the format of dfu.list()
 ---@return table { family=string?, unit=integer, erased=string, blank=string?, early_poll=boolean,
 ---  times=table, rom=table?, protection=table[], erase_fault=table?, riscv=boolean }
 function M.of(info)
@@ -125,7 +126,7 @@ function M.of(info)
     erase_fault = roms.erase_fault(info),
     riscv = may_be_riscv(info),
     family = family and family.name,
-    -- L4, G0, G4, WB program 8 bytes at a time; more bytes than needed do no harm elsewhere
+    -- L4, G0, G4, WB program 8 bytes at a time. Other families tolerate longer writes.
     unit = family and family.unit or 8,
     erased = blank or family and family.erased or "\255",
     blank = blank,
@@ -135,15 +136,15 @@ function M.of(info)
   }
 end
 
--- ---- what is odd about a board, for people ----
+-- ---- remarks about boards, for people ----
 
--- Serial numbers that many boards have: candleLight_fw 175, TAStm32 PR 71, libDaisy 195, NuttX;
+-- Serial numbers that many boards share: candleLight_fw 175, TAStm32 PR 71, libDaisy 195, NuttX;
 -- GD32 and AT32 send the name of the part.
 local NO_SERIALS = { ["FFFFFFFEFFFF"] = true, ["STM32"] = true, ["STM32FxSTM32"] = true,
                      ["200364500000"] = true, ["200000500000"] = true, ["3CBJ"] = true,
                      ["AT32"] = true }
 
----Whether many boards have this serial number.
+---Whether many boards share this serial number.
 ---@param serial string
 ---@return boolean
 function M.is_shared_serial(serial)
@@ -164,7 +165,7 @@ local function share_a_name(info)
   return false
 end
 
--- When a remark applies, what it says, and what to do, where there is something to do.
+-- when: the condition; found: the remark; todo: the remedy, if there is one.
 local remarks = {
   { -- dfu-util 529fa51, f2b7d4b: rev A announces 2 KB and has 1 KB
     when = function(info)
@@ -181,7 +182,7 @@ local remarks = {
     found = "an H743 Rev. V may stay busy for ever when it erases from 0x08100000 on",
     todo = "If that times out: reset it, and erase everything with 'moonflash erase --all'.",
   },
-  { -- MicroPython's mboot, and others with ST's numbers
+  { -- MicroPython's mboot, and others with ST's ids
     when = function(info, part)
       return info.vid == 0x0483 and info.pid == 0xDF11 and info.mode == "dfu" and info.product
         and (part.family == "STM32F2/F4" or part.family == "STM32F7")
@@ -211,8 +212,8 @@ local remarks = {
   },
 }
 
----What is odd about a board.
----@param info table as dfu.list() has it
+---The remarks that apply to a board.
+---@param info table in the format of dfu.list()
 ---@return table[] { { found=, todo= }, ... }
 function M.remarks(info)
   local part, list = M.of(info), {}
@@ -222,17 +223,17 @@ function M.remarks(info)
   return list
 end
 
----Board seconds that erasing a sector is expected to take.
----@param part table from parts.of
+---Seconds that erasing a sector is expected to take on the board.
+---@param part table from M.of
 ---@param size integer
 ---@return number
 function M.erase_seconds(part, size)
   return part.times.erase[size] or size * USUAL_ERASE
 end
 
----Whether bytes are as erasing leaves them: as the family says; of an unknown one all 0xFF or all
----0x00.
----@param part table from parts.of
+---Whether bytes are blank. If the family's blank byte is unknown, all 0xFF and all 0x00 count as
+---blank.
+---@param part table from M.of
 ---@param bytes string
 ---@return boolean
 function M.is_blank(part, bytes)
@@ -240,19 +241,19 @@ function M.is_blank(part, bytes)
   return bytes == ("\255"):rep(#bytes) or bytes == ("\0"):rep(#bytes)
 end
 
----Corrects what a layout says of itself and is known to be wrong.
----@param layout table from memory.parse; it is changed
+---Corrects errors in a reported layout that are known.
+---@param layout table from memory.parse; modified
 ---@return table layout
 function M.correct(layout)
-  -- The F4's "Device Feature" says it can be erased, and can not (dfu-util 29343ce); nor can OTP,
-  -- as its name says.
+  -- The F4 reports its "Device Feature" as erasable, which is wrong (dfu-util 29343ce). OTP memory
+  -- is never erasable.
   if layout.name:find("^Device Feature") or layout.name:find("^OTP") then
     for _, s in ipairs(layout.segments) do s.erasable = false end
   end
   return layout
 end
 
----The runs of sectors of all alternate settings, for the primitives to check addresses by.
+---The runs of sectors of all alternate settings. The primitives check addresses against these.
 ---@param alts table[] { { number=, layout= }, ... }
 ---@return table[]
 function M.regions(alts)
@@ -270,8 +271,8 @@ function M.regions(alts)
   return regions
 end
 
----"1 MB flash", from the first memory; nil where it announces none.
----@param info table as dfu.list() has it
+---The size of the first memory; nil if the board reports none.
+---@param info table in the format of dfu.list()
 ---@return integer? bytes
 function M.flash_size(info)
   local main = info.alts[1] and info.alts[1].layout

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Looks at what is about to be written: refuses values of the read-protection byte that close a
--- chip for ever; and says what blocks that a script numbers itself may do to the flash.
+-- Checks data before it is sent: refuses values of the read-protection byte that close a chip for
+-- ever, and computes the ranges that a script's raw blocks may change.
 local errors = require "moonflash.errors"
 local protection = require "moonflash.board.protection"
 
@@ -8,8 +8,7 @@ local M = {}
 
 local SET_ADDRESS, ERASE, READ_UNPROTECT = 0x21, 0x41, 0x92 -- DfuSe commands (AN3156)
 
----The rows of optbytes/protection.lua that hold for a board: its family's, or all of them where its
----family can't be told.
+---The rows of protection.lua for a family; all rows if the family is unknown.
 ---@param family? string
 ---@return table[]
 function M.rows(family)
@@ -20,7 +19,7 @@ function M.rows(family)
   return family and rows or protection
 end
 
--- Why a value closes the chip; nil where it does not.
+-- The reason why a value closes the chip; nil if it does not.
 local function closes(row, value)
   if row.closes[value] then return row.closes[value] end
   if not row.only then return nil end
@@ -37,7 +36,7 @@ local function refuse(board, op, address, value, why)
       :format(board.path, op, value, address, why) }
 end
 
--- Bytes that go to an address.
+-- Refuses bytes with a known address.
 local function look(board, fields, op, address, bytes)
   for _, row in ipairs(fields.part.protection) do
     for _, at in ipairs(row.at) do
@@ -48,7 +47,8 @@ local function look(board, fields, op, address, bytes)
   end
 end
 
--- Bytes whose address is not known: as if each family's option bytes began with them.
+-- Refuses bytes whose address is unknown. They are checked as if they were written to the start of
+-- each family's option bytes.
 local function look_anywhere(board, fields, op, bytes)
   for _, row in ipairs(fields.part.protection) do
     for _, at in ipairs(row.at) do
@@ -60,7 +60,7 @@ local function look_anywhere(board, fields, op, bytes)
 end
 
 ---Raises `dfu.irreversible` for bytes that would close the chip for ever.
----@param fields table of the board
+---@param fields moonflash.State of the board
 ---@param board table
 ---@param address integer
 ---@param bytes string
@@ -68,22 +68,22 @@ function M.write(fields, board, address, bytes)
   if fields.dfuse then look(board, fields, "write", address, bytes) end
 end
 
----The same for a block that a script numbers itself.
----@param fields table of the board
+---The same check for a raw block, which a script numbers itself.
+---@param fields moonflash.State of the board
 ---@param board table
----@param where table block=, pointer= (integer, nil where the board's address pointer is not known)
+---@param where table block=, pointer= (integer; nil if the board's address pointer is unknown)
 ---@param bytes string
 function M.block(fields, board, where, bytes)
   if not fields.dfuse or where.block < 2 or bytes == "" then return end
   local op, pointer = "download block", where.pointer
   if not pointer then return look_anywhere(board, fields, op, bytes) end
-  -- AN3156 counts in the length of the block, ST's library in wTransferSize
+  -- AN3156 computes the address with the length of the block, ST's library with wTransferSize.
   for _, size in ipairs { board.transfer_size, #bytes } do
     look(board, fields, op, pointer + (where.block - 2) * size, bytes)
   end
 end
 
--- ---- what a block may change ----
+-- ---- ranges that a raw block may change ----
 
 local function each_erasable(fields, f)
   for _, alt in ipairs(fields.alts) do
@@ -95,7 +95,7 @@ local function each_erasable(fields, f)
   end
 end
 
--- The sector that holds an address.
+-- The first and last address of the sector that has an address, and its alternate setting.
 local function sector_of(fields, address)
   for _, alt in ipairs(fields.alts) do
     for _, s in ipairs(alt.layout.segments) do
@@ -108,10 +108,10 @@ local function sector_of(fields, address)
 end
 
 ---Calls f(first, last, alternate setting) for each range that a raw block may change. Plain DFU:
----the bytes of the block. DfuSe: what an erase or read unprotect erases; nothing for Set Address;
----all memories for any other block.
----@param fields table of the board
----@param block integer -1: a request that DFU 1.1 does not know
+---the bytes of the block. DfuSe: the range of an erase or read unprotect; none for Set Address; all
+---memories for any other block.
+---@param fields moonflash.State of the board
+---@param block integer -1 stands for a request that DFU 1.1 does not have
 ---@param bytes string
 ---@param f fun(first: integer, last: integer, alt?: integer)
 function M.each_changed(fields, block, bytes, f)

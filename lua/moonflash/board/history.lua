@@ -1,28 +1,29 @@
 -- SPDX-License-Identifier: MIT
 -- A History: what was done to the flash at a Board's place. It has the journal (journal.lua), which
--- belongs to the device, and the counts for the result of the run. It keeps the last words up to
--- date: what the process says of the flash when a second signal ends it.
+-- belongs to the device, and the counts for the run's result. It keeps the last words current: the
+-- line about the flash that the process writes when a second signal ends it.
 local journal = require "moonflash.board.journal"
 local last_words = require "moonflash.base.last_words"
 
 ---@class moonflash.History
----@field journal table what was erased, written and verified, as ranges
----@field stats table what a result says: sectors_erased, bytes_written, bytes_skipped,
----  bytes_verified, verified, unverified (why not), left, sectors_same, seconds_saved, steps, notes
+---@field journal table the ranges that were erased, written and verified
+---@field stats table the counts of a result: sectors_erased, bytes_written, bytes_skipped,
+---  bytes_verified, verified, unverified (the reason), left, sectors_same, seconds_saved,
+---  steps, notes
 ---@field path string the place
----@field device moonflash.Device the one at the place
----@field last_dfu? table the info of the last one in DFU mode
----@field kept_in? string the file that has the bytes of --keep
+---@field device moonflash.Device the device at this place
+---@field last_dfu? table the info of the last device in DFU mode
+---@field kept_in? string the file with the bytes of --keep
 local History = {}
 History.__index = History
 
 local M = {}
 
-local journals = setmetatable({}, { __mode = "k" }) -- by the row that bus.lua has of a device
+local journals = setmetatable({}, { __mode = "k" }) -- by the device's row in bus.lua
 
 ---@param path string
 ---@param device moonflash.Device
----@param job table its steps and notes are in the result, too
+---@param job table its steps and measurements are part of the result
 ---@return moonflash.History
 function M.new(path, device, job)
   return setmetatable({ path = path, device = device, journal = journal.new(),
@@ -30,15 +31,15 @@ function M.new(path, device, job)
               steps = job.steps, notes = job.notes } }, History)
 end
 
--- Another board than the one that was here before: the claims about that one do not hold for it.
+-- Whether another board has taken the place: the journal of the former one does not apply to it.
 local function is_another(before, info)
   return before ~= nil and info.mode == "dfu" and (before.vid ~= info.vid
     or before.pid ~= info.pid or before.serial ~= info.serial)
 end
 
----A device is opened. The journal goes on while it is the same board; what another Board did to the
----device before is in it, too.
----@param row table what bus.lua has of the device
+---Called when a device has been opened. The journal continues while the board is the same, and
+---includes the entries of other Boards that had this device open.
+---@param row table the device's row in bus.lua
 ---@param info table
 function History:meet(row, info)
   if is_another(self.last_dfu, info) then self.journal = journal.new() end
@@ -52,14 +53,14 @@ function History:meet(row, info)
   journals[row] = self.journal
 end
 
----@param device moonflash.Device that is open now
+---@param device moonflash.Device the Board's device from now on
 function History:follow(device)
   self.device = device
 end
 
 -- ---- the journal ----
 
----What a second signal says from now on. An operation under way leaves its range in doubt.
+---Updates the last words. The range of an operation under way counts as in doubt.
 ---@param first? integer
 ---@param last? integer
 ---@param alt? integer
@@ -92,7 +93,7 @@ function History:mark(what, first, last, alt)
   end
 end
 
----What is thought to be erased in a range is in doubt: something else was found in that sector.
+---Puts erased ranges into doubt, because bytes in their sector were found not to be blank.
 ---@param first integer
 ---@param last integer
 ---@param alt? integer
@@ -100,7 +101,7 @@ function History:doubt_erased(first, last, alt)
   self.journal:doubt_erased(first, last, self.device:setting_of(first, alt))
 end
 
----The bytes of a range are to be on the board at the end of the run.
+---Records that a range is meant to be on the board at the end of the run.
 ---@param first integer
 ---@param last integer
 ---@param alt? integer
@@ -108,52 +109,53 @@ function History:want(first, last, alt)
   self.journal:want(first, last, self.device:setting_of(first, alt))
 end
 
----@param file? string that has the bytes of --keep; nil: none has
+---@param file? string the file with the bytes of --keep; nil: there is none
 function History:keep_in(file)
   self.kept_in = file
 end
 
--- ---- what a result says ----
+-- ---- counts of the result ----
 
----All that was wanted has been compared.
+---Records that all wanted ranges have been compared.
 function History:verified()
   self.stats.verified = true
 end
 
----@param why string "--no-verify"
+---@param why string the reason, "--no-verify"
 function History:not_verified(why)
   self.stats.unverified = why
 end
 
----@param bytes integer that need not be written
+---@param bytes integer bytes that need not be written
 function History:skipped(bytes)
   self.stats.bytes_skipped = self.stats.bytes_skipped + bytes
 end
 
----A sector is as it should be already.
+---Counts a sector that needs no write.
 function History:same_sector()
   self.stats.sectors_same = (self.stats.sectors_same or 0) + 1
 end
 
----@param seconds number that comparing first has saved
+---@param seconds number that the comparison before writing has saved
 function History:saved(seconds)
   self.stats.seconds_saved = seconds
 end
 
----The device has left DFU mode.
----@param address? integer at which it was told to start
+---Records that the device has left DFU mode.
+---@param address? integer the start address that it was given
 function History:left(address)
   self.stats.left = address or true
 end
 
----At the end of a run: it is verified only if all that it wrote is, by the journal.
+---Called at the end of a run. The run is verified only if the journal has every wanted byte as
+---verified.
 function History:settle()
   local stats, missing = self.stats, self.journal:unverified()
   if missing == 0 and stats.bytes_written > 0 and stats.verified then stats.unverified = nil end
   if missing == 0 then return end
   stats.verified = false
   stats.bytes_unverified = missing
-  stats.uncompared = not stats.unverified -- and nothing said that this was meant
+  stats.uncompared = not stats.unverified -- true if no option asked for this
   stats.unverified = stats.unverified or "not read back"
 end
 

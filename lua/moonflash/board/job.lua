@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- A Job: what a run does with one board. Its task with its deadlines, its steps and measurements,
--- and the image and the plan that it carries out. Scripts without a run have one, too.
+-- A Job: one board's part of a run. Its task with the deadlines, its steps and measurements, its
+-- image and its plan. A Board of a script without a run has a Job, too.
 local events = require "moonflash.base.events"
 local measurement = require "moonflash.board.measurement"
 local misuse = require "moonflash.base.misuse"
@@ -10,16 +10,16 @@ local task = require "task"
 ---@field steps table[] { name=, began=, limit=, seconds= }, in the order of beginning
 ---@field notes table[] measurements
 ---@field image? table the image that is written or verified
----@field plan? table the last one that was made for writing
----@field meant? string|table selector: what the recipe's board must be
----@field brought boolean the recipe opens the board itself, when the operator has brought it
----@field refused? table error object: why the board in its slot can't be used
----@field announced? string ids of the device that the event `board` has told of
----@field task? table the task that has the deadlines
----@field allowed? number seconds that the whole work may take
----@field ends? number when that is over
----@field step? table the one that has begun
----@field step_ends? number when its time is over
+---@field plan? table the last plan for writing
+---@field meant? string|table selector that the board must match
+---@field brought boolean the operator brings the board, and the recipe opens it
+---@field refused? table error object: the reason why the board in this slot can't be used
+---@field announced? string ids of the device in the last `board` event
+---@field task? table the task that the deadlines limit
+---@field allowed? number seconds for the whole run
+---@field ends? number the time at which these seconds are over
+---@field step? table the current step
+---@field step_ends? number the time at which the step's seconds are over
 local Job = {}
 Job.__index = Job
 
@@ -37,7 +37,7 @@ end
 
 -- ---- deadlines ----
 
--- The task may run until its step or the whole work ends, whichever comes first.
+-- Limits the task to the end of its step or of the whole run, whichever comes first.
 local function limit(job)
   local step = job.step
   if not job.task then return end
@@ -54,16 +54,16 @@ local function limit(job)
   end
 end
 
----The work begins, in the task that calls.
----@param seconds? number that all of it may take
+---Begins the run in the calling task.
+---@param seconds? number limit of the whole run
 function Job:begin(seconds)
   self.task, self.allowed = task.current(), seconds
   self.ends = seconds and task.now() + seconds
   limit(self)
 end
 
----The deadlines stand still until what this returns is closed; nil in a task that is not the job's,
----which has none of these.
+---Pauses the deadlines until the returned value is closed. Returns nil in any other task than the
+---job's: these deadlines do not apply there.
 ---@return table?
 function Job:pause()
   local since = task.now()
@@ -85,7 +85,7 @@ local function end_step(job, board)
   events.emit("step_end", board, step)
 end
 
----The work has ended, well or not.
+---Ends the run, whether it succeeded or failed.
 ---@param board table
 function Job:finish(board)
   end_step(self, board)
@@ -98,7 +98,7 @@ end
 ---Begins a step, and ends the one before.
 ---@param board table
 ---@param name string
----@param seconds? number that it may take
+---@param seconds? number limit of the step
 function Job:begin_step(board, name, seconds)
   name_of("board:step(name, seconds)", name)
   if seconds ~= nil and not (math.type(seconds) and seconds > 0 and seconds < math.huge) then
@@ -112,7 +112,7 @@ function Job:begin_step(board, name, seconds)
   events.emit("step", board, step)
 end
 
----Keeps a measurement. Raises `fail` where it is outside its limits, or nothing was measured.
+---Keeps a measurement. Raises `fail` if the value is outside its limits, or was not measured.
 ---@param board table
 ---@param name string
 ---@param value string|number|boolean|nil
@@ -127,21 +127,21 @@ end
 
 -- ---- what the run is for ----
 
----The recipe is for such boards only.
+---Sets the selector that the board must match.
 ---@param selector? string|table
----@return any what it was for before
+---@return any the former selector
 function Job:require(selector)
   local before = self.meant
   self.meant = selector
   return before
 end
 
----The recipe opens the board itself, when the operator has brought it.
+---Records that the operator brings the board, and the recipe opens it.
 function Job:bring()
   self.brought = true
 end
 
----The board in its slot can't be used: the run fails by this error when its turn comes.
+---Records why the board in this slot can't be used. The run raises this error at its turn.
 ---@param err table
 function Job:refuse(err)
   self.refused = err
@@ -156,7 +156,7 @@ function Job:announce(board)
   events.emit("board", board)
 end
 
----@param image table that is going to be written, or verified
+---@param image table the image that is about to be written or verified
 ---@param plan? table
 function Job:take(image, plan)
   self.image, self.plan = image, plan or self.plan

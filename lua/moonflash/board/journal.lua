@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
--- What was done to a device's memories since it was first opened: disjoint ranges, each erased (by
--- the board's word), blank (erased, and read back), written, verified, or in doubt (begun, and not
--- known to have ended). What is in none is untouched. Beside it, what was to be written at all: a
--- run is verified only if all of that is.
+-- The journal of a device's memories since it was first opened: disjoint ranges, each erased (by
+-- the board's report), blank (erased and read back), written, verified, or in doubt (an operation
+-- began, and is not known to have ended). All other addresses are untouched. `wanted` has the
+-- ranges that were to be written: a run is verified only if all of them are.
 local text = require "moonflash.base.text"
 
 local M = {}
@@ -18,8 +18,7 @@ local function by_place(a, b)
   return a.first < b.first
 end
 
--- Adds a range to a list of disjoint ranges, and returns the new list. Where the range overlaps
--- others, it replaces them.
+-- Returns a new list: the disjoint ranges with one more. The new range replaces what it overlaps.
 local function with(ranges, state, first, last, alt)
   local kept = {}
   for _, r in ipairs(ranges) do
@@ -59,7 +58,7 @@ function M:mark(state, first, last, alt)
   if state == "written" then self:want(first, last, alt) end
 end
 
----The bytes of [first, last] are to be on the board at the end.
+---Records that [first, last] is meant to be on the board at the end of the run.
 ---@param first integer
 ---@param last integer
 ---@param alt? integer
@@ -67,7 +66,7 @@ function M:want(first, last, alt)
   self.wanted = with(self.wanted, "wanted", first, last, alt)
 end
 
----How many bytes of what was wanted are not verified.
+---The number of wanted bytes that are not verified.
 ---@return integer bytes
 function M:unverified()
   local missing = 0
@@ -83,14 +82,14 @@ function M:unverified()
   return missing
 end
 
----What another journal has, which was begun later, becomes a part of this one.
+---Adds the entries of another journal, which was begun later.
 ---@param later table
 function M:append(later)
   for _, r in ipairs(later.ranges) do self:mark(r.state, r.first, r.last, r.alt) end
   for _, w in ipairs(later.wanted) do self:want(w.first, w.last, w.alt) end
 end
 
----What is thought to be erased in [first, last] is in doubt from now on.
+---Puts the erased and blank parts of [first, last] into doubt.
 ---@param first integer
 ---@param last integer
 ---@param alt? integer
@@ -122,7 +121,7 @@ local words = {
 }
 local MOST = 6 -- ranges that a sentence names
 
----One sentence.
+---The journal as one sentence, for messages.
 ---@return string
 function M:text()
   if #self.ranges == 0 then return "The flash is untouched." end

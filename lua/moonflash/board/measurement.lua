@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- A measurement: a value that may have limits, and its text.
+-- A measurement: a value, which may have limits, and its text.
 local errors = require "moonflash.errors"
 local misuse = require "moonflash.base.misuse"
 
@@ -24,7 +24,7 @@ end
 
 local VALUES = { number = true, string = true, boolean = true }
 
--- Nil where nothing was measured: a text that is no number, say, or a quotient of zeros.
+-- Returns nil if nothing was measured: tonumber() of other text is nil, 0/0 is NaN.
 local function check_value(what, value, limits)
   local is_limited = limits.min or limits.max
   if value == nil or value ~= value then
@@ -45,7 +45,7 @@ local function in_digits(value, digits)
   return (("%%.%dg"):format(digits):format(value))
 end
 
--- How many digits tell the value from its limits: 3.1999999 is not 3.2.
+-- The number of digits that distinguish the value from its limits: 3.1999999 is not shown as 3.2.
 local function digits_of(note)
   local digits = 6
   for _, bound in pairs { note.min or false, note.max or false } do
@@ -57,7 +57,7 @@ local function digits_of(note)
   return digits
 end
 
--- "3.31 V", of the value or a limit of it
+-- The value or one of its limits as text: "3.31 V".
 local function text_of(note, number)
   local most, digits = digits_of(note), 6
   local exact = tonumber(in_digits(number, most))
@@ -73,7 +73,7 @@ function M.text(note)
   return note.value == nil and "nothing was measured" or text_of(note, note.value)
 end
 
----"from 3.2 V to 3.4 V": what a note with limits should be.
+---The limits as text: "from 3.2 V to 3.4 V".
 ---@param note table
 ---@return string
 function M.should_be(note)
@@ -82,9 +82,9 @@ function M.should_be(note)
     or low and "at least " .. text_of(note, low) or "at most " .. text_of(note, high)
 end
 
----A measurement. A mistake in the arguments is misuse; for a value outside its limits, see check.
+---Creates a measurement. Wrong arguments are misuse. The limits are checked by M.check.
 ---@param name string
----@param value string|number|boolean nil and NaN: nothing was measured; only where there are limits
+---@param value string|number|boolean nil or NaN: nothing was measured (allowed only with limits)
 ---@param limits? table min=, max=, unit=
 ---@return table note name=, value=, unit=, min=, max=, ok=
 function M.new(name, value, limits)
@@ -97,7 +97,7 @@ function M.new(name, value, limits)
            ok = value ~= nil and (not low or value >= low) and (not high or value <= high) }
 end
 
----Raises `fail` for a value that is outside its limits, or was not measured.
+---Raises `fail` if a value is outside its limits, or was not measured.
 ---@param board table
 ---@param note table
 function M.check(board, note)

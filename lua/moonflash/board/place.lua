@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- A Board is a place: a path on the bus. Here the Board of a place is found, and opened on the
--- device that is there.
+-- A Board is a place: a path on the bus. These functions find the Board of a place, and open it on
+-- the device that is there.
 local bus = require "moonflash.board.bus"
 local check = require "moonflash.base.check"
 local class = require "moonflash.board.class"
@@ -18,7 +18,7 @@ local M = {}
 
 -- ---- finding ----
 
----The place of a board, whether one is there or not.
+---A Board for a place, whether or not a device is there.
 ---@param selector string|table
 ---@return table Board
 function M.at(selector)
@@ -35,8 +35,8 @@ function M.at(selector)
   return class.new(path, slots.name_of(path), wanted.alt)
 end
 
----The devices that match, in DFU mode unless the selector names another mode. Waits for the first.
----Raises `usb.no-device` where none comes.
+---The devices that match, in DFU mode unless the selector names another mode. Waits until there is
+---at least one. Raises `usb.no-device` if none comes.
 ---@param wanted table a selector
 ---@param seconds? number
 ---@return table[] infos
@@ -51,8 +51,8 @@ function M.wait_for(wanted, seconds)
   end
 end
 
----What has become of the device that a Board was opened on: "there", "gone", or "back", which is
----another in its place. Asks the bus, and no device.
+---The state of the device that a Board was opened on: "there", "gone", or "back": another device
+---has taken its place. Lists the bus; sends no request to a device.
 ---@param board table
 ---@return string
 function M.whereabouts(board)
@@ -67,7 +67,8 @@ end
 
 -- ---- opening ----
 
--- Attaches the Board to a device, and finds out what that is. Nil and why where it can't be opened.
+-- Attaches the Board to a device, and sets its Device. Returns nil and the reason if it can't be
+-- opened.
 local function attach(board, info)
   if bus.is_known(info) then devices.is_dfuse(info) end -- raises where --layout does not fit
   local ok, why = link.attach(board, info.generation, info.configuration, info.interface)
@@ -76,8 +77,8 @@ local function attach(board, info)
     if err then board:close() end
   end })
   local state = class.state(board)
-  -- The DFU state comes first: a board that is at work holds every other request, but this one says
-  -- why it does not answer.
+  -- The DFU state comes first: a busy board does not answer any other request, and its state shows
+  -- why.
   local found_state = info.mode == "dfu"
     and errors.catch("dfu.stall", board.get_state, board) or nil
   bus.complete(info, board)
@@ -90,8 +91,8 @@ local function attach(board, info)
   return true
 end
 
--- The device to open at a board's place: never the one that has left it. Second, a device that is
--- there and is not what is wanted.
+-- The device to open at a board's place, never the one that has left. Second result: a device that
+-- is there, but does not match.
 local function candidate(board, wanted)
   local stale, other = link.stale(board), nil
   for _, info in ipairs(bus.find { path = board.path }) do
@@ -103,12 +104,12 @@ local function candidate(board, wanted)
   return nil, other
 end
 
--- Attaches to the device once. Returns "open", or why not: "gone", "busy", "permission", ... Any
--- other error is raised; a timeout only at the deadline.
+-- Tries to attach to the device. Returns "open" or the reason: "gone", "busy", "permission", ...
+-- Raises all other errors; a timeout only after the deadline.
 local function try(board, info, deadline)
   local returned, outcome, why = pcall(attach, board, info)
   if returned then return outcome and "open" or why end
-  -- busy with what another program had it do, or just unplugged
+  -- The board may be busy with another program's request, or may have just been unplugged.
   local passes = errors.matches(outcome, "timeout") or errors.matches(outcome, "usb.gone")
   if not passes or task.now() >= deadline then error(outcome, 0) end
   return "gone"
@@ -124,13 +125,13 @@ local function check_openable(board)
   if settings.loading then misuse("a recipe can't open a board while it is loaded") end
   if not board.is_open then return end
   if M.whereabouts(board) == "there" then misuse("%s is open already", board.path) end
-  board:close() -- it was unplugged since, and no operation has noticed
+  board:close() -- it was unplugged, and no operation has noticed yet
 end
 
----Opens a Board on the device at its place. Tries until the seconds are over; once without any.
+---Opens a Board on the device at its place. Tries until the time is over, but at least once.
 ---@param board table
 ---@param seconds? number
----@param wanted table a selector: what the device must be
+---@param wanted table a selector that the device must match
 ---@return table board
 function M.open(board, seconds, wanted)
   local deadline, collected = task.now() + (seconds or 0), false
@@ -169,7 +170,7 @@ function M.open(board, seconds, wanted)
   end
 end
 
----Opens a board in DFU mode: the one that the selector, or --device, or else the bus has.
+---Opens a board in DFU mode: by the selector, else by --device, else the only one on the bus.
 ---@param selector? string|table
 ---@param options? table wait: seconds to wait for it
 ---@return table Board
@@ -192,21 +193,21 @@ end
 
 ---Board:open. Opens the next device in DFU mode at this place.
 ---@param board table
----@param options? table wait: seconds to wait for it; selector: what it must be, in the place of
----  what its recipe is for
+---@param options? table wait: seconds to wait for it; selector: the device must match it, instead
+---  of the recipe's selector
 ---@return table board
 function M.open_again(board, options)
   local usage = "board:open { wait = seconds, selector = selector }"
   local seconds = check.wait(usage, options, { "wait", "selector" })
   local job = class.state(board).job
   local wanted = selectors.parse(options and options.selector or job.meant)
-  if settings.dry and board.is_open then return board end -- nothing has made it go away
+  if settings.dry and board.is_open then return board end -- on a dry run the board has not left
   M.open(board, seconds, wanted)
   if job.task then job:announce(board) end
   return board
 end
 
----An iterator over boards, not yet open, one for each that arrives or is there already.
+---An iterator over Boards that are not open, one for each device that is present or arrives.
 ---@param selector? string|table
 ---@return fun(): table
 function M.arrivals(selector)

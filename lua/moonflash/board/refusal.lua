@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- The errors of boards that can't be opened: why, and by name what can be done.
+-- The errors for boards that can't be opened: the cause, and the names of the remedies.
 local bus = require "moonflash.board.bus"
 local errors = require "moonflash.errors"
 local selectors = require "moonflash.board.selector"
@@ -11,7 +11,7 @@ local refusals = {
   permission = { "usb.permission", "no permission to open the board", "udev" },
 }
 
----A device is there and can't be opened.
+---Raises the error for a device that is present and can't be opened.
 ---@param path string
 ---@param why string "busy", "permission", ... from link.attach
 function M.refuse(path, why)
@@ -24,17 +24,17 @@ local function raise_absent(path, was_there, message, remedy)
                  message = (path and path .. ": " or "") .. message }
 end
 
--- The device that matches but for its mode.
+-- The first device that matches the selector, but in another mode.
 local function in_mode(wanted, mode)
   return bus.find { path = wanted.path, vid = wanted.vid, pid = wanted.pid,
                     serial = wanted.serial, mode = mode }[1]
 end
 
----No device is there that is wanted.
+---Raises the error for a selector that no device matches.
 ---@param wanted table a selector
 ---@param path? string the place, where it was named
 ---@param was_there? boolean the Board was open on a device there before
----@param brought? boolean by its recipe, whose board:open() waits as long as it says
+---@param brought? boolean the operator brings the board: board:open() has its own wait
 function M.no_device(wanted, path, was_there, brought)
   local forbidden = (wanted.serial or wanted.alt) and bus.forbidden(wanted)
   if forbidden then M.refuse(forbidden, "permission") end
@@ -53,7 +53,7 @@ function M.no_device(wanted, path, was_there, brought)
     { "enter-dfu", probe = bus.st_link(), brought = brought })
 end
 
----A device is there, and is not the one that is wanted.
+---Raises the error for a device that does not match the selector.
 ---@param info table
 ---@param wanted table a selector
 function M.another(info, wanted)
@@ -63,7 +63,7 @@ function M.another(info, wanted)
       selectors.text(wanted)) }
 end
 
----More than one device matches.
+---Raises the error for a selector that several devices match.
 ---@param found table[] infos
 function M.several(found)
   local paths = {}

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- Boot loaders in ROM that were seen, as data: what each says of itself, letter by letter. A board
--- that is equal to a row is a known ROM: what it says of its sectors can be believed. ST's own
--- example boot loader has the ids and the product string of these ROMs, so less will not do.
+-- Boot loaders in ROM that were seen, as data: the strings that each reports. A board whose strings
+-- all equal those of a row is a known ROM, and its report of erased sectors is trusted. ST's
+-- example boot loader has the same ids and product string, so the ids alone are not enough.
 local M = {}
 
 local OLD, NEW = "STM32  BOOTLOADER", "DFU in FS Mode" -- the product strings of ST's ROMs
@@ -14,8 +14,8 @@ local L0_OPTIONS = "@Option Bytes  /0x1FF80000/01*032 e"
 local U5_OPTIONS = "@Option Bytes   /0x40022040/01*64 e"
 local U5_OTP = "@OTP Memory   /0x0BFA0000/01*512 e"
 
--- Where a row was seen stands at its end: dfu-util's device logs, or the number of a public file
--- with the output of `dfu-util -l`. part: what the boards were; family: in optbytes/protection.lua.
+-- seen: the source, which is dfu-util's device logs or the number of a public file with the output
+-- of `dfu-util -l`. part: the parts it was seen on; family: its name in protection.lua.
 local rows = {
   { part = "STM32F405/407", family = "STM32F2/F4", version = 0x2100, product = OLD,
     "@Internal Flash  /0x08000000/04*016Kg,01*064Kg,07*128Kg",
@@ -82,13 +82,13 @@ local rows = {
     "@Internal Flash   /0x08000000/512*08Kg", U5_OPTIONS, U5_OTP, seen = "58931375359" },
 }
 
-local VID, PID = 0x0483, 0xDF11 -- of all of them
+local VID, PID = 0x0483, 0xDF11 -- of all rows
 
--- Faults of ROMs in erasing, by the string of the main flash, for boards that are no row above:
--- their other strings were not seen. from: the first address that they concern.
--- bank: the run of sectors that starts there, and shift: the ROM erases that many sectors further
--- on (AN2606 Rev 70, table 104). other_bank: it may erase as many bytes further down (tables 90,
--- 92).
+-- Erase faults of ROMs, by the string of the main flash, for boards that are not in the rows above:
+-- their other strings were not seen. from: the first address that the fault affects.
+-- bank: the run of sectors that starts there. shift: the ROM erases the sector that is this number
+-- of sectors after the requested one (AN2606 Rev 70, table 104). other_bank: the ROM may erase the
+-- sector that is this number of bytes below (tables 90, 92).
 local KB = 1024
 local faults = {
   { flash = "/0x08000000/04*032Kg,01*128Kg,07*256Kg", from = 0x08100000, shift = 4,
@@ -97,7 +97,7 @@ local faults = {
     from = 0x08100000, other_bank = 0x00100000 },
 }
 
--- ROMs whose read unprotect takes effect when power comes back, by the string of the main flash
+-- ROMs whose read unprotect takes effect only after a power cycle, by the string of the main flash
 -- (AN2606 Rev 70, table 184: WB55 V13.5; the string is inferred from a 1 MB part's log).
 local POWER_CYCLE = { ["@Internal Flash   /0x08000000/256*04Kg"] = true }
 
@@ -111,8 +111,8 @@ local function equals(info, row)
   return true
 end
 
----The row that a board is equal to; nil: it is no known ROM.
----@param info table as dfu.list() has it
+---The row that equals a board's strings; nil: the board is not a known ROM.
+---@param info table in the format of dfu.list()
 ---@return table? { part=, family=, version=, product=, seen= }
 function M.of(info)
   if info.vid ~= VID or info.pid ~= PID then return nil end
@@ -121,8 +121,8 @@ function M.of(info)
   end
 end
 
----Whether a board has the ids and a product string of ST's ROMs: it may be one, and what is true of
----all of them (the BOOT0 pin) is worth telling.
+---Whether a board has the ids and a product string of ST's ROMs, so that advice for all of these
+---(the BOOT0 pin) applies.
 ---@param info table
 ---@return boolean
 function M.may_be(info)
@@ -133,7 +133,7 @@ function M.may_be(info)
   return false
 end
 
----The fault in erasing that boards with this main flash are known for.
+---The known erase fault of boards with this main flash.
 ---@param info table
 ---@return table? { from=, bank=, shift= } or { from=, other_bank= }
 function M.erase_fault(info)
@@ -143,7 +143,7 @@ function M.erase_fault(info)
   end
 end
 
----Whether removing the read protection wants the power to be cut.
+---Whether removing the read protection needs a power cycle.
 ---@param info table
 ---@return boolean
 function M.wants_power_cycle(info)

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Boards that run their program: into DFU mode, and what comes up behind it.
+-- Boards that run their program: entering DFU mode, and waiting for the program after leave.
 local bus = require "moonflash.board.bus"
 local check = require "moonflash.base.check"
 local class = require "moonflash.board.class"
@@ -14,9 +14,9 @@ local task = require "task"
 
 local M = {}
 
----Board:detach. From run-time mode to DFU mode, and opens it again.
+---Board:detach. Takes a board from run-time mode to DFU mode, and opens it again.
 ---@param board table
----@param seconds? number that it may take to come back; default 10
+---@param seconds? number the longest time until it is back; default 10
 ---@return table board
 function M.detach(board, seconds)
   seconds = check.seconds("board:detach(seconds)", seconds) or 10
@@ -50,7 +50,7 @@ function M.wait_app(board, seconds)
     return {}
   end
   local deadline = task.now() + seconds
-  local settled -- when its terminal should be there
+  local settled -- the time at which its terminal should exist
   while true do
     local application, settling = bus.application(board.path, link.stale(board))
     if application then

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Selectors: which board is meant. "1-4.2", "0483:df11", "serial=A1,alt=1", "sim:f407", or a table.
+-- Selectors, which choose a board: "1-4.2", "0483:df11", "serial=A1,alt=1", "sim:f407", or a table.
 local errors = require "moonflash.errors"
 local misuse = require "moonflash.base.misuse"
 local slots = require "moonflash.board.slots"
@@ -7,7 +7,7 @@ local suggest = require "moonflash.base.suggest"
 
 local M = {}
 
--- The fields of a selector, and what makes the value of each in a string.
+-- The fields of a selector, and the function that converts each from a string.
 local function as_it_is(value) return value end
 local function id(value) return value:find("^%x%x%x%x$") and tonumber(value, 16) end
 local SELECTOR = { path = as_it_is, vid = id, pid = id, serial = as_it_is, alt = as_it_is,
@@ -59,8 +59,8 @@ local function check_table(selector)
   return selector
 end
 
----A selector as a table: path, vid, pid, serial, alt, mode. Raises `usage` where a string makes no
----sense, a plain error where a table doesn't.
+---A selector as a table: path, vid, pid, serial, alt, mode. Raises `usage` for an invalid string, a
+---plain error for an invalid table.
 ---@param selector? string|table
 ---@return table
 function M.parse(selector)
@@ -79,7 +79,7 @@ function M.parse(selector)
   return wanted
 end
 
----The alternate setting of that number, or whose memory's name begins so.
+---The alternate setting with that number, or the first whose name begins with that text.
 ---@param alts table[]
 ---@param wanted string|integer
 ---@return table?
@@ -93,7 +93,7 @@ function M.find_alt(alts, wanted)
   end
 end
 
----What a selector asks of the board at a place, as one writes it: "0483:df11,serial=A1".
+---The selector as text, without its path: "0483:df11,serial=A1".
 ---@param wanted table from parse
 ---@return string
 function M.text(wanted)
@@ -108,7 +108,7 @@ function M.text(wanted)
   return (table.concat(items, ","):gsub("^vid=(%x+),pid=", "%1:"))
 end
 
----@param info table as dfu.list() has it
+---@param info table in the format of dfu.list()
 ---@param wanted table from parse
 ---@return boolean
 function M.matches(info, wanted)

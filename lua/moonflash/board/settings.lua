@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: MIT
--- What holds for all boards of a process, as dfu.defaults. The command line sets it.
+-- Settings for all boards of the process, also known as dfu.defaults. The command line sets them.
 return {
-  selectors = nil, -- string[]: those of --device
+  selectors = nil, -- string[]: the selectors of --device
   dry = false,     -- --dry-run
-  layout = nil,    -- --layout: the layout of the first memory, in the place of the board's own
-  loading = false, -- a recipe is being loaded, which may not open boards
-  opened = 0,      -- number of boards that were opened so far, or tried to
+  layout = nil,    --layout: replaces the layout of the first memory
+  loading = false, -- a recipe is being loaded; it may not open boards
+  opened = 0,      -- number of attempts so far to open a board
 }

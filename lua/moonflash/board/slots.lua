@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- Slots: names for the places where boards are plugged in. A file says which, in Lua:
+-- Slots: names for the places where boards are plugged in. They are in a Lua file:
 --   return { left = "1-4.1", right = "1-4.2" }
--- It is slots.lua in the user's configuration folder, or what --slots names.
+-- The file is slots.lua in the user's configuration folder, or the one that --slots names.
 local datafile = require "moonflash.base.datafile"
 local errors = require "moonflash.errors"
 local files = require "moonflash.base.files"
@@ -12,16 +12,16 @@ local M = {}
 
 local MOST = 1 << 20 -- bytes of a file
 
--- The file that --slots names; nil: the user's, if there is one.
+-- The file that --slots names; nil: the user's file, if it exists.
 local chosen
 
----Says which file is in force. Nothing is read before a slot is asked for.
+---Sets the file. It is read when a slot is first looked up.
 ---@param file? string
 function M.use(file)
   chosen, M.loaded = file, nil
 end
 
----Where the user's own file is looked for.
+---The path of the user's own file.
 ---@return string
 function M.default_file()
   return files.config_folder() .. "/slots.lua"
@@ -31,15 +31,15 @@ local function bad(file, why, remedy)
   errors.raise { code = "usage", message = ("%s: %s"):format(file, why), remedy = { remedy } }
 end
 
----Whether a word can name a slot: it can't be taken for a path, ids or NAME=VALUE.
+---Whether a word is a valid slot name: it can't be mistaken for a path, ids or NAME=VALUE.
 ---@param name any
 ---@return boolean
 function M.is_name(name)
   return type(name) == "string" and name:find("^%a[%w_-]*$") ~= nil and #name <= 32
 end
 
----Whether a word is a place on a USB bus: the bus, and a port of each hub on the way. There is no
----bus 0 and no port 0.
+---Whether a word is a USB path: the bus, and a port of each hub on the way. Neither bus 0 nor port
+---0 exists.
 ---@param word string
 ---@return boolean
 function M.is_path(word)
@@ -75,8 +75,8 @@ local function check(file, value)
   return slots
 end
 
----The slots that are in force: names (sorted), by_name (paths), by_path (names), file, which need
----not be there. Raises `usage` for a file that makes no sense.
+---The slots: names (sorted), by_name (paths), by_path (names), file, which need not exist. Raises
+---`usage` for an invalid file.
 ---@return table
 function M.load()
   if M.loaded then return M.loaded end
@@ -91,7 +91,7 @@ function M.load()
   return M.loaded
 end
 
----The place of a slot; nil where there is none of that name, and a guess at what was meant.
+---The path of a slot; nil if it does not exist, and a suggestion.
 ---@param name string
 ---@return string? path
 ---@return string guess "" or " (did you mean 'x'?)"
@@ -100,7 +100,7 @@ function M.place(name)
   return slots.by_name[name], suggest.hint(name, slots.names)
 end
 
----The name of a place, if it has one.
+---The slot name of a path, if it has one.
 ---@param path string
 ---@return string?
 function M.name_of(path)
