@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Looks whether what was erased is blank: a write-protected sector says that it was erased, and was
--- not (RM0090); boot loaders that are no ROM take commands that they do not know for done.
+-- Checks that erased memory is blank. A write-protected sector reports success without being erased
+-- (RM0090), and boot loaders that are not ROMs report success for commands that they do not know.
 local class = require "moonflash.board.class"
 local errors = require "moonflash.errors"
 local events = require "moonflash.base.events"
@@ -12,16 +12,16 @@ local text = require "moonflash.base.text"
 
 local M = {}
 
-local SHOWN = 4 -- bytes of what is not blank that a message shows
+local SHOWN = 4 -- bytes that a message shows, from the first that is not blank
 
--- The position of the first byte that is not as erasing leaves it.
+-- The position of the first byte that is not blank.
 local function first_of(part, bytes)
   local blank = part.blank and part.blank:byte() or bytes:byte()
   if not part.blank and blank ~= 0 and blank ~= 0xFF then return 1 end
   return bytes:find(("[^%%%s]"):format(string.char(blank))) or 1
 end
 
--- Raises what is wrong with bytes that should be blank: of so many sectors, `count` are like that.
+-- Raises the error for bytes that should be blank. `count` of the `sectors` sectors are not blank.
 local function complain(board, address, bytes, sectors, count)
   local fields = class.state(board)
   local at = first_of(fields.part, bytes)
@@ -33,8 +33,8 @@ local function complain(board, address, bytes, sectors, count)
     flash = fields.journal:text(), ranges = fields.journal:claims() }
 end
 
----Reads erased sectors back, and raises `verify.not-blank` where one is not blank. Marks in the
----journal what it saw.
+---Reads erased sectors back, and raises `verify.not-blank` if one of them is not blank. Records the
+---result of each sector in the journal.
 ---@param board table
 ---@param sectors table[] { address=, size=, alt= }
 function M.check(board, sectors)
@@ -59,8 +59,8 @@ function M.check(board, sectors)
   if first then complain(board, first.address, first.bytes, #sectors, count) end
 end
 
--- Reads a piece of a memory; nil where it is refused, twice, and is not the first: a board whose
--- string announces more than it has refuses what is behind its end.
+-- Reads a piece of a memory. Returns nil if the board refuses it twice, unless it is the first
+-- piece: a board that announces more memory than it has refuses addresses beyond its end.
 local function read_up_to_end(board, alt, at, n, is_first)
   local bytes, err = errors.catch("dfu", setting.read, board, alt.number, at, n)
   if err then bytes, err = errors.catch("dfu", setting.read, board, alt.number, at, n) end
@@ -68,11 +68,11 @@ local function read_up_to_end(board, alt, at, n, is_first)
   return bytes
 end
 
----Reads a memory from its start up to the first address that the board refuses, and raises
----`verify.not-blank` where it is not blank.
+---Reads a memory from its start to the first address that the board refuses. Raises
+---`verify.not-blank` if a byte is not blank.
 ---@param board table
----@param alt table of board.alts
----@return integer? refused the first address that was refused; nil: all could be read
+---@param alt table one of board.alts
+---@return integer? refused the first refused address; nil if all of the memory was read
 function M.check_memory(board, alt)
   local fields = class.state(board)
   local size = sectors_of.CHUNK * board.transfer_size

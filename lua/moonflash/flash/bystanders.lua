@@ -1,9 +1,10 @@
 -- SPDX-License-Identifier: MIT
--- Bystanders: places beside what a plan erases. They must not change, and that is looked at: a
--- layout can be wrong, and there are boot loaders and ROMs that erase more than they were told.
+-- Bystanders: places beside the erased sectors, which must not change. They are compared because a
+-- layout can be wrong, and because some boot loaders and ROMs erase more than requested.
 --
--- A place is read before the first erase and again at the end, so only memory counts that surely
--- exists: strings often announce more than a chip has, and ROMs die of a read past their flash.
+-- Each place is read before the first erase and again at the end. Only memory that is certain to
+-- exist is read: many strings announce more than the chip has, and some ROMs crash on a read beyond
+-- their flash.
 local class = require "moonflash.board.class"
 local errors = require "moonflash.errors"
 local events = require "moonflash.base.events"
@@ -15,9 +16,9 @@ local M = {}
 
 local MOST = 4 -- places
 
--- ---- which ----
+-- ---- choosing the places ----
 
--- The runs of sectors side by side that are erased, of each alternate setting.
+-- The runs of adjacent erased sectors, in each alternate setting.
 local function runs_of(erased)
   local runs = {}
   for _, sector in ipairs(erased) do
@@ -39,7 +40,7 @@ local function layout_of(board, number)
   return {}
 end
 
--- Whether an address lies in a sector that the plan erases or writes: that one may change.
+-- Whether a sector is erased or written by the plan, and so may change.
 local function is_touched(plan, alt, first, last)
   for _, sector in ipairs(plan.sectors) do
     if sector.alt == alt and sector.state ~= "same" and sector.address <= last
@@ -50,7 +51,7 @@ local function is_touched(plan, alt, first, last)
   return false
 end
 
--- The last address of a memory that the run reads or writes, and so exists.
+-- The last address of a memory that the plan reads or writes. Memory up to there exists.
 local function reach_of(plan, alt, segments, address)
   local first, last = memory.span(segments, address)
   local reach = -1
@@ -62,7 +63,7 @@ local function reach_of(plan, alt, segments, address)
   return reach
 end
 
--- Where a known fault of the ROM would erase for each sector that is erased.
+-- The sectors that a known erase fault of this ROM would erase as well.
 local function suspects(part, erased)
   local fault, list = part.erase_fault, {}
   if not fault then return list end
@@ -88,11 +89,11 @@ local function suspects(part, erased)
   return list
 end
 
----The places to look at for a plan that erases sectors: at most four, each the smaller of a sector
----and a block.
+---Chooses the places to compare for the erased sectors of a plan: at most four. Each is as long as
+---a sector or a block, whichever is shorter.
 ---@param board table
 ---@param plan table from plan.make
----@param erased table[] sectors, sorted by setting and address
+---@param erased table[] sectors, sorted by alternate setting and address
 ---@return table[] { { address=, length=, alt=, sector=, size= }, ... }
 function M.choose(board, plan, erased)
   local list, runs = {}, runs_of(erased)
@@ -127,9 +128,9 @@ function M.choose(board, plan, erased)
   return list
 end
 
--- ---- before, and after ----
+-- ---- reading and comparing ----
 
--- What a plan's pieces have at a place, if they have all of it: it was compared already.
+-- The bytes of a place that the plan has compared already, if its pieces cover the place.
 local function known_of(plan, place)
   for _, sector in ipairs(plan.sectors) do
     if sector.alt == place.alt and sector.address == place.sector and sector.state == "same" then
@@ -154,11 +155,11 @@ local function read(board, place)
   error(found, 0)
 end
 
----Reads the places before the first erase. One that the board refuses, or does not answer, is named
----and left out; the board is in dfuIDLE again afterwards, or this raises.
+---Reads the places before the first erase. A place that the board refuses, or does not answer for,
+---is reported and left out. Afterwards the board is in dfuIDLE, or this raises.
 ---@param board table
 ---@param plan table
----@param places table[] from choose; those that were read get `before`
+---@param places table[] from choose; the field `before` is set in those that were read
 function M.look(board, plan, places)
   for _, place in ipairs(places) do
     place.before = known_of(plan, place) or read(board, place)
@@ -171,8 +172,8 @@ function M.look(board, plan, places)
   end
 end
 
--- Only samples are compared: where one has changed, nothing of that memory is known to be
--- untouched, but what was read back since.
+-- Only samples are compared. If one has changed, no part of that memory is known to be untouched,
+-- except what was read back since.
 local function doubt_the_rest(board, alt)
   local fields = class.state(board)
   local read_back = fields.journal:claims()
@@ -187,8 +188,8 @@ local function doubt_the_rest(board, alt)
   end
 end
 
----Compares the places with what stood there. Raises `verify.bystander` where one has changed.
----@param board table
+---Compares the places with their earlier contents. Raises `verify.bystander` if one has changed.
+---@param places table[] after M.look
 ---@param places table[] after look
 function M.check(board, places)
   local fields, hurt = class.state(board), {}
@@ -209,7 +210,7 @@ function M.check(board, places)
     flash = fields.journal:text(), ranges = fields.journal:claims() }
 end
 
----The places in words, for a plan; nil where there are none.
+---The places as text, for a plan; nil if there are none.
 ---@param places table[]
 ---@return string?
 function M.describe(places)

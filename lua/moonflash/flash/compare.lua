@@ -1,6 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Comparing an image with what stands on a board, before anything is planned: for each sector
--- whether it is the same, blank or different.
+-- Compares an image with the board before planning: each sector is the same, blank or different.
 local events = require "moonflash.base.events"
 local sectors_of = require "moonflash.flash.sectors"
 local setting = require "moonflash.flash.setting"
@@ -10,7 +9,7 @@ local bytes_in = sectors_of.bytes_in
 
 local M = {}
 
--- The address behind the last of the spans that follow one without a gap, for each span.
+-- For each span: the end of the spans that follow it without a gap.
 local function ends_of(sectors)
   local ends, stop, next_one, alt = {}, nil, nil, nil
   for i = #sectors, 1, -1 do
@@ -25,8 +24,8 @@ local function ends_of(sectors)
   return ends
 end
 
--- Reads like setting.read, but never less than a block where more is going to be compared: where
--- pages are smaller than blocks, one request then serves several of them.
+-- Returns a function like setting.read that reads at least a block if more bytes follow: if pages
+-- are smaller than blocks, one request serves several pages.
 local function reader(board, sectors)
   local ends, ahead = ends_of(sectors), { address = 0, bytes = "" }
   return function(sector, span, at, n)
@@ -43,8 +42,8 @@ local function reader(board, sectors)
   end
 end
 
--- Reads one span of a sector, for as long as it could be the same or blank. The first requests are
--- short: sectors differ early, or not at all.
+-- Reads a span until it is neither the same nor blank. The first requests are short: most sectors
+-- that differ do so early.
 local function look_at_span(board, read, sector, span, erased, seen)
   local size = board.transfer_size
   local at, blocks = 0, 1
@@ -59,8 +58,8 @@ local function look_at_span(board, read, sector, span, erased, seen)
   end
 end
 
--- Whether all of a sector is blank that its spans leave out. An erase that was cut short can have
--- left old bytes there; and what is blank needs no erasing because all of it is.
+-- Whether the parts of a sector outside its spans are blank. An interrupted erase can have left old
+-- bytes there, and only a sector that is blank as a whole needs no erase.
 local function is_rest_blank(board, sector, erased)
   for _, range in ipairs(sectors_of.free(sector, sector.spans)) do
     for at = range.first, range.last, sectors_of.CHUNK * board.transfer_size do
@@ -72,7 +71,7 @@ local function is_rest_blank(board, sector, erased)
   return true
 end
 
----Reads what the spans of sectors cover, and sets each sector's state and seconds.
+---Reads the bytes that the spans cover, and sets each sector's state and seconds.
 ---@param board table
 ---@param sectors table[]
 ---@param grain table erased=

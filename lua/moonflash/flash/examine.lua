@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Methods of Board that look into it: its status, bytes in its memories, what differs from a file.
--- All but fill change nothing on the board.
+-- Methods of Board that examine it: its status, its memories, differences to a file. Only fill
+-- changes the board.
 local check = require "moonflash.base.check"
 local class = require "moonflash.board.class"
 local difference = require "moonflash.base.difference"
@@ -19,15 +19,15 @@ local text = require "moonflash.base.text"
 
 local M = {}
 
-local DUMPED = 256          -- bytes, unless something else is said
-local CHUNK = 16 * 1024     -- bytes between two signs of life
-local SHOWN = 8             -- bytes of a difference, and
-local MOST_SHOWN = 32       -- differences, that text shows
+local DUMPED = 256          -- bytes, if no length is given
+local CHUNK = 16 * 1024     -- bytes between two progress events
+local SHOWN = 8             -- bytes of a difference that text shows
+local MOST_SHOWN = 32       -- differences that text shows
 local MOST_FOUND = 64       -- addresses that text shows
-local JOINED = 4            -- equal bytes within what is still one difference
+local JOINED = 4            -- equal bytes between two differences that are shown as one
 
----Its status and state: `{ status=, state=, poll= }`. In dfuDNLOAD-SYNC, where asking for the
----status would carry out the command that is stored, only `{ state= }`.
+---The board's status and state: `{ status=, state=, poll= }`. In dfuDNLOAD-SYNC only `{ state= }`:
+---GETSTATUS would execute the stored command there.
 ---@param board table
 ---@return table
 function M.status(board)
@@ -37,7 +37,7 @@ function M.status(board)
   return board:get_status()
 end
 
--- How much there is from an address on, of what is dumped where nothing else is said.
+-- The length of a dump without a given length: 256 bytes, or up to the end of the memory.
 local function usual_length(board, address)
   for _, alt in ipairs(class.state(board).alts) do
     local _, last = memory.span(alt.layout.segments, address)
@@ -46,10 +46,10 @@ local function usual_length(board, address)
   return DUMPED
 end
 
----Bytes from an address on, as lines of hexadecimal and text.
+---Reads bytes, and returns them with their hex dump.
 ---@param board table
 ---@param address integer
----@param length? integer 256, or as many as there are
+---@param length? integer default 256, or up to the end of the memory
 ---@return table { address=, bytes= } that prints as a dump
 function M.dump(board, address, length)
   local usage = "board:dump(address, length)"
@@ -57,13 +57,13 @@ function M.dump(board, address, length)
   check.address(usage, address)
   length = length or usual_length(board, address)
   check.range(usage, address, length)
-  local bytes = length <= CHUNK and board:read(address, length) -- no bar for so little
+  local bytes = length <= CHUNK and board:read(address, length) -- too short for a progress bar
     or flash.read(board, address, length)
   return shown.as({ address = address, bytes = bytes },
     function(dumped) return hexdump(dumped.bytes, dumped.address) end)
 end
 
--- The runs of memory that can be read, without gaps, each in one alternate setting.
+-- The runs of readable memory without gaps, each in one alternate setting.
 local function readable(board)
   local runs = {}
   for _, alt in ipairs(board.alts) do
@@ -83,9 +83,9 @@ local function readable(board)
   return runs
 end
 
--- Appends where `bytes` begins in a run of memory.
+-- Appends the addresses of `bytes` in a run of memory to `found`.
 local function find_in(board, run, bytes, phase, found)
-  local before = "" -- the end of the last chunk, in which a match may begin
+  local before = "" -- the end of the last chunk, where a match may begin
   for at = run.address, run.stop - 1, CHUNK do
     local n = math.min(CHUNK, run.stop - at)
     local window = before .. board:read(at, n)
@@ -108,10 +108,10 @@ local function addresses(found)
   return table.concat(lines, "\n")
 end
 
----Where bytes stand, in all memories that can be read.
+---Finds bytes in all readable memories.
 ---@param board table
 ---@param bytes string
----@return integer[] addresses, ascending in each memory
+---@return integer[] addresses, ascending within each memory
 function M.find(board, bytes)
   class.check("board:find(bytes)", board)
   if type(bytes) ~= "string" or bytes == "" then
@@ -129,8 +129,8 @@ function M.find(board, bytes)
   return shown.as(found, addresses)
 end
 
--- Where two strings of one length differ first, from a position on. What is looked at grows with
--- the distance, so that many differences near each other take no longer than few.
+-- The first position from `at` on at which two strings of one length differ. The compared length
+-- grows with the distance, so that many differences close together take no longer than a few.
 local function next_difference(a, b, at)
   local length = 32
   while at <= #a do
@@ -141,7 +141,7 @@ local function next_difference(a, b, at)
   end
 end
 
-local BREATH = 1024 -- differences, after which other tasks have their turn
+local BREATH = 1024 -- differences after which other tasks get a turn
 
 -- Appends the ranges in which two strings of one length differ.
 local function compare(address, wanted, found, ranges)
@@ -183,9 +183,9 @@ local function differences(ranges)
   return table.concat(lines, "\n")
 end
 
----Where the board holds something else than a file, or an image.
+---The ranges in which the board differs from a file or an image.
 ---@param board table
----@param file string|table as image.load has it, or what that gives
+---@param file string|table as for image.load, or an image
 ---@return table[] { { first=, last=, expected=, found= }, ... }
 function M.diff(board, file)
   local usage = "board:diff(file)"
@@ -203,12 +203,11 @@ function M.diff(board, file)
   return shown.as(ranges, differences)
 end
 
----Reads memory into a file, which must not be there yet: in the format of its ending, raw without
----one.
+---Reads memory into a new file, in the format of its extension, or as raw bytes.
 ---@param board table
 ---@param file string
----@param address? integer the start of the flash
----@param length? integer all from there to the end of that memory
+---@param address? integer default: the start of the flash
+---@param length? integer default: up to the end of that memory
 function M.save(board, file, address, length)
   local usage = "board:save(file, address, length)"
   class.check(usage, board)
@@ -227,7 +226,7 @@ function M.save(board, file, address, length)
   local format = image.format_of(file)
   if format == "bin" then
     files.write(file, bytes)
-  else -- a board's memory is data, whatever stands in it
+  else -- a dump is data, whether or not it looks like firmware
     local ids = { vid = board.vid, pid = board.pid, version = board.version }
     image.new({ name = file:match("[^/]+$"), ids = format == "dfu" and ids or nil,
       segments = { { address = address, bytes = bytes } } }):save(file, format)
@@ -235,20 +234,20 @@ function M.save(board, file, address, length)
   events.emit("remark", board, "saved", { file = file, bytes = #bytes, address = address })
 end
 
----What is where.
+---The board's memories.
 ---@param board table
----@return table[] board.alts, which prints as a line for each run of equal sectors
+---@return table[] a copy of board.alts, which prints as a line for each run of equal sectors
 function M.regions(board)
   class.check("board:regions()", board)
   return shown.as(table.move(board.alts, 1, #board.alts, 1, {}), memories)
 end
 
----Sets all of a range to one byte. Sectors are erased where they have to be; what else is in them
----is read before and written back, and all of it verified, by flash.write.
+---Sets a range to one byte. Sectors are erased where necessary; flash.write writes the other bytes
+---in them back, and verifies everything.
 ---@param board table
 ---@param address integer
 ---@param length integer
----@param byte? integer 0xFF, as erasing leaves flash
+---@param byte? integer default 0xFF
 function M.fill(board, address, length, byte)
   local usage = "board:fill(address, length, byte)"
   class.check(usage, board)
@@ -259,7 +258,7 @@ function M.fill(board, address, length, byte)
     errors.raise { code = "dfu.not-dfuse", path = board.path,
       message = board.path .. ": plain DFU can't write a part of its memory; nothing was sent" }
   end
-  flash.sectors(board, address, address + length - 1) -- that there are such
+  flash.sectors(board, address, address + length - 1) -- raises if the range has no sectors
   local filling = image.new { name = ("%s of 0x%02X"):format(text.count(length, "byte"), byte),
     segments = { { address = address, bytes = string.char(byte):rep(length) } } }
   flash.write(board, filling, { keep = true })

@@ -1,14 +1,14 @@
 -- SPDX-License-Identifier: MIT
--- Whether an image is one for this board at all: its ids, its kind, where it was linked for. The
--- option force overrides these checks.
+-- Checks that an image is meant for a board: its ids, its kind, its address. The option `force`
+-- overrides these checks.
 local class = require "moonflash.board.class"
 local errors = require "moonflash.errors"
 local images = require "moonflash.image"
 
 local M = {}
 
----Raises `image.address` for a raw program that was linked for elsewhere. Plain DFU has no
----addresses, and RISC-V no such vector tables.
+---Raises `image.address` for a raw program that was linked for another address. Plain DFU has no
+---addresses, and RISC-V has no vector table of this kind.
 ---@param board table
 ---@param image table
 function M.address(board, image)
@@ -16,8 +16,8 @@ function M.address(board, image)
   if image.misplaced and state.dfuse and not state.part.riscv then error(image.misplaced, 0) end
 end
 
--- No firmware, and its address was not typed. A plain DFU device takes anything; of a RISC-V board
--- only kinds of files are known.
+-- Refuses a file that is not firmware, unless its address was given. A plain DFU device accepts any
+-- file. For a RISC-V board only known file formats are refused.
 local function check_firmware(board, image)
   local state, doubt = class.state(board), image.doubt
   if not doubt or not state.dfuse or state.part.riscv and not doubt.kind then return end
@@ -35,7 +35,7 @@ local function check_machine(board, image)
       board.path, image.name) }
 end
 
----Raises `image` where an image is not for a board.
+---Raises `image` if an image is not meant for a board.
 ---@param board table
 ---@param image table
 function M.check(board, image)

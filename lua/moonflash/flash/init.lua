@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Flashing: from an image to a plan, and from the plan to a board that was read back and compared.
+-- Module `flash`: writes, verifies and erases. An image becomes a plan, the plan is carried out,
+-- and the board is read back and compared.
 local blank = require "moonflash.flash.blank"
 local bystanders = require "moonflash.flash.bystanders"
 local check = require "moonflash.base.check"
@@ -25,7 +26,7 @@ local M = {}
 
 local option = plans.option
 
--- What any recipe can have among its arguments: { "file", ... }, table.unpack(flash.options)
+-- Options that a recipe can add to its arguments: { "file", ... }, table.unpack(flash.options)
 M.options = {
   { "--full", "erase and write all of it, without comparing first", default = false },
   { "--keep", "write back what else is in the sectors that are erased", default = false },
@@ -47,7 +48,7 @@ M.options = {
   { "--leave", "start it afterwards", default = false },
 }
 
--- The same names in Lua.
+-- The options' names in Lua.
 local names = {}
 for i, definition in ipairs(M.options) do names[i] = definition[1]:sub(3):gsub("-", "_") end
 
@@ -57,8 +58,8 @@ local function check_image(usage, image)
   end
 end
 
----The plan: what is the same, erased, written, kept and lost, sector by sector. Reads the board,
----and changes nothing.
+---The plan for an image: for each sector, what is the same, erased, written, kept and lost. Reads
+---the board and changes nothing.
 ---@param board table
 ---@param image table
 ---@param options? table full, keep, lose, erase_all, start_last, skip_outside; only
@@ -71,14 +72,14 @@ function M.plan(board, image, options)
   return plans.make(board, image, options)
 end
 
----A plan as text, a line a sector.
+---A plan as text, one line a sector.
 ---@param plan table
 ---@return string
 M.describe = show.plan
 
 -- ---- writing ----
 
--- What would close the chip for ever is refused before the first erase.
+-- Refuses bytes that would close the chip for ever, before the first erase.
 local function check_irreversible(board, plan)
   local fields = class.state(board)
   for _, run in ipairs(plan.runs) do guard.write(fields, board, run.address, run.bytes) end
@@ -101,7 +102,7 @@ local function write_dfuse(board, image, options)
   if not board.dry then perform.plan(board, plan, options) end
 end
 
--- Plain DFU has neither addresses nor commands.
+-- Refuses options that need addresses or commands, which plain DFU does not have.
 local function check_plain(board, options)
   for _, name in ipairs { "keep", "erase_all", "start_last", "unprotect" } do
     if option(options, name) then
@@ -112,10 +113,10 @@ local function check_plain(board, options)
   end
 end
 
----Plans, erases, writes and verifies. All that can be refused is refused before the first erase.
+---Plans, erases, writes and verifies. Every refusal comes before the first erase.
 ---@param board table
 ---@param image table from image.load
----@param options? table as in flash.options, with _ for -
+---@param options? table the names in flash.options, with _ for -
 function M.write(board, image, options)
   local usage = "flash.write(board, image, options)"
   local fields = class.check(usage, board)
@@ -132,14 +133,14 @@ function M.write(board, image, options)
   if option(options, "leave") then board:leave(fields.dfuse and fields.job.image.start or nil) end
 end
 
--- A board that says that it can't be read is not asked.
+-- Refuses to read a board whose descriptor excludes upload.
 local function check_readable(board, op)
   if class.state(board).info.functional.attributes.can_upload then return end
   errors.raise { code = "dfu.unreadable", path = board.path, op = op,
     message = board.path .. ": the board does not support reading; nothing was sent" }
 end
 
----Reads back what the image has, and compares. Raises `verify` where it differs.
+---Reads the board and compares it with an image. Raises `verify` if they differ.
 ---@param board table
 ---@param image table
 ---@param options? table only, skip_outside
@@ -153,7 +154,7 @@ function M.verify(board, image, options)
   image = scope.apply(board, image, options or {})
   local segments = image.segments
   fields.job:take(image)
-  if not fields.dfuse then -- its one memory starts at 0, wherever the image was for
+  if not fields.dfuse then -- its one memory starts at 0, whatever the image's address
     lay.check_plain(board, image)
     segments = { { address = 0, bytes = segments[1].bytes } }
   end
@@ -167,7 +168,7 @@ end
 
 -- ---- erasing ----
 
----Erases the sectors of the list, and looks whether they are blank and their neighbours unchanged.
+---Erases sectors, and checks that they are blank and their neighbours unchanged.
 ---@param board table
 ---@param sectors table[] { { address= }, ... }
 ---@param options? table trust_erase
@@ -214,7 +215,7 @@ function M.memory_at(board, address)
   end
 end
 
----Erases everything at once, and reads the first memory to see that it is blank, up to the first
+---Erases all memories with one command, and checks that the first memory is blank, up to the first
 ---address that the board refuses.
 ---@param board table
 function M.erase_all(board)
@@ -234,17 +235,17 @@ function M.erase_all(board)
   end
 end
 
----Removes the read protection, which erases the whole chip, and looks at what came of it. A board
----that is not protected is left alone.
+---Removes the read protection, which erases the whole chip, and checks the result. Does nothing if
+---the board is not protected.
 ---@param board table
----@param options? table yes: confirmed; seconds: how long it may take to come back
+---@param options? table yes: confirmed; seconds: longest time until the board is back
 ---@return boolean removed
 function M.unprotect(board, options)
   class.check("flash.unprotect(board, options)", board)
   return unprotect.run(board, options)
 end
 
----The erasable sectors that touch [first, last].
+---The erasable sectors that overlap [first, last].
 ---@param board table
 ---@param first integer
 ---@param last integer
@@ -257,7 +258,7 @@ function M.sectors(board, first, last)
   return perform.sectors(alt, first, last)
 end
 
----Reads memory, with a bar.
+---Reads memory, with progress events.
 ---@param board table
 ---@param address integer
 ---@param length integer bytes
@@ -267,7 +268,7 @@ function M.read(board, address, length)
   class.check(usage, board)
   check.range(usage, address, length, 0)
   check_readable(board, "read")
-  if not class.state(board).dfuse then -- only from 0, and whole
+  if not class.state(board).dfuse then -- plain DFU reads from 0 only
     return board:read(address, length)
   end
   local phase = events.phase(board, "read", length, "bytes")
@@ -284,8 +285,8 @@ function M.read(board, address, length)
   return bytes
 end
 
----The memory that a board starts its program from: the first and the last address. Nil for the last
----in plain DFU, which does not say how much there is.
+---The first and last address of the memory that a board starts its program from. In plain DFU the
+---size is unknown, and the last address is nil.
 ---@param board table
 ---@return integer first
 ---@return integer? last

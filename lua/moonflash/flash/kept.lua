@@ -1,11 +1,12 @@
 -- SPDX-License-Identifier: MIT
--- What --keep reads of sectors that are going to be erased stands nowhere else until it is written
--- again. So it goes to a file in the working directory before the first erase, and the file is
--- removed after verification: neither a signal nor a power cut loses these bytes.
+-- The kept bytes: --keep reads them from sectors that are about to be erased. Until they are
+-- written back they exist only here, so they are saved to a file in the working directory before
+-- the first erase. The file is removed after verification. Neither a signal nor a power cut loses
+-- the bytes.
 --
--- The file is Intel HEX with lines of comment in front: the board, the range and the image. The
--- same command takes the bytes from the file of its board; any other write over that range is
--- refused until the file has been written back, or was removed.
+-- The file is Intel HEX, with comment lines in front: the board, the range and the image. Running
+-- the same command again takes the bytes from its board's file. Any other write over that range is
+-- refused until the file has been written back or removed.
 local bus = require "moonflash.board.bus"
 local class = require "moonflash.board.class"
 local errors = require "moonflash.errors"
@@ -21,11 +22,11 @@ local M = {}
 
 local PREFIX, SUFFIX = "moonflash-kept-", ".hex"
 local MOST = 64 << 20 -- bytes of such a file
-local HEAD = 4096     -- bytes in which its first lines stand
+local HEAD = 4096     -- bytes to read for the comment lines
 
--- ---- where the files are ----
+-- ---- where the files are stored ----
 
--- The working directory.
+-- Storage in the working directory.
 local folder = {
   names = function() return sys.readdir(".") or {} end,
   read = function(name) return files.read(name, MOST) end,
@@ -51,7 +52,7 @@ local folder = {
 
 local store = folder
 
----Until what this returns is closed, such files are kept in memory: a rehearsal's.
+---Keeps these files in memory until the returned value is closed. Used by rehearse.
 ---@return table
 function M.in_memory()
   local before, contents = store, {}
@@ -72,7 +73,7 @@ end
 
 -- ---- one file ----
 
--- What tells an image from others, whatever its files are called.
+-- A hash of an image's contents, which does not depend on the names of its files.
 local function hash_of(image)
   local pieces = {}
   for i, segment in ipairs(image.segments) do
@@ -85,7 +86,7 @@ local function ids_of(board)
   return ("%04x:%04x"):format(board.vid, board.pid)
 end
 
--- A line of the file's head has one word a value; strings from devices may have anything.
+-- A value in a comment line is one word; strings from devices may have blanks in them.
 local function one_word(s)
   return (s:gsub("[^%g]", "_"))
 end
@@ -114,7 +115,7 @@ local function read_head(name)
            first = tonumber(first), last = tonumber(last), alt = math.tointeger(tonumber(alt)) }
 end
 
--- Whether a serial number does not tell a board from others: many have it, or two that are here.
+-- Whether a serial number is ambiguous: it is known to be shared, or two boards here have it.
 local function is_shared(board, serial)
   if serial == "-" or parts.is_shared_serial(serial) then return true end
   return #bus.find { vid = board.vid, pid = board.pid, serial = serial, mode = "dfu" } > 1
@@ -126,7 +127,7 @@ local function is_of(board, file)
   return file.path == one_word(board.path) or not is_shared(board, serial)
 end
 
--- The files that are a board's, by name.
+-- The files of a board, sorted by name.
 local function files_of(board)
   local list = {}
   local names = store.names()
@@ -145,7 +146,7 @@ local function unused(board, address)
   return files.unused(("%s%s-%08X"):format(PREFIX, serial, address), SUFFIX, store.exists)
 end
 
--- ---- for a plan ----
+-- ---- use in a plan ----
 
 local function pieces_in(file)
   local pieces = images.parse_hex(file.name, store.read(file.name))
@@ -153,8 +154,8 @@ local function pieces_in(file)
   return pieces
 end
 
--- Whether what stands on a board can be what an interrupted run left of these pieces: each byte is
--- as it was, or erased. Another board with the same serial number has bytes of its own there.
+-- Whether a board's memory can be the result of an interrupted run that kept these pieces: each
+-- byte is unchanged or erased. Another board with the same serial number has other bytes there.
 local function can_be_of(board, pieces)
   local own, same = 0, 0
   for _, piece in ipairs(pieces) do
@@ -170,8 +171,8 @@ local function can_be_of(board, pieces)
   return same * 2 >= own
 end
 
----The pieces of a file that the same command left behind; it goes on where that stopped. Where
----several files can be of this board, the one of this place.
+---The pieces in the file that an interrupted run of the same command left. Among several matching
+---files, the one from this board's path is taken.
 ---@param board table
 ---@param image table
 ---@return table[] pieces
@@ -194,7 +195,7 @@ function M.find(board, image)
   return file.pieces, file
 end
 
--- Whether an image is that very file.
+-- Whether an image was loaded from this file.
 local function is_image(file, image)
   for _, part in ipairs(image.files or {}) do
     if part.name == file.name and part.sha256 == sys.sha256(store.read(file.name)) then
@@ -204,7 +205,7 @@ local function is_image(file, image)
   return false
 end
 
--- Whether the sectors of a plan are in the alternate setting that a file was read from.
+-- Whether all sectors of a plan are in the alternate setting that the file was read from.
 local function is_in_its_setting(file, sectors)
   for _, sector in ipairs(sectors) do
     if file.alt and sector.alt ~= file.alt then return false end
@@ -212,7 +213,7 @@ local function is_in_its_setting(file, sectors)
   return true
 end
 
--- Whether the sectors of a plan have all of a file.
+-- Whether the sectors of a plan cover all bytes of a file.
 local function has_all(file, sectors)
   local missing = 0
   for _, piece in ipairs(pieces_in(file)) do
@@ -228,14 +229,14 @@ local function has_all(file, sectors)
   return missing <= 0
 end
 
--- The place that a file names, where the file can't have come from this board as it is now.
+-- The path in a file whose bytes do not match this board's memory; nil if they may match.
 local function elsewhere(board, file)
   local can_read = class.state(board).info.functional.attributes.can_upload
   if not can_read or can_be_of(board, pieces_in(file)) then return nil end
   return file.path
 end
 
--- Whether a plan erases or writes where the bytes of a file belong.
+-- Whether a plan erases or writes in the range of a file.
 local function is_over(file, sectors)
   for _, sector in ipairs(sectors) do
     local there = sector.address <= file.last and sector.address + sector.size - 1 >= file.first
@@ -246,12 +247,12 @@ local function is_over(file, sectors)
   return false
 end
 
----Raises `image.kept` where a plan would write over a range of which a file has the bytes. Returns
----the file that the image is, where it is one and the plan has all of it: it is being written back.
+---Raises `image.kept` if a plan would write over the range of a kept file. If the image is that
+---file, and the plan covers all of it, the file is being written back: returns it.
 ---@param board table
 ---@param image table
 ---@param sectors table[] of a plan
----@param taken? table the file whose bytes the plan has
+---@param taken? table the file whose bytes are part of the plan
 ---@return table? file
 function M.check(board, image, sectors, taken)
   for _, file in ipairs(files_of(board)) do
@@ -259,7 +260,7 @@ function M.check(board, image, sectors, taken)
     if itself and is_in_its_setting(file, sectors) then
       return has_all(file, sectors) and file or nil
     end
-    -- one of the same command is another board's that has this serial number, too
+    -- a file of the same command is from another board with this serial number
     if itself or is_over(file, sectors) and not (taken and taken.image == file.image) then
       errors.raise { code = "image.kept", path = board.path, address = file.first,
         remedy = { "restore", file = file.name, first = file.first, last = file.last,
@@ -269,7 +270,7 @@ function M.check(board, image, sectors, taken)
   end
 end
 
--- The pieces that are kept, of all sectors.
+-- The kept pieces of all sectors of a plan.
 local function pieces_of(plan)
   local pieces = {}
   for _, sector in ipairs(plan.sectors) do
@@ -278,8 +279,8 @@ local function pieces_of(plan)
   return pieces
 end
 
--- Whether any of the pieces may not be on the board any more. Where sectors are not known, an erase
--- may have taken more than its own.
+-- Whether any of the pieces may have been erased. On a board without a trusted layout, an erase may
+-- have erased more than its sector.
 local function is_touched(board, pieces, trusted)
   local claims = class.state(board).journal:claims()
   if not trusted then return #claims > 0 end
@@ -293,7 +294,7 @@ local function is_touched(board, pieces, trusted)
   return false
 end
 
--- What else can be done about the error comes before running the same command again.
+-- Adds the file to an error. Running the command again becomes the last of its remedies.
 local function name_file(err, file)
   if not errors.is(err) then return end
   local remedy = { }
@@ -305,9 +306,9 @@ local function name_file(err, file)
   err.remedy, err.kept = remedy, file.name
 end
 
----Writes what a plan keeps to its file, before anything is erased. Raises `file.write`. To be
----closed when the plan was carried out, or failed; verified() says that all of it stands on the
----board.
+---Writes the kept bytes of a plan to a file, before the first erase. Raises `file.write`. The
+---caller closes the returned value when the plan has been carried out or has failed, and calls its
+---verified() when all bytes have been verified.
 ---@param board table
 ---@param plan table
 ---@return table

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Where an image goes: its pieces laid over the sectors of a board's memories, or what does not
+-- Maps the pieces of an image to the sectors of a board's memories, and refuses those that do not
 -- fit.
 local class = require "moonflash.board.class"
 local errors = require "moonflash.errors"
@@ -12,12 +12,12 @@ local text = require "moonflash.base.text"
 
 local M = {}
 
----Raises `image`: what does not fit.
+---Raises `image` for a piece that does not fit.
 ---@param board table
----@param image table its name says whose it is
+---@param image table its name begins the message
 ---@param what string
 ---@param remedy string[]
----@param place? table the memory that it is about (failure.memory)
+---@param place? table the memory concerned (failure.memory)
 function M.misfit(board, image, what, remedy, place)
   errors.raise { code = "image", path = board.path, remedy = remedy,
     message = ("%s: %s %s"):format(board.path, image.name, what),
@@ -28,7 +28,7 @@ local function memory_of(board)
   return failure.memory(class.state(board))
 end
 
----A board that refuses the string with its layout can have any memory anywhere.
+---Raises `dfu.outside` if a memory has no known layout: without one, any address could be wrong.
 function M.check_layout(board, alt)
   if alt and #alt.layout.segments > 0 then return end
   errors.raise { code = "dfu.outside", path = board.path,
@@ -38,7 +38,7 @@ function M.check_layout(board, alt)
     memory = memory_of(board) }
 end
 
----Plain DFU takes one piece, from its start.
+---Raises `image` unless the image is one piece: plain DFU has no addresses.
 ---@param board table
 ---@param image table
 function M.check_plain(board, image)
@@ -46,14 +46,14 @@ function M.check_plain(board, image)
   M.misfit(board, image, "has gaps, and plain DFU has no addresses", { "only" }, memory_of(board))
 end
 
-local OUTSIDE = { "skip-outside", "only" } -- what can be done about pieces without a memory
+local OUTSIDE = { "skip-outside", "only" } -- remedies for pieces without a memory
 
----The memory that holds all of [first, last].
+---The memory that has all of [first, last]. Raises `image` or `dfu.outside` if there is none.
 ---@param board table
----@param image table whose it is, for the message
+---@param image table for the message
 ---@param first integer
 ---@param last integer
----@param number? integer the alternate setting that it must be; else the one that was selected
+---@param number? integer the required alternate setting; default: the selected one
 ---@return table alt
 function M.memory_of(board, image, first, last, number)
   number = number or link.selected(board)
@@ -74,7 +74,7 @@ function M.memory_of(board, image, first, last, number)
     or "this board has no memory"), OUTSIDE, memory_of(board))
 end
 
--- A sector of an image can't be erased and written: says from where on that is so.
+-- Raises the error for a sector that can't be erased and written. Names the next one that can.
 local function read_only(board, image, alt, sector)
   local from
   for _, s in ipairs(alt.layout.segments) do
@@ -87,8 +87,8 @@ local function read_only(board, image, alt, sector)
       text.hex(from)) or ""), OUTSIDE, memory_of(board))
 end
 
----The sectors that an image touches, with what it has in each; and how many the memory of its last
----piece has.
+---The sectors that an image overlaps, with their pieces, and the number of sectors in the memory of
+---the last piece.
 ---@param board table
 ---@param image table
 ---@return table[] sectors
@@ -117,7 +117,7 @@ end
 
 local function by_address(a, b) return a.address < b.address end
 
----Adds pieces that --keep had read to the sectors of an image: they belong to it as its own do.
+---Adds kept pieces to the sectors of an image. They are treated like the image's own pieces.
 ---@param sectors table[]
 ---@param pieces table[]
 function M.add(sectors, pieces)

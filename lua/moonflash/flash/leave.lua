@@ -1,6 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Board:leave: starts the program of a board, and sees that the board is gone. Only then the board
--- counts as left.
+-- Board:leave: starts a board's program. The board counts as left once it is off the bus.
 local bus = require "moonflash.board.bus"
 local class = require "moonflash.board.class"
 local errors = require "moonflash.errors"
@@ -13,8 +12,8 @@ local M = {}
 
 local send = link.methods.leave -- the primitive
 
-local LEAVING = 2     -- seconds after which a board that was told to leave is off the bus
-local COMING_BACK = 2 -- seconds in which a board that comes back in DFU mode is on the bus again
+local LEAVING = 2     -- seconds within which the board has to leave the bus
+local COMING_BACK = 2 -- seconds within which a board may come back in DFU mode
 local DETACHING = 0.5 -- seconds that plain DFU may take to detach
 
 local function still_there(board)
@@ -24,13 +23,13 @@ local function still_there(board)
     message = board.path .. ": the board was told to leave, and is still in DFU mode" }
 end
 
--- The same board in DFU mode, back behind a reset.
+-- Whether the same board is in DFU mode again, after a reset.
 local function is_back(info)
   return #bus.find { path = info.path, vid = info.vid, pid = info.pid, serial = info.serial,
                      mode = "dfu" } > 0
 end
 
--- Raises where the board stays, or may_return and comes back in DFU mode.
+-- Raises if the board stays in DFU mode, or comes back in DFU mode and `may_return` is true.
 local function check_gone(board, info, may_return)
   if not bus.wait_gone(info.path, info.generation, LEAVING) then still_there(board) end
   local by = task.now() + (may_return and COMING_BACK or 0)
@@ -41,7 +40,7 @@ local function check_gone(board, info, may_return)
   end
 end
 
--- Plain DFU: DETACH where the board says that it leaves by that, then a reset of the bus.
+-- Plain DFU: sends DETACH if bitWillDetach is set, else resets the bus.
 local function leave_plain(board)
   local fields = class.state(board)
   local info = fields.info
@@ -55,7 +54,8 @@ local function leave_plain(board)
   return send(board)
 end
 
--- A boot loader that is no known ROM may find nothing to start where no program was seen.
+-- A boot loader that is not a known ROM may come back if there is no program to start. This is
+-- checked if no program could be read.
 local function leave_dfuse(board, address)
   local may_return = not class.state(board).part.rom
   if address == nil then
@@ -71,8 +71,8 @@ local function leave_dfuse(board, address)
   return how, address, may_return
 end
 
----Board:leave. Leaves DFU mode and starts the program: without an address, at a place where a
----vector table stands.
+---Board:leave. Leaves DFU mode and starts the program. Without an address, the program is found by
+---its vector table.
 ---@param board table
 ---@param address? integer
 ---@return string "confirmed" or "assumed"

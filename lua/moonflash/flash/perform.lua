@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Carries out a plan: erases, writes, reads back, writes again what came out wrong, and looks at
--- the bystanders.
+-- Carries out a plan: erases, writes, reads back, rewrites sectors that differ, and compares the
+-- bystanders.
 local blank = require "moonflash.flash.blank"
 local bystanders = require "moonflash.flash.bystanders"
 local class = require "moonflash.board.class"
@@ -19,10 +19,10 @@ local M = {}
 
 local option = plans.option
 
--- ---- time ----
+-- ---- timing ----
 
--- Takes the time of each sector, and tells of it when the next one's turn has come, or at the end:
--- it is called with an address and seconds, and closed, also where it all goes wrong.
+-- Adds up the time of each sector, and emits `sector` when the next sector begins and at the end.
+-- Called with an address and seconds. The caller closes it, also after an error.
 local function stopwatch(board, plan, name)
   local by_address, current, seconds = {}, nil, 0
   for _, sector in ipairs(plan.sectors) do by_address[sector.address] = sector end
@@ -47,10 +47,10 @@ end
 
 -- ---- erasing ----
 
----Erases sectors one by one, with a bar.
+---Erases sectors one by one, with progress events.
 ---@param board table
 ---@param sectors table[]
----@param told? fun(address: integer, seconds: number)
+---@param told? fun(address: integer, seconds: number) called after each sector
 function M.erase_sectors(board, sectors, told)
   local phase = events.phase(board, "erase", #sectors, "sector")
   for _, sector in ipairs(sectors) do
@@ -62,7 +62,7 @@ function M.erase_sectors(board, sectors, told)
   phase:finish()
 end
 
--- Whether the first memory of a board can be read now.
+-- Whether the first memory of a board can be read at present.
 local function can_read(board)
   local alt = board.alts[1]
   for _, s in ipairs(alt and alt.layout.segments or {}) do
@@ -74,8 +74,8 @@ local function can_read(board)
   return false
 end
 
----Refuses a mass erase of a board that can't be read and is no known ROM: there are boot loaders
----that take the command for done and do nothing.
+---Refuses a mass erase if the result can't be checked: the board can't be read and is not a known
+---ROM. Some boot loaders accept the command and do nothing.
 ---@param board table
 function M.check_mass_erase(board)
   if not class.state(board).part.rom and not can_read(board) then
@@ -85,9 +85,9 @@ function M.check_mass_erase(board)
   end
 end
 
----Erases everything at once, with a bar.
+---Sends a mass erase, with progress events.
 ---@param board table
----@return number seconds that it took
+---@return number seconds the time that it took
 function M.erase_all(board)
   M.check_mass_erase(board)
   local phase = events.phase(board, "erase", 1, "whole chip")
@@ -100,7 +100,7 @@ function M.erase_all(board)
   return seconds
 end
 
--- The first sector of a memory and those of a plan, which a mass erase should have erased.
+-- The sectors to check after a mass erase: the first of the main memory, and those of the plan.
 local function sectors_to_look_at(board, plan)
   local main, list = board.alts[1], {}
   local segment = main.layout.segments[1]
@@ -116,11 +116,11 @@ end
 
 -- ---- writing ----
 
--- Boards that begin together go on in step, and those behind one hub then all want the bus at the
--- same moment, at every block. So they begin the time of a transfer apart, 5 ms for 2048 bytes and
--- GETSTATUS; and eight of them, after which a block of 33 ms is written (docs/protocol.md).
+-- Boards that begin together stay in step, and all of those behind one hub want the bus at the same
+-- moment, at every block. So each begins one transfer later than the one before: 5 ms for 2048
+-- bytes and GETSTATUS. After eight of them the first block of 33 ms is written (docs/protocol.md).
 local APART, ABREAST = 0.005, 8
-local writing = 0 -- boards
+local writing = 0 -- number of boards that are written at present
 
 local function out_of_step()
   local before = writing % ABREAST
@@ -128,8 +128,8 @@ local function out_of_step()
   if before > 0 then task.sleep(before * APART) end
 end
 
--- Behind a gap the address is set anew, but for ROMs that are known to count: others might take a
--- block for the one that follows the last (docs/protocol.md).
+-- After a gap the address is set anew, except for ROMs that are known to compute it from the block
+-- number: other boot loaders might write the block right behind the last one (docs/protocol.md).
 local function write_runs(board, runs, told)
   if #runs == 0 then return end
   local _ <close> = setmetatable({}, { __close = function() writing = writing - 1 end })
@@ -149,8 +149,8 @@ local function write_runs(board, runs, told)
   phase:finish()
 end
 
--- With --start-last the sector of the vector table is erased first: while another is half done,
--- nothing starts.
+-- With --start-last the sector of the vector table is erased first, so that no half-written program
+-- can start.
 local function start_first(plan, sectors)
   local start = plan.start_last and plan.image.start
   if not start then return sectors end
@@ -179,9 +179,9 @@ end
 
 -- ---- reading back ----
 
--- The part of a plan that has to be done again for sectors that came out wrong. With --start-last
--- that of the vector table is among them. What compared the same was not to be erased, and what
--- else stands in its sector was not looked at: it is only read again.
+-- The part of a plan to repeat for sectors that differ. With --start-last it includes the sector of
+-- the vector table. A sector that compared the same is only read again: it was not meant to be
+-- erased, and its other bytes were not read.
 local function again(board, plan, result)
   local start = plan.start_last and plan.image.start
   local part = { sectors = {}, erased = {}, runs = {}, start_last = plan.start_last,
@@ -205,9 +205,9 @@ local function read_back(board, plan)
   return verify.compare(board, plan.check, told)
 end
 
--- After a retry everything is compared again: an erase may have taken more than its sector.
+-- After a retry everything is compared again: an erase may have erased more than its sector.
 local function check_and_mend(board, plan, retries)
-  if #plan.check == 0 then -- all was the same
+  if #plan.check == 0 then -- all sectors were the same
     return verify.check_counting(board, plan.image.segments)
   end
   local result = read_back(board, plan)
@@ -222,8 +222,8 @@ local function check_and_mend(board, plan, retries)
   if result.first then verify.complain(board, result) end
 end
 
--- What was the same already is as good as written and verified: it was read and compared; unless
--- something was erased since, on a board whose sectors are not known.
+-- Counts sectors that were the same. They were compared, so they are verified, unless the layout is
+-- not trusted and something was erased since.
 local function count_same(board, plan)
   local stands = plan.trusted or #plan.erased == 0
   local history, any = class.state(board).history, false
@@ -242,7 +242,7 @@ local function count_same(board, plan)
   if any then history:saved(plan.seconds_full - plan.seconds) end
 end
 
----Carries out a plan on its board.
+---Carries out a plan on its board. The plan must be for this board.
 ---@param board table
 ---@param plan table
 ---@param options? table no_verify, retry
@@ -271,7 +271,8 @@ end
 
 -- ---- plain DFU ----
 
--- Why a board can't be read back at once; nil where it goes back to dfuIDLE, and has UPLOAD.
+-- The reason why a board can't be read back after writing; nil if it returns to dfuIDLE and
+-- supports upload.
 local function why_unread(board)
   local attributes = class.state(board).info.functional.attributes
   if not attributes.tolerant or not board.is_open then
@@ -280,8 +281,8 @@ local function why_unread(board)
   return not attributes.can_upload and "the board can't be read" or nil
 end
 
----Plain DFU has one memory, from 0. A board that is manifestation tolerant is read back; any other
----starts what it got.
+---Writes an image by plain DFU, which has one memory, from 0. A board that is manifestation
+---tolerant is read back; any other board starts the program at once.
 ---@param board table
 ---@param image table
 ---@param options? table no_verify
@@ -311,8 +312,8 @@ function M.plain(board, image, options)
   end
 end
 
----The sectors of a memory, for flash.erase and flash.sectors.
----@param alt table of board.alts
+---The sectors of a memory that overlap a range. For flash.erase and flash.sectors.
+---@param alt table one of board.alts
 ---@param first integer
 ---@param last integer
 ---@return table[]

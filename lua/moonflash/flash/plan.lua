@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- The plan: for each sector that an image touches whether it is the same, blank or different, and
--- so whether it is erased, what is written, kept and lost, and how long that should take. Making
--- one reads the board, and changes nothing.
+-- The plan: for each sector of an image, whether it is the same, blank or different, whether it is
+-- erased, what is written, kept and lost, and the expected time. Making a plan reads the board and
+-- changes nothing.
 local bystanders = require "moonflash.flash.bystanders"
 local class = require "moonflash.board.class"
 local compare = require "moonflash.flash.compare"
@@ -23,22 +23,22 @@ local bytes_in = sectors_of.bytes_in
 
 ---@param options? table
 ---@param name string
----@return any false where it was not given
+---@return any false if it was not given
 function M.option(options, name)
   return options and rawget(options, name) or false
 end
 
 local option = M.option
 
--- Whether bytes need not be written after an erase: known only where it is known what that leaves.
+-- Whether bytes need no write after an erase. Only if the blank byte of this part is known.
 local function is_skipped(part, bytes)
   return part.blank ~= nil and sectors_of.is_blank(bytes, part.blank)
 end
 
--- ---- what is to be done ----
+-- ---- decisions ----
 
--- What stands before the image in a sector that has to be erased is a reason to stop, unless it is
--- blank, or the caller said what shall become of it.
+-- Raises `image` if a sector that has to be erased has data in front of the image. Blank bytes are
+-- no reason. Called unless --keep, --lose or --erase-all was given.
 local function check_before(board, image, sector, grain)
   local first = sector.pieces[1].address
   if first == sector.address then return end
@@ -55,7 +55,7 @@ end
 
 local function by_address(a, b) return a.address < b.address end
 
--- What is kept is read twice: what is read wrong would be written back.
+-- Reads bytes to be kept, twice: an undetected read error would be written back.
 local function read_twice(board, alt, range)
   local length = range.last - range.first + 1
   local bytes = setting.read(board, alt, range.first, length)
@@ -68,7 +68,7 @@ local function read_twice(board, alt, range)
   return bytes
 end
 
--- What --keep reads of a sector that is to be erased, and has written back. Blank bytes need not.
+-- Adds to a sector the bytes that --keep reads and writes back. Blank bytes are left out.
 local function keep_rest(board, sector, grain)
   local pieces = table.move(sector.pieces, 1, #sector.pieces, 1, {})
   sector.kept = sector.kept or {}
@@ -85,7 +85,7 @@ local function keep_rest(board, sector, grain)
   sector.spans = sectors_of.spans(pieces, grain)
 end
 
--- Pieces of a list, joined where one ends and the next begins.
+-- Joins adjacent pieces of a list.
 local function joined(pieces)
   local list = {}
   for _, piece in ipairs(pieces) do
@@ -104,7 +104,7 @@ local function joined(pieces)
   return list
 end
 
--- What f(sector) gives of each, with the alternate setting, joined.
+-- The parts that f returns for each sector, with the alternate setting, joined.
 local function collected(sectors, f)
   local list = {}
   for _, sector in ipairs(sectors) do
@@ -115,8 +115,8 @@ local function collected(sectors, f)
   return joined(list)
 end
 
--- What is read back at the end. What compared the same needs no second look on a ROM whose sectors
--- are known; on any other board an erase may have taken more than its sector.
+-- The ranges to read back at the end. On a known ROM the sectors that were the same are left out.
+-- On any other board an erase may have erased more than its sector.
 local function to_check(sectors, written, trusted)
   local erases = false
   for _, sector in ipairs(sectors) do erases = erases or sector.erase end
@@ -126,7 +126,7 @@ local function to_check(sectors, written, trusted)
   end)
 end
 
--- The runs of blocks that are not as erasing has left them.
+-- Appends the runs of blocks that are not blank.
 local function append_runs(runs, span, size, part)
   local from
   for at = 0, #span.bytes, size do
@@ -147,13 +147,13 @@ local function append_runs(runs, span, size, part)
   end
 end
 
----The block with the vector table goes to the end: until it is written nothing starts.
+---Moves the block with the vector table to the end: without that block no program starts.
 ---@param runs table[]
 ---@param start integer
 ---@param size integer bytes of a block
 ---@return table[]
 function M.start_last(runs, start, size)
-  local ordered, last = {}, {} -- several alternate settings can have that address
+  local ordered, last = {}, {} -- several alternate settings can have this address
   for _, run in ipairs(runs) do
     local at = start - run.address
     if at < 0 or at >= #run.bytes then
@@ -174,8 +174,8 @@ function M.start_last(runs, start, size)
   return table.move(last, 1, #last, #ordered + 1, ordered)
 end
 
--- Whether all that a mass erase would erase is to be erased anyway, and it is faster. Boot loaders
--- that are no ROM take the command for done, and do nothing.
+-- Whether a mass erase is faster, and erases nothing beyond the plan. Boot loaders that are not
+-- ROMs may accept the command and do nothing.
 local function mass_erase_pays(board, sectors, part, any_kept)
   local main = board.alts[1]
   if not part.times.mass or not part.rom or any_kept then return false end
@@ -188,7 +188,7 @@ local function mass_erase_pays(board, sectors, part, any_kept)
   return count == memory.number_of_sectors(main.layout.segments) and part.times.mass < seconds
 end
 
--- Board seconds, roughly: what the flash needs, and what the requests do.
+-- The expected seconds on the board: the flash's time, and that of the requests.
 local function expected_seconds(part, plan, size, full)
   local times = part.times
   local seconds = times.entry
@@ -209,7 +209,7 @@ local function expected_seconds(part, plan, size, full)
   return seconds
 end
 
--- The sectors that are to be erased one by one.
+-- The sectors that are erased one by one.
 local function erased_in(sectors, mass, main)
   local list = {}
   for _, sector in ipairs(sectors) do
@@ -218,14 +218,14 @@ local function erased_in(sectors, mass, main)
   return list
 end
 
--- What is done with each sector, from what was found in it.
+-- Decides what to do with each sector, by its state. Returns whether any bytes are kept.
 local function decide(board, sectors, image, options, grain)
   local start = option(options, "start_last") and image.start or -1
   local differs, any_kept, kept_alt = false, false, nil
   for _, sector in ipairs(sectors) do differs = differs or sector.state ~= "same" end
   for _, sector in ipairs(sectors) do
     if differs and start >= sector.address and start <= sector.last and sector.state ~= "blank" then
-      sector.state = "differs" -- as long as the rest is half done it must not start
+      sector.state = "differs" -- nothing may start before the rest is written
     end
     sector.erase = sector.state == "differs" or sector.state == "unread"
     if sector.erase and option(options, "keep") then
@@ -255,7 +255,8 @@ local function check_options(board, image, options)
   end
 end
 
----The plan for an image. Reads the board, unless options.full; raises `image` for what can't be.
+---Makes the plan for an image. Reads the board, unless options.full. Raises `image` for an image
+---that can't be written.
 ---@param board table
 ---@param image table
 ---@param options? table full, keep, lose, erase_all, start_last, skip_outside; only
@@ -300,7 +301,7 @@ function M.make(board, image, options)
   plan.erased = erased_in(sectors, plan.mass, board.alts[1].number)
   plan.bystanders = can_read and not option(options, "trust_erase")
     and bystanders.choose(board, plan, plan.erased) or {}
-  if not fields.shared then -- addresses tell by themselves
+  if not fields.shared then -- addresses alone are unambiguous
     for _, list in ipairs { plan.runs, plan.written, plan.check } do
       for _, run in ipairs(list) do run.alt = nil end
     end

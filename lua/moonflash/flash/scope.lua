@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Which part of an image is meant for a board: --only and --skip-outside.
+-- The part of an image that is to be written: --only and --skip-outside.
 local class = require "moonflash.board.class"
 local errors = require "moonflash.errors"
 local events = require "moonflash.base.events"
@@ -21,7 +21,7 @@ local function cut(segment, first, last)
            bytes = segment.bytes:sub(from - segment.address + 1, to - segment.address + 1) }
 end
 
--- The runs of memory without gaps that can be erased and written: { first=, last=, alt= }.
+-- The runs of erasable and writable memory, without gaps: { first=, last=, alt= }.
 local function writable(alts)
   local runs = {}
   for _, alt in ipairs(alts) do
@@ -39,7 +39,7 @@ local function writable(alts)
   return runs
 end
 
--- What of the segments lies in the runs; and what does not.
+-- Splits segments into the parts inside the runs and the parts outside.
 local function split(segments, runs)
   local inside, outside = {}, {}
   for _, segment in ipairs(segments) do
@@ -60,7 +60,7 @@ local function split(segments, runs)
   return inside, outside
 end
 
----The pieces of an image for which a board has no memory to write, in words: "0x20000000 (1 KB)".
+---The pieces of an image without a writable memory, as text: "0x20000000 (1 KB)".
 ---@param board table
 ---@param image table
 ---@return string
@@ -82,7 +82,7 @@ local function usage(board, format, ...)
     remedy = { "only-syntax" } }
 end
 
--- What --only says: a range, or the alternate setting.
+-- Parses --only: first and last address, or nil, nil and an alternate setting.
 local function parse_only(board, only)
   if math.type(only) == "integer" then only = tostring(only) end
   local from, to = tostring(only):match("^(.-)%.%.(.*)$")
@@ -129,8 +129,8 @@ local function start_in(image, segments)
   end
 end
 
----The part of an image that the options mean. Raises `usage` for a memory that the board does not
----have, `image` where nothing is left.
+---The part of an image that the options select. Raises `usage` for a memory that the board does not
+---have, `image` if no part is left.
 ---@param board table
 ---@param image table
 ---@param options table only=, skip_outside=

@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: MIT
--- An image laid over a board's memories: which sectors it touches, and what it has in each.
+-- Maps an image to sectors: the sectors that it overlaps, and its pieces in each.
 --
--- Flash is written in units (a byte on an F4, eight on an L4) and by blocks. So what an image has
--- in a sector becomes spans: pieces that lie close together, with erased bytes in the gaps and out
--- to whole units. A span knows its pieces: only they are the image's.
+-- Flash is written in units (a byte on an F4, eight on an L4) and by blocks. So the pieces in a
+-- sector are grouped into spans: pieces close together, with erased bytes in the gaps and up to
+-- whole units. A span lists its pieces: only their bytes are the image's.
 local memory = require "moonflash.memory"
 
 local M = {}
@@ -13,11 +13,11 @@ local M = {}
 ---@field bytes string
 
 ---@class moonflash.Span: moonflash.Piece
----@field pieces moonflash.Piece[] what of it is not filled in
+---@field pieces moonflash.Piece[] the image's bytes, without the filling
 
-M.CHUNK = 8 -- blocks of one request to the board: between two there is a sign of life
+M.CHUNK = 8 -- blocks of one call to a primitive; after each call there is a progress event
 
----Whether bytes are nothing but what erasing leaves.
+---Whether all bytes are the erased byte.
 ---@param bytes string
 ---@param erased string one byte
 ---@return boolean
@@ -25,7 +25,7 @@ function M.is_blank(bytes, erased)
   return bytes == erased:rep(#bytes)
 end
 
----How many bytes pieces have together.
+---The number of bytes that pieces have together.
 ---@param pieces moonflash.Piece[]
 ---@return integer
 function M.bytes_in(pieces)
@@ -34,13 +34,13 @@ function M.bytes_in(pieces)
   return total
 end
 
----Makes spans of pieces.
+---Groups pieces into spans.
 ---@param pieces moonflash.Piece[] disjoint and ascending
----@param grain table unit=, reach=: bytes of a gap that is not filled any more, erased=
+---@param grain table unit=, reach=: a gap of that many bytes is not filled, erased=
 ---@return moonflash.Span[]
 function M.spans(pieces, grain)
   local spans = {}
-  local first, stop, group, parts -- of the span that is being made
+  local first, stop, group, parts -- of the current span
 
   local function fill(to)
     if to > stop then
@@ -69,7 +69,7 @@ function M.spans(pieces, grain)
   return spans
 end
 
----Whether what was found at an offset of a span is what its pieces have there.
+---Whether the bytes found at an offset of a span equal those of its pieces. Filling is ignored.
 ---@param span moonflash.Span
 ---@param offset integer
 ---@param found string
@@ -89,9 +89,9 @@ function M.is_same(span, offset, found)
   return true
 end
 
----The sectors that a piece touches are appended, or get what it has in them.
+---Appends the sectors that a piece overlaps, or adds the piece to sectors in the list.
 ---@param list table[] ascending
----@param segments table[] of the memory that holds it
+---@param segments table[] of the memory that has the piece
 ---@param piece moonflash.Piece
 ---@param alt integer the alternate setting of that memory
 function M.add(list, segments, piece, alt)
@@ -112,7 +112,7 @@ function M.add(list, segments, piece, alt)
   end
 end
 
----The ranges of a sector that pieces leave free: before the first, between, and behind the last.
+---The ranges of a sector outside the pieces: before the first, between them, and after the last.
 ---@param sector table
 ---@param pieces moonflash.Piece[]
 ---@return table[] { { first=, last= }, ... }

@@ -1,12 +1,12 @@
 -- SPDX-License-Identifier: MIT
--- Reading, writing and erasing in a given alternate setting. Where two settings of a board have the
--- same addresses, the address alone does not say which is meant.
+-- Reading, writing and erasing in a given alternate setting. If two alternate settings of a board
+-- have the same addresses, an address alone is ambiguous.
 local class = require "moonflash.board.class"
 local link = require "moonflash.link"
 
 local M = {}
 
--- Chooses a setting until what this returns is closed; nothing is sent for that.
+-- Selects an alternate setting until the returned value is closed. Sends no request.
 local function choose(board, alt)
   local fields = class.state(board)
   if not fields.shared or not alt then return nil end

@@ -1,16 +1,16 @@
 -- SPDX-License-Identifier: MIT
--- A plan as a person reads it: a line a sector.
+-- A plan as text: a line a sector.
 local bystanders = require "moonflash.flash.bystanders"
 local sectors_of = require "moonflash.flash.sectors"
 local text = require "moonflash.base.text"
 
 local M = {}
 
-local MOST_LINES = 16 -- sectors; of more, those that are alike and side by side share a line
+local MOST_LINES = 16 -- lines; if there are more, equal adjacent sectors share one
 
 local STATES = { same = "same", blank = "blank", differs = "differs", unread = "not read" }
 
--- How many bytes of the sector the runs write.
+-- The number of bytes that the runs write into a sector.
 local function written_in(plan, sector)
   local total = 0
   for _, run in ipairs(plan.runs) do
@@ -21,7 +21,7 @@ local function written_in(plan, sector)
   return total
 end
 
--- What becomes of the rest of a sector that is erased.
+-- The rest of a sector that is erased, as text: kept or lost.
 local function losses(sector)
   local kept = sectors_of.bytes_in(sector.kept or {})
   if sector.kept then return kept > 0 and ("; %s beside it kept"):format(text.size(kept)) or "" end
@@ -82,7 +82,7 @@ local function sector_lines(plan)
   return lines
 end
 
----"app.elf  212 KB in 2 pieces, starts at 0x08000000"
+---The first line of a plan: "app.elf  212 KB in 2 pieces, starts at 0x08000000"
 ---@param image table
 ---@return string
 function M.title(image)
@@ -93,7 +93,7 @@ function M.title(image)
     or "from " .. text.hex(image.segments[1].address))
 end
 
----The plan, in several lines.
+---The plan as text of several lines.
 ---@param plan table
 ---@return string
 function M.plan(plan)

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Where a board would start its program: the address, and whether a program stands there.
+-- The address at which a board starts its program, and whether a program is there.
 local class = require "moonflash.board.class"
 local errors = require "moonflash.errors"
 local memory = require "moonflash.memory"
@@ -9,8 +9,8 @@ local vectors = require "moonflash.image.vectors"
 
 local M = {}
 
--- The places to look at: the image's own; else the first sector of the first memory, and the first
--- one that can be erased: a boot loader may stand below the program.
+-- The addresses to examine: the image's start; or the first sector of the first memory, and the
+-- first erasable one, because a boot loader may be below the program.
 local function places(board, fields)
   local start = fields.job.image and fields.job.image.start
   if start then return { start } end
@@ -35,7 +35,7 @@ local function holds(board)
   end
 end
 
--- What will stand at an address when a plan was carried out; nil where it leaves that alone.
+-- The 8 bytes that a plan leaves at an address; nil if the plan does not change them.
 local function will_stand(fields, plan, address)
   for _, sector in ipairs(plan.sectors) do
     if address >= sector.address and address <= sector.last then
@@ -50,12 +50,12 @@ local function will_stand(fields, plan, address)
   return plan.mass and fields.part.erased:rep(8) or nil
 end
 
----The address at which a board would start, where a plausible vector table stands there now. Raises
----`image.no-program` where none does.
+---The start address of a board, if a plausible vector table is there. Raises `image.no-program` if
+---there is none.
 ---@param board table
----@param plan? table one that is going to be carried out; on a dry run, the last one
----@return integer? address nil: the board tells of no memory
----@return boolean? unread a board that can't be read may have a program there or not
+---@param plan? table the plan to be carried out; on a dry run the last one
+---@return integer? address nil: the board reports no memory
+---@return boolean? unread the address could not be read, so it may or may not have a program
 function M.find(board, plan)
   local fields = class.state(board)
   plan = plan or board.dry and fields.job.plan or nil
@@ -71,7 +71,7 @@ function M.find(board, plan)
       if not ok and (errors.matches(found, "usb.gone") or errors.matches(found, "cancelled")) then
         error(found, 0)
       elseif not ok then
-        board:clear_status() -- raises of a board that does not answer any more
+        board:clear_status() -- raises if the board does not answer any more
         board:abort()
         return address, true
       end
@@ -87,7 +87,7 @@ function M.find(board, plan)
       :format(board.path, table.concat(names, " or ")) }
 end
 
----The run of sectors that holds an address.
+---The run of sectors that has an address.
 ---@param board table
 ---@param address integer
 ---@return table?

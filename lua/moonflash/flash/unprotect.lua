@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- Removing the read protection, which erases the whole chip: only from a board that is protected,
--- only when it was confirmed, and with a look at what came of it. There are boot loaders that take
--- the command for done, and do nothing.
+-- Removes the read protection, which erases the whole chip. Only a board that is not known to be
+-- readable gets the command, only after confirmation, and the result is checked: some boot loaders
+-- accept the command and do nothing.
 local class = require "moonflash.board.class"
 local errors = require "moonflash.errors"
 local events = require "moonflash.base.events"
@@ -13,10 +13,10 @@ local sys = require "sys"
 
 local M = {}
 
-local BACK = 40   -- seconds that a board may take to erase itself and to come back
-local SETTLE = 1  -- seconds in which a board that resets itself should be off the bus
+local BACK = 40   -- seconds within which a board erases itself and comes back
+local SETTLE = 1  -- seconds within which a board that resets itself has left the bus
 
--- The first block of the first memory that should be readable.
+-- The first block of memory that the layout declares readable.
 local function first_block(board)
   local alt = board.alts[1]
   for _, s in ipairs(alt and alt.layout.segments or {}) do
@@ -24,10 +24,10 @@ local function first_block(board)
   end
 end
 
----Whether a board is read-protected: true, false; nil where that can't be told.
+---Whether a board is read-protected: true, false, or nil if it is unknown.
 ---@param board table
 ---@return boolean? protected
----@return string? bytes of its first block, where it is not
+---@return string? bytes of its first block, if it is readable
 function M.state(board)
   local alt, address, length = first_block(board)
   if not alt or not class.state(board).info.functional.attributes.can_upload then return nil end
@@ -38,7 +38,7 @@ function M.state(board)
   error(found, 0)
 end
 
--- Asks on a terminal; elsewhere { yes = true } or --yes must say so.
+-- Asks for confirmation on a terminal; without one { yes = true } or --yes is required.
 local function confirm(board, yes)
   if yes or board.dry then return end
   local warning = "Removing the read protection ERASES THE WHOLE CHIP."
@@ -51,7 +51,7 @@ local function confirm(board, yes)
     message = ("%s: %s Nothing was sent."):format(board.path, warning) }
 end
 
--- The device is gone, and comes back; one that stays on the bus has not reset itself.
+-- Opens the board again after its reset. A board that stays on the bus has not reset itself.
 local function reopen(board, seconds)
   local task = require "task"
   if board.is_open then
@@ -94,11 +94,11 @@ local function judge(board)
     { "power-cycle" })
 end
 
----Removes the read protection, if there is one. Raises `usage` where that was not confirmed,
----`board.protected`, `board.power-cycle`, `verify.not-blank` where it was not removed.
+---Removes the read protection, if it is on. Raises `usage` if this was not confirmed, and
+---`board.protected`, `board.power-cycle` or `verify.not-blank` if it was not removed.
 ---@param board table
 ---@param options? table yes, seconds
----@return boolean removed false: there was none, and nothing was done
+---@return boolean removed false: the board was readable, and nothing was sent
 function M.run(board, options)
   local protected = M.state(board)
   if protected == false then

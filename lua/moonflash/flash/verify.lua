@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Reading back, and comparing with what should be there.
+-- Reads back, and compares with the expected bytes.
 local class = require "moonflash.board.class"
 local difference = require "moonflash.base.difference"
 local errors = require "moonflash.errors"
@@ -15,7 +15,7 @@ local M = {}
 
 local SHOWN = 4 -- bytes of a difference that a message shows
 
----Where the sector that holds an address starts, and how long it is.
+---The start and the size of the sector that has an address.
 ---@param board table
 ---@param address integer
 ---@param number? integer the alternate setting
@@ -29,7 +29,7 @@ function M.sector_at(board, address, number)
   return address, 1
 end
 
--- ---- a board that counts in another size ----
+-- ---- a board with another block size ----
 
 local function miscounted(board, segments, address)
   local fields = class.state(board)
@@ -43,8 +43,8 @@ local function miscounted(board, segments, address)
     remedy = { "report-board" } }
 end
 
--- Calls f(segment, offset, block) for each block of the segments, the last one first; until f
--- returns true.
+-- Calls f(segment, offset, block) for each block of the segments, from the last to the first, until
+-- f returns true.
 local function each_block(segments, size, f)
   for i = #segments, 1, -1 do
     local segment = segments[i]
@@ -58,9 +58,10 @@ local function is_even(block)
   return block == block:sub(1, 1):rep(#block)
 end
 
--- A block that no other block of the segments equals, or begins with; that is not as erasing may
--- leave it; and not the first of its segment, which is read by its own address anyway. Where there
--- is none, the last block: what a wrong count leaves out still is as it was.
+-- Finds a block that no other block of the segments equals or begins with, that is not blank, and
+-- that is not the first of its segment, which is read by its own address anyway. If there is none,
+-- takes the last block: an address that a board with another block size never wrote to is
+-- unchanged.
 local function unlike_all_others(segments, size)
   local counts, whole = {}, {}
   each_block(segments, size, function(_, _, block)
@@ -104,8 +105,8 @@ end
 
 -- ---- comparing ----
 
--- The parts of a chunk that was read, a sector each: f(first, last, start and length of the sector)
--- gets offsets into it.
+-- Splits a chunk by sectors. Calls f(first, last, start, size): the first and last offset in the
+-- chunk, and the sector's address and size.
 local function each_sector(board, item, address, length, f)
   local dfuse = class.state(board).dfuse
   local at = 0
@@ -118,14 +119,14 @@ local function each_sector(board, item, address, length, f)
   end
 end
 
--- Something else than expected was found in a sector.
+-- Records that a sector differs.
 local function note_bad(board, item, result, sector, expected, found)
   local fields = class.state(board)
   local key = ("%d/%d"):format(item.alt or -1, sector.start)
   if not result.bad[key] then result.bad[key], result.bad_count = true, result.bad_count + 1 end
-  if fields.stats.bytes_written > 0 then -- else it was so before
+  if fields.stats.bytes_written > 0 then -- otherwise it differed before the run
     fields.history:mark("doubt", sector.address, sector.address + #expected - 1, item.alt)
-    -- a protected sector says that it was erased, and was not
+    -- a write-protected sector reports success without being erased
     fields.history:doubt_erased(sector.start, sector.start + sector.size - 1, item.alt)
   end
   if not result.first then
@@ -154,7 +155,7 @@ local function judge(board, item, result, seen, address, expected, found)
   end
 end
 
----Whether a comparison has found a sector to differ.
+---Whether a comparison has found that a sector differs.
 ---@param result table
 ---@param sector table address=, alt=
 ---@return boolean
@@ -163,17 +164,17 @@ function M.is_bad(result, sector)
     or result.bad[("-1/%d"):format(sector.address)] or false
 end
 
----Reads segments back and compares them. Marks in the journal what it saw.
+---Reads segments back and compares them. Records the results in the journal.
 ---@param board table
----@param segments table[] { { address=, bytes=, alt= }, ... }; found: what was read already, in
----plain DFU
----@param told? fun(address: integer, seconds: number) hears of each piece that was read
----@return table found bad= which sectors, for is_bad; bad_count=, sectors=; first={ address=,
----  expected=, found= } or nil
+---@param segments table[] { { address=, bytes=, alt= }, ... }; found: in plain DFU, the bytes that
+---  were read already
+---@param told? fun(address: integer, seconds: number) called for each chunk that was read
+---@return table result bad= the sectors that differ, for is_bad; bad_count=, sectors=;
+---  first={ address=, expected=, found= } or nil
 function M.compare(board, segments, told)
   local phase = events.phase(board, "verify", sectors_of.bytes_in(segments), "bytes")
   local fields = class.state(board)
-  -- plain DFU reads from the start, so all at once
+  -- plain DFU reads everything from the start, in one operation
   local size = fields.dfuse and sectors_of.CHUNK * board.transfer_size or math.maxinteger
   local result, seen = { bad = {}, bad_count = 0, sectors = 0 }, {}
   for _, segment in ipairs(segments) do
@@ -192,7 +193,7 @@ function M.compare(board, segments, told)
   return result
 end
 
----Raises `verify` for what a comparison has found.
+---Raises `verify` for the first difference of a comparison.
 ---@param board table
 ---@param result table
 function M.complain(board, result)

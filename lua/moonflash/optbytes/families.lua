@@ -1,20 +1,20 @@
 -- SPDX-License-Identifier: MIT
--- The option bytes of families of chips, as data. Names are those of ST's reference manuals.
+-- The option bytes of families, as data. The names are those of ST's reference manuals.
 --
--- A family: ids and flash (its runs of sectors, { count, size }) tell which boards it is for;
--- address and length say where its option bytes are, which are written whole; complements is a list
--- of { offset of a half word, offset of its complement }: where both agree when they are read, they
--- do when they are written, and bytes that no field has are written back as they were read.
+-- A family: ids and flash (its runs of sectors, { count, size }) match boards; address and length
+-- give the place of the option bytes, which are written as a whole. complements: a list of pairs,
+-- { offset of a half word, offset of its complement }; a pair that is correct when it is read is
+-- correct when it is written. Bytes without a field are written back as they were read.
 --
--- A field: word is the offset of the 32-bit word that has it, low and high its bits there. values
--- says what a value means; other, what all else does; says, a function, does so where it has to be
--- worked out. only: nothing but `values` may be written. open: with any other value in that field
--- the board can't be read. irreversible: the value that can't be undone. costs: what a value means
--- for later, said before it is written.
+-- A field: word is the offset of its 32-bit word, low and high are its bits there. values: the
+-- meaning of each value; other: that of all other values; says: a function that returns the
+-- meaning. only: no other values than `values` may be written. open: with any other value of this
+-- field the board can't be read. irreversible: the value that can't be undone. costs: a consequence
+-- of a value, shown before it is written.
 
 local KB = 1024
 
--- Bits that are cleared, as sectors.
+-- The meaning of write-protection bits: a cleared bit protects its sector.
 local function protected_sectors(count)
   return function(value)
     local list = {}
@@ -30,13 +30,14 @@ end
 
 return {
   {
-    -- RM0090 Rev 21, tables 15 and 16. Two others look the same from outside: the F2 is (recalled,
-    -- RM0033), and the F412 is but for SPRMOD, bit 15 beside nWRP (recalled, RM0402), which stays.
+    -- RM0090 Rev 21, tables 15 and 16. Two other families can't be distinguished: the F2, which is
+    -- equal (recalled, RM0033), and the F412, which has SPRMOD, bit 15 beside nWRP, too (recalled,
+    -- RM0402). That bit is kept as it is.
     name = "STM32F405/407",
     vid = 0x0483, pid = 0xDF11,
     flash = { { 4, 16 * KB }, { 1, 64 * KB }, { 7, 128 * KB } },
     address = 0x1FFFC000, length = 16,
-    -- Not in RM0090, which calls them reserved; an F407 was seen to have them (docs/protocol.md).
+    -- RM0090 calls these reserved; an F407 was seen to have them (docs/protocol.md).
     complements = { { 0, 2 }, { 8, 10 } },
     fields = {
       { name = "BOR_LEV", word = 0, low = 2, high = 3,

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Option bytes by name: read, and changed one by one, though a chip only takes all of them at once
--- and resets itself then. What the bytes mean is data, in optbytes/families.lua.
+-- Option bytes by name. They are read and changed one by one, although a chip takes only all of
+-- them at once and then resets itself. Their meaning is data, in optbytes/families.lua.
 local checks = require "moonflash.base.check"
 local class = require "moonflash.board.class"
 local errors = require "moonflash.errors"
@@ -12,12 +12,12 @@ local suggest = require "moonflash.base.suggest"
 
 local M = {}
 
-local MOST_RAW = 64 -- bytes that are worth a line
-local BACK = 10     -- seconds until a board is back from the reset
+local MOST_RAW = 64 -- bytes that fit on a line
+local BACK = 10     -- seconds until a board is back after the reset
 
--- ---- which ----
+-- ---- the family ----
 
--- As the board itself tells them, whatever --layout says.
+-- The board's own layout; --layout does not change it.
 local function segments_of(board)
   for _, alt in ipairs(class.state(board).info.alts) do
     if memory.is_option_bytes(alt.layout) and alt.layout.segments[1] then
@@ -26,7 +26,8 @@ local function segments_of(board)
   end
 end
 
----The option bytes as they are, where the board has some and lets them be read, and they are few.
+---The option bytes, unparsed. Nil if the board has none, does not allow to read them, or has more
+---than MOST_RAW.
 ---@param board table
 ---@return string?
 function M.raw(board)
@@ -46,7 +47,7 @@ local function has_flash(board, runs)
   return true
 end
 
----The description of a board's option bytes; nil where there is none.
+---The description of a board's option bytes; nil if there is none.
 ---@param board table
 ---@return table? family
 function M.family(board)
@@ -101,7 +102,7 @@ local function set(bytes, field, value)
   return put(bytes, field.word, "<I4", word)
 end
 
--- Half words whose complements stood beside them have them again.
+-- Updates the complements of those half words that had correct ones before.
 local function complement(family, before, after)
   for _, pair in ipairs(family.complements) do
     local value, mirror = string.unpack("<I2", before, pair[1] + 1),
@@ -125,7 +126,7 @@ end
 
 local function by_name(a, b) return a.name < b.name end
 
--- The values by name, as a table that prints with what they mean.
+-- The values by name, in a table that prints with their meaning.
 local function values_of(family, bytes)
   local values = {}
   for _, field in ipairs(family.fields) do values[field.name] = get(bytes, field) end
@@ -140,7 +141,7 @@ local function values_of(family, bytes)
   end })
 end
 
--- Read twice: what is read wrong would be written back, and they hold what can't be undone.
+-- Reads twice: an undetected read error would be written back, and may be irreversible.
 local function load(board, family)
   local bytes = board:read(family.address, family.length)
   if board:read(family.address, family.length) ~= bytes then
@@ -151,8 +152,8 @@ local function load(board, family)
   return bytes
 end
 
--- A board that can be read has no read protection, and its option bytes must say so: else they are
--- not what the description takes them for, and nothing is merged into them.
+-- Reads the option bytes and checks them: a board that can be read has no read protection. If its
+-- option bytes show another level, the description does not apply, and nothing may be merged.
 local function load_sound(board, family)
   local bytes = load(board, family)
   for _, field in ipairs(family.fields) do
@@ -168,7 +169,7 @@ local function load_sound(board, family)
   return bytes
 end
 
--- ---- what may be written ----
+-- ---- checks before writing ----
 
 local function usage(board, format, ...)
   errors.raise { code = "usage", path = board.path,
@@ -211,7 +212,7 @@ local function check(board, family, changes, irreversible)
   end
 end
 
--- What the changes make of the bytes; and a line for each field that they change.
+-- Applies the changes to the bytes. Returns the new bytes, and lines about each changed field.
 local function merge(family, before, changes)
   local after, lines = before, {}
   for _, field in ipairs(family.fields) do
@@ -247,20 +248,20 @@ local function complain(board, family, wanted, found)
     remedy = { "optbytes", changes = table.concat(commands, " ") } }
 end
 
--- Read protection that was just turned on, if any: the field.
+-- The field that has just turned read protection on; nil if none has.
 local function closing(family, bytes)
   for _, field in ipairs(family.fields) do
     if field.open and get(bytes, field) ~= field.open then return field end
   end
 end
 
--- f's result; or nil and the error, if that was to be expected.
+-- Returns f's results; nil and the error if f raises the expected code.
 local function expect(code, f, ...)
   if code then return errors.catch(code, f, ...) end
   return f(...)
 end
 
--- Opens the board again, and compares; or says why that can't be.
+-- Opens the board again and compares, or records why that is not possible.
 local function verify(board, family, wanted, seconds)
   local history = class.state(board).history
   local closed = closing(family, wanted)
@@ -286,21 +287,21 @@ end
 
 -- ---- for recipes ----
 
----The option bytes by name.
+---Reads the option bytes.
 ---@param board table
----@return table values { BOR_LEV = 3, ... }; prints with what they mean
+---@return table values { BOR_LEV = 3, ... }; it prints with their meaning
 function M.read(board)
   class.check("optbytes.read(board)", board)
   local family = need_family(board)
   return values_of(family, load_sound(board, family))
 end
 
----Changes option bytes by name; all others stay as they are. The board resets itself and is opened
----again; then they are read and compared. Writes nothing where nothing changes.
+---Changes option bytes by name; all others are kept. The board resets itself and is opened again;
+---then the option bytes are read and compared. Without a change nothing is written.
 ---@param board table
 ---@param changes table<string, integer>
----@param options? table irreversible (boolean), seconds (how long the board may be away)
----@return table? values as they are now; nil where they can't be read any more, or on a dry run
+---@param options? table irreversible (boolean), seconds (the longest time until the board is back)
+---@return table? values after writing; nil if they can't be read any more, or on a dry run
 function M.write(board, changes, options)
   class.check("optbytes.write(board, changes, options)", board)
   if type(changes) ~= "table" then
