@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Raw binaries: bytes, which say nothing of themselves but by their vector table.
+-- Raw binaries: bytes without addresses. Only the vector table shows where they belong.
 local errors = require "moonflash.errors"
 local segments = require "moonflash.image.segments"
 local text = require "moonflash.base.text"
@@ -8,8 +8,8 @@ local wrong = require "moonflash.image.wrong"
 
 local M = { title = "a raw binary" }
 
--- As vectors.linked, of a program behind the header of MCUboot, if it has one: a magic number, the
--- load address and the length of the header begin that (MCUboot's docs/design.md).
+-- Like vectors.linked, but also for a program behind an MCUboot header. The header begins with a
+-- magic number, the load address and its own length (MCUboot's docs/design.md).
 local MCUBOOT, HEAD = 0x96F3B83D, 10
 local function linked(bytes, address)
   local skip = 0
@@ -21,10 +21,10 @@ local function linked(bytes, address)
   return elsewhere, reset, base and base - skip
 end
 
----An error for a program that was clearly linked for elsewhere; nil for anything else.
+---Returns an error for a program that was clearly linked for another address; nil otherwise.
 ---@param name string of the file
 ---@param bytes string
----@param address integer where it would go
+---@param address integer the address where it is to be written
 ---@return table? err `image.address`
 function M.misplaced(name, bytes, address)
   local elsewhere, reset, base = linked(bytes, address)

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- CRCs of 32 bits with the polynomial 0x04C11DB7, four bytes at a time: a table for each of them.
+-- 32-bit CRCs with the polynomial 0x04C11DB7, four bytes at a time, with a table for each of them.
 local M = {}
 
 local POLYNOMIAL <const>, REFLECTED <const> = 0x04C11DB7, 0xEDB88320
@@ -16,7 +16,7 @@ local function straight(i)
   return i & 0xFFFFFFFF
 end
 
--- tables[k][i]: what the byte i has become after k more bytes.
+-- tables[k][i]: the contribution of byte i after k - 1 more bytes.
 local function tables(of_byte, further)
   local t = { {}, {}, {}, {} }
   for i = 0, 255 do t[1][i] = of_byte(i) end
@@ -26,9 +26,9 @@ local function tables(of_byte, further)
   return t
 end
 
-local R, S -- made when they are first needed
+local R, S -- the tables, made at first use
 
--- The lowest bit first, as zlib, Ethernet and DFU's suffix have it.
+-- Lowest bit first, as in zlib, Ethernet and DFU's suffix.
 local function reflected_crc(bytes)
   R = R or tables(reflected, function(v, t) return v >> 8 ~ t[v & 0xFF] end)
   local crc, words = START, #bytes // 4
@@ -43,7 +43,7 @@ local function reflected_crc(bytes)
   return crc
 end
 
--- The highest bit first, of words in this format.
+-- Highest bit first; `format` unpacks the words.
 local function straight_crc(bytes, format)
   S = S or tables(straight, function(v, t) return v << 8 & 0xFFFFFFFF ~ t[v >> 24] end)
   local crc, words = START, #bytes // 4
@@ -58,7 +58,7 @@ local function straight_crc(bytes, format)
   return crc
 end
 
----What the suffix of a DFU file has (DFU 1.1, appendix B): zlib's, with all bits turned over.
+---The CRC in the suffix of a DFU file (DFU 1.1, appendix B): zlib's, with all bits inverted.
 ---@param bytes string
 ---@return integer
 function M.dfu(bytes)
@@ -68,7 +68,7 @@ end
 M.kinds = {
   ["crc32"] = function(bytes) return reflected_crc(bytes) ~ 0xFFFFFFFF end,
   ["crc32/mpeg-2"] = function(bytes) return straight_crc(bytes, ">I4") end,
-  -- STM32's CRC unit as it is after a reset, given the words of the flash (RM0090 chapter 4)
+  -- STM32's CRC unit after a reset, fed with words of the flash (RM0090 chapter 4)
   ["stm32"] = function(bytes) return straight_crc(bytes, "<I4") end,
 }
 

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- DfuSe files (ST's UM0391): a prefix, then targets, one for an alternate setting, then elements in
--- each, with their addresses. And the suffix that any DFU file has (DFU 1.1, appendix B).
+-- DfuSe files (ST's UM0391): a prefix, then one target for each alternate setting, with elements
+-- and their addresses in it. Also the suffix that every DFU file has (DFU 1.1, appendix B).
 local crc = require "moonflash.image.crc"
 local segments = require "moonflash.image.segments"
 local wrong = require "moonflash.image.wrong"
@@ -12,10 +12,10 @@ local M = { title = "a DfuSe file" }
 local SUFFIX = "<I2I2I2I2c3BI4" -- bcdDevice, idProduct, idVendor, bcdDFU, "UFD", bLength, dwCRC
 local SUFFIX_SIZE = SUFFIX:packsize()
 local VERSION = 0x011A -- bcdDFU of DfuSe
-M.ANY = 0xFFFF         -- an id that stands for all
-M.ANY_PRODUCT = 0x0000 -- and a product id: ST's own files in CubeF4 and CubeWB have it
+M.ANY = 0xFFFF         -- an id that matches any
+M.ANY_PRODUCT = 0x0000 -- a product id that matches any, too: in ST's own files in CubeF4 and CubeWB
 
----Takes the suffix off, if there is one, and checks it.
+---Checks the suffix, if there is one, and removes it.
 ---@param name string of the file
 ---@param bytes string
 ---@return string content
@@ -53,14 +53,14 @@ local ELEMENT = "<I4I4"           -- dwElementAddress, dwElementSize
 local PREFIX_SIZE, TARGET_SIZE, ELEMENT_SIZE = PREFIX:packsize(), TARGET:packsize(),
   ELEMENT:packsize()
 
----Whether the bytes begin so.
+---Whether the bytes begin like a DfuSe file.
 ---@param bytes string
 ---@return boolean
 function M.recognise(bytes)
   return bytes:sub(1, 5) == "DfuSe"
 end
 
----What is not DfuSe must not say in its suffix that it is.
+---Raises `image` if a file that is not DfuSe has a DfuSe suffix.
 ---@param name string of the file
 ---@param suffix table
 function M.check_plain(name, suffix)
@@ -69,7 +69,7 @@ function M.check_plain(name, suffix)
   end
 end
 
--- Elements from `at` to exactly `stop`, both counted from 0.
+-- Calls f for the elements in [at, stop), both counted from 0. They must fill it exactly.
 local function elements(name, content, at, stop, number, alt, f)
   for i = 1, number do
     if at + ELEMENT_SIZE > stop then
@@ -91,8 +91,8 @@ local function elements(name, content, at, stop, number, alt, f)
   end
 end
 
--- Goes through the elements; f(address, bytes, alt, offset) gets them. There are tools whose
--- DFUImageSize counts the suffix too, and some that leave it 0.
+-- Calls f(address, bytes, alt, offset) for each element. Some tools include the suffix in
+-- DFUImageSize, and some leave it 0.
 local function each(name, content, suffix_size, f)
   local _, version, size, number = PREFIX:unpack(content)
   if version ~= 1 then
@@ -138,7 +138,7 @@ function M.parse(name, content, suffix)
   local merger = segments.merger(name)
   each(name, content, suffix.size, function(...) merger:add(...) end)
   local list, address = merger:finish()
-  if not list then -- once more, to say where
+  if not list then -- a second pass finds the offset for the error
     local before = {}
     each(name, content, suffix.size, function(first, bytes, alt, offset)
       if address < first or address >= first + #bytes then return end

@@ -1,11 +1,11 @@
 -- SPDX-License-Identifier: MIT
--- Programs in ELF, as Arm's linkers write them: what is loaded, by load address (System V ABI, ELF
--- header, program and section headers).
+-- ELF programs, as Arm's linkers write them: the bytes to load, by load address (System V ABI: ELF
+-- header, program headers and section headers).
 --
--- What counts are the program headers: every byte of a PT_LOAD is loaded, whether a section covers
--- it or not (armlink leaves bytes without one). Left out are the headers of the file itself, where
--- a PT_LOAD begins with them, and the padding between them and the first section: they stand in
--- front of the program, where a boot loader may be.
+-- The program headers decide: every byte of a PT_LOAD is loaded, whether or not a section covers it
+-- (armlink leaves bytes without a section). One exception: a PT_LOAD may begin with the headers of
+-- the file. These, and the padding up to the first section, are left out, because they would be
+-- loaded in front of the program, where a boot loader may be.
 local segments = require "moonflash.image.segments"
 local wrong = require "moonflash.image.wrong"
 
@@ -20,7 +20,7 @@ local SPACE = 1 << 32
 local MOST = 256          -- program headers
 local MACHINES = { [40] = "Arm", [243] = "RISC-V" }
 
----Whether the bytes begin so.
+---Whether the bytes begin like an ELF file.
 ---@param bytes string
 ---@return boolean
 function M.recognise(bytes)
@@ -31,7 +31,7 @@ local TYPES = { [1] = "an object file, not a linked program", [3] = "a shared ob
                 [4] = "a core dump" }
 
 local function header(name, bytes)
-  -- the class and the order of bytes come first: they decide where all the rest stands
+  -- the class and the byte order come first: the layout of the other fields depends on them
   if #bytes >= 5 and bytes:byte(5) ~= 1 then
     wrong.offset(name, 4, bytes:byte(5) == 2 and "a 64-bit program: an STM32 has 32 bits"
       or "ELF class %d is neither 32 nor 64 bits", bytes:byte(5))
@@ -68,7 +68,7 @@ local function header(name, bytes)
   return h
 end
 
--- The segments of the file that have bytes.
+-- The PT_LOAD segments that have bytes in the file.
 local function loads(name, bytes, h)
   local list = {}
   for i = 0, h.program_count - 1 do
@@ -90,7 +90,7 @@ local function loads(name, bytes, h)
   return list
 end
 
--- The sections with bytes that are loaded; each lies in one PT_LOAD.
+-- The file offsets of the sections that are loaded. Each section must be inside one PT_LOAD.
 local function loaded_sections(name, bytes, h, list)
   local sections = {}
   for i = 0, h.section_count - 1 do
@@ -114,8 +114,8 @@ local function loaded_sections(name, bytes, h, list)
   return sections
 end
 
--- How many bytes a PT_LOAD begins with that are no program: the ELF header and the program headers,
--- where it begins with these, and what lies between them and the first section.
+-- The number of bytes at the beginning of a PT_LOAD that are not part of the program: the ELF
+-- header and the program headers, if it begins with them, and the padding up to the first section.
 local function headers_in(h, load, sections)
   local stop = HEADER:packsize()
   if h.programs <= stop then
@@ -130,7 +130,8 @@ local function headers_in(h, load, sections)
   return math.min(first - load.offset, load.size)
 end
 
--- The bytes of all PT_LOADs: never more than the file has, whatever the headers say.
+-- The bytes of all PT_LOADs. Their sum is bounded by the size of the file, whatever the headers
+-- claim.
 local function pieces_of(name, bytes, h, list)
   local pieces, total = {}, 0
   local sections = loaded_sections(name, bytes, h, list)
@@ -147,7 +148,7 @@ local function pieces_of(name, bytes, h, list)
   return pieces
 end
 
--- The entry point is an address at run time; what is wanted is where that was loaded.
+-- Converts the entry point, which is a run-time address, to a load address.
 local function load_address(entry, list)
   for _, load in ipairs(list) do
     if entry >= load.virtual and entry < load.virtual + load.size then

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- Intel HEX: ":", then in hex digits the number of bytes of data, 16 bits of address, the type, the
--- data, and what makes the sum of all bytes 0 (Intel, Hexadecimal Object File Format Specification,
--- 1988).
+-- Intel HEX: ":", then in hex digits the number of data bytes, a 16-bit address, the type, the
+-- data, and a checksum that makes the sum of all bytes 0 (Intel, Hexadecimal Object File Format
+-- Specification, 1988).
 local records = require "moonflash.image.records"
 local segments = require "moonflash.image.segments"
 local wrong = require "moonflash.image.wrong"
@@ -10,9 +10,9 @@ local M = { title = "Intel HEX" }
 
 local byte, sub, unpack = string.byte, string.sub, string.unpack
 
----Whether the bytes begin so.
+---Whether the bytes begin like Intel HEX.
 ---@param bytes string
----@param at integer behind blanks
+---@param at integer position of the first record (records.head)
 ---@return boolean
 function M.recognise(bytes, at)
   return records.begin(bytes, at, ":")
@@ -21,10 +21,10 @@ end
 local SPACE = 1 << 32
 local SEGMENT = 1 << 16
 
--- What the records but data and the end must have, in bytes of data.
+-- The length of records other than data, by type.
 local LENGTHS = { [1] = 0, [2] = 2, [3] = 4, [4] = 2, [5] = 4 }
 
--- Goes through the records; f(line, address, data) gets those with data. Returns the entry point.
+-- Calls f(line, address, data) for each data record. Returns the entry point.
 local function each(name, text, f, joined)
   local base, most, entry, ended = 0, SEGMENT, nil, nil
   local last = 0
@@ -59,7 +59,7 @@ local function each(name, text, f, joined)
         or "there is no record type %02X", kind, LENGTHS[kind], length)
     elseif kind == 1 then
       ended = line
-    elseif kind == 2 then -- a segment of the 8086: what would wrap around in it is refused
+    elseif kind == 2 then -- a segment of the 8086; an address that would wrap around is refused
       base, most = unpack(">I2", bytes, 5) << 4, SEGMENT
     elseif kind == 4 then
       base = unpack(">I2", bytes, 5) << 16
@@ -73,7 +73,7 @@ local function each(name, text, f, joined)
   end
 
   for line, bytes, sum, _, offset, count in records.each(name, text, ":", 1, joined) do
-    if offset then -- data that stays in its 64 KB
+    if offset then -- joined data records, which stay within 64 KB
       check_end(line)
       f(line, base + offset, bytes)
       last = line + count - 1

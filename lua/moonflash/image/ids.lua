@@ -1,10 +1,10 @@
 -- SPDX-License-Identifier: MIT
--- The ids in a file's DFU suffix: which boards the file is for.
+-- The ids in a file's DFU suffix, which name the boards that the file is for.
 local dfu = require "moonflash.image.dfu"
 
 local M = {}
 
----Whether an id stands for any.
+---Whether an id matches any.
 ---@param id integer
 ---@param is_product? boolean
 ---@return boolean
@@ -16,7 +16,7 @@ local function same(a, b, is_product)
   return a == b or M.is_any(a, is_product) or M.is_any(b, is_product)
 end
 
----Whether two pairs of ids have a board in common.
+---Whether a board exists that matches both pairs of ids.
 ---@param a table vid=, pid=
 ---@param b table vid=, pid=
 ---@return boolean
@@ -24,7 +24,7 @@ function M.match(a, b)
   return same(a.vid, b.vid) and same(a.pid, b.pid, true)
 end
 
----"0483:df11", "0483:any"
+---Ids as text: "0483:df11", "0483:any".
 ---@param ids table vid=, pid=
 ---@return string
 function M.text(ids)

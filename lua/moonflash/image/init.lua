@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Images: files -> values. What a format is like stands in a file of its own beside this one, what
--- an image can do in value.lua, and how pieces become segments in segments.lua.
+-- Module `image`: loads files. Each format has its own file in this folder; value.lua has the
+-- methods of an image, segments.lua joins pieces to segments.
 local bin = require "moonflash.image.bin"
 local check = require "moonflash.base.check"
 local dfu = require "moonflash.image.dfu"
@@ -20,19 +20,19 @@ local wrong = require "moonflash.image.wrong"
 
 local M = {}
 
-local MOST = 64 * 1024 * 1024 -- bytes of a file: no chip of ours has as much flash
-local MOST_ELF = 1 << 30      -- debug information can be a thousand times the program
+local MOST = 64 * 1024 * 1024 -- bytes of a file; no supported chip has that much flash
+local MOST_ELF = 1 << 30      -- debug information can be a thousand times as large as the program
 local DEFAULT_ADDRESS = 0x08000000
 
--- ---- which format ----
+-- ---- recognising the format ----
 
 local formats = {
   elf = require "moonflash.image.elf", dfu = dfu, hex = require "moonflash.image.hex",
   srec = require "moonflash.image.srec", bin = bin,
 }
-local ORDER = { "elf", "dfu", "hex", "srec" } -- all but bin, which anything could be
+local ORDER = { "elf", "dfu", "hex", "srec" } -- all but bin, which has no mark
 
--- The format, and what it is called; nil for anything that may be a raw binary.
+-- The format and its title; nil for a file that may be a raw binary.
 local function recognise(bytes)
   local first = records.head(bytes)
   for _, format in ipairs(ORDER) do
@@ -40,7 +40,7 @@ local function recognise(bytes)
   end
 end
 
----What kind of firmware the bytes are: "Intel HEX", ...; nil for anything else.
+---The kind of firmware that the bytes are: "Intel HEX", ...; nil for any other file.
 ---@param bytes string
 ---@return string?
 function M.recognise(bytes)
@@ -48,7 +48,7 @@ function M.recognise(bytes)
   return title or strangers.binary(bytes)
 end
 
--- A raw binary is what has no other format; but not when it is something else that was damaged.
+-- Refuses a raw binary whose extension is that of another format: the file is damaged.
 local function check_raw(name, content, suffix)
   local ending = (name:match("%.(%w+)$") or ""):lower()
   local called = value.endings[ending]
@@ -60,18 +60,18 @@ local function check_raw(name, content, suffix)
   end
 end
 
--- ---- what is no firmware ----
+-- ---- files that are not firmware ----
 
----Raises `image.not-firmware`.
+---Raises `image.not-firmware`. Called when the address does not show that the user means the file.
 ---@param prefix string "", or the board's path and ": "
 ---@param name string of the file
----@param what string what it is
+---@param what string the kind of the file
 function M.refuse(prefix, name, what)
   errors.raise { code = "image.not-firmware", remedy = { "address", "force" },
     message = ("%s%s is not firmware: it is %s"):format(prefix, name, what), file = name }
 end
 
--- Why a raw binary is no firmware; nil where it has a vector table.
+-- The reason to doubt that a raw binary is firmware; nil if it has a vector table.
 local function doubt_of(what, list, start)
   if what then return { what = what, kind = true } end
   if not start then
@@ -81,7 +81,7 @@ end
 
 -- ---- one file ----
 
--- FILE@ADDRESS, unless there is a file of that very name.
+-- Splits FILE@ADDRESS, unless a file of that full name exists.
 local function split(spec)
   local name, at = spec:match("^(.*)@([^@/]*)$")
   if not name or sys.stat(spec) then return spec end
@@ -93,15 +93,15 @@ local function split(spec)
   return name, address
 end
 
--- The address of a raw binary; and whether a person gave it, who then means it.
+-- The address of a raw binary, and whether the user typed it. A typed address is taken as intended.
 local function address_of(address, options)
   if address then return address, true end
   address = rawget(options, "address")
   return address or DEFAULT_ADDRESS, address ~= nil and typed.has(address)
 end
 
--- The segments of a file that has addresses of its own, moved to begin at another. A program would
--- not run there.
+-- Moves the segments of a file with addresses of its own to another address. A program is refused,
+-- because it would not run there.
 local function moved(spec, path, title, list, start, address, any)
   if start and not any then
     wrong.file(spec, "%s is %s, and has addresses of its own", path, title)
@@ -119,7 +119,8 @@ local function moved(spec, path, title, list, start, address, any)
   return new, start and start + by
 end
 
--- ELF may be larger than any flash: what is loaded of it is not.
+-- Reads a file. ELF files may be larger than any flash, because their debug information is not
+-- loaded.
 local function read(path)
   local file = io.open(path, "rb")
   local head = file and file:read(4)
@@ -144,7 +145,7 @@ local function load_one(spec, options)
     local where, given = address_of(address, options)
     local meant = given or force or rawget(options, "data")
     local what, page = strangers.recognise(content)
-    if page and not meant then M.refuse("", path, what) end -- no board takes these
+    if page and not meant then M.refuse("", path, what) end -- no board accepts these
     check_raw(path, content, suffix)
     format = "bin"
     list = bin.parse(path, content, where)
@@ -163,11 +164,11 @@ end
 
 -- ---- ids ----
 
----Raises `image` if a file says that it is for another board. bcdDevice is not compared: files have
----anything there.
+---Raises `image` if a file's ids are those of another board. bcdDevice is not compared, because
+---files have arbitrary values there.
 ---@param image table
 ---@param board table path=, vid=, pid=
----@param force? boolean let it be
+---@param force? boolean skip the check
 function M.check_ids(image, board, force)
   if force or not image.ids or ids_of.match(image.ids, board) then return end
   errors.raise { code = "image", path = board.path, remedy = { "force" },
@@ -175,7 +176,7 @@ function M.check_ids(image, board, force)
       ids_of.text(image.ids), board.vid, board.pid) }
 end
 
--- What two files say together.
+-- The ids that match both files. Raises `image` if they have no board in common.
 local function common_ids(one, other, force)
   local a, b = one.ids, other.ids
   if not (a and b) then return a or b end
@@ -208,7 +209,7 @@ local function merge(images, options)
       merger:add(segment.address, segment.bytes, segment.alt)
     end
     all.ids = all.ids and common_ids(all, image, rawget(options, "force")) or image.ids
-    all.start = lowest(all.start, image.start) -- that is where the chip begins
+    all.start = lowest(all.start, image.start) -- the chip starts at the lowest
     all.doubt = all.doubt or image.doubt
     all.misplaced = all.misplaced or image.misplaced
     all.machine = all.machine or image.machine
@@ -227,7 +228,7 @@ local function merge(images, options)
   return value.make(all)
 end
 
--- The files and the options of a call.
+-- Splits the arguments of a call into files and options.
 local function arguments(...)
   local specs, options, n = {}, {}, select("#", ...)
   for i = 1, n do
@@ -249,10 +250,11 @@ local function arguments(...)
   return specs, options
 end
 
----Loads firmware: a file or several, which become one image.
----@param ... string|string[]|table FILE, FILE@ADDRESS, or lists of these; last, options: address,
----where raw binaries go; force: even if they are linked for elsewhere, or are no firmware; data:
----they may be no firmware; move: FILE@ADDRESS moves what has addresses of its own, programs too
+---Loads firmware: one file, or several that become one image.
+---@param ... string|string[]|table FILE, FILE@ADDRESS, or lists of these; last, options:
+---  address: for raw binaries; force: accept files for another address, or that are not firmware;
+---  data: accept files that are not firmware; move: FILE@ADDRESS may move programs that have
+---  addresses of their own
 ---@return table image
 function M.load(...)
   local specs, options = arguments(...)
@@ -272,7 +274,7 @@ function M.load(...)
   return merge(images, options)
 end
 
----The format that a file's name stands for: "hex", "srec", "dfu"; "bin" for any other.
+---The format for a file name: "hex", "srec", "dfu"; "bin" for any other extension.
 ---@param name string
 ---@return string
 function M.format_of(name)
@@ -281,7 +283,7 @@ function M.format_of(name)
   return format ~= "elf" and format or "bin"
 end
 
----The segments of a text in Intel HEX.
+---Parses Intel HEX text.
 ---@param name string of the file
 ---@param content string
 ---@return table[] segments
@@ -289,9 +291,9 @@ function M.parse_hex(name, content)
   return (formats.hex.parse(name, content))
 end
 
--- ---- made by a recipe ----
+-- ---- images made by a recipe ----
 
----Makes an image of bytes.
+---Makes an image from bytes.
 ---@param fields table segments = { { address=, bytes=, alt= }, ... } in any order; name, start, ids
 ---@return table image
 function M.new(fields)

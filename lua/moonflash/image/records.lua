@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- What Intel HEX and S-records share: lines of a mark and hex digits, with a sum at the end.
+-- The common part of Intel HEX and S-records: lines of a mark and hex digits, with a checksum.
 local segments = require "moonflash.image.segments"
 local sys = require "moonflash.system"
 local wrong = require "moonflash.image.wrong"
@@ -13,11 +13,11 @@ local CTRL_Z, SEMICOLON = 0x1A, (";"):byte()
 
 -- ---- reading ----
 
----Where the first record should begin: behind a UTF-8 mark, blanks, and lines of comment (";"),
----which our own files of kept bytes have.
+---The position of the first record, after a UTF-8 mark, blanks, and comment lines (";"), which
+---moonflash's own files of kept bytes have.
 ---@param bytes string
 ---@return integer position
----@return integer lines that end before it
+---@return integer lines that end before that position
 function M.head(bytes)
   local at, lines = 1, 0
   if bytes:sub(1, 3) == "\xEF\xBB\xBF" then at = 4 end
@@ -30,7 +30,7 @@ function M.head(bytes)
   end
 end
 
--- The position behind the text: CP/M and DOS mark the end with Ctrl-Z, one or more.
+-- The position after the text: CP/M and DOS mark its end with one or more Ctrl-Z.
 local function stop_of(text)
   local last, stop = #text, #text + 1
   while last > 0 and byte(text, last) <= 32 do
@@ -40,8 +40,7 @@ local function stop_of(text)
   return stop
 end
 
----Whether a text begins with a record, or with one that is cut off: then digits are all that there
----is on its line.
+---Whether a text begins with a record, or with an incomplete one: then the line has digits only.
 ---@param bytes string
 ---@param at integer
 ---@param mark string a pattern
@@ -56,7 +55,7 @@ local function shown(c)
   return c > 32 and c < 127 and ("'%c'"):format(c) or ("byte 0x%02X"):format(c)
 end
 
--- Something that is no blank stands behind the digits of a record, or where one should begin.
+-- Raises the error for a character that is not a blank, after a record or in its place.
 local function refuse(name, line, bytes, c)
   if not bytes or not string.char(c):find("%x") then
     wrong.line(name, line, "%s belongs to no record", shown(c))
@@ -66,13 +65,13 @@ local function refuse(name, line, bytes, c)
   wrong.line(name, line, "an odd number of hex digits: the record is cut, or one is lost")
 end
 
----An iterator over the records of a text: the line, the bytes, their sum modulo 256, and the
----character behind the mark. Blanks at the end of a line and empty lines are let be; anything else
----raises. Many records with data that are right and follow each other come as one, if that is
----wanted: the line of the first, their data, nil, the character, their address, their number.
+---An iterator over the records of a text. It returns the line, the bytes, their sum modulo 256, and
+---the character after the mark. Blanks at the end of a line and empty lines are skipped; anything
+---else raises. If `joined`, consecutive valid data records are returned as one: the line of the
+---first, their data, nil, the character, their address, their number.
 ---@param name string of the file
 ---@param text string
----@param mark string what a record begins with: ":"
+---@param mark string the first character of a record: ":"
 ---@param width integer characters in front of the digits
 ---@param joined boolean
 ---@return function
@@ -89,7 +88,7 @@ function M.each(name, text, mark, width, joined)
         return first, data, nil, kind, address, count
       end
     end
-    while at < past do -- unhex stops at Ctrl-Z: it is no digit
+    while at < past do -- unhex stops at Ctrl-Z, which is not a digit
       line = line + 1
       local bytes, sum, kind
       local after = at
@@ -112,7 +111,7 @@ function M.each(name, text, mark, width, joined)
   end
 end
 
--- Finds the line that gives an address another byte than an earlier one did, and raises.
+-- Returns a function for each() that raises at the line that gives an address a second value.
 local function watch(name, address)
   local first, given
   return function(line, from, data)
@@ -127,11 +126,11 @@ local function watch(name, address)
   end
 end
 
----The segments and the entry point of a text.
+---Parses a text to segments and an entry point.
 ---@param name string of the file
 ---@param text string
----@param each function each(name, text, f, joined) calls f(line, address, data); returns the entry
----  point
+---@param each function each(name, text, f, joined) calls f(line, address, data), and returns the
+---  entry point
 ---@return table[] segments
 ---@return integer? entry
 function M.parse(name, text, each)
@@ -151,7 +150,7 @@ local formats = setmetatable({}, { __index = function(t, n)
   return t[n]
 end })
 
----The sum of the bytes.
+---The sum of bytes.
 ---@param bytes string
 ---@return integer
 function M.sum(bytes)
@@ -160,14 +159,14 @@ function M.sum(bytes)
   return sum
 end
 
----Bytes as hex digits; at most 250.
+---Bytes as hex digits; at most 250 bytes.
 ---@param bytes string
 ---@return string
 function M.encode(bytes)
   return formats[#bytes]:format(byte(bytes, 1, -1))
 end
 
----Calls f(address, data) for what goes into a record each: 16 bytes at most, never across a
+---Splits segments for records: calls f(address, data) with at most 16 bytes, which never cross a
 ---multiple of 64 KB.
 ---@param list table[] segments
 ---@param f function

@@ -1,20 +1,20 @@
 -- SPDX-License-Identifier: MIT
--- Sparse bytes: pieces in any order become segments, sorted, disjoint, and as long as can be.
+-- Sparse bytes: joins pieces, in any order, to segments that are sorted, disjoint and maximal.
 --
--- There may be a million pieces of a byte each. So pieces that follow each other are joined as they
--- come, nothing is kept for single bytes, and what is sorted are integers: the address, and behind
--- it the number of the run.
+-- A file may have a million pieces of one byte. So adjacent pieces are joined as they arrive,
+-- nothing is stored for single bytes, and the sort keys are integers: the address in the high bits,
+-- the number of the run in the low ones.
 local difference = require "moonflash.base.difference"
 local wrong = require "moonflash.image.wrong"
 
 local M = {}
 
-local FOLD = 4096   -- pieces that are joined at once
-local BITS = 20     -- of the number of a run
+local FOLD = 4096   -- pieces that are concatenated at once
+local BITS = 20     -- of a run's number
 local MOST = 1 << BITS
-local NONE = -1     -- stands for no alternate setting
+local NONE = -1     -- for pieces without an alternate setting
 
--- ---- a rope: bytes from one address on, to which more is appended ----
+-- ---- a rope: consecutive bytes that more are appended to ----
 
 local Rope = {}
 Rope.__index = Rope
@@ -28,7 +28,7 @@ function Rope:begin(address)
   self.first, self.stop, self.count, self.folded = address, address, 0, 0
 end
 
--- Joins the latest pieces.
+-- Concatenates the latest pieces to a chunk.
 function Rope:fold()
   local count = self.count
   if count == 0 then return end
@@ -50,7 +50,7 @@ function Rope:bytes()
   return self.folded == 1 and self.chunks[1] or table.concat(self.chunks, "", 1, self.folded)
 end
 
--- The bytes from an address on, which is within; fewer where the rope ends.
+-- The bytes from an address within the rope; fewer than `length` at its end.
 function Rope:slice(address, length)
   self:fold()
   local starts, low, high = self.starts, 1, self.folded
@@ -73,8 +73,8 @@ end
 local Builder = {}
 Builder.__index = Builder
 
----Takes pieces, and makes segments of them.
----@param name string whose they are, for messages
+---Returns a new builder, which takes pieces and makes segments.
+---@param name string the name of the file, for messages
 ---@return table builder
 function M.builder(name)
   return setmetatable({ name = name, rope = new_rope(), keys = {}, runs = {}, count = 0,
@@ -104,8 +104,7 @@ function Builder:add(address, bytes)
 end
 
 ---The segments: { { address=, bytes= }, ... }; or nil and the first address at which two pieces
----have different bytes. Pieces that overlap and agree are all right.
----@return table[]?
+---differ. Pieces may overlap if their bytes agree.
 ---@return integer? address
 function Builder:finish()
   self:end_run()
@@ -131,7 +130,7 @@ end
 
 -- ---- several alternate settings ----
 
--- The first address that both have: lists that are sorted and disjoint.
+-- The first common address of two sorted, disjoint lists; nil if there is none.
 local function common(one, other)
   local i, j = 1, 1
   while i <= #one and j <= #other do
@@ -149,8 +148,8 @@ end
 local Merger = {}
 Merger.__index = Merger
 
----Takes pieces of several alternate settings, and merges those of each for themselves.
----@param name string whose they are, for messages
+---Returns a new merger, which takes pieces of several alternate settings, and joins those of each.
+---@param name string the name of the file, for messages
 ---@return table merger
 function M.merger(name)
   return setmetatable({ name = name, builders = {}, alts = {} }, Merger)
@@ -171,9 +170,9 @@ function Merger:add(address, bytes, alt)
   builder:add(address, bytes)
 end
 
----The segments, sorted by alternate setting (none comes first) and address. Nil and an address
----where two differ, or where one has no alternate setting and the other has: that may be the same
----memory, and be written twice.
+---The segments, sorted by alternate setting (none comes first) and address. Returns nil and an
+---address if two pieces differ there, or if one has an alternate setting and the other has not:
+---both may mean the same memory, which would then be written twice.
 ---@return table[]?
 ---@return integer? address
 function Merger:finish()
@@ -194,7 +193,7 @@ function Merger:finish()
   return merged
 end
 
----Merges a list, as a merger does.
+---Merges a list of pieces, as a merger does.
 ---@param pieces table[] { { address=, bytes=, alt= }, ... }
 ---@param name string
 ---@return table[]?
@@ -205,7 +204,7 @@ function M.merge(pieces, name)
   return merger:finish()
 end
 
----Segments by address alone, for formats that know no alternate settings.
+---The segments without alternate settings, for formats that have none.
 ---@param image table
 ---@return table[]
 function M.flat(image)
@@ -219,7 +218,7 @@ function M.flat(image)
   return list
 end
 
----Those of the pieces that hold an address.
+---The pieces that have an address.
 ---@param pieces table[]
 ---@param address integer
 ---@return table[]

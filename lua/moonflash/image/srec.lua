@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- Motorola S-records: "S", a digit for the type, then in hex digits how many bytes follow, 2 to 4
--- bytes of address, the data, and what makes the sum of all bytes 0xFF.
+-- Motorola S-records: "S", a digit for the type, then in hex digits the number of bytes that
+-- follow, an address of 2 to 4 bytes, the data, and a checksum that makes the sum of all bytes
+-- 0xFF.
 local records = require "moonflash.image.records"
 local segments = require "moonflash.image.segments"
 local wrong = require "moonflash.image.wrong"
@@ -9,9 +10,9 @@ local M = { title = "Motorola S-records" }
 
 local byte, sub, unpack = string.byte, string.sub, string.unpack
 
----Whether the bytes begin so.
+---Whether the bytes begin like S-records.
 ---@param bytes string
----@param at integer behind blanks
+---@param at integer position of the first record (records.head)
 ---@return boolean
 function M.recognise(bytes, at)
   return records.begin(bytes, at, "S%d")
@@ -20,13 +21,13 @@ end
 local SPACE = 1 << 32
 local ZERO = ("0"):byte()
 
--- By type: bytes of address (of the count, in S5 and S6), and how they are unpacked.
+-- By type: the bytes of the address (of the count in S5 and S6), and the format to unpack them.
 local WIDTHS = { [0] = 2, 2, 3, 4, nil, 2, 3, 4, 3, 2 }
 local FORMATS = { [2] = ">I2", [3] = ">I3", [4] = ">I4" }
 
--- Goes through the records; f(line, address, data) gets those with data. Returns the entry point.
+-- Calls f(line, address, data) for each data record. Returns the entry point.
 local function each(name, text, f, joined)
-  local entry, ended, counted -- counted: the line of a right count that ends the data
+  local entry, ended, counted -- counted: the line of a correct count record after the last data
   local last, count = 0, 0
 
   local function check_end(line)
@@ -77,7 +78,7 @@ local function each(name, text, f, joined)
       last = line
     end
   end
-  if not ended and not counted then -- srec_cat can leave the end record out behind a count
+  if not ended and not counted then -- srec_cat can omit the end record after a count
     wrong.line(name, last, "no end record (S7, S8, S9) follows: the file is cut off")
   end
   return entry

@@ -1,11 +1,12 @@
 -- SPDX-License-Identifier: MIT
--- Files that are no firmware, told by how they begin: archives, pictures, documents, text.
+-- Files that are not firmware, recognised by their first bytes: archives, pictures, documents,
+-- text.
 local M = {}
 
-local MOST = 65536 -- bytes of a file that are looked at to tell text
+local MOST = 65536 -- bytes that are checked for text
 
--- Beginnings, as patterns. pages: what a download that went wrong leaves behind; no device takes
--- these, while a plain DFU device may well want a .gz or a bit stream.
+-- Patterns of the first bytes. A file of such a kind is refused for DfuSe boards only: a plain DFU
+-- device may accept a .gz or a bit stream.
 local kinds = {
   { "a UF2 file", "^UF2\n" },
   { "a zip archive", "^PK[\1\3\5\7][\2\4\6\8]" },
@@ -23,10 +24,11 @@ local kinds = {
   { "an archive of object files", "^!<arch>\n" },
   { "a tar archive", "^" .. ("."):rep(257) .. "ustar" },
   { "text in UTF-16", "^\255\254" }, { "text in UTF-16", "^\254\255" },
-  { "a Windows program", "^MZ" }, -- followed by zero bytes or not: a Cortex-M never starts so
+  { "a Windows program", "^MZ" }, -- a Cortex-M program never begins with these bytes
 }
 
--- What a text is, by how its first line that is not blank begins; else it is "text".
+-- Kinds of text, by the beginning of the first line that is not blank; any other text is "text".
+-- page: a failed download leaves such a file, which no device accepts.
 local texts = {
   { "a Git LFS pointer", "^version https://git%-lfs%.github%.com/", page = true },
   { "an HTML page", "^<!doctype%s+html", page = true }, { "an HTML page", "^<html", page = true },
@@ -43,18 +45,18 @@ local texts = {
   { "Tektronix hex", "^/%x%x%x%x%x%x%x%x" }, { "Tektronix hex", "^%%%x%x[368]%x%x" },
 }
 
--- Text has no control characters but blanks, line ends, form feeds and escapes, and is UTF-8, or
--- mostly ASCII, as Latin-1 is.
+-- Whether bytes are text: no control characters but blanks, line ends, form feeds and escapes; and
+-- UTF-8, or mostly ASCII (Latin-1).
 local function is_text(bytes)
   local sample = bytes:sub(1, MOST)
   if sample:find("[%z\1-\7\14-\26\28-\31\127]") then return false end
   local _, high = sample:gsub("[\128-\255]", "")
   if high * 3 <= #sample then return true end
   local _, bad_at = utf8.len(sample)
-  return not bad_at or #bytes > MOST and bad_at > #sample - 4 -- cut in the middle of a character
+  return not bad_at or #bytes > MOST and bad_at > #sample - 4 -- the sample ends within a character
 end
 
----What a file is that is neither firmware nor text: "a zip archive"; nil for anything else.
+---The kind of a file that is neither firmware nor text: "a zip archive"; nil for any other file.
 ---@param bytes string
 ---@return string?
 function M.binary(bytes)
@@ -63,10 +65,10 @@ function M.binary(bytes)
   end
 end
 
----What a file is, if it is of a kind that is no firmware.
+---The kind of a file that is not firmware.
 ---@param bytes string
 ---@return string? what "a zip archive", "text"; nil for anything that may be a raw binary
----@return boolean? page it is what a download that went wrong leaves behind
+---@return boolean? page a failed download leaves such a file
 function M.recognise(bytes)
   local binary = M.binary(bytes)
   if binary then return binary end

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- The addresses that a person typed as an argument. A file that is loaded at one of these needs no
--- vector table; a file at a default address does.
+-- The addresses that a user typed as arguments. A file that is loaded at a typed address needs no
+-- vector table; a file at the default address does.
 local M = {}
 
 local addresses = {}

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- An image, the value: segments of bytes with their addresses, and where they are from. Nothing
--- changes one: methods give new images, so that tasks can share one.
+-- An image: segments of bytes with their addresses, and their origin. Images never change: methods
+-- return new ones, so that tasks can share them.
 local check = require "moonflash.base.check"
 local crc = require "moonflash.image.crc"
 local errors = require "moonflash.errors"
@@ -12,14 +12,14 @@ local text = require "moonflash.base.text"
 
 local M = {}
 
-local MOST = 64 * 1024 * 1024 -- bytes that pad adds
+local MOST = 64 * 1024 * 1024 -- bytes of a range for pad
 
 local writers = {
   bin = require "moonflash.image.bin", hex = require "moonflash.image.hex",
   srec = require "moonflash.image.srec", dfu = require "moonflash.image.dfu",
 }
 
--- What the endings of names mean.
+-- The formats of file extensions.
 M.endings = {
   bin = "bin", hex = "hex", ihex = "hex", ihx = "hex", srec = "srec", s19 = "srec", s28 = "srec",
   s37 = "srec", mot = "srec", dfu = "dfu", elf = "elf", axf = "elf",
@@ -28,7 +28,7 @@ M.endings = {
 local Image = {}
 local meta = { __index = Image, __name = "image" }
 
----Makes an image of segments that are sorted and disjoint.
+---Makes an image of sorted, disjoint segments.
 ---@param fields table name, format, start, segments, ids, files
 ---@return table image
 function M.make(fields)
@@ -53,7 +53,7 @@ end
 
 -- ---- addresses ----
 
--- The segment that holds all of [first, last], and its number.
+-- The segment that has all of [first, last], and its index.
 local function holder(image, first, last)
   for i, segment in ipairs(image.segments) do
     if first >= segment.address and last < segment.address + #segment.bytes then
@@ -69,7 +69,7 @@ local function slice(image, first, last)
   return segment.bytes:sub(first - segment.address + 1, last - segment.address + 1)
 end
 
----The bytes of a range. Raises `image` where there are gaps in it.
+---The bytes of a range. Raises `image` if the range has gaps.
 ---@param address integer
 ---@param length integer
 ---@return string
@@ -79,7 +79,7 @@ function Image:read(address, length)
   return slice(self, address, address + length - 1)
 end
 
----The CRC of a range. Raises `image` where there are gaps in it.
+---The CRC of a range. Raises `image` if the range has gaps.
 ---@param first integer
 ---@param last integer
 ---@param kind? string "crc32", "crc32/mpeg-2", "stm32"
@@ -101,7 +101,7 @@ local function shown(mark)
   return mark:find("^[%g ]+$") and "'" .. mark .. "'" or text.bytes(mark)
 end
 
--- Where a mark stands: once, in all segments.
+-- The address of a mark, which must exist exactly once in all segments.
 local function find_mark(image, mark)
   local found
   for _, segment in ipairs(image.segments) do
@@ -124,9 +124,9 @@ local function find_mark(image, mark)
   return found
 end
 
----A new image with other bytes at an address, or where a mark stands (from its first byte on). They
----replace as many; the image does not grow. Raises `image` where it has gaps, or where the mark is
----missing or stands twice.
+---A new image with other bytes at an address or at a mark (from its first byte on). They replace
+---the same number of bytes. Raises `image` for a gap there, or if the mark is missing or exists
+---twice.
 ---@param where integer|string
 ---@param bytes string
 ---@return table image
@@ -147,10 +147,11 @@ function Image:patch(where, bytes)
   return changed(self, list)
 end
 
----A new image with the gaps of a range filled.
+---A new image with the gaps of a range filled. Raises `image` if alternate settings share the
+---range.
 ---@param first integer
 ---@param last integer
----@param byte? integer 0xFF if not given, which flash has when it is erased
+---@param byte? integer default 0xFF, as in erased flash
 ---@return table image
 function Image:pad(first, last, byte)
   check.span("image:pad(first, last, byte)", first, last)
@@ -164,7 +165,7 @@ function Image:pad(first, last, byte)
       list[#list + 1] = { address = at, bytes = string.char(byte):rep(stop - at), alt = alt }
     end
   end
-  for _, segment in ipairs(self.segments) do -- the first one that is touched says which memory
+  for _, segment in ipairs(self.segments) do -- the first one in the range gives the setting
     local stop = segment.address + #segment.bytes
     if segment.address <= last and stop > at and (at == first or segment.alt == alt) then
       alt = segment.alt
@@ -185,7 +186,7 @@ end
 
 -- ---- files ----
 
----The bytes of a file in a format. Raises `image` where the format can't hold the image.
+---The bytes of a file in a format. Raises `image` if the format can't express the image.
 ---@param format string "bin", "hex", "srec", "dfu"
 ---@return string
 function Image:encode(format)
@@ -193,10 +194,10 @@ function Image:encode(format)
   return writers[format].write(self)
 end
 
----Writes a file, all of it or nothing. Raises `image` where the format can't hold the image,
----`usage` where the name does not say which format, `file.write`.
+---Writes a whole file or nothing. Raises `image` if the format can't express the image, `usage` for
+---an unknown extension, `file.write`.
 ---@param name string
----@param format? string "bin", "hex", "srec", "dfu"; else by the ending of the name
+---@param format? string "bin", "hex", "srec", "dfu"; default: by the extension of the name
 function Image:save(name, format)
   if type(name) ~= "string" then misuse("image:save takes the name of a file") end
   local ending = name:match("%.(%w+)$")

@@ -1,25 +1,25 @@
 -- SPDX-License-Identifier: MIT
--- Cortex-M vector tables: whether one can stand at an address, where an image has one, and for
+-- Cortex-M vector tables: whether one is plausible at an address, where an image has one, and for
 -- which address a raw binary was linked.
 --
 -- A table begins with the stack pointer and the reset vector (ARMv7-M reference manual, B1.5.3). It
--- is plausible if the first word lies in a RAM of any STM32 family, and the second is odd (Thumb)
--- and its code lies in the image. The other words decide nothing.
+-- is plausible if the first word points to a RAM of any STM32 family, and the second is odd (Thumb)
+-- and points into the image. The other words are ignored.
 
 local M = {}
 
 local byte, unpack = string.byte, string.unpack
 
--- The RAMs of all families, { first address, address behind the last }: CCM and SRAM2; the main
--- SRAM, 3 MB at most (U5F/5G); SRAM4 of the U5; AXI SRAM of the H7 and H7R/S; SRAMs of domain 2
--- of the H7, which are the secure alias on L5, U5 and H5; SRAM4 of the H7.
+-- The RAMs of all families, { first address, address after the last }: CCM and SRAM2; the main
+-- SRAM, 3 MB at most (U5F/5G); SRAM4 of the U5; AXI SRAM of the H7 and H7R/S; SRAMs of domain 2 of
+-- the H7, whose addresses are the secure alias on L5, U5 and H5; SRAM4 of the H7.
 local RAMS = {
   { 0x10000000, 0x10010000 }, { 0x20000000, 0x20300000 }, { 0x28000000, 0x28004000 },
   { 0x24000000, 0x24100000 }, { 0x30000000, 0x30300000 }, { 0x38000000, 0x38010000 },
 }
 
--- Where programs are linked to: the flash with all of its banks, its secure alias, and what a
--- QUADSPI, OCTOSPI or XSPI maps.
+-- The address ranges of programs: the flash with all of its banks, its secure alias, and memory
+-- that is mapped by a QUADSPI, OCTOSPI or XSPI.
 local CODE = {
   { 0x08000000, 0x09000000 }, { 0x0C000000, 0x0D000000 },
   { 0x70000000, 0x80000000 }, { 0x90000000, 0xA0000000 },
@@ -27,7 +27,7 @@ local CODE = {
 
 local ALIGNMENT = 0x80 -- of a vector table: VTOR has no lower bits
 
--- A stack pointer may stand behind the last byte: it is lowered before the first word is stored.
+-- A stack pointer may point past the last byte: it is decremented before the first word is stored.
 local function is_ram(sp)
   for _, ram in ipairs(RAMS) do
     if sp > ram[1] and sp <= ram[2] then return sp % 4 == 0 end
@@ -35,7 +35,7 @@ local function is_ram(sp)
   return false
 end
 
--- Where the area of programs begins that has an address; nil in none.
+-- The start of the program range that has an address; nil if none has it.
 local function area_of(address)
   for _, area in ipairs(CODE) do
     if address >= area[1] and address < area[2] then return area[1] end
@@ -48,11 +48,11 @@ end
 
 -- ---- one table ----
 
----Whether bytes begin with a table whose reset vector leads to an address for which holds() is
+---Whether bytes begin with a table whose reset vector points to an address for which holds() is
 ---true.
 ---@param bytes string 8 or more
 ---@param holds fun(address: integer): boolean
----@param at? integer position of the table in bytes, 1 where nothing is given
+---@param at? integer position of the table in bytes, default 1
 ---@return boolean
 function M.is_table(bytes, holds, at)
   at = at or 1
@@ -61,9 +61,9 @@ function M.is_table(bytes, holds, at)
   return is_ram(sp) and reset % 2 == 1 and holds(reset - 1)
 end
 
--- A function that tells whether one of the segments holds an address. There may be as many tables
--- as segments, so each search is binary. Segments of two alternate settings may overlap; so for
--- each segment, the highest end of it and of all that begin before it is kept.
+-- Returns a function that tests whether one of the segments has an address. There may be as many
+-- tables as segments, so each search is binary. Segments of two alternate settings may overlap, so
+-- stops[i] is the highest end of the segments 1 to i.
 local function holder(list)
   local starts, stops, highest = {}, {}, 0
   local sorted = table.move(list, 1, #list, 1, {})
@@ -73,7 +73,7 @@ local function holder(list)
     starts[i], stops[i] = segment.address, highest
   end
   return function(address)
-    local low, high = 0, #starts -- the last one that begins at or before the address
+    local low, high = 0, #starts -- the last segment that begins at or before the address
     while low < high do
       local middle = (low + high + 1) // 2
       if starts[middle] <= address then low = middle else high = middle - 1 end
@@ -82,8 +82,8 @@ local function holder(list)
   end
 end
 
--- Calls f(address, reset vector) for each plausible table of a list of segments, until f returns
--- something.
+-- Calls f(address, reset vector) for each plausible table in a list of segments, until f returns a
+-- value. Returns that value.
 local function each_table(list, f)
   local holds = holder(list)
   for _, segment in ipairs(list) do
@@ -98,10 +98,10 @@ local function each_table(list, f)
   end
 end
 
----The address of an image's vector table: the one that belongs to the entry point, else the lowest.
+---The address of an image's vector table: the one with the entry point, else the lowest.
 ---@param list table[] segments, sorted
----@param entry? integer as the file has it: of the first instruction, or of the table
----@return integer? address nil where no plausible table stands
+---@param entry? integer from the file: address of the first instruction or of the table
+---@return integer? address nil if there is no plausible table
 function M.find(list, entry)
   local lowest
   local fitting = each_table(list, function(address, reset)
@@ -111,10 +111,10 @@ function M.find(list, entry)
   return fitting or lowest
 end
 
--- ---- for which address a raw binary was linked ----
+-- ---- the address that a raw binary was linked for ----
 
--- How functions begin in Thumb code: pattern of the first half word (mask, value), and of the
--- second one where 32 bits decide. Default handlers are often "b .".
+-- Beginnings of functions in Thumb code: mask and value of the first half word, and of the second
+-- one where 32 bits are needed. Default handlers are often "b .".
 local STARTS = {
   { 0xFFFF, 0xE7FE },                         -- b .
   { 0xFF00, 0xB500 },                         -- push { ..., lr }
@@ -134,20 +134,20 @@ local STARTS = {
 local LIKELY = { 0.2, 0.3, 0.1, 0.03, 0.03, 0.05, 0.03, 0.05, 0.03, 0.1, 0.02, 0.03 }
 local OTHERWISE = 0.1 -- the probability that a function begins with none of them
 
-local VECTORS = 128        -- entries of a table that are looked at
-local MOST_HANDLERS = 24   -- different ones
-local STEP = 0x100         -- programs begin at multiples of this
-local MOST_SAMPLE = 16384  -- bytes from which it is learned how often a pattern stands anywhere
--- Tables with few handlers, the reset vector among them, say little:
-local FEW = 4              -- less must be certain
-local SEVERAL = 6          -- less must be as far apart as where the given address is plausible
+local VECTORS = 128        -- entries of a table that are examined
+local MOST_HANDLERS = 24   -- different handlers that are examined
+local STEP = 0x100         -- program addresses are multiples of this
+local MOST_SAMPLE = 16384  -- bytes from which the frequency of each pattern is estimated
+-- Tables with few handlers, including the reset vector, are weak evidence:
+local FEW = 4              -- tables with fewer need CERTAIN
+local SEVERAL = 6          -- tables with fewer need FAR_MARGIN
 -- Log-likelihood ratios (natural logarithm):
 local MARGIN = 5           -- another address must beat the given one by this much
-local FAR_MARGIN = 8       -- the same, if the given address is plausible itself
-local SURE = 6             -- the best must beat the second best by this much to be named
-local CERTAIN = 10         -- and be this likely where there are few handlers
+local FAR_MARGIN = 8       -- the same, if the given address is itself plausible
+local SURE = 6             -- the best must beat the second best by this much to be reported
+local CERTAIN = 10         -- the required likelihood for tables with few handlers
 
--- The numbers of the patterns that a half word with this high byte can begin: most can't begin any.
+-- By high byte of a half word: the numbers of the patterns that can match. Most bytes match none.
 local by_high = {}
 for high = 0, 0xFF do
   for i, start in ipairs(STARTS) do
@@ -158,7 +158,7 @@ for high = 0, 0xFF do
   end
 end
 
--- The number of the pattern that stands at an offset, or nil.
+-- The number of the pattern at an offset, or nil.
 local function start_at(bytes, offset)
   local candidates = by_high[byte(bytes, offset + 2)]
   if not candidates then return nil end
@@ -172,8 +172,8 @@ local function start_at(bytes, offset)
   end
 end
 
--- What each pattern says for a function, as a logarithm: it counts little where it stands
--- everywhere. The last one, at index 0, is for none of them.
+-- The weight of each pattern as evidence for a function, as a logarithm. A pattern that is frequent
+-- everywhere has little weight. Index 0 is for half words that match no pattern.
 local function weights_of(bytes)
   local counts, total = {}, 0
   for offset = 0, math.min(#bytes, MOST_SAMPLE) - 4, 2 do
@@ -187,14 +187,15 @@ local function weights_of(bytes)
   return weights
 end
 
--- The different handlers of a table, ascending; the first words that are none end it.
+-- The different handlers of a table, ascending. The table ends at the first word that is not a
+-- handler.
 local function handlers_of(bytes)
   local seen, list = {}, {}
   for i = 1, math.min(VECTORS, #bytes // 4) - 1 do
     local handler = unpack("<I4", bytes, i * 4 + 1)
     if handler ~= 0 then
       if not is_code(handler) then
-        if i >= 16 then break end -- the table ends somewhere behind the exceptions
+        if i >= 16 then break end -- the table ends somewhere after the exceptions
       elseif not seen[handler] and #list < MOST_HANDLERS then
         seen[handler] = true
         list[#list + 1] = handler - 1
@@ -205,7 +206,7 @@ local function handlers_of(bytes)
   return list
 end
 
--- How much speaks for a base; nil where a handler would lie outside.
+-- The evidence for a base address; nil if a handler would be outside the bytes.
 local function score(bytes, base, handlers, weights)
   local sum = 0
   for _, handler in ipairs(handlers) do
@@ -216,8 +217,8 @@ local function score(bytes, base, handlers, weights)
   return sum
 end
 
--- What speaks for a base before any code is looked at: programs begin at pages, and code often
--- follows the table at once.
+-- The evidence for a base address apart from code: programs begin at pages, and code often follows
+-- the table directly.
 local function prior(bytes, base, lowest)
   local points = base % 0x1000 == 0 and 1.5 or base % 0x400 == 0 and 0.7 or 0
   local words = (lowest - base) // 4
@@ -231,7 +232,8 @@ local function prior(bytes, base, lowest)
   return points
 end
 
--- Only handlers near the reset vector: one word that is no handler would rule out every base.
+-- The handlers near the reset vector. A word that is not a handler would exclude every base
+-- address.
 local function near(handlers, reset, length)
   local list = {}
   for _, handler in ipairs(handlers) do
@@ -240,13 +242,12 @@ local function near(handlers, reset, length)
   return list
 end
 
----Where raw bytes that begin with a vector table were linked for, compared with where they would
----go.
+---Compares the address that raw bytes with a vector table were linked for with the given one.
 ---@param bytes string
----@param address integer where they would go
----@return boolean elsewhere they were certainly linked for another address
----@return integer? reset the reset vector, where they begin with a table at all
----@return integer? base the address that they were linked for, where that is sure
+---@param address integer the given address
+---@return boolean elsewhere the bytes were certainly linked for another address
+---@return integer? reset the reset vector, if the bytes begin with a table
+---@return integer? base the address that they were linked for, if it is certain
 function M.linked(bytes, address)
   if #bytes < 8 then return false end
   local sp, reset = unpack("<I4I4", bytes)
