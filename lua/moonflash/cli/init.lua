@@ -6,14 +6,15 @@ local task = require "task"
 
 local USAGE = 64
 
--- Loaded when they are needed: `moonflash --version` is there at once.
+-- Modules are loaded when they are first needed, so that `moonflash --version` starts quickly.
 local function library(name)
   return require("moonflash." .. name)
 end
 
 -- ---- argv ----
 
--- Splits argv at the recipe's name: the words in front of it are moonflash's.
+-- Splits argv into the words in front of the recipe's name (moonflash's own options), the name, and
+-- the words behind it.
 local function split(argv)
   local before, i = {}, 1
   while argv[i] and argv[i] ~= "--" and argv[i] ~= "-" and argv[i]:sub(1, 1) == "-" do
@@ -28,7 +29,7 @@ local function split(argv)
   return before, argv[i], table.move(argv, i + 1, #argv, 1, {})
 end
 
--- The words as a shell would read them.
+-- The command line as text that can be pasted into a shell.
 local function as_typed(argv)
   local words = { "moonflash" }
   for _, word in ipairs(argv) do
@@ -77,7 +78,7 @@ end
 
 -- ---- running ----
 
--- Shows an error that ends the program, and returns its exit status.
+-- Emits the error that ends the program, and returns its exit status.
 local function describe_failure(err, traceback)
   err = errors.of_memory(err)
   if errors.matches(err, "exit") then return errors.exit_status(err) end
@@ -89,8 +90,8 @@ local function describe_failure(err, traceback)
   return errors.exit_status(err)
 end
 
--- The number of words behind a recipe that are its own: a recipe that takes another's command line
--- (field `rest`) leaves all from the first word on to that.
+-- The number of words behind a recipe that belong to it. A recipe with the field `rest` runs
+-- another recipe's command line, which begins with the first word that is not an option.
 local function count_own(loaded, after)
   if not loaded.table.rest then return #after end
   local takes_value = {}
@@ -102,8 +103,8 @@ local function count_own(loaded, after)
   return math.min(i - 1, #after)
 end
 
--- Runs a script that turned out to be a recipe: its words are parsed, and the options of moonflash
--- among them are put into force.
+-- Runs a script that has returned a recipe: parses the words behind it, and applies moonflash's
+-- options among them.
 local function run_recipe(session, loaded, after)
   local args = library("run.args")
   local own_count = count_own(loaded, after)
@@ -125,7 +126,7 @@ local function run_recipe(session, loaded, after)
   return library("run").recipe(loaded, own, session)
 end
 
--- Runs a compiled script; and, if it turns out to be a recipe, that: it returns a table.
+-- Runs a compiled script. If it returns a table, the table is a recipe, and is run.
 local function run_chunk(session, found, chunk, env, after)
   local script_args = { [0] = found.name }
   for i, word in ipairs(after) do script_args[i] = word end
@@ -145,15 +146,15 @@ local function run_chunk(session, found, chunk, env, after)
   return status or run_recipe(session, loaded, after)
 end
 
--- A script is only known to be a recipe when it has run.
+-- Compiles and runs a script. Only its result shows whether it is a recipe.
 local function run_script(session, found, after)
   local recipe = library("run.recipe")
   if not session.stay then
     local chunk, env = recipe.compile(found)
     return run_chunk(session, found, chunk, env, after)
   end
-  -- a prompt behind it, also where it failed, or is no Lua
-  library("trace").start() -- so that trace() shows what the script did, too
+  -- -i: a prompt follows, even if the script failed or did not compile
+  library("trace").start() -- records requests, so that trace() includes the script's
   local chunk, env
   local ok, raised = pcall(function()
     chunk, env = recipe.compile(found)

@@ -1,19 +1,20 @@
 -- SPDX-License-Identifier: MIT
--- Moonflash's own options, a row each: all that is known of an option is in its row. The parser,
--- the help and what recipes may not declare come from here. A new option is a new row.
+-- Moonflash's own options, one row each, with everything about the option. The parser, the help,
+-- and the list of names that recipes may not declare are made from the rows. A new option is a new
+-- row.
 local args = require "moonflash.run.args"
 local errors = require "moonflash.errors"
 
 local M = {}
 
--- Loaded when they are needed: `moonflash --version` is there at once.
+-- Modules are loaded when they are first needed, so that `moonflash --version` starts quickly.
 local function library(name)
   return require("moonflash." .. name)
 end
 
 -- ---- the rows ----
 
--- --layout: what a board would report of its memory.
+-- The value of --layout: a memory layout, as a board would report it.
 local function parse_layout(words)
   local layout = library("memory").parse(words)
   if layout.dropped or #layout.segments == 0 then
@@ -24,9 +25,9 @@ local function parse_layout(words)
   return layout
 end
 
--- [1]: the names. takes: the type of its value (args.lua), and the word for it in the help; a flag
--- takes none. many: it may be repeated. first: only in front of the recipe. help: a line or two.
--- apply(session, value): called once, when it was given.
+-- [1]: the names. takes: the type of the value (run/args.lua), and its name in the help; a flag has
+-- none. many: the option may be repeated. first: allowed only in front of the recipe. help: one or
+-- two lines. apply(session, value): called once, if the option was given.
 local rows = {
   { "-d --device", takes = { "string", "SELECTOR" }, many = true,
     help = "the board: 1-4.2, 0483:df11, serial=..., a slot, or sim:f407, which is simulated "
@@ -78,7 +79,7 @@ local rows = {
   { "-h --help", help = "show this help", apply = function(session) session.help = true end },
 }
 
--- ---- from the rows ----
+-- ---- derived from the rows ----
 
 local by_name, field_of = {}, {}
 for _, row in ipairs(rows) do
@@ -88,27 +89,27 @@ for _, row in ipairs(rows) do
   end
 end
 
----Whether a word is one of the options, by any of its names.
+---Whether a word is the name of one of the options.
 ---@param word string
 ---@return boolean
 function M.is_own(word) return by_name[word] ~= nil end
 
----Whether an option takes a value, which is then the next word.
+---Whether an option takes a value, which is the next word.
 ---@param word string
 ---@return boolean
 function M.takes_value(word)
   return by_name[word] ~= nil and by_name[word].takes ~= nil
 end
 
----The options as args.parser takes them.
----@param all boolean also those that stand only in front of the recipe
+---The options in the format of args.parser.
+---@param all boolean include the options that are allowed only in front of the recipe
 ---@return table[]
 function M.args(all)
   local list = {}
   for _, row in ipairs(rows) do
     if all or not row.first then
       local short, long = row[1]:match("^(%-%a) (%S+)$")
-      local also = row.takes and short -- else the help would have the value twice
+      local also = row.takes and short -- otherwise the help would show the value twice
       list[#list + 1] = { name = also and long or row[1], also = also, field = field_of[row],
         description = row.help .. (also and "; also " .. also or ""), dashed = true,
         type = row.takes and row.takes[1] or "flag", argname = row.takes and row.takes[2],
@@ -120,7 +121,7 @@ end
 
 local HELP_COLUMN, WIDTH = 26, 80
 
--- Appends the lines of a text that starts in a column; the first line begins with `head`.
+-- Appends a wrapped text that starts in the help column; the first line begins with `head`.
 local function append(lines, head, text)
   local line = ("%-" .. HELP_COLUMN .. "s"):format(head)
   if #head >= HELP_COLUMN then
@@ -147,17 +148,17 @@ function M.overview()
   return table.concat(lines, "\n")
 end
 
--- ---- in force ----
+-- ---- applying options ----
 
----What the command line says, for the whole process.
----@param command string as it was typed, for the report
+---A new session: the values of moonflash's options, for the whole process.
+---@param command string the command line as typed, for the report
 ---@return table session devices=, selectors=, every_board=, every_slot=, wait=, report=, json=,
 ---  quiet=, trace=, trace_bytes=, virtual_time=, code=, stay=, version=, help=, command=
 function M.session(command)
   return { devices = {}, given = {}, command = command }
 end
 
--- --every-slot says which boards; another option that says so would be ignored.
+-- --every-slot and other options that choose boards exclude each other.
 local function check_every_slot(session)
   if not session.every_slot then return end
   local other = session.every_board and "--every-board" or #session.devices > 0 and "--device"
@@ -184,7 +185,7 @@ local function prepare_boards(session)
   end
 end
 
--- What follows from several options together.
+-- Applies what depends on several options.
 local function combine(session)
   check_every_slot(session)
   library("ui").begin(session)
@@ -199,7 +200,8 @@ local function combine(session)
   prepare_boards(session)
 end
 
----Puts options into force that were given, each once.
+---Applies the options that were given. May be called twice: for the options in front of the recipe,
+---and for those behind it. Raises `usage` if an option is given in both places.
 ---@param session table
 ---@param values table from args.parse
 function M.apply(session, values)
@@ -217,7 +219,7 @@ function M.apply(session, values)
   combine(session)
 end
 
----A recipe lets time jump (its field `virtual`), where --virtual-time was not given.
+---Turns virtual time on for a recipe with the field `virtual`, unless --virtual-time was given.
 ---@param session table
 function M.let_time_jump(session)
   if session.virtual_time then return end

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Checks of whether boards can be opened: what rights the user has, and which other program, or
--- driver, has a board open.
+-- Checks of whether boards can be opened: the user's permissions, and other programs or drivers
+-- that have a board open.
 local errors = require "moonflash.errors"
 local finding = require "moonflash.doctor.finding"
 local parts = require "moonflash.board.families"
@@ -9,14 +9,15 @@ local M = {}
 
 local ok, note, fail = finding.ok, finding.note, finding.fail
 
--- ---- rights ----
+-- ---- permissions ----
 
 local INSTALL = "moonflash udev | sudo tee /etc/udev/rules.d/70-moonflash.rules"
 local RELOAD = "sudo udevadm control --reload && sudo udevadm trigger"
 local INSTALL_RULE = ("  %s\n  %s"):format(INSTALL, RELOAD)
 local LATE = "%s comes too late to work: its number must be below 73"
 
----Without a board: whether the rule is there for when one comes. A board that is there says more.
+---If no board is present: whether a udev rule exists for one that comes later. If a board is
+---present, M.rights shows more.
 ---@param all moonflash.Examination
 ---@return moonflash.Finding?
 function M.rule(all)
@@ -40,7 +41,7 @@ local function says_of_node(machine, node)
     machine:name_of("group", stat.gid), stat.mode)
 end
 
--- What lets this user in, from what udev has been told so far.
+-- The advice that gives this user access, depending on the installed udev rules.
 local function way_in(patient, machine)
   local vid, pid = patient.info.vid, patient.info.pid
   local rule = machine:rule_for(vid, pid)
@@ -78,7 +79,7 @@ function M.rights(patient, all)
     return fail("usb.permission", "you may not open " .. (node and says_of_node(machine, node)
       or "it"), way_in(patient, machine))
   elseif not node or patient.err and not errors.matches(patient.err, "usb.busy") then
-    return nil -- whether it could be opened is not known
+    return nil -- unknown: the board was not opened
   elseif machine:user() == 0 then
     return ok("you are root, and may open it")
   end
@@ -88,7 +89,7 @@ end
 
 -- ---- other programs ----
 
--- Programs that open what is plugged in, to see what it is.
+-- Programs that open a newly connected device to identify it.
 local CURIOUS = { "fwupd", "ModemManager" }
 
 local function curious(machine)
@@ -107,7 +108,7 @@ function M.others(patient, all)
   local holders, unseen = machine:holders(node or "")
   local who = table.concat(holders, ", ")
   local driver, interface = machine:driver(patient.path, patient.info.interface)
-  local claimed = driver == "usbfs" and not patient.board -- else that is our own claim
+  local claimed = driver == "usbfs" and not patient.board -- otherwise the claim is our own
   local nosy = curious(machine)
   if driver and driver ~= "usbfs" then
     return fail("usb.busy", ("the kernel driver %s uses the board"):format(driver),

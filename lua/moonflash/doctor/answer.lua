@@ -1,6 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Checks of whether a board that is opened answers, in which state it is, and which commands it
--- knows.
+-- Checks of an open board: whether it answers, its state, and the commands that it knows.
 local dfu = require "dfu"
 local errors = require "moonflash.errors"
 local finding = require "moonflash.doctor.finding"
@@ -11,17 +10,17 @@ local M = {}
 
 local ok, note, fail = finding.ok, finding.note, finding.fail
 
-local PATIENCE = 1 -- seconds that a request may take: ROMs that are idle need milliseconds
+local PATIENCE = 1 -- seconds for a request; an idle ROM needs milliseconds
 local BUSY = 2     -- seconds that a board may stay busy
 
 local function pin(info) return roms.may_be(info) and " (BOOT0 high)" or "" end
 
----What to do where a board is stuck.
----@param info table as dfu.list() has it
+---The advice for a board that is stuck.
+---@param info table in the format of dfu.list()
 ---@return string
 function M.restart(info) return ("Reset the board%s, or reconnect it."):format(pin(info)) end
 
----Opens a board that is in DFU mode; where that fails, the patient has the error.
+---Opens a board that is in DFU mode. If that fails, patient.err is the error.
 ---@param patient moonflash.Patient
 function M.open(patient)
   if patient.info.mode ~= "dfu" then return end
@@ -37,12 +36,12 @@ function M.open(patient)
   end
 end
 
--- ---- its state ----
+-- ---- the state ----
 
 local function is_busy(state) return state == "dfuDNBUSY" or state == "dfuMANIFEST" end
 
--- GETSTATUS executes what is stored in a SYNC state; where a board is busy, or stands in dfuERROR,
--- it changes nothing.
+-- Waits up to BUSY seconds, and returns the state. GETSTATUS executes the stored command in a SYNC
+-- state, but changes nothing in a busy state or in dfuERROR.
 local function wait_while_busy(board)
   local by = task.now() + BUSY
   local state = board.found_state
@@ -99,7 +98,7 @@ function M.answer(patient, all)
   if patient.info.mode == "runtime" or all.no_usb then return nil end
   local err = patient.err
   if err and (errors.matches(err, "usb.permission") or errors.matches(err, "usb.busy")) then
-    return nil -- said already
+    return nil -- M.rights or M.others reports this error
   elseif errors.matches(err, "timeout") then
     return fail("timeout", ("no answer within %d s"):format(PATIENCE), may_erase(patient.info))
   elseif err then
@@ -114,25 +113,25 @@ function M.answer(patient, all)
   return said
 end
 
--- ---- its commands ----
+-- ---- the commands ----
 
 local COMMANDS = { [0x00] = "get commands", [0x21] = "set address", [0x41] = "erase",
                    [0x92] = "read unprotect" }
 
 local MOST_COMMANDS = 16
 
--- The codes that a board tells; nil where it does not. Only a known ROM surely answers:
--- MicroPython's mboot never does.
+-- The codes of the board's commands, or nil. Only known ROMs are certain to answer: MicroPython's
+-- mboot never does.
 local function ask(board)
   local good, codes = pcall(board.commands, board)
   if good then return codes end
   if errors.matches(codes, "dfu") then return nil end
   if dfu.fields(board).part.rom or not errors.matches(codes, "timeout") then error(codes, 0) end
-  board:clear_status() -- raises of a board that does not answer at all
+  board:clear_status() -- raises if the board does not answer at all
   return nil
 end
 
--- Whether it is a list of commands: others answer with what stands in a buffer.
+-- Whether the answer is a list of commands: some boot loaders return the contents of a buffer.
 local function is_list(codes)
   local seen = {}
   for _, code in ipairs(codes) do

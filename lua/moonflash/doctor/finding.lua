@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- What a check returns: what was found, how bad that is, and what to do.
+-- A Finding: the result of a check. It has the fact, its level, and the advice.
 local text = require "moonflash.base.text"
 
 local M = {}
@@ -8,11 +8,11 @@ local M = {}
 ---@field found string
 ---@field level string "ok", "note" or "fail"
 ---@field todo? string
----@field code? string of the error that it is, where it fails
----@field check? string the name of the check: filled in where it is run
----@field path? string of the board, filled in there, too
+---@field code? string the error code, if the level is "fail"
+---@field check? string name of the check; set by the caller of the check
+---@field path? string the board's path; set there, too
 
----@param found string what string.format takes, where more follows
+---@param found string a format for string.format, if arguments follow
 ---@return moonflash.Finding
 function M.ok(found, ...)
   return { found = select("#", ...) > 0 and found:format(...) or found, level = "ok" }
@@ -33,7 +33,7 @@ function M.fail(code, found, todo)
   return { found = found, level = "fail", todo = todo, code = code }
 end
 
----An error of the library's in these terms, without the board's path, which stands above.
+---Makes a finding of an error object. The board's path is left out, because the heading has it.
 ---@param err table
 ---@param path? string
 ---@return moonflash.Finding

@@ -1,8 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- What a person would check when it does not work: the list of checks, their running, and the
--- judging. A check (in doctor/) is a small function with a name; it says what was found, whether
--- that is good, and what to do. It returns nil where it does not apply. None writes to a board's
--- memory, or erases any.
+-- The checks that a person would make when flashing does not work: their list, how they are run,
+-- and the verdict. A check (in doctor/) is a function that returns a Finding, or nil if it does not
+-- apply. No check writes to or erases a board's memory.
 local access = require "moonflash.doctor.access"
 local answer = require "moonflash.doctor.answer"
 local dfu = require "dfu"
@@ -20,23 +19,23 @@ local M = {}
 
 local LONGEST = 8 -- seconds for all checks of one board
 
----@class moonflash.Patient a board that is looked at
----@field info table as dfu.list() has it
+---@class moonflash.Patient a board that is examined
+---@field info table in the format of dfu.list()
 ---@field path string
 ---@field simulated boolean
----@field board? table where it could be opened
----@field err? table why it could not
----@field silent? boolean it does not answer: nothing more is asked of it
+---@field board? table if it could be opened
+---@field err? table the reason why it could not be opened
+---@field silent? boolean it does not answer: no more requests are sent
 ---@field protected? boolean its memory can't be read
 
----@class moonflash.Examination what all checks know
+---@class moonflash.Examination facts that all checks share
 ---@field machine table from moonflash.doctor.machine
----@field boards table[] as dfu.list() has them
----@field unmet string[] selectors that nothing matches
----@field simulated boolean only simulated boards are asked for
----@field real boolean there is a board that is not simulated
----@field in_dfu boolean there is a board in DFU mode
----@field no_usb? boolean this computer has no USB for us
+---@field boards table[] in the format of dfu.list()
+---@field unmet string[] selectors without a matching board
+---@field simulated boolean all selectors name simulated boards
+---@field real boolean a board is present that is not simulated
+---@field in_dfu boolean a board is in DFU mode
+---@field no_usb? boolean this process has no access to USB
 
 -- ---- the checks ----
 
@@ -47,7 +46,7 @@ M.on_machine = {
   { name = "board", check = presence.board },
 }
 
--- A check that needs a board that is open, and answers.
+-- Wraps a check that needs an open board that answers.
 local function talks(check)
   return function(patient, all)
     if not patient.board or patient.silent then return nil end
@@ -70,7 +69,8 @@ M.on_board = {
 
 -- ---- running them ----
 
--- An error of the library's is a finding. A request that was not answered is the last that is sent.
+-- Runs a check. An error object of the library becomes a finding; after it no more requests are
+-- sent to this board.
 local function run_check(row, subject, all)
   local fine, result = pcall(row.check, subject, all)
   if fine then return result end
@@ -117,7 +117,7 @@ local function examine_boards(all)
   return findings
 end
 
--- Only simulated boards are asked for: what the computer has in USB does not matter then.
+-- Whether all selectors name simulated boards: then this computer's USB does not matter.
 local function all_simulated()
   local selectors = dfu.defaults.selectors or {}
   for _, selector in ipairs(selectors) do
@@ -126,10 +126,9 @@ local function all_simulated()
   return #selectors > 0
 end
 
----Runs all checks on the boards that --device means, or on all.
----@param machine? table from moonflash.doctor.machine: for tests
----@return table report { checks = { { check=, path=, found=, good=, todo=, code= }, ... } }; it
----  prints as text
+---Runs all checks on the boards of --device, or on all boards.
+---@param machine? table from moonflash.doctor.machine; for tests
+---@return table report { checks = { moonflash.Finding, ... } }; it prints as text
 function M.examine(machine)
   local boards, unmet = list.meant()
   local all = { machine = machine or machines.new(), boards = boards, unmet = unmet,
@@ -146,9 +145,9 @@ function M.examine(machine)
   return report.new(checks, boards)
 end
 
--- ---- judging what they found ----
+-- ---- the verdict ----
 
----The report, if nothing in it is bad; else raises the first thing that is, with the report.
+---Returns the report if no check failed; otherwise raises the first failure, with the report.
 ---@param found table from examine
 ---@return table
 function M.judge(found)

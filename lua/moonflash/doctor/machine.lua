@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- What `doctor` wants to know of the computer: from /proc, /sys, /dev and udev's rules, which are
--- only read.
+-- Facts about the computer, for `doctor`: from /proc, /sys, /dev and udev's rules. Nothing is
+-- changed.
 local clean = require("moonflash.board.descriptor").clean
 local sys = require "sys"
 
@@ -8,16 +8,16 @@ local Machine = {}
 Machine.__index = Machine
 
 local SYSFS = "/sys/bus/usb/devices/"
-local LAST_FOR_UACCESS = 72 -- 73-seat-late.rules hands out the rights; what is tagged later is late
+local LAST_FOR_UACCESS = 72 -- 73-seat-late.rules sets permissions; later tags have no effect
 
--- In the order in which udev prefers files of one name.
+-- In the order of udev's preference, for files with the same name.
 local RULES = { "/etc/udev/rules.d", "/run/udev/rules.d", "/usr/local/lib/udev/rules.d",
                 "/usr/lib/udev/rules.d", "/lib/udev/rules.d" }
 
 local M = {}
 
----The computer that this runs on.
----@param root? string a folder that stands for "/": for tests
+---The computer that this process runs on.
+---@param root? string a folder in the place of "/"; for tests
 ---@return table machine
 function M.new(root)
   return setmetatable({ root = root or "", versions = sys.versions() }, Machine)
@@ -25,7 +25,7 @@ end
 
 -- ---- files ----
 
----The first line of a file, or all of it; nil where it can't be read.
+---The first line of a file, or the whole file; nil if it can't be read.
 ---@param path string
 ---@param all? boolean
 ---@return string?
@@ -37,7 +37,7 @@ end
 ---@param path string
 function Machine:stat(path) return sys.stat(self.root .. path) end
 
----What stands behind the last slash of a link.
+---The last component of a link's target.
 ---@param path string
 ---@return string?
 function Machine:link(path)
@@ -51,9 +51,9 @@ function Machine:names(path)
   return names
 end
 
--- ---- what kind of computer ----
+-- ---- the kind of computer ----
 
----Why there may be no USB here: "wsl", "container" or "vm"; nil on a computer like any other.
+---The reason why USB may be missing: "wsl", "container" or "vm"; nil on any other computer.
 ---@return string?
 function Machine:kind()
   if (self.versions.kernel or ""):lower():find("microsoft", 1, true) then return "wsl" end
@@ -66,7 +66,7 @@ function Machine:kind()
   if (self:read("/proc/cpuinfo", true) or ""):find("%shypervisor%f[%s]") then return "vm" end
 end
 
----How many devices there are on how many buses; nil where this kernel has no USB.
+---The numbers of devices and buses; nil if this kernel has no USB.
 ---@return integer? devices, integer? buses
 function Machine:usb()
   if not self:stat(SYSFS) then return nil end
@@ -78,13 +78,13 @@ function Machine:usb()
   return devices, buses
 end
 
----Whether programs can reach USB devices at all.
+---Whether device nodes for USB exist, without which no program can open a device.
 ---@return boolean
 function Machine:has_nodes() return self:stat("/dev/bus/usb") ~= nil end
 
 -- ---- the user ----
 
----The user's number, and a set of group numbers.
+---The user's id, and a set of group ids.
 ---@return integer uid, table groups
 function Machine:user()
   local status, groups = self:read("/proc/self/status", true) or "", {}
@@ -94,7 +94,7 @@ function Machine:user()
   return math.tointeger(tonumber(status:match("\nUid:%s*%d+%s+(%d+)") or "")) or -1, groups
 end
 
----The name of a user or a group, or its number.
+---The name of a user or a group; its number if it has no name.
 ---@param file string "passwd" or "group"
 ---@param id integer
 ---@return string
@@ -110,7 +110,7 @@ end
 
 function Machine:attribute(path, name) return self:read(SYSFS .. path .. "/" .. name) end
 
----The node that a device is opened by.
+---The device node of a USB path.
 ---@param path string "1-4.2"
 ---@return string?
 function Machine:node(path)
@@ -119,7 +119,7 @@ function Machine:node(path)
   return bus and number and ("/dev/bus/usb/%03d/%03d"):format(bus, number)
 end
 
----The driver that has an interface: a kernel module, or "usbfs" for a program.
+---The driver that has claimed an interface: a kernel module, or "usbfs" for a program.
 ---@param path string
 ---@param interface integer
 ---@return string? driver, string name of the interface
@@ -135,8 +135,8 @@ local function command(self, pid)
   return clean(self:read("/proc/" .. pid .. "/comm") or "a program")
 end
 
--- Who has nodes open, and which. A link says where a node is as its process sees it, which may be
--- in a container, so nodes are compared and not their names.
+-- The processes that have device nodes open. A link shows the node's path as its process sees it,
+-- perhaps in a container, so the nodes are compared and not their paths.
 local function look_at_processes(self)
   local found = { open = {}, running = {}, unseen = 0 }
   local own = self:link("/proc/self")
@@ -158,7 +158,8 @@ local function look_at_processes(self)
   return found
 end
 
----The other programs that have a node open, and how many processes hide what they have open.
+---The other programs that have a node open, and the number of processes whose open files are
+---hidden.
 ---@param node string
 ---@return string[] holders, integer unseen
 function Machine:holders(node)
@@ -174,7 +175,7 @@ function Machine:holders(node)
   return holders, self.processes.unseen
 end
 
----@param name string of a process, at most 15 characters
+---@param name string of a process; the kernel keeps at most 15 characters
 ---@return boolean
 function Machine:runs(name)
   self.processes = self.processes or look_at_processes(self)
@@ -206,14 +207,15 @@ local function matches(line, attribute, id)
   return false
 end
 
--- What a line of a rule gives: "uaccess", or "mode" (rights for a group, or for all).
+-- The access that a rule's line gives: "uaccess", or "mode" (permissions for a group or for all).
 local function grants(line)
   return line:find('TAG%+="uaccess"') and "uaccess"
     or (line:find('MODE[:]?="0?66') or line:find('GROUP[:]?="')) and "mode" or nil
 end
 
----The rule that lets users open devices with these ids: the file, what it gives ("uaccess" or
----"mode"), and whether it comes too late to work. nil where there is none.
+---The rule that lets users open devices with these ids: its file, the access that it gives
+---("uaccess" or "mode"), and whether its number is too high to have an effect. Nil if there is
+---none.
 ---@param vid integer
 ---@param pid integer
 ---@return table? { path=, gives=, late= }

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Checks of a board's memories: their layout, what the flash holds, and what is protected.
+-- Checks of a board's memories: the layout, the start of the flash, and protection.
 local dfu = require "dfu"
 local errors = require "moonflash.errors"
 local finding = require "moonflash.doctor.finding"
@@ -14,7 +14,7 @@ local ok, note, fail = finding.ok, finding.note, finding.fail
 local GIVE_IT = "give the layout with --layout; an STM32F407's is "
   .. "@Flash/0x08000000/04*016Kg,01*064Kg,07*128Kg."
 
----Where a board can't be opened, the names of its memories are not known either.
+---Checks the layout. The names of the memories are unknown if the board can't be opened.
 ---@param patient moonflash.Patient
 ---@return moonflash.Finding?
 function M.layout(patient)
@@ -46,7 +46,7 @@ function M.layout(patient)
       or ("%d other memories"):format(#alts - 1)) or "")
 end
 
--- What stands at the start of the flash, in a few words.
+-- A short description of the first 8 bytes of the flash.
 local function program_in(bytes, erased, address)
   local sp, reset = ("<I4I4"):unpack(bytes)
   if bytes == erased:rep(#bytes) then return "the flash is blank: 'leave' has nothing to start" end
@@ -56,7 +56,7 @@ local function program_in(bytes, erased, address)
   return ("no program at %s"):format(text.hex(address))
 end
 
--- The board took the request and refused it, as opposed to a board that does not work.
+-- Whether the board answered with a refusal, and is not defective.
 local function is_refusal(err)
   return errors.matches(err, "dfu.stall") or errors.is(err) and err.code:find("^dfu%.err") ~= nil
 end

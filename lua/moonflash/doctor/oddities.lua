@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Checks of what may be odd about a board that works: its cable, its serial number, its ROM.
+-- Checks for quirks of a working board: its cable, its serial number, its ROM.
 local dfu = require "dfu"
 local finding = require "moonflash.doctor.finding"
 local parts = require "moonflash.board.families"
@@ -32,7 +32,7 @@ function M.cable(patient, all)
   return #words > 0 and ok("%s", table.concat(words, "; ")) or nil
 end
 
--- Which other boards have the serial number of this one.
+-- The path of another board with the same serial number.
 local function twin(patient, all)
   for _, info in ipairs(all.boards) do
     if info.path ~= patient.path and info.serial and info.serial == patient.info.serial then

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Checks of what is there at all: the system, USB, a board on it, and that it is in DFU mode.
+-- Checks of presence: the system, USB, a board on the bus, and its mode.
 local dfu = require "dfu"
 local finding = require "moonflash.doctor.finding"
 local parts = require "moonflash.board.families"
@@ -48,7 +48,7 @@ function M.usb(all)
     return ok("%s on %s", text.count(devices or 0, "device"),
       buses == 1 and "1 bus" or ("%d buses"):format(buses or 0))
   end
-  -- who sees the buses and has no nodes is in a container, whether it says so or not
+  -- buses without device nodes mean a container, even if no other sign of one was found
   local says = NO_USB[seen and "container" or all.machine:kind() or "other"]
   all.no_usb = true
   return fail("usb.no-device", says[1], says[2] .. "\n" .. WITHOUT)
@@ -56,7 +56,7 @@ end
 
 -- ---- a board ----
 
--- What else is on the bus that could be the board.
+-- Appends hints about other devices that may belong to the board.
 local function suspects(lines)
   local probe, program
   for _, other in ipairs(dfu.others()) do

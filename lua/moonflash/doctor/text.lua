@@ -1,17 +1,17 @@
 -- SPDX-License-Identifier: MIT
--- What `doctor` found, as text: a line a check, what to do indented below it, in 80 columns.
+-- The report of `doctor` as text: one line a check, the advice indented below it, in 80 columns.
 local text = require "moonflash.base.text"
 
 local M = {}
 
 local WIDTH = 80
-local FOUND_AT = 14 -- where what was found begins, and goes on
+local FOUND_AT = 14 -- the column of a finding
 local TODO_AT = 6
 local MARKS = { ok = "ok", note = "--", fail = "!!" }
 
 local function length(s) return utf8.len(s) or #s end
 
--- Words on lines that end before the last column; a word that is longer stays whole.
+-- Wraps words at the last column; a longer word stays whole.
 local function wrap(s, at, lines, first)
   local line = first
   local empty = true
@@ -26,7 +26,7 @@ local function wrap(s, at, lines, first)
   lines[#lines + 1] = line
 end
 
--- A line that begins with blanks is there to be copied, and stays as it is.
+-- A line of advice that begins with a blank is a command to copy, so it is not wrapped.
 local function add_todo(todo, lines)
   for line in todo:gmatch("[^\n]+") do
     if line:find("^%s") then
@@ -49,7 +49,7 @@ local function heading(info)
 end
 
 ---@param checks table[]
----@param boards table[] as dfu.list() has them
+---@param boards table[] in the format of dfu.list()
 ---@return table report that prints as text
 function M.new(checks, boards)
   local by_path = {}

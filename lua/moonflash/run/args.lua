@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- From a recipe's list of arguments to a parser (lua-argparse), and from argv to a table of
--- options that knows its names.
+-- Makes a parser (lua-argparse) from a recipe's list of arguments, and a table of options from
+-- argv. The table raises for unknown names.
 local argparse = require "argparse"
 local errors = require "moonflash.errors"
 local suggest = require "moonflash.base.suggest"
@@ -21,7 +21,7 @@ local types = {
   end,
   string = function(s) return s end,
   file = function(s) return s end,
-  words = function(s) return s end, -- a list of them
+  words = function(s) return s end, -- a list of words
 }
 
 local type_names = suggest.keys(types)
@@ -34,14 +34,14 @@ local function type_of_default(default)
   return "string"
 end
 
----"--dry-run" and "dry-run" are dry_run.
+---The field of an option: "--dry-run" and "dry-run" become dry_run.
 ---@param name string
 ---@return string
 function M.field_name(name)
   return (name:gsub("^%-+", ""):gsub("%-", "_"))
 end
 
----Checks a recipe's list of arguments, and gives each a type and a field.
+---Checks a recipe's list of arguments. Returns a list with the type and field of each.
 ---@param list table[] { { name, description, default=, type= }, ... }
 ---@param taken table<string, boolean> names that recipes may not use
 ---@return table[] { { name=, field=, description=, default=, type=, dashed= }, ... }
@@ -112,10 +112,10 @@ local function add(parser, arg)
 end
 
 ---A parser for a recipe and for moonflash's own options.
----@param name string how the user calls it: "moonflash flash"
+---@param name string the command: "moonflash flash"
 ---@param description string
----@param args table[] checked
----@param globals table[] checked
+---@param args table[] from M.check
+---@param globals table[] moonflash's own, in the same format
 ---@return table parser
 function M.parser(name, description, args, globals)
   local parser = argparse(name, description):add_help(false):help_max_width(80)
@@ -127,7 +127,7 @@ function M.parser(name, description, args, globals)
   return parser
 end
 
--- A table of options that answers for misspelt names.
+-- A table of options that raises for an unknown name.
 local function options_table(values, args)
   local names = {}
   for _, arg in ipairs(args) do names[arg.field] = true end
@@ -139,9 +139,9 @@ local function options_table(values, args)
   return setmetatable(values, { __index = unknown })
 end
 
----Fills in the defaults. [values is changed]
+---Fills in the defaults, and changes `values` to a table of options.
 ---@param values table
----@param args table[] checked
+---@param args table[] from M.check
 ---@return table options
 function M.complete(values, args)
   for _, arg in ipairs(args) do
@@ -150,9 +150,9 @@ function M.complete(values, args)
   return options_table(values, args)
 end
 
----Keeps which addresses were typed.
+---Remembers the addresses that were typed (image/typed.lua).
 ---@param values table
----@param args table[] checked
+---@param args table[] from M.check
 function M.note_typed(values, args)
   for _, arg in ipairs(args) do
     local value = rawget(values, arg.field)
@@ -160,23 +160,23 @@ function M.note_typed(values, args)
   end
 end
 
----Parses; raises `usage`, in the words of the parser.
+---Parses argv. Raises `usage` with the parser's message.
 ---@param parser table
 ---@param argv string[]
----@param command string what a person typed, for the hint
+---@param command string the command, for the hint
 ---@return table values
 function M.parse(parser, argv, command)
   local ok, result = parser:pparse(argv)
   if ok then return result end
   local message, more = result:match("^([^\n]*)\n?(.*)$")
-  if message:find("option '%-[^-]'") then more = "" end -- a letter is like any other
+  if message:find("option '%-[^-]'") then more = "" end -- no help for a single letter
   errors.raise { code = "usage", message = message,
     hint = (more ~= "" and more .. "\n" or "") .. command .. " --help    shows the options" }
 end
 
----The options of a recipe that another one uses: checked, with defaults.
+---Checks the options for a recipe that another recipe uses, and fills in the defaults.
 ---@param given table<string, any>
----@param args table[] checked
+---@param args table[] from M.check
 ---@param name string
 ---@return table options
 function M.given(given, args, name)

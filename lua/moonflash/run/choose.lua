@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Which boards a recipe runs on: those that -d, --every-board, --every-slot and the recipe mean.
+-- The boards that a recipe runs on, from -d, --every-board, --every-slot and the recipe's `board`.
 local dfu = require "dfu"
 local errors = require "moonflash.errors"
 local events = require "moonflash.base.events"
@@ -9,10 +9,10 @@ local task = require "task"
 
 local M = {}
 
----Raises, where a board is not one that a recipe is for.
----@param info table as dfu.list() has it
+---Raises `usb.no-device` if a board does not match the recipe's selector.
+---@param info table in the format of dfu.list()
 ---@param selector? string|table the recipe's `board`
----@param recipe? string what to call it
+---@param recipe? string its name, for the message
 function M.check(info, selector, recipe)
   if not selector or selectors.matches(info, selectors.parse(selector)) then return end
   local for_what = type(selector) == "table" and selectors.text(selector) or selector
@@ -21,7 +21,7 @@ function M.check(info, selector, recipe)
       for_what) }
 end
 
--- The devices that a selector finds and the recipe is for, and the selector as a table.
+-- The devices that match a selector and the recipe, and the selector as a table.
 local function find(selector, recipe)
   local wanted = selectors.parse(selector)
   local found = dfu.wait_for(setmetatable({ mode = recipe.table.mode }, { __index = wanted }),
@@ -35,7 +35,7 @@ local function find(selector, recipe)
   return meant, wanted
 end
 
--- The same, of a place that was named: what is wrong there is said of the slot, too.
+-- Like find, but an error also names the slot.
 local function find_named(selector, recipe)
   local found, wanted = errors.catch("usb", find, selector, recipe)
   if found then return found, wanted end
@@ -52,7 +52,7 @@ local function slots_in_force()
     remedy = { "slots", file = all.file } }
 end
 
--- Whether nothing at all is plugged in there.
+-- Whether no device at all is at a path.
 local function is_empty(path)
   for _, other in ipairs(dfu.others()) do
     if other.path == path then return false end
@@ -60,8 +60,8 @@ local function is_empty(path)
   return #dfu.list { path = path } == 0
 end
 
--- All slots are waited for at once. One with nothing in it is said, and left out; what is in one
--- and can't be used fails when its turn comes, like any board, so that the others go on.
+-- Waits for the boards in all slots at once. An empty slot is reported and left out. A board that
+-- can't be used fails at its turn, so that the others go on.
 local function in_slots(recipe)
   local all, jobs, boards = slots_in_force(), {}, {}
   for i, name in ipairs(all.names) do
@@ -84,7 +84,7 @@ local function in_slots(recipe)
   return boards
 end
 
--- Places, whether a board is there or not: the recipe brings it.
+-- The Boards of a recipe with start = "operator": named places, whether or not a board is there.
 local function away(recipe, options)
   local boards, seen, places = {}, {}, options.selectors or {}
   if options.every_slot then
@@ -97,7 +97,7 @@ local function away(recipe, options)
     if not seen[board.path] then
       seen[board.path] = true
       boards[#boards + 1] = board
-      local job = dfu.fields(board).job -- for board:open
+      local job = dfu.fields(board).job -- board:open needs the selector
       job:require(recipe.table.board)
       job:bring()
     end
@@ -109,7 +109,7 @@ local function away(recipe, options)
   return boards
 end
 
----The boards that a run is for, not yet open. Raises where there are none, or too many.
+---The boards of a run, not open. Raises if there are none, or several without --every-board.
 ---@param recipe table
 ---@param options table selectors, every_board, every_slot
 ---@return table[] boards

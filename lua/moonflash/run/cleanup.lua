@@ -1,24 +1,26 @@
 -- SPDX-License-Identifier: MIT
--- What is done at the end of a board's run, or of the whole run, whatever happened: relays go off.
--- Neither a deadline nor a signal that comes just then cuts it short; a second Ctrl-C does.
+-- Functions that are called at the end of a board's run, or of the whole run, whatever happened: to
+-- switch relays off, for example. Neither a deadline nor the first signal cuts them short; a second
+-- Ctrl-C does.
 local errors = require "moonflash.errors"
 local misuse = require "moonflash.base.misuse"
 local task = require "task"
 
 local M = {}
 
-local SECONDS = 10 -- that one function may take
+local SECONDS = 10 -- limit of one function
 
 local lists = setmetatable({}, { __mode = "k" }) -- by board
-local whole -- of the recipe that runs
+local whole -- of the current recipe
 
----From now on functions are taken for the end of the whole run, or of a board's.
+---Begins a run: from now on task.at_end accepts functions for a board, or for the whole run.
 ---@param board? table
 function M.begin(board)
   if board then lists[board] = {} else whole = {} end
 end
 
----Calls f when the board's run has ended; in `setup` and `finish`, when all have.
+---Registers f for the end of the board's run; in `setup` and `finish`, for the end of the whole
+---run.
 ---@param f function
 function task.at_end(f)
   if type(f) ~= "function" then misuse("task.at_end(f): a function") end
@@ -29,7 +31,7 @@ function task.at_end(f)
   list[#list + 1] = f
 end
 
--- Nothing but time ends it.
+-- Calls f in a supervised task, which only the deadline of SECONDS can end.
 local function guarded(board, f)
   local job = task.spawn(function()
     task.supervise(true)
@@ -45,13 +47,13 @@ local function at_the_end(err)
   return err
 end
 
----Calls the functions of a board, or those of the whole run, the last first, and all of them.
+---Calls the functions of a board, or of the whole run: all of them, the last one first.
 ---@param board? table
----@return any[] errors of those that failed
+---@return any[] errors of the functions that failed
 function M.run(board)
   local failures = {}
   local list = board and lists[board] or whole or {}
-  while #list > 0 do -- one may ask for another
+  while #list > 0 do -- a function may register another one
     local ok, err = guarded(board, table.remove(list))
     if not ok then failures[#failures + 1] = at_the_end(err) end
   end

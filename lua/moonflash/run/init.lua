@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Runs a recipe: setup once, run once a board, each as a task of its own, finish at the end.
+-- Runs a recipe: setup once, run once a board, each in a task of its own, finish at the end.
 local cleanup = require "moonflash.run.cleanup"
 local dfu = require "dfu"
 local errors = require "moonflash.errors"
@@ -13,8 +13,8 @@ local task = require "task"
 
 local M = {}
 
----Calls f in a task of its own, so that a cancellation ends it and not its caller. An error has the
----task's traceback inside (errors.origin).
+---Calls f in a task of its own, so that a cancellation ends f and not the caller. An error carries
+---the task's traceback (errors.origin).
 ---@param f function
 ---@return any result
 function M.shielded(f, ...)
@@ -32,10 +32,10 @@ local function work(recipe, board, opt, value, result)
   local _ <close> = board
   job:begin(recipe.table.seconds)
   if job.refused then error(job.refused, 0) end
-  local brought = recipe.table.start == "operator" -- by the recipe itself
+  local brought = recipe.table.start == "operator" -- the recipe opens the board
   if not brought then board:open { wait = recipe.wait, selector = { mode = recipe.table.mode } } end
   result.opened = task.now()
-  -- the clock stops before the board is closed, whatever ends the run
+  -- closed first: the time ends before the board is closed, however the run ends
   local _ <close> = setmetatable({}, { __close = function()
     job:finish(board)
     result.seconds = task.now() - result.opened
@@ -43,11 +43,11 @@ local function work(recipe, board, opt, value, result)
   return recipe.table.run(board, opt, value)
 end
 
----Runs a recipe on one board. Never raises.
+---Runs a recipe on one board. Errors are returned in the result, not raised.
 ---@param recipe table
 ---@param board table not open
 ---@param opt table
----@param value any what setup returned
+---@param value any the value that setup returned
 ---@return table result outcome=, err=, data=, seconds=, stats=, at_end= errors beside err
 function M.on_board(recipe, board, opt, value)
   local result = { board = board, path = board.path, seconds = 0 }
@@ -67,12 +67,12 @@ function M.on_board(recipe, board, opt, value)
   result.err = errors.of_memory(result.err)
   local err = errors.is(result.err) and result.err or nil
   local last = result.stats.steps[#result.stats.steps]
-  result.step = not ok and last and last.name or nil -- the one that failed
+  result.step = not ok and last and last.name or nil -- the step in which it failed
   if err then err.step = result.step end
   if err and not err.path then
     err.path, err.message = board.path, board.path .. ": " .. err.message
   end
-  -- the last word, after any clean-up
+  -- taken after the clean-up, which may have changed the flash
   local flash = board.found_state and dfu.fields(board).journal:text()
   if err and flash and err.code ~= "usage" then
     err.flash, err.ranges = flash, result.ranges
@@ -82,14 +82,14 @@ function M.on_board(recipe, board, opt, value)
   return result
 end
 
--- ---- the whole ----
+-- ---- the whole run ----
 
 local function closer_of(value)
   local meta = getmetatable(value)
   return type(meta) == "table" and meta.__close or nil
 end
 
--- What has to be closed of what setup returned: that, or what is in the table that it is.
+-- The closable values in what setup returned: the value itself, or those in a plain table.
 local function parts_of(value)
   if closer_of(value) then return { value } end
   local parts = {}
@@ -99,8 +99,8 @@ local function parts_of(value)
   return parts
 end
 
--- Whatever happened: what was asked for with task.at_end, then what setup returned, then what is
--- left of Streams. Returns the errors.
+-- Closes, whatever happened, first the functions of task.at_end, then the values that setup
+-- returned, then all Streams that are still open. Returns the errors.
 local function close_all(value)
   local failures = cleanup.run()
   local values = recipe_library.to_close
@@ -116,8 +116,8 @@ local function close_all(value)
   return failures
 end
 
--- Returns the results; and, packed, the error and traceback of a task that a run began and nobody
--- joined, if one has failed by now.
+-- Runs the recipe on all boards at once. Returns the results, and the packed error and traceback of
+-- a failed task that was never joined, if there is one.
 local function run_boards(recipe, boards, opt, value)
   local results, jobs = {}, {}
   for i, board in ipairs(boards) do
@@ -133,7 +133,7 @@ local function run_boards(recipe, boards, opt, value)
   return results, failure
 end
 
--- The exit status of the first board that failed; 0 where none did.
+-- The exit status of the first board that failed; 0 if none did.
 local function status_of(results)
   for _, result in ipairs(results) do
     local status = result.outcome ~= "PASS" and errors.exit_status(result.err) or 0
@@ -142,7 +142,8 @@ local function status_of(results)
   return 0
 end
 
--- Sets up, runs, and finishes: returns the exit status. made.value is what setup returned.
+-- Calls setup, run and finish. Returns the exit status. made.value is the value that setup
+-- returned.
 local function carry_out(recipe, opt, options, about, made)
   local t = recipe.table
   if t.setup then made.value = M.shielded(t.setup, opt) end
@@ -160,7 +161,7 @@ local function carry_out(recipe, opt, options, about, made)
   return status_of(about.results)
 end
 
--- os.exit(0) behind a board that failed does not make a success of that.
+-- os.exit(0) must not hide that a board has failed: returns that board's status, or nil.
 local function status_of_exit(about, raised)
   local err = errors.origin(raised)
   if not errors.matches(err, "exit") or err.status ~= 0 then return nil end
@@ -168,8 +169,8 @@ local function status_of_exit(about, raised)
   return failed ~= 0 and failed or nil
 end
 
--- Carries out a recipe to its end: returns the exit status. A failure at the end is the error of a
--- run that passed, and stands beside the error of one that failed.
+-- Carries out a recipe and its clean-up. Returns the exit status. An error of the clean-up becomes
+-- the error of a run that passed; otherwise it is reported in addition.
 local function attempt(recipe, opt, options, about)
   local made = {}
   cleanup.begin()
@@ -191,7 +192,7 @@ end
 
 -- ---- the report ----
 
----What a report tells of a run, as far as it is known at the beginning.
+---The facts for a report that are known when a run begins.
 ---@param name string of the recipe or script
 ---@param options table command
 ---@return table
@@ -200,11 +201,11 @@ function M.beginning(name, options)
            clock = task.now() }
 end
 
----Calls f, which returns an exit status or raises, and writes the report of that, if one is wanted.
----A report that can't be written is the failure of a run that passed, and stands beside the failure
----of one that did not. Where f returns false, nothing has been run yet.
+---Calls f, which returns an exit status or raises, and writes a report if one was requested. An
+---error in writing becomes the error of a run that passed; otherwise it is reported in addition. If
+---f returns false, no run has taken place, and no report is written.
 ---@param about table from M.beginning
----@param options table report: its file; write_report: what writes it
+---@param options table report: the file; write_report: the function that writes it
 ---@param f function
 ---@return integer|false status
 function M.reported(about, options, f, ...)
@@ -227,7 +228,7 @@ function M.reported(about, options, f, ...)
   return status
 end
 
----Runs a recipe on all boards that are meant: returns the exit status.
+---Runs a recipe on all its boards. Returns the exit status.
 ---@param recipe table
 ---@param opt table
 ---@param options table selectors, every_board, every_slot, wait, report, command

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Recipes: where they are, the environment they run in, and what their tables may say.
+-- Recipes: their files, their environment, and the fields of their tables.
 local args = require "moonflash.run.args"
 local errors = require "moonflash.errors"
 local events = require "moonflash.base.events"
@@ -14,7 +14,7 @@ local API = 1
 local FIELDS = { "api", "summary", "description", "board", "seconds", "args", "setup", "run",
                  "finish", "virtual", "mode", "rest", "start" }
 
--- The names of moonflash's own options, which recipes may not declare.
+-- Names of moonflash's own options, which recipes may not declare.
 local taken = setmetatable({}, { __index = function() return false end })
 
 ---@param is_own fun(name: string): boolean
@@ -22,10 +22,9 @@ function M.reserve(is_own)
   taken = setmetatable({}, { __index = function(_, name) return is_own(name) end })
 end
 
--- ---- where recipes are ----
+-- ---- finding recipes ----
 
--- The folders that recipes with a name may be in, in the order of looking: the user's own, then
--- those that were installed for all.
+-- The folders of named recipes, in the order of search: the user's own, then those for all users.
 local function folders()
   local list = { { path = files.config_folder() .. "/recipes", from = "yours" } }
   local data = files.setting("XDG_DATA_DIRS", "/usr/local/share:/usr/share")
@@ -42,7 +41,7 @@ local function read(path)
   return source
 end
 
--- A recipe that has a name, and no path.
+-- Finds a recipe by its name, without a path.
 local function find_named(name)
   for _, folder in ipairs(folders()) do
     local path = folder.path .. "/" .. name .. ".lua"
@@ -67,7 +66,7 @@ local function names_in(list, seen, from)
   return found
 end
 
----All recipes that have a name.
+---All named recipes.
 ---@return table[] { { name=, from= }, ... } sorted
 function M.all()
   local seen = {}
@@ -85,7 +84,7 @@ function M.all()
   return all
 end
 
--- Something that a person took for a recipe: firmware, perhaps.
+-- Raises `usage` for a file that is not text, such as firmware.
 local function check_is_text(name, source)
   local format = require("moonflash.image").recognise(source) or source:find("\0") and "binary"
   if not format then return end
@@ -125,9 +124,9 @@ local function find_file(path)
            from = "a file" }
 end
 
----The text of a recipe by name, or by path where the name has a "/" or ends in ".lua".
+---Finds a recipe by name, or by path if the name has a "/" or ends in ".lua".
 ---@param name string
----@param beside? string a folder: names of files are looked for there first
+---@param beside? string a folder in which files are looked for first
 ---@return table { name=, source=, chunk=, folder=, from= }
 function M.find(name, beside)
   local found
@@ -156,8 +155,8 @@ local LIBRARY = {
 }
 M.library = LIBRARY
 
--- Reading or setting an unknown global is an error with a guess; declaring one at the top level
--- of the script is not.
+-- Makes an environment in which reading or setting an unknown global raises, with a suggestion. The
+-- top level of the script may set new globals, which declares them.
 local function guard(env)
   local declared = {}
   local function known()
@@ -191,20 +190,20 @@ local function guard(env)
   return setmetatable(env, meta)
 end
 
--- Standard output is for programs: what a plain script prints does not go there.
+-- With --json, standard output is for JSON: scripts print to standard error.
 M.stdout_is_data = false
 
--- Inside a recipe, print goes above the bars.
+-- `print` for recipes: emits the text, so that it appears above progress bars.
 local function print_above(...)
   local parts = table.pack(...)
   for i = 1, parts.n do parts[i] = tostring(parts[i]) end
   events.emit("print", task.tag(), table.concat(parts, "\t"))
 end
 
--- What was made by setup of a used recipe, to be closed at the end of the run.
+-- Values that setup of used recipes returned. They are closed at the end of the run.
 M.to_close = {}
 
----The environment of a script: the library, and what guards it.
+---The environment of a script: its own functions, and the library.
 ---@param found table from M.find
 ---@return table env
 function M.environment(found)
@@ -221,13 +220,13 @@ function M.environment(found)
   return guard(env)
 end
 
----Lets globals be set anywhere, as at the prompt.
+---Allows globals to be set anywhere, for the prompt.
 ---@param env table
 function M.loosen(env)
   getmetatable(env).loose = true
 end
 
--- Modules beside the recipe are found before all others.
+-- Adds a recipe's folder to the front of package.path.
 local function look_beside(folder)
   if not folder then return end
   local templates = folder .. "/?.lua;" .. folder .. "/?/init.lua"
@@ -243,7 +242,7 @@ local function bad(found, message)
                  message = ("%s: %s"):format(found.chunk:gsub("^@", ""), message) }
 end
 
----Compiles a script. Nothing of it runs.
+---Compiles a script without running it.
 ---@param found table from M.find
 ---@return function chunk
 ---@return table env
@@ -255,7 +254,7 @@ function M.compile(found)
   return chunk, env
 end
 
--- What a script returned, as a recipe.
+-- Checks the table that a script returned. Returns the recipe.
 local function check(found, t, env)
   for key in pairs(t) do
     local known = false
@@ -287,7 +286,7 @@ local function check(found, t, env)
            summary = t.summary or "", folder = found.folder, from = found.from }
 end
 
----The recipe that a script returned; nil, if it is a plain script (and has run by now).
+---The recipe that a script returned; nil if it is a plain script, which has run then.
 ---@param found table
 ---@param value any what the script returned
 ---@param env table
@@ -297,14 +296,14 @@ function M.from(found, value, env)
   return check(found, value, env)
 end
 
--- What is the same for two names of one file.
+-- A value that is equal for two names of one file.
 local function identity(found)
   local path = found.chunk:match("^@(.*)$")
   local stat = path and sys.stat(path)
   return stat and stat.id or found.chunk
 end
 
--- A recipe that uses itself, through others perhaps, would do so for ever.
+-- Raises `recipe` if a recipe uses itself, directly or through others.
 local function check_circle(found)
   local circle, user = {}, found.user
   while user do
@@ -318,9 +317,9 @@ local function check_circle(found)
   end
 end
 
----Loads a recipe without letting it open a board.
+---Loads a recipe. It may not open a board while it is loaded.
 ---@param name string
----@param user? table what M.find gave for the script that uses it
+---@param user? table from M.find, for the script that uses the recipe
 ---@return table? recipe nil for a plain script
 function M.load(name, user)
   local dfu = require "dfu"
@@ -336,7 +335,7 @@ function M.load(name, user)
   return M.from(found, value, env)
 end
 
----A line for each recipe, with what it is for.
+---One line for each recipe, with its summary.
 ---@return string
 function M.overview()
   local lines = {}
@@ -350,7 +349,7 @@ function M.overview()
   return table.concat(lines, "\n")
 end
 
--- What a board must be for a recipe and for the one that uses it.
+-- The selector for a recipe and for the one that uses it, combined.
 local function both(board, meant)
   local selectors = require "moonflash.board.selector"
   local wanted = {}
@@ -360,7 +359,7 @@ local function both(board, meant)
   return wanted
 end
 
--- Runs a used recipe, for no other board and for no longer than it would run alone.
+-- Runs a used recipe. Its own `board` and `seconds` apply, as if it ran alone.
 local function run_used(recipe, board, opt, value)
   local fields = require("dfu").fields(board)
   local t, name = recipe.table, ("recipe '%s'"):format(recipe.name)
@@ -376,11 +375,11 @@ local function run_used(recipe, board, opt, value)
   end)
 end
 
----Makes a recipe a step of another.
+---Loads a recipe for use in another one, and runs its setup.
 ---@param name string
 ---@param options? table
----@param user? table what M.find gave for the script that uses it
----@return function run, function(board)
+---@param user? table from M.find, for the script that uses the recipe
+---@return function run to be called with the board
 function M.use(name, options, user)
   local recipe = M.load(name, user)
   if not recipe or not recipe.table.run then

@@ -1,10 +1,10 @@
 -- SPDX-License-Identifier: MIT
--- Rehearses a recipe on simulated boards: once clean, then with each kind of fault at each request,
--- and holds every run to what moonflash promises:
---   it passes only with the memory that the clean run left;
---   a failure tells the truth about the flash;
---   nothing that the clean run left alone has changed;
---   the same recipe, run again on the board reset, passes.
+-- Rehearses a recipe on simulated boards: once without faults, then with each kind of fault at each
+-- request. Checks every run against moonflash's promises:
+--   a run that passes leaves the same memory as the run without faults;
+--   a failure reports the true state of the flash;
+--   memory that the run without faults did not change is unchanged;
+--   after a reset of the board, the same recipe passes.
 local dfu = require "dfu"
 local difference = require "moonflash.base.difference"
 local errors = require "moonflash.errors"
@@ -21,27 +21,27 @@ local M = {}
 M.FAULTS = { "unplug", "stall", "error", "corrupt", "hang", "short" }
 
 local MOST_SHOWN = 10
-local MOST_BYTES = 1 << 26 -- of a file with what is in the flash before
-local OLD = "old firmware; " -- what the flash is full of before, so that every change shows
+local MOST_BYTES = 1 << 26 -- of the file that flash=FILE names
+local OLD = "old firmware; " -- initial contents of the flash: any change is visible
 
 -- ---- one run ----
 
--- The main flash of a simulated board: its first address, and its length.
+-- The first address and the length of a simulated board's main flash.
 local function flash_of(path)
   local info = dfu.list(path)[1]
   local segments = info and info.alts[1].layout.segments or {}
   if segments[1] then return segments[1].address, memory.size(segments) end
 end
 
--- flash=FILE: what is in the flash before, for recipes that need something of their own there. The
--- file itself is left alone.
+-- Takes flash=FILE out of a spec, and returns the file's bytes: the initial contents of the flash.
+-- The file is not changed.
 local function take_flash(spec)
   local file = spec:match(",flash=([^,]*)")
   if not file then return spec end
   return (spec:gsub(",flash=[^,]*", "", 1)), files.read(file, MOST_BYTES)
 end
 
--- Where the board's main flash is, and what is in it before; of a kind without one, nothing.
+-- The address, length and initial contents of the board's main flash; no address if it has none.
 local function scene_of(spec)
   local plain, bytes = take_flash(spec)
   local board <close> = sim.new(plain)
@@ -68,9 +68,9 @@ local function perform(recipe, opt, value, stage)
   return result
 end
 
--- ---- what must hold ----
+-- ---- checks ----
 
--- The part of a claim that is in the main flash, as indices into its bytes.
+-- The part of a range that is in the main flash, as indices into its bytes; nil if there is none.
 local function within(stage, range)
   local first = math.max(range.first - stage.address, 0) + 1
   local last = math.min(range.last - stage.address + 1, stage.length)
@@ -86,7 +86,7 @@ local truths = {
   doubt = function() return true end,
 }
 
--- What a failure claims, with what it leaves out, which is claimed to be untouched.
+-- The claims of a failure. Gaps between its ranges are claims, too: that they are untouched.
 local function claims_of(stage, ranges)
   local claims, at = {}, stage.address
   for _, range in ipairs(ranges or {}) do
@@ -112,7 +112,7 @@ local function false_claim(stage, result, clean)
   end
 end
 
--- What changed outside the ranges that the clean run touched.
+-- The complaint about a change outside the ranges that the run without faults touched; nil if none.
 local function outside_the_plan(stage, result, clean)
   local at = 1
   local touched = {}
@@ -136,7 +136,7 @@ local function differs(stage, result, clean)
   return i and text.hex(stage.address + i - 1)
 end
 
--- Why a run broke a promise; nil where it kept them.
+-- The promise that a run broke, as text; nil if it kept all.
 local function broken(stage, result, clean)
   if not stage.address then return nil end
   local foreign = outside_the_plan(stage, result, clean)
@@ -167,7 +167,7 @@ local function rerun_fails(recipe, opt, value, stage, clean)
   end
 end
 
--- ---- the whole ----
+-- ---- the rehearsal ----
 
 local function clean_run(recipe, opt, value, scene)
   local stage = new_board(scene)
@@ -183,21 +183,21 @@ local function clean_run(recipe, opt, value, scene)
   return result
 end
 
--- Every request, or `most` of them, evenly spread.
+-- The numbers of the requests that get a fault: all, or `most` of them, evenly spread.
 local function strikes(requests, most)
   local list, count = {}, math.min(most or requests, requests)
   for i = 0, count - 1 do list[i + 1] = i * requests // count + 1 end
   return list
 end
 
----Rehearses a recipe. Raises `fail`, with what went wrong, if it breaks a promise.
----@param recipe table from moonflash.recipe
+---Rehearses a recipe. Raises `fail` with the complaints if a run breaks a promise.
+---@param recipe table from moonflash.run.recipe
 ---@param opt table its options
 ---@param spec string the simulated board: "f407,rdp=1"
----@param most? integer at most so many requests of a run get faults
+---@param most? integer at most this many requests of a run get faults
 ---@return table summary requests=, runs=
 function M.recipe(recipe, opt, spec, most)
-  local _ <close> = events.apart("question", "answer") -- the operator still has to answer
+  local _ <close> = events.apart("question", "answer") -- the operator has to answer questions
   local value = recipe.table.setup and recipe.table.setup(opt)
   local scene = scene_of(spec)
   local clean = clean_run(recipe, opt, value, scene)
