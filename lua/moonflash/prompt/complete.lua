@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Tab at the prompt: what can stand where the cursor is. Looks values up, and calls nothing.
+-- Completion at the prompt. Looks values up without calling anything.
 local dfu = require "dfu"
 local keywords = require "moonflash.base.keywords"
 local sys = require "sys"
@@ -12,7 +12,7 @@ local MOST = 200 -- candidates that are shown
 
 -- ---- values ----
 
--- The field of a value, if it can be had without a call.
+-- The field of a value, if a lookup without a call finds it.
 local function field(value, key)
   if type(value) == "table" then
     local found = rawget(value, key)
@@ -25,7 +25,7 @@ local function field(value, key)
   return (values.methods(value) or {})[key]
 end
 
--- What is known by a name: a local of the session, a global, a part of the library.
+-- The value of a name: a local of the session, a global, or a module of the library.
 local function named(session, name)
   local known, value = session.scope:value(name)
   if known then return value end
@@ -35,8 +35,8 @@ local function named(session, name)
   return rawget(_G, name)
 end
 
--- What the words before the cursor stand for, from the end backwards: names with "." and ":"
--- between, and [1] or ["x"]. Nil where something else is in between, a call say.
+-- The path before the cursor, parsed backwards: names with "." or ":" between, and [1] or ["x"].
+-- Nil for any other expression, a call for example.
 local function path_to(list)
   local path, i = {}, #list
   while true do
@@ -110,7 +110,7 @@ local function globals(session)
   return found
 end
 
--- The names of a board's alternate settings.
+-- The names of the alternate settings of the session's board.
 local function alts_of(session)
   local found, board = {}, values.board_of(session)
   for _, alt in ipairs(board and board.alts or {}) do
@@ -131,7 +131,7 @@ local function files(start)
   return found
 end
 
--- ---- together ----
+-- ---- completing ----
 
 local function starting_with(found, start)
   local list = {}
@@ -150,7 +150,7 @@ local function common_start(list)
   return start
 end
 
--- What begins so, and how it begins; the candidates are the last.
+-- The candidates at the cursor, and the part of them that was typed.
 local function candidates(session, before)
   local list = tokens.of(before)
   local last = list[#list]
@@ -176,7 +176,7 @@ local function candidates(session, before)
   return globals(session), start
 end
 
--- Names in columns, as wide as the terminal.
+-- Formats names in columns, for the width of the terminal.
 local function in_columns(list)
   local width = 0
   for i, name in ipairs(list) do
@@ -196,8 +196,8 @@ end
 
 ---@param session table env, scope, library
 ---@param before string the line up to the cursor
----@return string? insert
----@return string? show
+---@return string? insert the text to insert
+---@return string? show the candidates to print
 function M.complete(session, before)
   local found, start = candidates(session, before)
   local list = starting_with(found, start)

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- help(): what docs/api.md says of a function, a module or a word, as text for a terminal.
+-- help(): the text of docs/api.md about a function, a module or a word, for a terminal.
 local suggest = require "moonflash.base.suggest"
 local sys = require "sys"
 local text = require "moonflash.base.text"
@@ -7,13 +7,13 @@ local text = require "moonflash.base.text"
 local M = {}
 
 local WIDTH = 96      -- columns
-local LEAST = 40      -- that the last column of a table has; it begins below the others else
-local SUMMARY_AT = 41 -- where a chapter says what its functions do
+local LEAST = 40      -- of the last column of a table; if less is left, it begins below the others
+local SUMMARY_AT = 41 -- the column of the summaries in a chapter
 
 -- { sections = { { title=, rank=, lines=, name= }, ... }, by_name = { name = section } }
 local manual
 
--- "### board:read(address, length)" is a section with a name.
+-- Parses docs/api.md once. "### board:read(address, length)" is a section with a name.
 local function read_manual()
   if manual then return manual end
   manual = { sections = {}, by_name = {} }
@@ -31,9 +31,9 @@ local function read_manual()
   return manual
 end
 
--- ---- Markdown, for a terminal ----
+-- ---- Markdown to text ----
 
--- A link within the page is its words; one to another page says where that is.
+-- A link within the page becomes its words; for another page, the file is added.
 local function link(words, target)
   local page = target:match("^[^#]+")
   return page and ("%s (docs/%s)"):format(words, page) or words
@@ -52,7 +52,7 @@ local function cells_of(line)
   return cells
 end
 
--- Text from a column on, the first line behind what stands before it.
+-- Appends wrapped text: `before` is in front of the first line, the other lines are indented.
 local function hang(out, before, s)
   local at = text.width(before)
   local lines = text.wrap(s, WIDTH - at)
@@ -80,7 +80,7 @@ local function add_table(out, rows)
   end
 end
 
--- A table, code, an item of a list, or a paragraph at a time.
+-- Renders tables, code, list items and paragraphs.
 local function render(lines)
   local out, rows, words, code = {}, {}, nil, false
   local function finish()
@@ -121,9 +121,9 @@ local function first_sentence(section)
   return s:match("^(.-[.:])%s") or s
 end
 
--- ---- what is asked for ----
+-- ---- looking words up ----
 
--- A section, and of a whole chapter the functions in it, a line each.
+-- A section; for a whole chapter, followed by its functions, one line each.
 local function explain(section)
   if section.name then return section.title .. "\n\n" .. render(section.lines) end
   local lines, inside = { render(section.lines), "" }, false
@@ -147,7 +147,7 @@ end
 local PREFIXES = { "", "board:", "task:", "sim:", "server:", "task.", "dfu.", "flash." }
 local CHAPTERS = { repl = "the prompt", prompt = "the prompt", err = "errors", error = "errors" }
 
--- "erase_page", "board.erase_page" and "board:erase_page" are the same.
+-- The section of a name: "erase_page", "board.erase_page" and "board:erase_page" are the same.
 local function find(word)
   local names = read_manual().by_name
   for _, prefix in ipairs(PREFIXES) do
@@ -165,7 +165,7 @@ local function is_named(cell, word)
   return false
 end
 
--- A row of a table, each cell behind what its column is called, if that is called anything.
+-- A row of a table as text; each cell follows the title of its column, if that has one.
 local function show_row(section, head, cells)
   local parts = {}
   for i = 2, #cells do
@@ -178,8 +178,8 @@ local function show_row(section, head, cells)
   return table.concat(out, "\n")
 end
 
--- The rows of tables that begin with a word: error codes, fields, options, variables. Of a code,
--- those of its children too.
+-- The table rows that begin with a word: error codes, fields, options, variables. For an error
+-- code, also the rows of its children.
 local function find_rows(word, chapter)
   local found = {}
   for _, section in ipairs(read_manual().sections) do
@@ -201,7 +201,7 @@ local function find_rows(word, chapter)
   return found
 end
 
--- What a recipe says of itself.
+-- The summary and description of a recipe; nil if there is no such recipe.
 local function find_recipe(word)
   if not word:find("^[%w_]+$") or not sys.builtin("scripts/" .. word .. ".lua") then return nil end
   local fine, recipe = pcall(require("moonflash.run.recipe").load, word)
@@ -211,7 +211,7 @@ local function find_recipe(word)
     recipe.summary, more, word)
 end
 
----What the manual says of a word; nil and a guess where it says nothing.
+---The manual's text about a word; nil and a suggestion if there is none.
 ---@param word string
 ---@return string? text
 ---@return string? why
@@ -234,10 +234,10 @@ function M.word(word)
     suggest.hint(word, suggest.keys(manual.by_name)))
 end
 
----The name of a function or a module: its own value is looked for among all that the manual has.
+---The name of a function or a module, found by comparing its value with all documented ones.
 ---@param value any
----@param places table<string, table> modules, environments and classes, by the prefix of what is
----  in them: "dfu.", "board:", ""
+---@param places table<string, table> modules, environments and classes, by the prefix of their
+---  names: "dfu.", "board:", ""
 ---@return string?
 function M.name_of(value, places)
   local names = {}
@@ -246,7 +246,7 @@ function M.name_of(value, places)
       if rawequal(item, value) and type(key) == "string" then names[#names + 1] = prefix .. key end
     end
   end
-  table.sort(names, function(one, other) -- fail rather than errors.fail
+  table.sort(names, function(one, other) -- so that `fail` comes before `errors.fail`
     if #one ~= #other then return #one < #other end
     return one < other
   end)
@@ -256,7 +256,7 @@ function M.name_of(value, places)
   return names[1]
 end
 
----All that the chapters of the manual have, as a list for somebody who looks around.
+---The functions of chapters of the manual, a line a chapter.
 ---@param chapters string[] their titles
 ---@return string
 function M.overview(chapters)

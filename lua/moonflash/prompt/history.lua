@@ -1,13 +1,13 @@
 -- SPDX-License-Identifier: MIT
--- What was typed at the prompt, kept between sessions: a file with a line for each statement, in
--- which "\n" is a new line and "\\" a backslash.
+-- The history of the prompt, kept between sessions: a file with a line for each statement, in which
+-- "\n" is a newline and "\\" a backslash.
 local files = require "moonflash.base.files"
 local prompt = require "prompt"
 local sys = require "sys"
 
 local M = {}
 
-local MOST = 1000 -- statements; when there are twice as many, the older ones go
+local MOST = 1000 -- statements; a file with twice as many is shortened to this
 
 local function place()
   return files.setting("XDG_STATE_HOME", (os.getenv("HOME") or "") .. "/.local/state")
@@ -24,14 +24,14 @@ end
 
 local function write(mode, lines)
   local file = sys.mkdir(place()) and io.open(place() .. "/history", mode)
-  if not file then return end -- it is a convenience
+  if not file then return end -- the history is optional: an error is ignored
   file:write(table.concat(lines, "\n"), "\n")
   file:close()
 end
 
 local last
 
----Brings back what was typed in earlier sessions.
+---Loads the statements of earlier sessions.
 function M.load()
   local lines = {}
   local file = io.open(place() .. "/history", "rb")
@@ -45,7 +45,7 @@ function M.load()
   last = lines[#lines] and decode(lines[#lines])
 end
 
----Keeps a statement, unless it is the last one again.
+---Adds a statement, unless it equals the last one.
 ---@param source string
 function M.add(source)
   if source == last then return end

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- The prompt: reads Lua, runs each line as a task, and shows what comes of it.
+-- The prompt: reads Lua, runs each statement as a task, and shows its results.
 local dfu = require "dfu"
 local errors = require "moonflash.errors"
 local history = require "moonflash.prompt.history"
@@ -19,11 +19,11 @@ local values = require "moonflash.prompt.values"
 
 local M = {}
 
-local LOOK = 0.25           -- seconds between two looks at the bus, and for tasks that failed
-local PATIENCE = 0.5        -- seconds that a board may take back to dfuIDLE without a word
-local MOST_LINES = 200      -- that one value may take
+local LOOK = 0.25           -- seconds between two checks of the bus and of failed tasks
+local PATIENCE = 0.5        -- seconds without a message while a board goes back to dfuIDLE
+local MOST_LINES = 200      -- that one value may print
 
--- Loaded when they are needed: the prompt is there at once.
+-- Modules are loaded when they are first needed, so that the prompt appears quickly.
 local function library(name)
   return require("moonflash." .. name)
 end
@@ -38,7 +38,8 @@ end
 
 -- ---- the board ----
 
--- Opens the board that is there. One that can't be opened, none and several are only said.
+-- Opens the board on the bus. Returns nil and the error if it can't be opened, or if there is none
+-- or more than one.
 local function open_board()
   local selectors = dfu.defaults.selectors
   local ok, board = pcall(function()
@@ -52,7 +53,7 @@ local function open_board()
   return nil, board
 end
 
--- The board of a script that has run before, or the one that is there.
+-- The Board that the script before the prompt has left in `board`; else opens one.
 local function board_of(session)
   local board, why = rawget(session.env, "board"), nil
   if not values.is_board(board) then board, why = open_board() end
@@ -68,7 +69,7 @@ local function greeting(board)
     found)
 end
 
--- Says when the board goes and when it is back.
+-- Prints when the board leaves and when it is back.
 local function look_for_board(session)
   local board = values.board_of(session)
   if not board or not board.found_state then
@@ -86,7 +87,7 @@ local function look_for_board(session)
   end
 end
 
--- A task that failed, and that nobody joined, is told of here; anywhere else it would end the run.
+-- Prints the errors of failed tasks that were never joined. Outside the prompt they end the run.
 local function tell_failures(session)
   local err, traceback = task.failure()
   while err ~= nil or traceback do
@@ -122,7 +123,7 @@ end
 
 -- ---- running a line ----
 
--- Runs f as a task that Ctrl-C ends.
+-- Runs f as a task that Ctrl-C cancels. Returns whether it succeeded, its result, and the task.
 local function in_foreground(f, ...)
   local job = task.spawn(f, ...)
   task.foreground(job)
@@ -135,7 +136,8 @@ local function flash_text(session)
   return board and dfu.fields(board).journal:text()
 end
 
--- After an operation was cancelled: the board finishes what it was told, and is in dfuIDLE again.
+-- Brings the board back to dfuIDLE after a cancelled operation. The board first finishes its
+-- request.
 local function to_idle(session)
   local board = values.board_of(session)
   if not board or not board.is_open then return end
@@ -146,11 +148,12 @@ local function to_idle(session)
   local ok, err = in_foreground(dfu.to_idle, board)
   slow:cancel()
   if ok then return end
-  -- the terminal has shown a ^C, and the prompt begins a line
+  -- the terminal has printed ^C, and the prompt begins a new line
   say(errors.matches(err, "cancelled") and "" or errors.text(err))
 end
 
--- An error that is no error of ours may say anything of itself, for as long as it likes.
+-- The text of an error. The __tostring of another error value may run for ever, so it is called in
+-- a task that Ctrl-C cancels.
 local function words_of(session, err)
   if type(err) == "string" or errors.is(err) then return error_text(session, err) end
   local ok, words = in_foreground(error_text, session, err)
@@ -166,7 +169,7 @@ local function say_error(session, err, flash_before)
   to_idle(session)
 end
 
--- Runs what a line came to, and shows what it gives, which may run code of the user's, too.
+-- Runs a statement and shows its results. Showing may run the user's code, so both are in the task.
 local function run(session, f, typed)
   local flash = flash_text(session)
   local ok, err, job = in_foreground(function()
@@ -179,14 +182,14 @@ local function run(session, f, typed)
   say_error(session, err, flash)
 end
 
--- A line that is an expression returns it. Nil and why, where it is not Lua.
+-- Compiles an expression as a return statement. Returns the source to use, or nil and the reason.
 local function compile(source)
   if load("return " .. source, "=stdin", "t", {}) then return "return " .. source end
   local chunk, why = load(source, "=stdin", "t", {})
   return chunk and source, why
 end
 
--- Whether a line is a string, and nothing else.
+-- Whether a statement is just a string literal.
 local function is_literal(source)
   local list = tokens.of(source)
   return #list == 1 and list[1].kind == "string"
@@ -205,7 +208,8 @@ end
 
 -- ---- reading lines ----
 
--- A line in a task of its own, so that Ctrl-C ends that. False: it was pressed; nil: the end.
+-- Reads a line in a task of its own, which Ctrl-C cancels. Returns false for Ctrl-C, nil at the
+-- end.
 local function read_line(text_before)
   local ok, line = in_foreground(screen.read, text_before)
   if ok then return line end
@@ -218,7 +222,7 @@ local function is_unfinished(source)
   return why ~= nil and why:find("<eof>$") ~= nil
 end
 
--- All lines of a statement; false: it was dropped by Ctrl-C or Ctrl-D; nil: the end.
+-- Reads all lines of a statement. Returns false if Ctrl-C or Ctrl-D dropped it, nil at the end.
 local function read_statement()
   local source = read_line("> ")
   while source and is_unfinished(source) do
@@ -228,16 +232,16 @@ local function read_statement()
   return source
 end
 
--- ---- what the prompt has beyond a script's environment ----
+-- ---- functions that only the prompt has ----
 
--- Methods of Board that stand at the prompt for the board at hand, and how they are called.
+-- Methods of Board that are functions at the prompt, for the session's board, and their usage.
 local USAGE = {
   status = "status()", dump = "dump(address, length)", find = "find(bytes)", diff = "diff(file)",
   save = "save(file, address, length)", regions = "regions()",
   fill = "fill(address, length, byte)",
 }
 
--- A Board may also come first.
+-- Defines these functions. Their first argument may also be a Board.
 local function bind_methods(session)
   for name in pairs(USAGE) do
     rawset(session.env, name, function(...)
@@ -254,7 +258,7 @@ end
 
 M.commands = {}
 
----help(), help(board.erase_page), help "flash": from docs/api.md.
+---help(), help(board.erase_page), help "flash": prints from docs/api.md.
 function M.commands.help(session, ...)
   if select("#", ...) == 0 then
     say(library("prompt.help").overview { "The prompt", "Board", "dfu", "task", "sim", "flash",
@@ -275,7 +279,7 @@ function M.commands.help(session, ...)
   say(explained or why)
 end
 
----traceback(): where the last error was.
+---traceback(): prints the traceback of the last error.
 function M.commands.traceback(session)
   say(session.traceback or "nothing has failed")
 end
@@ -287,7 +291,7 @@ local function bind_commands(session)
   bind_methods(session)
 end
 
--- Where the name of a function is looked for.
+-- The tables in which help() finds the name of a function.
 local function places_of(session)
   return function()
     local places = { [""] = session.env, ["errors."] = errors,
@@ -295,7 +299,7 @@ local function places_of(session)
     for name, module in pairs(recipe.library) do places[name .. "."] = require(module) end
     places["board:"] = values.methods_of("dfu.Board")
     places["task:"] = values.methods(task.current())
-    -- the library itself, for help(flash)
+    -- the modules themselves, for help(flash)
     places[" "] = {}
     for name, module in pairs(recipe.library) do places[" "][name] = require(module) end
     return places
@@ -311,7 +315,7 @@ local function new_session(env, traceback)
                     traceback = traceback }
   session.places = places_of(session)
   bind_commands(session)
-  if rawget(env, "_") == nil then env._ = nil end -- declared, so that nil can be its value
+  if rawget(env, "_") == nil then env._ = nil end -- declared, so that it may be nil
   return session
 end
 
@@ -326,7 +330,7 @@ local function converse(session)
   end
 end
 
--- Standard input is no terminal: a script.
+-- Runs standard input as a script, if it is not a terminal.
 local function run_input(session)
   local source = io.stdin:read("a")
   local chunk, why = load(source:gsub("^#[^\n]*", ""), "=stdin", "t", session.env)
@@ -334,10 +338,11 @@ local function run_input(session)
   chunk()
 end
 
--- What was spawned goes on to its end, before anything is closed that it may need.
+-- Waits for the tasks that the session has spawned, before the board is closed, which they may
+-- need.
 local function wait_for_others()
   task.foreground()
-  task.supervise() -- Ctrl-C ends the others
+  task.supervise() -- Ctrl-C cancels the other tasks
   task.settle()
 end
 
@@ -349,13 +354,13 @@ local function say_what_is_left()
   end
 end
 
----A session. It ends by Ctrl-D, or at the end of a script from standard input.
----@param env? table of a script that has run before
----@param traceback? string where that failed
+---Runs a session. It ends with Ctrl-D, or at the end of a script on standard input.
+---@param env? table the environment of a script that has run before
+---@param traceback? string of that script's error
 function M.run(env, traceback)
   local session = new_session(env, traceback)
   local interactive = sys.is_terminal(0) and sys.is_terminal(1)
-  require("moonflash.trace").start() -- trace() shows the last requests
+  require("moonflash.trace").start() -- for trace()
   local _ <close> = remedies.for_prompt()
   local board <close>, why = board_of(session)
   local _ <close> = setmetatable({}, { __close = function() session.scope:close() end })

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Where bytes were read: the last that board:read() gave, of any board, with their addresses.
+-- The last results of board:read(), of any board, with their addresses.
 local values = require "moonflash.prompt.values"
 
 local M = {}
@@ -7,7 +7,7 @@ M.__index = M
 
 local KEPT = 8 -- reads
 
----Watches board:read() until it is closed.
+---Records the results of board:read() until the returned value is closed.
 ---@return table reads
 function M.watch()
   local methods = values.methods_of("dfu.Board")
@@ -22,8 +22,8 @@ function M.watch()
   return reads
 end
 
----The address that bytes were read from, the newest where several reads gave the same. Of long
----strings it is the very one that was read, of short ones any that is equal: Lua keeps those once.
+---The address that bytes were read from; for several reads, the latest. A long string must be the
+---very one that was read; a short one may be any equal string, because Lua stores those once.
 ---@param bytes string
 ---@return integer?
 function M:address(bytes)

@@ -1,17 +1,16 @@
 -- SPDX-License-Identifier: MIT
--- Locals that stay for the next line of the prompt.
+-- Locals of one statement that remain visible in the next ones.
 --
--- Each line is a function of its own. The locals that it declares at its top level are handed over
--- at its end, by a closure around them; in a later line that names one of them it is an upvalue,
--- joined with that closure's. So it is the same variable: functions that an earlier line made see
--- what is assigned to it, and a `local` of the same name makes a new one, which they don't see. A
--- line that fails hands over nothing.
+-- Each statement is a function of its own. At its end it hands over the locals that it declares at
+-- its top level, in a closure. In a later statement that names one of them, the local is an
+-- upvalue, joined with that closure's. So it is the same variable: functions of an earlier
+-- statement see an assignment to it. A `local` of the same name declares a new variable, which they
+-- don't see. A statement that fails hands over nothing.
 --
--- The scope of such a local ends with the session, and so that is when a <close> variable is
--- closed.
+-- Such a local's scope ends with the session, so <close> variables are closed then.
 local tokens = require "moonflash.prompt.tokens"
 
-local KEEP = "__moonflash_keep" -- what a line calls at its end
+local KEEP = "__moonflash_keep" -- the function that a statement calls at its end
 
 local M = {}
 M.__index = M
@@ -23,7 +22,7 @@ end
 local OPENS = { ["function"] = true, ["do"] = true, ["if"] = true, ["repeat"] = true }
 local CLOSES = { ["end"] = true, ["until"] = true }
 
--- The names behind the `local` at list[i], which are appended to `found`.
+-- Appends the names behind the `local` at list[i] to `found`.
 local function take_names(list, i, found)
   local function text(at) return list[at] and list[at].text end
   if text(i + 1) == "function" then
@@ -42,7 +41,8 @@ local function take_names(list, i, found)
   until text(i) ~= ","
 end
 
--- What a line declares at its top level, and where it returns: behind its end, if it doesn't.
+-- The locals that a statement declares at its top level, and the position of its `return` or its
+-- end.
 local function declarations(source, list)
   local found, depth = {}, 0
   for i, token in ipairs(list) do
@@ -61,7 +61,7 @@ local function declarations(source, list)
   return found, #source + 1
 end
 
--- The last of each name: an earlier one of the same line can't be seen at its end.
+-- The last declaration of each name: earlier ones are not visible at the end of the statement.
 local function visible(found)
   local by_name, names = {}, {}
   for _, item in ipairs(found) do
@@ -71,8 +71,8 @@ local function visible(found)
   return by_name, names
 end
 
--- The source with a call at its end that hands over what it declares. A <close> becomes a <const>,
--- as long a word.
+-- The source with a call at its end that hands over its locals. <close> becomes <const>, which has
+-- the same length.
 local function handing_over(source, found, at)
   for _, item in ipairs(found) do
     if item.closes then
@@ -86,7 +86,7 @@ local function handing_over(source, found, at)
     at > #source and "\n;" or " ;", KEEP, table.concat(names, ", "), source:sub(at))
 end
 
--- Of what is known, what a line may mean.
+-- The known names that a statement may use.
 function M:meant(list)
   local seen, names = {}, {}
   local function add(name)
@@ -95,7 +95,7 @@ function M:meant(list)
       names[#names + 1] = name
     end
   end
-  add("_ENV") -- every global means it
+  add("_ENV") -- every global uses it
   for _, token in ipairs(list) do
     if token.kind == "name" then add(token.text) end
   end
@@ -107,7 +107,7 @@ local function is_closable(value)
   return not value or type(meta) == "table" and rawget(meta, "__close") ~= nil
 end
 
--- Takes over what a line has declared: handed_over is a closure around it.
+-- Keeps the locals of a statement; handed_over is the closure that has them.
 function M:keep(found, handed_over)
   local by_name, names = visible(found)
   local values = table.pack(handed_over())
@@ -116,7 +116,7 @@ function M:keep(found, handed_over)
     if item.closes and not is_closable(value) then
       error(("variable '%s' got a non-closable value"):format(name), 0)
     end
-    -- a constant that the compiler knows has no variable
+    -- a compile-time constant has no upvalue
     local variable = { holder = function() return value end, index = 1, const = item.const }
     local index = 1
     while debug.getupvalue(handed_over, index) do
@@ -130,7 +130,7 @@ function M:keep(found, handed_over)
   end
 end
 
----Compiles a line that load() has found to be right by itself.
+---Compiles a statement that load() has accepted.
 ---@param source string
 ---@param chunk string its name
 ---@param env table
@@ -147,7 +147,7 @@ function M:compile(source, chunk, env)
     head[i] = name .. (self.known[name].const and " <const>" or "")
   end
   head[#head + 1] = KEEP
-  -- all on one line, so that the line's own numbers are right
+  -- on one line, so that line numbers in messages are right
   local maker, why = load(("local %s; return function(...) %s\nend"):format(
     table.concat(head, ", "), handing_over(source, found, at)), chunk, "t", env)
   if not maker then return nil, why end
@@ -165,7 +165,7 @@ function M:compile(source, chunk, env)
   return line
 end
 
----The value of a local; nil where there is none.
+---The value of a local; false if it does not exist.
 ---@param name string
 ---@return boolean known
 ---@return any value
@@ -175,7 +175,7 @@ function M:value(name)
   return true, (select(2, debug.getupvalue(variable.holder, variable.index)))
 end
 
----Closes what was declared <close>, the last first. Raises the last error.
+---Closes the <close> variables, the last first. Raises the last error.
 function M:close()
   local failed, err = false, nil
   while #self.closing > 0 do

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- What is printed while somebody types: whole lines, above the line that is being typed. A bar
--- (ui/bars.lua), which is drawn again and again in one line, is seen when it is finished.
+-- Output while the user types: whole lines are printed above the line being typed. A progress bar
+-- (ui/bars.lua), which is redrawn in one line, is printed when it is finished.
 local console = require "moonflash.ui.console"
 local output = require "moonflash.ui.output"
 local prompt = require "prompt"
@@ -9,26 +9,26 @@ local sys = require "sys"
 local M = {}
 
 local typing = false
-local begun = {}     -- by stream: what was written without a newline so far, while somebody types
-local standing = nil -- what is on the screen's last line; all that counts is whether it is a bar
+local begun = {}     -- by stream: unfinished line that was written while the user types
+local standing = nil -- first part of the screen's last line: "\r" means a bar
 
--- What is seen of a line that is drawn anew behind each "\r": the last, which keeps its "\r" as the
--- sign that it is a bar.
+-- The visible part of a line that was redrawn after "\r": the last part. It keeps its "\r", which
+-- marks it as a bar.
 local function last_drawn(line)
   return line:match("\r[^\r]*$") or line
 end
 
--- A complete line, as it stands when it has been drawn for the last time.
+-- A complete line as it was last drawn.
 local function drawn(line)
   return (line:gsub("^.*\r(.)", "%1"))
 end
 
--- Behind the last newline. Patterns are anchored here: others look again from each character on.
+-- The position after the last newline. The pattern is anchored, so that it is tried only once.
 local function behind_newline(s)
   return s:match("^.*\n()") or 1
 end
 
--- Writes the lines that are complete, and keeps the rest.
+-- Prints the complete lines, and keeps the rest.
 local function write_above(file, s)
   local text = (begun[file] or "") .. s
   local at = behind_newline(text)
@@ -36,8 +36,8 @@ local function write_above(file, s)
   if at > 1 then prompt.write(text:sub(1, at - 1):gsub("[^\n]+", drawn), file == io.stderr) end
 end
 
--- Notes what the screen's last line is, so that the prompt begins a new one. Both streams write
--- there, unless standard error goes elsewhere.
+-- Remembers the screen's last line, so that the prompt can begin a new one. Both streams write to
+-- the screen, unless standard error is redirected.
 local function note(file, s)
   if file == io.stderr and not sys.is_terminal(2) then return end
   local at = behind_newline(s)
@@ -54,8 +54,8 @@ local function write_one(file, s)
   return output.raw(file, s)
 end
 
----From now on what Lua writes to standard output and error goes through here.
----@return table closing it undoes that
+---Redirects all output of Lua to standard output and error to this module.
+---@return table to close: closing it ends that
 function M.start()
   local redirection = output.redirect(write_one)
   console.on_typed(function() standing = nil end)
@@ -66,7 +66,7 @@ function M.start()
   end })
 end
 
--- A line that something was left in, before the prompt: a bar is wiped away.
+-- Ends an unfinished line before the prompt. A bar is erased.
 local function clear()
   io.stderr:flush()
   if standing then output.raw(io.stdout, standing == "\r" and "\r\27[K" or "\n") end
@@ -82,7 +82,7 @@ function M.read(text)
   typing = true
   local _ <close> = setmetatable({}, { __close = function()
     typing = false
-    for _, file in ipairs { io.stdout, io.stderr } do -- what was begun above goes on below
+    for _, file in ipairs { io.stdout, io.stderr } do -- an unfinished line goes on below
       local line = begun[file]
       begun[file] = nil
       if line and line ~= "" and not line:find("^\r") then write_one(file, line) end

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- What the prompt shows of a value, or of an error, whatever it is: nothing here raises.
+-- The text of any value or error at the prompt. The public functions never raise.
 local errors = require "moonflash.errors"
 local hexdump = require "moonflash.base.hexdump"
 local inspect = require "moonflash.base.inspect"
@@ -45,7 +45,7 @@ local function show_string(session, s, typed)
     or ("%s\n... %d of %d bytes"):format(shown, MOST_DUMPED, #s)
 end
 
--- ---- tables of the library's that have no metatable ----
+-- ---- tables of the library without a metatable ----
 
 local function is_layout(t)
   local segments = type(t) == "table" and rawget(t, "segments")
@@ -58,7 +58,7 @@ local function is_alt(t)
   return type(layout) == "table" and type(rawget(layout, "segments")) == "table"
 end
 
--- One of dfu.list().
+-- An element of dfu.list().
 local function is_found(t)
   return type(t) == "table" and rawget(t, "path") ~= nil and rawget(t, "functional") ~= nil
 end
@@ -72,7 +72,7 @@ local function show_table(t)
   if is_found(first) then return list.lines(t) end
 end
 
--- As what it is. Nil where it is nothing that is known here; raises where it only looks so.
+-- The text of values of known kinds; nil for others. Raises for a value that only looks like one.
 local function show_known(session, value, typed)
   if type(value) == "string" then return show_string(session, value, typed) end
   if values.is_board(value) then return show_board(value) end
@@ -83,7 +83,7 @@ end
 
 ---@param session table env, scope, reads
 ---@param value any
----@param typed? boolean it was typed as it is: a literal
+---@param typed? boolean the value was typed as a literal
 ---@return string
 function M.value(session, value, typed)
   local ok, shown = pcall(show_known, session, value, typed)
@@ -95,7 +95,7 @@ function M.value(session, value, typed)
   return ok and shown or ("<%s>"):format(type(value))
 end
 
----The lines that a person sees of an error. What is no error of ours is shown as a value.
+---The lines to show for an error. A value that is not an error object is shown as a value.
 ---@param session table
 ---@param err any
 ---@return string

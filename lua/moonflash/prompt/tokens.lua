@@ -1,9 +1,10 @@
 -- SPDX-License-Identifier: MIT
--- Takes Lua source apart, as far as the prompt needs it: which words are names, where strings and
--- comments are. It takes any text; load() checks the syntax.
+-- Splits Lua source into tokens, as far as the prompt needs it: names, strings and comments.
+-- Accepts any text; load() checks the syntax.
 local M = {}
 
--- Behind the string or comment with long brackets that begins at `at`; nil where none does.
+-- The last character of the long string that begins at `at`, and whether its end is missing; nil if
+-- none begins there.
 local function long_bracket(source, at)
   local level = source:match("^%[(=*)%[", at)
   if not level then return nil end
@@ -22,7 +23,7 @@ local function short_string(source, at)
   return #source, true
 end
 
--- The kind of what begins at `at`, its last character, and whether its end is missing.
+-- The kind of the token at `at`, its last character, and whether its end is missing.
 local function token(source, at)
   if source:find("^%-%-", at) then
     local stop, open = long_bracket(source, at + 2)
@@ -42,8 +43,8 @@ local function token(source, at)
 end
 
 ---@param source string
----@return table[] { { kind=, text=, first=, last=, open= }, ... }; kind: "name" (keywords too),
----  "string", "number", "comment", "symbol"; open: its end is missing
+---@return table[] { { kind=, text=, first=, last=, open= }, ... }; kind: "name" (including
+---  keywords), "string", "number", "comment", "symbol"; open: the end of the token is missing
 function M.of(source)
   local list, at = {}, source:find("%S")
   while at do

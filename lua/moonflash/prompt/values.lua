@@ -1,12 +1,12 @@
 -- SPDX-License-Identifier: MIT
--- What can be told of a value without calling anything of it.
+-- Facts about values, found without calling anything.
 local M = {}
 
--- What values of ours are called in the manual, by the name of their type.
+-- The manual's names of the library's types.
 local CLASSES = { ["dfu.Board"] = "board", ["task.Task"] = "task", ["sim.Sim"] = "sim",
                   ["sim.Server"] = "server" }
 
----The word for what a value is: "board" for a Board; nil for what is not ours.
+---The manual's name of a value's type: "board" for a Board; nil for other types.
 ---@param value any
 ---@return string?
 function M.class(value)
@@ -20,7 +20,7 @@ function M.is_board(value)
   return M.class(value) == "board"
 end
 
----The Board that `board` means in a session, where a local comes first; nil where it is none.
+---The Board in a session's `board`, a local or a global; nil if it is none.
 ---@param session table env, scope
 ---@return table?
 function M.board_of(session)
@@ -31,21 +31,21 @@ end
 
 local function methods_in(meta)
   local index = type(meta) == "table" and rawget(meta, "__index") or nil
-  if type(index) == "function" then -- C's: its first upvalue
+  if type(index) == "function" then -- in C: its first upvalue
     local _, methods = debug.getupvalue(index, 1)
     index = methods
   end
   return type(index) == "table" and index or nil
 end
 
----The table of methods of a value that is no table; nil where it has none.
+---The table of methods of a userdata or string; nil if there is none.
 ---@param value any
 ---@return table?
 function M.methods(value)
   return methods_in(debug.getmetatable(value))
 end
 
----The table of methods of a type of ours, "dfu.Board" say.
+---The table of methods of a type, "dfu.Board" for example.
 ---@param name string
 ---@return table?
 function M.methods_of(name)

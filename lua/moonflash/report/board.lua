@@ -1,6 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- The section of one board in a report: who it is, what was done to it and said
--- of it, and its memories.
+-- The section of one board in a report: its identity, the counts, its messages and its memories.
 local dfu = require "dfu"
 local facts = require "moonflash.report.facts"
 local html = require "moonflash.report.html"
@@ -13,8 +12,8 @@ local M = {}
 
 local code, el = parts.code, html.element
 
-local ALONE, AMONG = 640, 420 -- the height of a board's memory: of the only board, of one of many
-local MOST_ROWS = 32          -- of a table, before sectors that are alike share a row
+local ALONE, AMONG = 640, 420 -- the height of a memory: for a single board, and for one of several
+local MOST_ROWS = 32          -- of a table, before equal sectors share a row
 
 local function key_of(class)
   return el("span", { class = "key " .. class })
@@ -36,7 +35,7 @@ local function ids_of(board)
   return board.vid and ("%04x:%04x"):format(board.vid, board.pid)
 end
 
--- What was done in numbers.
+-- The counts of a run as a list.
 local function numbers(result)
   local stats, fields = result.stats, dfu.fields(result.board)
   local plan = fields.job.plan or {}
@@ -53,7 +52,7 @@ local function numbers(result)
       or size_or_nothing(stats.bytes_verified) },
     { "Left", stats.left and (stats.left == true and "to run its program"
       or { "to start the program at ", code(text.hex(stats.left)) }) },
-    { "Time", text.seconds(result.seconds) .. (plan.seconds -- none was made: there is no image
+    { "Time", text.seconds(result.seconds) .. (plan.seconds -- there is no plan without an image
       and (", planned %s"):format(text.seconds(plan.seconds)) or "") },
     { "Saved", stats.seconds_saved and stats.seconds_saved >= 0.1
       and ("about %s, by comparing first"):format(text.seconds(stats.seconds_saved)) },

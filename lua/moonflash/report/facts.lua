@@ -1,14 +1,15 @@
 -- SPDX-License-Identifier: MIT
--- What happened to each sector of a board, as a report tells it: by the plan that was carried out,
--- and by the journal, which is right where both speak.
+-- The fate of each sector of a board, for a report: from the plan and from the journal. Where they
+-- disagree, the journal is right.
 --
--- A layout comes from a board, and may announce 2^32 sectors: those that share a fate are one run,
--- { address=, size=, count=, last=, fate=, sector=, image=, verified= }, and never counted out.
+-- A layout comes from a board and may announce 2^32 sectors, so they are never enumerated: sectors
+-- with the same fate are one run, { address=, size=, count=, last=, fate=, sector=, image=,
+-- verified= }.
 local dfu = require "dfu"
 
 local M = {}
 
--- How each fate is told: in a legend, beside a sector, and in a dry run.
+-- The words for each fate: in a legend, beside a sector, and in a dry run.
 M.fates = {
   same = { "the same already: not touched", "same" },
   written = { "written", "written", "would be written" },
@@ -21,7 +22,7 @@ M.fates = {
 }
 M.order = { "same", "written", "rewritten", "erased", "verified", "doubt", "pending", "untouched" }
 
----How many bytes of [first, last] are in ranges, of that state or of any.
+---The number of bytes of [first, last] in ranges with a state, or with any state.
 ---@param ranges table[] { first=, last=, state= }
 function M.overlap(ranges, first, last, state)
   local total = 0
@@ -56,8 +57,8 @@ local function fate_of(sector, found, dry)
   return found.erased and "erased" or found.verified and "verified" or "untouched"
 end
 
--- The indices of a segment's sectors where one fate may end and another begin: around each sector
--- of the plan, and around the ends of what the journal knows.
+-- The indices of a segment's sectors where the fate may change: around each sector of the plan, and
+-- around the ends of the journal's ranges.
 local function cuts_of(segment, sectors, claims)
   local cuts, seen = {}, {}
   local function cut(i)
@@ -89,7 +90,7 @@ local function new_run(segment, from, to, about)
                 count = to - from }
   run.last = run.address + run.count * run.size - 1
   run.sector = about.sectors[run.address]
-  -- all of a run's sectors are alike, so the first one tells of all
+  -- all sectors of a run have the same states, so the first one decides
   local found = states_in(about.claims, run.address, run.address + run.size - 1)
   run.fate = fate_of(run.sector, found, about.dry)
   run.image = M.overlap(about.pieces, run.address, run.last)
@@ -100,11 +101,11 @@ local function new_run(segment, from, to, about)
       run.verified = run.verified + M.overlap(about.claims, first, last, "verified")
     end
   end
-  if run.fate == "same" then run.verified = run.image end -- it was read, and compared
+  if run.fate == "same" then run.verified = run.image end -- it was compared
   return run
 end
 
--- What is alike and not the image's is joined again.
+-- Joins equal runs that the image does not touch.
 local function append(runs, run)
   local last = runs[#runs]
   if last and last.fate == run.fate and last.size == run.size and last.last + 1 == run.address
@@ -134,9 +135,9 @@ local function memory_of(alt, about)
            claims = about.claims }
 end
 
----What a run did to a board's memories: those that it touched, or should have touched.
+---The memories that a run has changed or was meant to change.
 ---@param result table from run.on_board
----@param dry boolean whether it only said what it would do
+---@param dry boolean a dry run
 ---@return table[] memories { name=, number=, runs=, pieces=, claims= }
 function M.memories(result, dry)
   local fields = dfu.fields(result.board)
@@ -154,9 +155,9 @@ function M.memories(result, dry)
   return memories
 end
 
----How long all that was done to a run took; nil where nothing was timed.
+---The time of all phases of a run of sectors; nil if none was timed.
 ---@param run table
----@param phase? string "compare", "erase", "write" or "verify"; all of them without one
+---@param phase? string "compare", "erase", "write" or "verify"; default: the sum of all
 ---@return number?
 function M.seconds(run, phase)
   local seconds = run.sector and run.sector.seconds
@@ -167,9 +168,9 @@ function M.seconds(run, phase)
   return total
 end
 
----"16 KB", "4 x 16 KB" is said with these: sectors that follow each other and may share a line.
+---Groups adjacent runs of equal size and fate, which may share a line: "4 x 16 KB".
 ---@param runs table[]
----@param alike fun(run: table): boolean whether it may be joined at all
+---@param alike fun(run: table): boolean whether a run may be joined to the group before it
 ---@return table[] groups { runs=, address=, last=, size=, count=, fate=, seconds= }
 function M.groups(runs, alike)
   local groups = {}

@@ -1,18 +1,17 @@
 -- SPDX-License-Identifier: MIT
--- HTML from elements, so that nothing gets into a page without being escaped: what boards and files
--- say of themselves is written by strangers.
+-- HTML elements. All text is escaped: strings from boards and files are not trusted.
 local clean = require("moonflash.board.descriptor").clean
 
 local M = {}
 
-local Markup = {} -- the metatable of what is HTML already
+local Markup = {} -- the metatable of finished HTML
 
 local VOID = { meta = true, br = true }
 local ENTITIES = { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;",
                    ["'"] = "&#39;" }
 
----Text as it may stand in an element or in a quoted attribute. Bytes that are no UTF-8, control
----characters and marks that turn the direction of writing become "?"; the ends of lines stay.
+---Text for an element or a quoted attribute. Invalid UTF-8, control characters and marks that
+---change the direction of writing become "?"; newlines stay.
 ---@param value any
 ---@return string
 function M.escape(value)
@@ -46,7 +45,7 @@ local function attribute_text(attributes)
   return table.concat(names)
 end
 
----An element. Children are text, elements, lists of both, or nothing (false).
+---An element. Children are text, elements, lists of both, or false, which adds nothing.
 ---@param name string
 ---@param attributes? table
 ---@return table

@@ -1,23 +1,23 @@
 -- SPDX-License-Identifier: MIT
--- --report FILE.html: what a run did, as one page that needs nothing else.
+-- --report FILE.html: the report of a run, as one self-contained page.
 local dfu = require "dfu"
 local files = require "moonflash.base.files"
 local page = require "moonflash.report.page"
 
 local M = {}
 
--- An older report may be replaced, and an empty file; never somebody's firmware.
+-- A report may replace an older report or an empty file, but no other file, such as firmware.
 local function may_replace(beginning)
   return beginning == "" or beginning:sub(1, #page.BEGINNING) == page.BEGINNING
 end
 
----Raises `file.write` where a report can't be written, before any work was done for it.
+---Raises `file.write` if a report can't be written. Called before the run.
 ---@param name string
 function M.check(name)
   files.check_replaceable(name, may_replace, "a report")
 end
 
----Writes the report of a run; all of it, or nothing. Raises `file.write`.
+---Writes the report of a run: a whole file or nothing. Raises `file.write`.
 ---@param name string
 ---@param run table see page.make
 function M.write(name, run)

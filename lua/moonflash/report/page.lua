@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- The page of a report: what was asked for, what came of it, and each board.
+-- The page of a report: the command, the outcome, and each board.
 local dfu = require "dfu"
 local board_section = require "moonflash.report.board"
 local facts = require "moonflash.report.facts"
@@ -16,7 +16,7 @@ local code, el = parts.code, html.element
 
 -- ---- the outcome ----
 
--- What stands above all: of one board its own verdict, of several how many passed.
+-- The headline: the verdict of a single board, or how many of several passed.
 local function headline(run)
   if run.err ~= nil then return parts.verdict(run, run.dry) end
   local failed, worst = 0, nil
@@ -34,7 +34,7 @@ local function headline(run)
     class, mark
 end
 
--- ---- what was asked for ----
+-- ---- the command ----
 
 local function shown_value(arg, value)
   if arg.type == "address" then return text.hex(value) end
@@ -42,7 +42,7 @@ local function shown_value(arg, value)
   return tostring(value)
 end
 
--- Lines break between words and not within, but for words that are long.
+-- Lines may break between words, and within long words.
 local function unbroken(words)
   return el("code", { class = #words < 24 and "nowrap" }, words)
 end
@@ -77,7 +77,7 @@ local function command_of(run)
   return items
 end
 
--- The images of a run: most often one, for all boards.
+-- The images of a run: usually one for all boards.
 local function images_of(run)
   local images, seen = {}, {}
   for _, result in ipairs(run.results) do
@@ -152,7 +152,7 @@ end
 
 -- ---- several boards ----
 
--- Whether a run did anything to the flash of a board; with others it may just ask, or measure.
+-- Whether a run changed any board's flash. A recipe may also only ask or measure.
 local function touches_flash(run)
   for _, result in ipairs(run.results) do
     if #facts.memories(result, run.dry) > 0 then return true end
@@ -188,7 +188,7 @@ local function overview(run)
     parts.data_table(heads, rows))
 end
 
--- What the pictures share: the hatching of what is in doubt.
+-- SVG definitions that all pictures share: the hatching for ranges in doubt.
 local SHARED = el("svg", { class = "defs", ["aria-hidden"] = "true" },
   el("defs", nil, el("pattern", { id = "hatch", width = 6, height = 6,
     patternUnits = "userSpaceOnUse", patternTransform = "rotate(45)" },
@@ -208,7 +208,7 @@ function M.make(run)
   for i, result in ipairs(run.results) do boards[i] = board_section.make(result, run, i) end
   return table.concat {
     M.BEGINNING, " ", html.escape(MOONFLASH_VERSION), '">',
-    -- nothing is fetched and nothing is run, whatever stands in the page
+    -- the policy forbids loading and running anything, whatever the page contains
     '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; style-src ',
     '\'unsafe-inline\'"><meta name="viewport" content="width=device-width, initial-scale=1">',
     html.text(el("title", nil, ("moonflash: %s"):format(word))),

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- A memory as a picture (SVG): its sectors to scale, what happened to them, and the image beside.
+-- A picture of a memory (SVG): its sectors to scale, their fates, and the image beside them.
 local facts = require "moonflash.report.facts"
 local html = require "moonflash.report.html"
 local text = require "moonflash.base.text"
@@ -8,19 +8,19 @@ local M = {}
 
 local el = html.element
 
--- In the units of the picture, which are pixels where there is room.
+-- Lengths in units of the picture: pixels, unless the page is narrower.
 local WIDTH = 384
 local TOP, BOTTOM = 22, 8
 local MEMORY = { x = 78, width = 62 }
 local CHECK = { x = 143, width = 5 }
 local IMAGE = { x = 154, width = 22 }
 local LABEL = 196
-local LINE = 15         -- between two labels
+local LINE = 15         -- the least distance of two labels
 local LEAST = 5         -- the height of the smallest sector
-local OWN_LABEL = 13    -- sectors as high as this have a label of their own
-local GAP = 16          -- where a memory has a hole
+local OWN_LABEL = 13    -- sectors of this height or more have their own labels
+local GAP = 16          -- the height of a gap in a memory
 local MOST_LABELS = 60
-local THIN = 2          -- sectors that are less high than this are drawn as one
+local THIN = 2          -- sectors of less height are drawn as one
 
 local function bytes_of(group)
   return group.last - group.address + 1
@@ -42,10 +42,10 @@ function M.fate_words(fate, dry)
   return dry and words[3] or words[2]
 end
 
--- ---- where things are ----
+-- ---- layout ----
 
--- Heights are to scale, but for groups that would be hardly seen. Returns the groups, the height
--- of all, and the size below which the scale is not true.
+-- Heights are to scale, but very small groups are drawn larger. Returns the groups, the total
+-- height, and the size below which the scale does not hold (or nil).
 local function lay_out(memory, height)
   local total = 0
   for _, run in ipairs(memory.runs) do total = total + run.last - run.address + 1 end
@@ -67,13 +67,13 @@ local function lay_out(memory, height)
   return groups, y - TOP, untrue and LEAST / scale or nil
 end
 
--- Where an address is, within its group.
+-- The y coordinate of an address in a group.
 local function y_of(group, address)
   return group.y + (address - group.address) / bytes_of(group) * group.height
 end
 
--- The y of each label: beside its group, and LINE from the others. Of too many the groups that are
--- largest have one.
+-- Sets the y of each label: beside its group, and LINE from the other labels. If there are too many
+-- groups, only the largest have a label. Returns the groups with labels.
 local function place_labels(groups, height)
   local shown = table.move(groups, 1, #groups, 1, {})
   local most = math.min(MOST_LABELS, math.max(1, (height + TOP) // LINE))
@@ -99,7 +99,7 @@ local function place_labels(groups, height)
   return shown
 end
 
--- ---- what is drawn ----
+-- ---- drawing ----
 
 local function tip(thing, count, dry)
   local words = { text.range(thing.address, thing.last),
@@ -115,7 +115,7 @@ local function box(part, class, y, height, ...)
   return el("rect", { class = class, x = part.x, y = y, width = part.width, height = height }, ...)
 end
 
--- Lines between sectors that are drawn as one.
+-- Lines between the sectors of a group that is drawn as one rectangle.
 local function dividers(group)
   local each = group.height / group.count
   if group.count < 2 or each < THIN * 1.5 then return nil end
@@ -141,14 +141,14 @@ local function sectors_of(group, dry)
   return boxes
 end
 
--- The parts of a group that lie in ranges.
+-- Rectangles for the parts of a group that overlap ranges.
 local function strips(group, ranges, part, class, wanted)
   local boxes = {}
   for _, range in ipairs(ranges) do
     local first, last = math.max(range.first, group.address), math.min(range.last, group.last)
     if first <= last and (not wanted or range.state == wanted) then
       local y = y_of(group, first)
-      -- a little more, so that no seam shows between two groups
+      -- enlarged a little, so that no seam shows between two groups
       boxes[#boxes + 1] = box(part, class, y, math.max(y_of(group, last + 1) - y + 0.3, 1.5),
         el("title", nil, ("%s: %s, %s"):format(class, text.range(range.first, range.last),
           text.size(range.last - range.first + 1))))
@@ -170,7 +170,7 @@ local function label(group, dry)
   }
 end
 
--- Addresses stand beside the beginnings of groups, where there is room; and the end of the memory.
+-- The address of each group, if there is room for it, and the end of the memory.
 local function addresses(groups)
   local list, free = {}, 0
   local function add(address, y)
@@ -188,7 +188,8 @@ local function addresses(groups)
   return list
 end
 
----The picture, and the size below which a sector is drawn larger than to scale (or nil).
+---The picture of a memory, and the size below which sectors are drawn larger than to scale (or
+---nil).
 ---@param memory table from facts.memories
 ---@param height number
 ---@param dry boolean
@@ -217,7 +218,7 @@ function M.memory(memory, height, dry)
     parts, addresses(groups)), untrue
 end
 
----A memory as a strip, for a list of boards.
+---A memory as a narrow strip, for the list of boards.
 ---@param memory table
 ---@return table markup
 function M.strip(memory)

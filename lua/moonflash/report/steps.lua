@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- What a recipe said of its work on a board: its steps and its measurements, as tables.
+-- The steps and measurements of a board's run, as tables.
 local html = require "moonflash.report.html"
 local parts = require "moonflash.report.tables"
 local picture = require "moonflash.report.picture"
@@ -51,14 +51,14 @@ local function note_table(result)
   return parts.data_table(heads, rows)
 end
 
----The steps; false where there were none.
+---The table of steps; false if there are none.
 ---@param result table from run.on_board
 ---@return table|false markup
 function M.steps(result)
   return #result.stats.steps > 0 and { el("h3", nil, "Steps"), step_table(result) }
 end
 
----The measurements; false where there were none.
+---The table of measurements; false if there are none.
 ---@param result table from run.on_board
 ---@return table|false markup
 function M.notes(result)

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- How a report looks: on a screen, light or dark, wide or narrow, and on paper. The colours of what
--- happened are Okabe and Ito's, or near them, which people who see fewer colours tell apart; each
--- also stands in words beside what it means.
+-- The style sheet of a report: for a screen, light or dark, wide or narrow, and for paper. The
+-- colours of the fates are Okabe and Ito's, or close to these: people with colour blindness can
+-- distinguish them. Each fate is also shown in words.
 return [[
 :root {
   color-scheme: light dark;

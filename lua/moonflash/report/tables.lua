@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- What the sections of a report are made of: lists, tables, and how a result is told.
+-- The building blocks of a report: lists, tables, and the verdict of a result.
 local errors = require "moonflash.errors"
 local html = require "moonflash.report.html"
 
@@ -13,16 +13,16 @@ function M.code(value)
   return el("code", nil, value)
 end
 
-local LONG = ("%S"):rep(24) -- a word that may be broken
+local LONG = ("%S"):rep(24) -- a word of this length may be broken
 
----Words of a recipe, an operator or an instrument: however long, a table stays on the page.
+---Text from a recipe, an operator or an instrument. Long words may be broken, to fit on the page.
 ---@param value string
 ---@return table markup
 function M.words(value)
   return el("span", { class = value:find(LONG) and "long" }, value)
 end
 
----A list of { name, value }; those without a value are left out.
+---A list of { name, value }. Rows without a value are left out.
 ---@param rows table[]
 ---@return table? markup
 function M.descriptions(rows)
@@ -37,8 +37,8 @@ end
 
 local OWN_HEADS = 3
 
----Heads that begin with a "#" are above numbers, which end on the right. On a small screen a row
----is a few lines, and what stands below the first heads says its own.
+---A table. A head that begins with "#" means numbers, aligned right. On a small screen a row takes
+---several lines, and all cells but the first OWN_HEADS show their heads.
 ---@param heads string[]
 ---@param rows table[][]
 ---@return table markup
@@ -65,7 +65,7 @@ end
 
 -- ---- the outcome ----
 
----How a result is told in a word or two, and how it looks.
+---The verdict on a result, in a word or two, with its CSS class and its mark.
 ---@param result table
 ---@param dry boolean
 ---@return string word
@@ -98,7 +98,7 @@ function M.failure(err)
     or errors.text(err))
 end
 
----What else failed, at the end.
+---The errors beside the first one, from clean-up at the end.
 ---@param list any[]? errors
 ---@return table markup
 function M.failures(list)

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- What goes over the wire, as a person reads it: the last requests of each board, each request on
--- the screen as it ends (--trace, --trace-bytes), all of them in a file (--pcap).
+-- The USB requests in readable form: the last ones of each board, each one on the screen as it ends
+-- (--trace, --trace-bytes), all of them in a file (--pcap).
 local descriptor = require "moonflash.board.descriptor"
 local dfu = require "dfu"
 local events = require "moonflash.base.events"
@@ -11,16 +11,16 @@ local task = require "task"
 local text = require "moonflash.base.text"
 
 local KEPT = 64   -- requests of each board
-local HEAD = 16   -- bytes of each that are kept, unless all are wanted
-local RELEASE = 2 -- seconds to wait for the last requests to boards that are let go
+local HEAD = 16   -- bytes of each request that are kept, unless all are wanted
+local RELEASE = 2 -- seconds to wait for the last requests of boards that are being released
 
 local M = {}
 
--- places: by path, what is known of the board there, and its last requests.
+-- places: by path, the facts about the device there, and its last requests.
 local state = { keeping = false, live = false, named = false, all_bytes = false, capture = nil,
                 places = {}, boards = 0, width = 0, count = 0 }
 
--- ---- what a request means ----
+-- ---- the meaning of a request ----
 
 local CLASS = { [0] = "DETACH", "DNLOAD", "UPLOAD", "GETSTATUS", "CLRSTATUS", "GETSTATE", "ABORT" }
 local STANDARD = { [0] = "GET_STATUS", "CLEAR_FEATURE", nil, "SET_FEATURE", nil, "SET_ADDRESS",
@@ -36,12 +36,12 @@ local function name_of(type, request)
   return type & 0x60 == 0 and STANDARD[request] or "request"
 end
 
--- Known once the device was opened.
+-- Whether the device speaks DfuSe; false before it has been opened.
 local function is_dfuse(place)
   return place.device.opened ~= nil and place.device.opened.dfuse
 end
 
--- The address that a block number stands for, as far as that is known: AN3156; DFU 1.1.
+-- The address of a block, if it can be computed: AN3156; DFU 1.1.
 local function address_of(place, block)
   local device = place.device.opened
   if not device then return nil end
@@ -50,11 +50,12 @@ local function address_of(place, block)
     and place.pointer + (block - 2) * device.transfer_size or nil
 end
 
--- Commands of block 0: an address follows the byte, or none does.
+-- Commands in block 0: with an address, and without.
 local WITH_ADDRESS = { [0x21] = "set address", [0x41] = "erase" }
 local ALONE = { [0x41] = "mass erase", [0x92] = "read unprotect" }
 
--- Each takes in an answered request: what it says, and what it does to the board's pointer.
+-- By name of a request: adds the meaning of an answered request to its record, and updates the
+-- facts about the device, such as its address pointer.
 local take_in = {}
 
 function take_in.DNLOAD(place, r, data)
@@ -67,7 +68,7 @@ function take_in.DNLOAD(place, r, data)
     r.address = address_of(place, r.block)
   elseif #data == 5 and WITH_ADDRESS[data:byte()] then
     r.command, r.address = WITH_ADDRESS[data:byte()], ("<I4"):unpack(data, 2)
-    place.coming = r.address -- an erase moves the pointer as well: ST's library
+    place.coming = r.address -- ST's library: an erase sets the pointer, too
   elseif #data == 1 then
     r.command = ALONE[data:byte()]
     place.pointer = nil
@@ -83,7 +84,7 @@ function take_in.UPLOAD(place, r)
   end
 end
 
--- dfuDNBUSY and dfuMANIFEST: the board is at work, and says how long to leave it alone.
+-- dfuDNBUSY and dfuMANIFEST: the board works, and reports a poll timeout.
 local AT_WORK = { [4] = true, [7] = true }
 local IN_ERROR = 10
 
@@ -99,7 +100,7 @@ function take_in.GETSTATUS(place, r, data)
     r.took = place.busy_since and ended - place.busy_since
     place.busy_since = nil
   end
-  -- what block 0 said is carried out behind this request, or was refused
+  -- the command of block 0 has been carried out after this request, or was refused
   if code == IN_ERROR then
     place.pointer = nil
   elseif place.coming then
@@ -126,7 +127,7 @@ function take_in.GET_DESCRIPTOR(_, r, data)
   if r.value >> 8 == 3 and r.value & 0xFF ~= 0 then r.text = descriptor.string(data) end
 end
 
--- ---- a line of a request ----
+-- ---- a request as text ----
 
 local FAILED = { stall = "STALL", gone = "the board is gone", timeout = "no answer",
                  io = "lost on the wire", cancelled = "given up" }
@@ -180,7 +181,7 @@ end
 
 local LAYOUT = { indent = (" "):rep(23), gap = "", whole = true }
 
--- The number in front is the address, where it is known.
+-- The hex dump of a request's data, with addresses if they are known.
 local function dump(r)
   return hexdump(r.data, r.address and not r.command and r.address or 0, LAYOUT)
 end
@@ -199,7 +200,7 @@ function Record:__tostring()
   return line .. "\n" .. dump(self)
 end
 
--- ---- looking on ----
+-- ---- observing ----
 
 local function place_at(path, generation)
   local place = state.places[path]
@@ -207,7 +208,7 @@ local function place_at(path, generation)
     state.boards, state.width = state.boards + 1, math.max(state.width, #path)
     place = { ring = { n = 0 } }
   end
-  if place.generation ~= generation then -- another device: nothing is known of its pointer
+  if place.generation ~= generation then -- another device, whose address pointer is unknown
     place = { ring = place.ring, generation = generation, device = dfu.device(path, generation) }
     state.places[path] = place
   end
@@ -223,7 +224,7 @@ local function show(r)
   events.emit("wire", lines)
 end
 
--- What C calls for each request that has ended. type is nil for a USB reset.
+-- Called by C for each request that has ended. type is nil for a USB reset.
 local function see(path, generation, started, elapsed, result, type, request, value, index, length,
                    data)
   local place = place_at(path, generation)
@@ -252,24 +253,24 @@ end
 
 -- ---- what recipes and the prompt call ----
 
----From now on the last 64 requests of each board are kept.
----@param all_bytes? boolean all bytes of each, not the first 16
+---Starts keeping the last 64 requests of each board.
+---@param all_bytes? boolean keep all bytes of each request, instead of 16
 function M.start(all_bytes)
   state.keeping = true
   if all_bytes ~= nil then state.all_bytes = all_bytes end
   update()
 end
 
----No more requests are kept, or printed; those that were kept are forgotten.
+---Stops keeping and printing requests, and forgets the kept ones.
 function M.stop()
   state.keeping, state.live, state.all_bytes = false, false, false
   state.places, state.boards, state.width = {}, 0, 0
   update()
 end
 
----Whether each request is printed when it has ended.
+---Turns printing on or off: each request is printed when it has ended.
 ---@param on boolean
----@param named? boolean each line says whose it is, not just once there are several boards
+---@param named? boolean each line has the board's path, even for a single board
 function M.live(on, named)
   if type(on) ~= "boolean" then misuse("trace.live(on): true or false") end
   if on then M.start() end
@@ -284,9 +285,9 @@ local List = {
   end,
 }
 
----The last requests, in the order in which they ended: of a board, or of all of them.
+---The last requests of a board or of all boards, in the order in which they ended.
 ---@param board? table|string a Board, or its path
----@param n? integer so many
+---@param n? integer at most this many
 ---@return table[] requests each has a __tostring, and so has the list
 function M.last(board, n)
   local path = type(board) == "userdata" and board.path or board
@@ -303,9 +304,9 @@ function M.last(board, n)
   return setmetatable(table.move(found, first, #found, 1, {}), List)
 end
 
--- ---- what the command line calls ----
+-- ---- for the command line ----
 
----Writes all requests into a file from now on. Raises `file.write` if that can't be written.
+---Starts writing all requests to a file. Raises `file.write` if that is not possible.
 ---@param name string
 function M.capture(name)
   if state.capture and state.capture.name == name then return end
@@ -314,10 +315,11 @@ function M.capture(name)
   update()
 end
 
----The run is over: waits for boards that are being let go, as these are requests, too.
+---Called at the end of the run. Waits for boards that are being released, whose last requests
+---belong to the trace.
 ---@return table? error if the capture is not complete
 function M.finish()
-  collectgarbage() -- boards that nobody has closed
+  collectgarbage() -- closes unreachable boards
   local deadline = task.now() + RELEASE
   for path in pairs(state.places) do
     while dfu.is_closing(path) and task.now() < deadline do task.sleep(0.01) end
@@ -328,7 +330,7 @@ function M.finish()
   return capture and capture:close()
 end
 
--- trace() and trace(board) are the last requests; trace(true) prints them from now on.
+-- trace() and trace(board) return the last requests; trace(true) turns printing on.
 return setmetatable(M, { __call = function(_, what, n)
   if type(what) == "boolean" then return M.live(what) end
   return M.last(what, n)

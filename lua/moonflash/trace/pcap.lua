@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: MIT
--- Writes what goes over the wire in the capture format of Linux, as usbmon has it: link type 220,
+-- Writes requests in Linux's capture format, that of usbmon: link type 220,
 -- LINKTYPE_USB_LINUX_MMAPPED. Each control transfer is two records, one for its submission ('S')
--- and one for its end ('C'); both are written when it has ended.
+-- and one for its completion ('C'); both are written when it has completed.
 --
--- The header is struct usbmon_packet of Linux, Documentation/usb/usbmon.rst, little end first.
+-- The header is struct usbmon_packet (Linux, Documentation/usb/usbmon.rst), little endian.
 local errors = require "moonflash.errors"
 local sys = require "sys"
 local task = require "task"
@@ -24,14 +24,14 @@ local CONTROL, IN = 2, 0x80
 local IN_PROGRESS = -115
 local URB_DIR_IN = 0x200
 
--- The errors that Linux has for what our ports tell.
+-- Linux's error numbers for the errors of our ports.
 local ERRNO = { stall = -32, gone = -19, timeout = -110, io = -71, cancelled = -2 }
 
 local function refuse(name, why)
   errors.raise { code = "file.write", message = ("--pcap %s: %s"):format(name, why) }
 end
 
--- Only a capture is written over: a slip of the fingers must not cost a firmware file.
+-- Only a capture may be overwritten, so that a wrong name does not destroy a firmware file.
 local function check(name)
   local stat = sys.stat(name)
   if not stat or stat.type ~= "file" or stat.size == 0 then return end
@@ -44,7 +44,7 @@ local function check(name)
 end
 
 ---Begins a capture.
----@param name string a file; one that holds a capture is written over
+---@param name string a file; an existing capture is overwritten
 ---@return table capture
 function M.open(name)
   local is_new = sys.stat(name) == nil
@@ -52,7 +52,7 @@ function M.open(name)
   local file, why
   if is_new then file, why = sys.create(name) else file, why = io.open(name, "wb") end
   if not file then refuse(name, why:gsub("^.*: ", "")) end
-  file:setvbuf("no") -- what was seen is there, whatever becomes of us
+  file:setvbuf("no") -- unbuffered, so that a crash loses no request
   local self = setmetatable({ name = name, file = file, id = 0, devices = 0, numbers = {},
                               zero = sys.time() - task.now() }, Capture)
   self:write(("<I4I2I2i4I4I4I4"):pack(MAGIC, 2, 4, 0, 0, LONGEST, LINK_TYPE))
@@ -70,7 +70,7 @@ local function record(self, kind, at, number, direction, status, length, setup, 
   local time = math.floor((self.zero + at) * 1e6 + 0.5)
   local seconds, micros = time // 1000000, time % 1000000
   local submitted = kind == "S"
-  local moves = submitted == (direction == 0) -- data goes out at the beginning, comes in at the end
+  local moves = submitted == (direction == 0) -- OUT data moves at submission, IN data at completion
   data = moves and data or ""
   return RECORD:pack(seconds, micros, 64 + #data, 64 + #data, self.id, kind, CONTROL, direction,
     number.device, number.bus, submitted and "\0" or "-",
@@ -92,7 +92,8 @@ local function setup_of(type, request, value, index, length)
   return ("<BBI2I2I2"):pack(type, request, value, index, length)
 end
 
--- What a host asks a new device for, and what it says: so that a reader knows what it is.
+-- The enumeration requests of a new device, with their answers: the reader of a capture needs
+-- these.
 local function introduction(self, device, number, at)
   local function ask(type, request, value, data)
     return transfer(self, number, at, 0, #data, setup_of(type, request, value, 0, #data), #data,
@@ -105,8 +106,8 @@ local function introduction(self, device, number, at)
     .. ask(0x00, 9, config:byte(6), "")
 end
 
--- The bus and the number of a device: those that Linux has given it, or, for simulated ones, bus 0,
--- which Linux has not, and the next number.
+-- The bus and the number of a device, as Linux has assigned them. Simulated devices get bus 0,
+-- which Linux does not use, and consecutive numbers.
 local function number_of(self, device)
   local generation = device.generation
   if device.path:find("^%d") then
@@ -117,10 +118,10 @@ local function number_of(self, device)
 end
 
 ---Writes a request that has ended.
----@param device table as dfu.device has it
----@param started number on the clock of task.now()
+---@param device table from dfu.device
+---@param started number in the time of task.now()
 ---@param elapsed number
----@param result integer|string how many bytes, or why not
+---@param result integer|string number of bytes, or the error
 ---@param ... any type, request, value, index, length, data
 function Capture:add(device, started, elapsed, result, ...)
   if self.why then return end
@@ -136,8 +137,8 @@ function Capture:add(device, started, elapsed, result, ...)
     setup_of(type, request, value, index, length), length, data))
 end
 
----Ends it.
----@return table? error if the file does not have everything
+---Ends the capture.
+---@return table? error if the file is not complete
 function Capture:close()
   local closed, why = self.file:close()
   self.why = self.why or not closed and why

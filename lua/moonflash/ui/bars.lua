@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Shows events on a terminal: a bar for each phase, and lines above it.
+-- Shows events on a terminal: a progress bar for each phase, and lines above it.
 local console = require "moonflash.ui.console"
 local lines = require "moonflash.ui.lines"
 local output = require "moonflash.ui.output"
@@ -12,13 +12,13 @@ local M = setmetatable({}, lines)
 M.__index = M
 
 local BAR = 28      -- cells
-local REDRAW = 0.04 -- seconds between two pictures of a bar
+local REDRAW = 0.04 -- seconds between two drawings of a bar
 local FULL, EMPTY = "█", "░"
 
 ---@return table a new subscriber
 function M.new()
-  -- bar: the phase whose bar is on the screen's last line. drawn: it was drawn. first: the first
-  -- board that had a bar; several: another one has had one, too.
+  -- bar: the phase whose bar is on the screen's last line. drawn: the bar is visible. first: the
+  -- first board with a bar. several: more than one board has had a bar.
   local self = setmetatable(lines.new(), M)
   self.bar, self.drawn, self.drawn_at, self.first, self.several = nil, false, -1, nil, false
   return self
@@ -80,7 +80,7 @@ function M:phase_end(phase)
   self.bar = nil
 end
 
----A bar under which something went wrong stays as it is; what is written next goes below.
+---Leaves the present bar on the screen, after an error; later output goes below it.
 function M:end_drawing()
   if self.bar and self.drawn then output.say("\n") end
   self.bar = nil

@@ -1,13 +1,13 @@
 -- SPDX-License-Identifier: MIT
--- What a run shows while it goes on. Each mode is a subscriber to events: bars for a terminal,
--- several for a terminal and several boards, lines elsewhere, json for programs, quiet.
+-- Chooses how a run is shown. Each mode is a subscriber to events: bars for a terminal, several for
+-- a terminal and several boards, lines without a terminal, json for programs, quiet.
 local console = require "moonflash.ui.console"
 local events = require "moonflash.base.events"
 local sys = require "sys"
 
 local M = {}
 
-local mode -- the subscriber in force
+local mode -- the present subscriber
 
 local function subscribe(subscriber)
   if mode then events.off(mode) end
@@ -20,7 +20,7 @@ local function is_dumb()
   return term == nil or term == "dumb"
 end
 
--- Bars become rows when a run turns out to be for several boards.
+-- Replaces bars by rows if a run is for several boards.
 local function for_several(bars)
   function bars.boards(_, boards)
     if #boards < 2 then return end
@@ -30,7 +30,7 @@ local function for_several(bars)
   return bars
 end
 
----Chooses how things are shown.
+---Chooses the mode.
 ---@param options table json, quiet, trace: booleans
 function M.begin(options)
   console.reset()
@@ -46,12 +46,12 @@ function M.begin(options)
   end
 end
 
----Sees to it that events are shown: as lines, where no mode was chosen yet.
+---Chooses the mode `lines` if none has been chosen yet. Called before an error is shown.
 function M.ensure()
   if not mode then subscribe(require("moonflash.ui.lines").new()) end
 end
 
----A bar on the screen's last line stays as it is; what is written next goes below.
+---Leaves a progress bar on the screen's last line; later output goes below it.
 function M.end_drawing()
   if mode then mode:end_drawing() end
 end

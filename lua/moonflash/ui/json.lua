@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- --json: events as JSON on standard output, one object a line (docs/report.md). Lines for a person
+-- --json: events as JSON on standard output, one object a line (docs/report.md). Lines for people
 -- go to standard error.
 local errors = require "moonflash.errors"
 local json = require "dkjson"
@@ -15,19 +15,19 @@ local text = require "moonflash.base.text"
 local M = setmetatable({}, lines)
 M.__index = M
 
-local REDRAW = 0.04 -- seconds between two events "progress" of one phase
+local REDRAW = 0.04 -- seconds between two "progress" events of a phase
 
 ---@return table a new subscriber
 function M.new()
   local self = setmetatable(lines.new(), M)
   self.told_at = setmetatable({}, { __mode = "k" }) -- by phase
-  self.dropping = false                             -- events "progress" are left out
+  self.dropping = false                             -- "progress" events are left out
   return self
 end
 
 -- ---- encoding ----
 
--- The keys that come first; the rest follows by name, so that a line is always the same.
+-- The first keys of an object; the others follow by name, so that the order is always the same.
 local FIRST = { "event", "path", "slot", "outcome", "code", "phase", "done", "total" }
 
 local function collect_keys(value, keys, seen)
@@ -47,7 +47,7 @@ local function key_order(event)
   return order
 end
 
--- What a recipe returns may be anything; what JSON has no word for becomes text.
+-- A recipe may return any value; what JSON can't express becomes text.
 local function as_text(reason, value)
   return json.encode(reason == "reference cycle" and "<the same again>" or errors.words(value))
 end
@@ -56,7 +56,7 @@ local function encode(event)
   return json.encode(event, { keyorder = key_order(event), exception = as_text })
 end
 
--- Data that can't be encoded (tables too deep in each other, say) becomes text, too.
+-- Data that can't be encoded (tables nested too deeply, for example) becomes text.
 local function write(event)
   if event.path then event.slot = slots.name_of(event.path) end
   local encoded, line = pcall(encode, event)
@@ -70,8 +70,8 @@ end
 
 -- ---- phases ----
 
--- While the reader of standard output has fallen behind, progress is left out. An event "dropping"
--- marks where that begins.
+-- Progress is left out while the reader of standard output is behind. A "dropping" event marks the
+-- beginning.
 function M:tell(phase)
   local dropping = sys.backlog(1) > 0
   if dropping and not self.dropping then write { event = "dropping" } end
@@ -89,7 +89,7 @@ function M:advance(phase)
   self:tell(phase)
 end
 
--- ---- what happens on the way ----
+-- ---- during the run ----
 
 function M.board(_, board)
   write { event = "board", path = board.path, vid = board.vid, pid = board.pid,
@@ -150,7 +150,7 @@ function M.served(_, event)
   write(event)
 end
 
--- ---- how it ended ----
+-- ---- results ----
 
 function M.passed() end
 function M.returned() end

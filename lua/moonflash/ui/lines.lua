@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Shows events as lines on standard error, where there is no terminal to draw on. The other modes
--- are this one, with some of its methods replaced.
+-- Shows events as lines on standard error, without a terminal. The other modes inherit from this
+-- one and replace some methods.
 local console = require "moonflash.ui.console"
 local errors = require "moonflash.errors"
 local measurement = require "moonflash.board.measurement"
@@ -12,23 +12,23 @@ local words = require "moonflash.ui.words"
 local M = {}
 M.__index = M
 
-local SCREENFUL = 20 -- lines: what was printed before these is out of sight
+local SCREENFUL = 20 -- lines that are assumed to be still visible
 
 ---@return table a new subscriber
 function M.new()
-  return setmetatable({ told = {} }, M) -- told: by board, where its failure was printed
+  return setmetatable({ told = {} }, M) -- told: by board, the line number of its failure
 end
 
--- What is printed goes above this. A terminal's modes draw something there.
+-- Prints lines above anything that is drawn. Modes for a terminal replace this.
 function M:above(lines)
   local _ = self
   console.say(text.plain(lines) .. "\n")
 end
 
--- What is drawn ends here; what is printed next goes below.
+-- Ends drawing: later output goes below. Modes for a terminal replace this.
 function M.end_drawing() end
 
--- ---- what happens on the way ----
+-- ---- during the run ----
 
 function M:print(board, line)
   local prefix = console.prefix(board)
@@ -78,7 +78,7 @@ function M.answer(_, _, typed)
   console.answered(typed)
 end
 
--- ---- how it ended ----
+-- ---- results ----
 
 function M:passed(board, stats, seconds)
   local _ = self
@@ -89,12 +89,12 @@ function M:passed(board, stats, seconds)
     text.seconds(seconds), remarks ~= "" and "; " .. remarks or ""))
 end
 
--- What run returned for a board goes to standard output.
+-- The value that run returned for a board goes to standard output.
 function M.returned(_, board, value)
   io.stdout:write(text.plain(console.prefix(board) .. errors.words(value)), "\n")
 end
 
--- Whose failure it is, of several boards; most messages have the path.
+-- The name of the failed board, if there are several; most messages have the path already.
 local function whose(message, board)
   if not console.is_several() or not board then return "" end
   if board.slot then return board.slot .. ": " end
@@ -125,7 +125,7 @@ function M:result(result)
   for _, err in ipairs(result.at_end) do self:failed(errors.text(err), board) end
 end
 
----The first line of why a board failed.
+---The first line of a board's error.
 ---@param result table
 ---@return string
 function M.reason(result)
@@ -134,7 +134,7 @@ function M.reason(result)
   return message:match("[^\n]*")
 end
 
--- Why boards failed, again as the last lines, unless all the messages can still be seen.
+-- Prints the reasons of failed boards again as the last lines, unless all are still visible.
 function M:tell_again(failed)
   local out_of_sight = false
   for _, result in ipairs(failed) do
@@ -185,7 +185,7 @@ end
 function M:failure(err)
   local data = errors.is(err) and err.data or nil
   if data == nil then return self:failed(errors.text(err)) end
-  io.stdout:write(text.plain(tostring(data)), "\n") -- it says all that the hint would
+  io.stdout:write(text.plain(tostring(data)), "\n") -- the data includes the hint
   io.stdout:flush()
   self:failed(err.message)
 end

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Boards as tables for people and for programs: what `list` and `info` show.
+-- Tables of boards for people and programs: the output of `list` and `info`.
 local dfu = require "dfu"
 local errors = require "moonflash.errors"
 local memories = require "moonflash.board.memories"
@@ -38,8 +38,8 @@ local function alts_of(info)
   return alts
 end
 
----The boards that --device means, or all; and those of its selectors that none of them matches.
----@return table[] boards as dfu.list() has them
+---The boards of --device, or all boards; and the selectors without a matching board.
+---@return table[] boards in the format of dfu.list()
 ---@return string[] unmet
 function M.meant()
   local selectors = dfu.defaults.selectors
@@ -57,8 +57,8 @@ function M.meant()
   return boards, unmet
 end
 
----A line for each board.
----@param boards table[] as dfu.list() has them
+---The table of boards, one line each.
+---@param boards table[] in the format of dfu.list()
 ---@return string
 function M.lines(boards)
   local rows = { { "PATH", "ID", "SERIAL", "BOARD" } }
@@ -69,7 +69,7 @@ function M.lines(boards)
   return shown.columns(rows)
 end
 
----The boards that are there.
+---The boards that are connected.
 ---@return table { { path=, vid=, pid=, ... }, ... } that prints as a table
 function M.boards()
   local boards = M.meant()
@@ -86,8 +86,8 @@ function M.boards()
   end)
 end
 
--- The option bytes, where the board has some and lets them be read: a few bytes, as hex; else why
--- not. All else that the board says is told all the same.
+-- The option bytes as hex, if the board has few and allows to read them; otherwise the reason. An
+-- error here must not hide the other facts about the board.
 local function option_bytes(board)
   local good, found = pcall(optbytes.raw, board)
   if good then return found and text.bytes(found) end
@@ -96,7 +96,7 @@ local function option_bytes(board)
   return ("can't be read (%s)"):format(found.code)
 end
 
----What an open board says of itself.
+---The facts about an open board.
 ---@param board table
 ---@return table that prints as text
 function M.details(board)
@@ -138,7 +138,7 @@ local function slots_text(data)
   return shown.columns(rows)
 end
 
----What is in the slots, and which boards are in none.
+---The slots with the boards in them, and the boards that are in no slot.
 ---@return table[] { { slot=?, path=, mode=?, product=?, serial=? }, ... }
 function M.slots()
   local all, data, here = slots.load(), {}, {}

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- What is written to standard output and standard error. src/loop/outlet.c keeps what a reader does
--- not take; pictures of progress are not worth keeping, and are dropped here. Text that a script
--- writes to a terminal is cleaned.
+-- Writes to standard output and standard error. src/loop/outlet.c queues output that a reader does
+-- not take; drawings of progress are dropped instead. Text that a script writes to a terminal is
+-- cleaned.
 local sys = require "sys"
 local text = require "moonflash.base.text"
 
@@ -10,34 +10,33 @@ local M = {}
 local methods = getmetatable(io.stdout).__index
 local raw = methods.write
 
--- Where a string for one of the two streams goes. A script may have put something of its own in
--- their place.
+-- Writes to one of the two streams. A script may have replaced io.stdout or io.stderr.
 local function straight(file, s)
   if io.type(file) then return raw(file, s) end
   return file:write(s)
 end
 local sink = straight
 
-local dropping = false -- a reader does not read
+local dropping = false -- progress is being dropped, because the reader is behind
 
----From now on f(file, s) gets what is written to the two streams.
+---Redirects what is written to the two streams to f(file, s).
 ---@param f function
----@return table closing it undoes that
+---@return table to close: closing it ends that
 function M.redirect(f)
   sink = f
   return setmetatable({}, { __close = function() sink = straight end })
 end
 
----Writes to the stream itself, past redirect.
+---Writes to the stream itself, ignoring redirect.
 ---@param file userdata io.stdout or io.stderr
 ---@param s string
 function M.raw(file, s) return straight(file, s) end
 
----Writes text of moonflash's own to standard error, with what moves the cursor. It is not dropped.
+---Writes moonflash's own text to standard error, including cursor control. It is never dropped.
 ---@param s string
 function M.say(s) sink(io.stderr, s) end
 
----Whether there is room for a picture of progress. The first no of a row of them is told in a line.
+---Whether there is room for a drawing of progress. If not, a line is printed once.
 ---@return boolean
 function M.may_draw()
   local may = sys.backlog(2) == 0
@@ -65,7 +64,7 @@ end
 
 local warn = warn
 
----Puts itself in the place of what scripts write with, if that may be a terminal.
+---Replaces the functions that scripts write with, if the output may be a terminal.
 function M.begin()
   is_terminal = { [io.stdout] = sys.is_terminal(1), [io.stderr] = sys.is_terminal(2) }
   if not (is_terminal[io.stdout] or is_terminal[io.stderr]) then return end

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- --quiet: failures and questions, what was not verified, and what the recipe returned.
+-- --quiet: shows failures and questions, unverified writes, and the values that recipes return.
 local console = require "moonflash.ui.console"
 local lines = require "moonflash.ui.lines"
 local text = require "moonflash.base.text"

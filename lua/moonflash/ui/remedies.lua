@@ -1,28 +1,28 @@
 -- SPDX-License-Identifier: MIT
--- What can be done about an error, in words. The library names the remedies and gives the facts;
--- here each remedy has its sentence for the reader: the person who ran a recipe, which has some
--- options and not others; the author of a script; the person at the prompt, who types Lua.
--- For JSON the names are enough.
+-- The remedies for an error, in words. The library names the remedies and gives the facts. Here
+-- each remedy has a sentence for the reader: the user who runs a recipe, which has some of the
+-- options; the author of a script; or the user at the prompt, who types Lua. JSON has only the
+-- names.
 --
--- err.remedy is a list of names. Its other keys belong to these names: again: the same command
--- should be run again afterwards; the rest is described with each sentence.
+-- err.remedy is a list of names. Its other keys are facts for these names. again: the same command
+-- should be run again afterwards. The others are described above each sentence.
 local text = require "moonflash.base.text"
 
 local M = {}
 
 -- ---- the reader ----
 
--- options: those of the recipe that runs; nil where a script runs. prompts: number of prompts.
+-- options: those of the running recipe; nil for a script. prompts: number of open prompts.
 local reader = { options = nil, prompts = 0 }
 
----A recipe with these arguments runs; nil: a script does.
+---Sets the reader: the user of a recipe with these arguments; nil: the author of a script.
 ---@param args? table[] checked
 function M.for_recipe(args)
   reader.options = args and {}
   for _, arg in ipairs(args or {}) do reader.options[arg.name] = true end
 end
 
----The reader is at a prompt until what this returns is closed.
+---The reader is at a prompt until the returned value is closed.
 ---@return table
 function M.for_prompt()
   reader.prompts = reader.prompts + 1
@@ -31,12 +31,12 @@ end
 
 local function is_at_prompt() return reader.prompts > 0 end
 
--- The command for a shell, or the same in Lua for the prompt.
+-- The command for a shell, or its equivalent in Lua at the prompt.
 local function either(command, lua)
   return is_at_prompt() and lua or command
 end
 
--- " and run the same command again", where that is what comes next.
+-- " and run the same command again", if remedy.again is set.
 local function and_again(remedy)
   if not remedy.again then return "" end
   return either(" and run the same command again", ", open it with board:open() and try again")
@@ -44,7 +44,7 @@ end
 
 -- ---- options ----
 
--- option: on the command line. lua: in a table of options. does: what it is good for.
+-- option: for the command line. lua: in a table of options. does: its effect.
 local options = {
   keep = { option = "--keep", lua = "keep = true", does = "writes them back" },
   lose = { option = "--lose", lua = "lose = true", does = "discards them" },
@@ -56,7 +56,7 @@ local options = {
            does = "writes only that part of the image" },
 }
 
--- Nil where the recipe that runs does not have the option.
+-- Nil if the running recipe does not have the option.
 local function option_sentence(row)
   local in_lua = is_at_prompt() or not reader.options
   if in_lua then return ("{ %s } %s."):format(row.lua, row.does) end
@@ -77,7 +77,7 @@ function ways.again(_, err)
   return either("Run the same command again to finish.", "Run the same call again to finish.")
 end
 
--- boot0: the board has a pin of that name.
+-- boot0: the pin is named BOOT0.
 function ways.replug(remedy)
   return ("Reconnect the board%s%s."):format(remedy.boot0 and " (BOOT0 high)" or "",
     and_again(remedy))
@@ -88,7 +88,7 @@ ways["again-then-replug"] = function(remedy)
     either("Run the same command", "Run the same call"), remedy.boot0 and " with BOOT0 high" or "")
 end
 
--- Behind "wait" it is what comes next.
+-- After "wait", this is the next thing to try.
 ways["reset-or-replug"] = function(remedy)
   local reset = remedy[1] == "wait" and "If that does not help, reset" or "Reset"
   return ("%s the board%s, or reconnect it%s."):format(reset,
@@ -100,7 +100,7 @@ function ways.cable(remedy)
     " Run the same call again.") or "")
 end
 
--- seconds: at most. doing: what the board was told.
+-- seconds: the longest wait. doing: the operation that still runs.
 function ways.wait(remedy)
   if not remedy.doing then
     return ("The board may still be erasing for another program, which takes up to half a minute. "
@@ -114,7 +114,7 @@ ways["backing-file"] = function()
   return "Check that the file of the simulated board's flash can be written."
 end
 
--- path: of the board, where several are there. sure: read protection is known to be the reason.
+-- path: the board's, if there are several. sure: read protection is known to be the cause.
 function ways.unprotect(remedy)
   local removes = either("'moonflash unprotect'", "flash.unprotect(board)")
   local sentence = removes .. " removes the protection, and ERASES THE WHOLE CHIP."
@@ -138,7 +138,7 @@ function ways.leave(remedy)
     .. " starts its program."
 end
 
--- probe: path of an ST-LINK. brought: by the recipe, for which --wait does nothing.
+-- probe: path of an ST-LINK. brought: the recipe opens the board, so --wait has no effect.
 ways["enter-dfu"] = function(remedy)
   local probe = remedy.probe and ("An ST-LINK is connected (%s): that is the Discovery's mini-USB "
     .. "socket. DFU needs its micro-USB socket too.\n"):format(remedy.probe) or ""
@@ -154,7 +154,7 @@ ways["right-board"] = function()
     "Connect the right board there and try again.")
 end
 
--- paths: of the boards that match.
+-- paths: of the matching boards.
 function ways.choose(remedy)
   local lines = {}
   for i, path in ipairs(remedy.paths) do
@@ -208,7 +208,7 @@ function ways.optbytes(remedy)
     .. "them.")
 end
 
--- optbytes: the option bytes of the board are known.
+-- optbytes: the layout of the board's option bytes is known.
 ways["write-protection"] = function(remedy, err)
   local sentence = err.code == "verify.not-blank"
     and "Either the sector is write-protected, or the boot loader ignored the command."
@@ -247,7 +247,7 @@ ways["no-leave"] = function()
     "Write without leave = true, or write an image that has a vector table.")
 end
 
--- file: the one that has no address of its own. base: the address that it was linked for, if known.
+-- err.file: the file without an address. err.address: the address it was linked for, if known.
 function ways.address(remedy, err)
   if remedy.leave then
     return either("Give the address of the vector table: 'moonflash leave --address ADDRESS'\n"
@@ -302,7 +302,7 @@ function ways.irreversible()
   return "If you mean it, add irreversible = true."
 end
 
--- Where a raw block or write would close a chip.
+-- For raw blocks and writes that would close a chip.
 ways["irreversible-block"] = function()
   return "If you mean it, pass { irreversible = true } as the last argument.\n"
     .. "Or use 'moonflash optbytes --irreversible'."
@@ -313,7 +313,7 @@ ways["report-board"] = function()
     .. "been written to other addresses, and read from other addresses."
 end
 
--- file, first, last, path, alt; elsewhere: path of another place, where this board has other bytes.
+-- file, first, last, path, alt; elsewhere: path of another place; this board has other bytes.
 function ways.restore(remedy)
   local alt = remedy.alt
   local shell = ("  moonflash -d '%s%s' flash %s --lose"):format(remedy.path,
@@ -328,7 +328,7 @@ function ways.restore(remedy)
       remedy.elsewhere) or "", either(shell, lua))
 end
 
--- boot0: as above.
+-- boot0: the pin is named BOOT0.
 ways["look-for-program"] = function(remedy)
   return (remedy.boot0 and "Is BOOT0 low? " or "") .. "Does the program have a USB device?"
 end
@@ -344,7 +344,7 @@ function ways.sim()
   return "The parameters are in docs/api.md, 'Simulated boards'."
 end
 
--- name: of another board like one that is there.
+-- name: a free name for another board of this kind.
 ways["sim-name"] = function(remedy)
   return remedy.name and remedy.name .. " is another one like it" or "sim:f407 is one"
 end
@@ -361,7 +361,7 @@ ways["slots-syntax"] = function()
   return 'return { left = "1-4.1", right = "1-4.2" }    names two places'
 end
 
--- file: where the user's slots are looked for.
+-- file: the path of the user's slots file.
 function ways.slots(remedy)
   return ("%s can name them:\n  return { left = \"1-4.1\", right = \"1-4.2\" }\n"
     .. "'moonflash slots' shows them; --slots names another file."):format(remedy.file)
@@ -393,10 +393,10 @@ end
 
 -- ---- facts ----
 
--- What a person should know beside the message, in the order of reading.
+-- Facts beside the message, in the order of reading.
 
--- err.memory: name, first, last; others: there are more. plain: plain DFU. none: no layout.
--- option_bytes: it is about the option bytes.
+-- err.memory: name, first, last; others: there are more memories. plain: plain DFU. none: no layout
+-- is known. option_bytes: the error is about option bytes.
 local function memory_sentence(memory)
   if memory.option_bytes then
     return ways.optbytes {}
@@ -411,7 +411,7 @@ local function memory_sentence(memory)
   return ("%s is %s%s"):format(memory.name, text.range(memory.first, memory.last), others)
 end
 
--- err.differing: sectors that are not as they should be; err.checked: those that were looked at.
+-- err.differing: number of sectors that differ; err.checked: number of sectors compared.
 local function count_sentence(err)
   local one = err.differing == 1
   if err.code == "verify.not-blank" then
@@ -434,9 +434,9 @@ local function facts_behind(err, lines)
   if err.memory then lines[#lines + 1] = memory_sentence(err.memory) end
 end
 
-local WIDTH = 78 -- columns: a hint is shown with two spaces in front
+local WIDTH = 78 -- columns: a hint is indented by two
 
--- Breaks a sentence into lines; what is indented, or has columns, is to be copied as it is.
+-- Breaks a sentence into lines. Text that is indented or in columns is for copying, and is kept.
 local function fill(line)
   if #line <= 80 or line:find("^ ") or line:find("    ", 1, true) then return line end
   local lines, current = {}, nil
@@ -451,7 +451,7 @@ local function fill(line)
   return table.concat(lines, "\n")
 end
 
----The hint of an error; nil where there is nothing to say.
+---The hint of an error; nil if there is none.
 ---@param err table error object
 ---@return string?
 function M.hint(err)
@@ -472,7 +472,7 @@ function M.hint(err)
   return (table.concat(lines, "\n"):gsub("[^\n]+", fill))
 end
 
----The names of the remedies, for programs; nil where there are none.
+---The names of the remedies, for programs; nil if there are none.
 ---@param err table error object
 ---@return string[]?
 function M.names(err)

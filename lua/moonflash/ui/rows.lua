@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- Several boards on a terminal: a row each, with its bar, its phase and its result; what is printed
--- goes above them. Where there are more boards than lines, those that still work come first, then
--- those that failed.
+-- Several boards on a terminal: a row each, with its progress bar, phase and result; other output
+-- goes above the rows. If there are more boards than lines, the boards at work come first, then the
+-- failed ones.
 local output = require "moonflash.ui.output"
 local sys = require "sys"
 local task = require "task"
@@ -9,10 +9,10 @@ local text = require "moonflash.base.text"
 
 local M = {}
 
-local BAR, REDRAW = 24, 0.04 -- cells; seconds between two pictures
+local BAR, REDRAW = 24, 0.04 -- cells; seconds between two drawings
 local FULL, EMPTY = "█", "░"
 local MOST_LABEL, MOST_PATH = 16, 24
-local BELOW = 2              -- lines that stay free: a question's, and where the cursor goes then
+local BELOW = 2              -- lines that stay free: for a question, and for the cursor after it
 
 local rows, by_board, drawn, drawn_at, label_width, path_width, paused, painter, ended
 
@@ -24,7 +24,7 @@ local function pad(s, width)
   return s .. (" "):rep(width - text.width(s))
 end
 
----A row for each of the boards.
+---Begins with a row for each board.
 ---@param boards table[]
 function M.begin(boards)
   rows, by_board, drawn, drawn_at, paused, painter, ended = {}, {}, 0, -1, false, nil, false
@@ -59,8 +59,8 @@ local function rank(row)
   return not row.outcome and 1 or row.outcome ~= "PASS" and 2 or 3
 end
 
--- Those that are shown: all, or as many as there is room for. In the end all that failed, whatever
--- room there is: nothing is drawn over them any more.
+-- The rows to draw: all, or as many as fit; and the number of the others. The last drawing has all
+-- failed boards, even if they don't fit, because it is never overdrawn.
 local function shown(most)
   if #rows <= most then return rows, 0 end
   local list, failed = table.move(rows, 1, #rows, 1, {}), 0
@@ -75,12 +75,12 @@ local function shown(most)
   return list, #rows - #list
 end
 
--- Draws over what was drawn, below the lines `above`, which stay. Line by line: a terminal that is
--- told to wipe all of its screen moves that into its scrollback.
+-- Draws the rows in the place of the last drawing, below the lines `above`, which stay. The old
+-- drawing is erased line by line: some terminals move an erased screen to their scrollback.
 local function draw(above, below)
   if not ended and not output.may_draw() then
     if above then output.say(above .. "\n") end
-    drawn = 0 -- the next picture goes below
+    drawn = 0 -- the next drawing goes below
     return
   end
   local columns, lines = sys.terminal_size()
@@ -94,7 +94,8 @@ local function draw(above, below)
   drawn, drawn_at = #picture, task.now()
 end
 
--- Draws what came too soon after the last picture. It keeps no run alive, and ends by itself.
+-- A task that draws changes which came too soon after the last drawing. The run does not wait for
+-- it.
 local function paint_later()
   task.supervise()
   task.sleep(REDRAW)
@@ -111,7 +112,7 @@ local function draw_soon()
   end
 end
 
----How far a board is.
+---Sets the progress of a board.
 ---@param board table
 ---@param phase string
 ---@param share? number 0 to 1
@@ -122,13 +123,13 @@ function M.update(board, phase, share)
   draw_soon()
 end
 
----A line above the rows.
+---Prints a line above the rows.
 ---@param line string
 function M.print(line)
   draw(line)
 end
 
----How it ended for a board.
+---Sets the result of a board.
 ---@param board table
 ---@param outcome string
 ---@param words string
@@ -144,20 +145,20 @@ local function lines_of(s)
   return math.max(1, (text.width(s) + columns - 1) // columns)
 end
 
----Before a question: while the operator types an answer below them, the rows stay as they are.
+---Called before a question. The rows are not redrawn while the operator types below them.
 ---@param question string
 function M.pause(question)
   draw(nil, lines_of(question) + 1)
   paused = true
 end
 
----It has its answer, or none, and the cursor is on the line below: the rows are drawn again, below
----the question. So they are where they were, unless other things were printed meanwhile.
+---Called when a question has been answered or given up, and the cursor is on the line below. Draws
+---the rows again, below the question; in their old place if nothing else was printed.
 ---@param question string with the answer
----@param alone boolean nothing else was
+---@param alone boolean nothing else was printed
 function M.resume(question, alone)
   paused = false
-  -- how a terminal shows a line that is no plain text is its own matter
+  -- the number of lines of other text depends on the terminal
   if alone and not question:find("%c") and utf8.len(question) then
     drawn = drawn + lines_of(question)
     draw(question)
@@ -167,7 +168,7 @@ function M.resume(question, alone)
   end
 end
 
----The last picture: what is written next, goes below.
+---Makes the last drawing: later output goes below it.
 function M.finish()
   ended = true
   if paused then drawn = 0 end

@@ -14,14 +14,14 @@ local words = require "moonflash.ui.words"
 local M = setmetatable({}, lines)
 M.__index = M
 
-local REDRAW = 0.04 -- seconds between two pictures of one phase
+local REDRAW = 0.04 -- seconds between two drawings of a phase
 
 ---@param boards table[]
 ---@return table a new subscriber
 function M.new(boards)
   local self = setmetatable(lines.new(), M)
   self.drawn_at = setmetatable({}, { __mode = "k" }) -- by phase
-  self.ended = false -- the last picture was drawn: what comes now goes below it
+  self.ended = false -- the last drawing was made; later output goes below it
   rows.begin(boards)
   return self
 end
@@ -65,7 +65,7 @@ function M.answer(_, answer, typed)
   rows.resume(question .. " " .. (answer or ""), alone)
 end
 
--- ---- how it ended ----
+-- ---- results ----
 
 function M.passed(_, board, stats, seconds)
   rows.result(board, "PASS", ("%s  %s%s"):format(text.seconds(seconds), words.done(stats),
@@ -84,7 +84,7 @@ function M:result(result)
     result.board.path))
 end
 
--- The reason for a failure stands in its row.
+-- The reason for a failure is in its row.
 function M:tell_again(failed)
   for _, result in ipairs(failed) do
     rows.result(result.board, result.outcome, self.reason(result))

@@ -1,11 +1,11 @@
 -- SPDX-License-Identifier: MIT
--- The sentences for facts that the library tells: results, remarks, dry runs.
+-- The sentences for the library's facts: results, remarks, dry runs.
 local roms = require "moonflash.board.roms"
 local text = require "moonflash.base.text"
 
 local M = {}
 
----A part of a line, from text of a recipe or a board.
+---Text from a recipe or a board, made safe and put on one line.
 ---@param s string
 ---@return string
 function M.one_line(s)
@@ -14,14 +14,14 @@ end
 
 -- ---- results ----
 
----Whether a part of what was written is verified, and a part is not.
+---Whether a part of the written bytes is verified, and another part is not.
 ---@param stats table
 ---@return boolean
 function M.is_partly_verified(stats)
   return (stats.bytes_unverified or 0) > 0 and stats.bytes_unverified < stats.bytes_written
 end
 
----"erased 1 sector, wrote 4.0 KB, verified": what was done to a board; "" where nothing was.
+---The work on a board: "erased 1 sector, wrote 4.0 KB, verified"; "" if there was none.
 ---@param stats table
 ---@return string
 function M.done(stats)
@@ -35,7 +35,7 @@ function M.done(stats)
   elseif stats.bytes_written > 0 then
     parts[#parts + 1] = "wrote " .. text.size(stats.bytes_written)
   end
-  if stats.bytes_skipped > 0 then -- the rest of these is as erasing leaves it
+  if stats.bytes_skipped > 0 then -- blank bytes and sectors that were the same
     parts[#parts + 1] = "skipped " .. text.size(stats.bytes_skipped) .. (stats.sectors_same
       and (" (%s the same)"):format(text.count(stats.sectors_same, "sector")) or "")
   end
@@ -51,7 +51,7 @@ function M.done(stats)
   return table.concat(parts, ", ")
 end
 
----What comparing first has saved; nil where that is less than a second.
+---The time that comparing first has saved; nil if it is less than a second.
 ---@param stats table
 ---@return string?
 function M.saved(stats)
@@ -76,7 +76,7 @@ function M.aside(words)
   return words ~= "" and (" (%s)"):format(words) or ""
 end
 
----The last sentence about one board that passed.
+---The last sentence about a board that passed.
 ---@param board table
 ---@param stats table
 ---@return string
@@ -98,7 +98,7 @@ function M.last_sentence(board, stats)
   return checked .. "Done."
 end
 
----"STM32  BOOTLOADER (simulated)  0483:df11  sim:f407"
+---A board: "STM32  BOOTLOADER (simulated)  0483:df11  sim:f407".
 ---@param board table
 ---@return string
 function M.board(board)
@@ -106,9 +106,9 @@ function M.board(board)
     board.path:find("^sim:") and " (simulated)" or "", board.vid, board.pid, board.path)
 end
 
----"app.bin  57.5 KB at 0x08000000, 4 of 12 sectors"
+---An image: "app.bin  57.5 KB at 0x08000000, 4 of 12 sectors".
 ---@param image table
----@param sectors integer that it touches
+---@param sectors integer number of sectors that it overlaps
 ---@param total integer
 ---@return string
 function M.image(image, sectors, total)
@@ -124,7 +124,7 @@ local HAS_ADDRESS = { erase = true, write = true, leave = true }
 local WOULD = { ["read unprotect"] = "remove the read protection (erases the whole chip)",
                 leave = "start", ["mass erase"] = "erase the whole chip" }
 
----"would erase 0x08000000"
+---A request of a dry run: "would erase 0x08000000".
 ---@param what string
 ---@param address? integer
 ---@param length? integer bytes
@@ -190,7 +190,7 @@ function remarks.saved(facts)
   return ("%s: %d bytes from %s"):format(facts.file, facts.bytes, text.hex(facts.address))
 end
 
----The sentence for a remark.
+---The sentence of a remark.
 ---@param name string
 ---@param facts table
 ---@return string
