@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Simulated boards by name: "sim:f407,flash=board.img,serial=A1". C makes them (src/lua/lsim.c);
--- this file parses their parameters.
+-- Module `sim`: simulated boards by name, "sim:f407,flash=board.img,serial=A1". This file parses
+-- the parameters; src/lua/lsim.c makes the boards.
 local errors = require "moonflash.errors"
 local misuse = require "moonflash.base.misuse"
 local products = require "moonflash.sim.product"
@@ -13,8 +13,8 @@ local STATES = {
   "dfuIDLE", "dfuDNLOAD-SYNC", "dfuDNBUSY", "dfuDNLOAD-IDLE", "dfuMANIFEST-SYNC", "dfuMANIFEST",
   "dfuMANIFEST-WAIT-RESET", "dfuUPLOAD-IDLE", "dfuERROR",
 }
-local LOADERS = "lua/moonflash/sim/loaders/" -- boot loaders of other people, as data
-local MOST_SPEC = 480 -- bytes: a path has 511, and a number is added
+local LOADERS = "lua/moonflash/sim/loaders/" -- third-party boot loaders, as data
+local MOST_SPEC = 480 -- bytes: a path has at most 511, with a number added
 local FAULTS = { "unplug", "stall", "error", "corrupt", "hang", "short" }
 
 local function usage(spec, format, ...)
@@ -36,7 +36,7 @@ local function any(value)
   return value
 end
 
--- What can be said of a simulated board: each gives the value, or nil and what it should be.
+-- Parameters of a simulated board. Each function returns the value, or nil and the expected format.
 local parameters = {
   flash = any, serial = any, bus = any, tty = any,
   rdp = integer(2), wrp = integer(0xFFFFFFFF),
@@ -56,10 +56,10 @@ local parameters = {
   end,
 }
 
--- Boards that a selector named: the same string is the same board, to the end of the run.
+-- Boards that selectors named. They exist to the end of the run: the same string is the same board.
 local kept = {} -- luacheck: ignore 241 (it keeps them from being collected)
 
--- Kinds that C has, then those that are files like a product's.
+-- The kinds that are built in, in C or as files.
 local function all_kinds()
   local kinds = sim.kinds()
   for _, file in ipairs(sys.builtins(LOADERS)) do
@@ -68,7 +68,7 @@ local function all_kinds()
   return kinds
 end
 
--- "f407#2,rdp=1", "./product.lua" --> options
+-- Parses "f407#2,rdp=1" or "./product.lua" to options for C.
 local function parse(spec)
   local kind, rest = spec:match("^([^,#]*)#?[^,]*,?(.*)$")
   local kinds = all_kinds()
@@ -100,8 +100,8 @@ local function parse(spec)
   return options
 end
 
-local ttys = {} -- of their programs, by path
-local by_path = setmetatable({}, { __mode = "v" }) -- those whose program has no USB of its own
+local ttys = {} -- terminals of the boards' programs, by path
+local by_path = setmetatable({}, { __mode = "v" }) -- boards whose program has no USB device
 
 local function make(path, options)
   local board = sim.make(path, options)
@@ -113,9 +113,9 @@ local function make(path, options)
 end
 
 local made = 0
-local new = {} -- paths of those made by sim.new, which nobody else makes again
+local new = {} -- paths of boards from sim.new; sim.ensure does not make them again
 
----A new simulated board, that nothing else in this program has: "f407,rdp=1".
+---Makes a simulated board with a path of its own: "f407,rdp=1".
 ---@param spec string
 ---@return table Sim
 function sim.new(spec)
@@ -131,7 +131,7 @@ function sim.new(spec)
   return make(path, options)
 end
 
----Sees to it that the board that a selector names is there, from now on to the end.
+---Creates the board that a selector names, unless it exists. It exists to the end of the run.
 ---@param selector string "sim:f407"
 function sim.ensure(selector)
   if not (new[selector] or sim.exists(selector)) then
@@ -139,12 +139,12 @@ function sim.ensure(selector)
   end
 end
 
----The terminal that the program of the board at that path has; nil: none.
+---The terminal of the program on the board at a path; nil if it has none.
 ---@param path string
 ---@return string?
 function sim.tty(path) return ttys[path] end
 
----The same, of a program that runs there, and has no USB of its own.
+---The terminal of a running program without a USB device; nil if none runs at that path.
 ---@param path string
 ---@return string?
 function sim.running(path)
@@ -152,7 +152,7 @@ function sim.running(path)
   return started and started.works and ttys[path] or nil
 end
 
--- C's half takes paths; this one, selectors and Sims too, which it keeps from being collected.
+-- By Server: its boards. The entry keeps Sims from being collected.
 local served = setmetatable({}, { __mode = "k" })
 local serve = sim.serve
 

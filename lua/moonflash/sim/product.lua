@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- A product's own simulated board, "sim:./product.lua": a file that returns a table. It is read and
--- checked here, field by field; src/lua/lproduct.c makes a kind of it. Fields and their defaults
--- are in docs/api.md, 'A product of your own'.
+-- A product's own simulated board, "sim:./product.lua": a file that returns a table. This file
+-- checks each field; src/lua/lproduct.c makes the board. The fields and their defaults are in
+-- docs/api.md, 'A product of your own'.
 local clean = require("moonflash.base.text").clean
 local datafile = require "moonflash.base.datafile"
 local errors = require "moonflash.errors"
@@ -14,15 +14,15 @@ local M = {}
 local MOST_FILE = 1 << 20 -- bytes
 local MOST_BYTES = 64 << 20 -- of all memories together
 local MOST_MEMORIES, MOST_PIECES = 8, 15
-local MOST_UNITS = 126 -- of UTF-16: what a string descriptor has room for
-local OPTIONS_LEAST = 16 -- bytes: read and write protection are in them
+local MOST_UNITS = 126 -- UTF-16 units that fit in a string descriptor
+local OPTIONS_LEAST = 16 -- bytes, for read and write protection
 
 local function bad(file, format, ...)
   errors.raise { code = "usage", remedy = { "product" },
                  message = file .. ": " .. format:format(...) }
 end
 
--- ---- single values: each check gives the value, or nil and what it should be ----
+-- ---- single values: each check returns the value, or nil and the expected format ----
 
 local function show(value)
   if type(value) == "string" then
@@ -98,7 +98,7 @@ end
 
 local function name_of(where) return where == "" and "a product" or where:sub(1, -2) end
 
--- The fields of a table, checked: `where` is what stands before their names ("memories[2].").
+-- Checks the fields of a table. `where` is the prefix of their names in messages: "memories[2].".
 local function check_fields(file, where, value, fields, must)
   for key in pairs(value) do
     if not fields[key] then
@@ -122,7 +122,7 @@ end
 
 -- ---- memories ----
 
--- What is wrong with a memory by itself.
+-- The error in a single memory; nil if there is none.
 local function complaint(m, layout, is_first)
   if layout.dropped then return ("name: %s"):format(layout.dropped) end
   if #layout.segments == 0 then
@@ -142,7 +142,7 @@ local function complaint(m, layout, is_first)
   end
 end
 
--- The pieces without gaps that a layout has, in its order: { first=, last= }.
+-- The contiguous pieces of a layout, in its order: { first=, last= }.
 local function pieces_of(segments)
   local pieces = {}
   for _, s in ipairs(segments) do
@@ -156,8 +156,8 @@ local function pieces_of(segments)
   return pieces
 end
 
--- What is wrong with all of them together. pieces: with what each belongs to; the first is the RAM.
--- shared: settings may have the same addresses.
+-- Checks all pieces together. pieces: with the field `of`, a name for messages; the first is the
+-- RAM. shared: alternate settings may have the same addresses.
 local function check_pieces(file, pieces, shared)
   if #pieces - 1 > MOST_PIECES then
     bad(file, "memories have %d pieces: %d at most", #pieces - 1, MOST_PIECES)
@@ -190,7 +190,7 @@ local function check_memory(file, at, value)
   return m
 end
 
--- The alternate settings, as C takes them.
+-- The alternate settings, in the format for C.
 local function check_memories(file, list, ram, shared)
   local settings, pieces = {}, { ram }
   for key in pairs(list) do
@@ -209,12 +209,12 @@ local function check_memories(file, list, ram, shared)
       piece.of = ("memories[%d]"):format(i)
       pieces[#pieces + 1] = piece
     end
-    check_pieces(file, pieces, shared) -- at once: what comes next may have thousands more
+    check_pieces(file, pieces, shared) -- after each memory: the next may have thousands of pieces
   end
   return settings
 end
 
--- ---- the whole ----
+-- ---- the whole product ----
 
 local function check_application(file, value, plain)
   local app = check_fields(file, "application.", value, APPLICATION, { "vid", "pid" })
@@ -228,7 +228,7 @@ local function check_application(file, value, plain)
   return app
 end
 
--- What a boot loader does otherwise than its base: a list of names.
+-- The differences of a boot loader from its base: checks a list of names, and returns a set.
 local function check_habits(file, list, known)
   local choose, habits = one_of(known), {}
   for i, name in ipairs(list) do
@@ -262,26 +262,26 @@ local function check(file, value, sim)
   return product
 end
 
----Whether a word that stands where a kind does is a file.
+---Whether the kind in a spec is the name of a file.
 ---@param word string
 ---@return boolean
 function M.is_file(word)
   return word:find("/", 1, true) ~= nil or word:find("%.lua$") ~= nil
 end
 
----A product from its text, as C takes it: one that is built in.
+---Parses a built-in product. Returns it in the format for C.
 ---@param name string
 ---@param source string
----@param sim table C's half of the module
+---@param sim table the module's C part
 ---@return table
 function M.parse(name, source, sim)
   return check(name, assert(load(source, "=" .. name, "t", {}))(), sim)
 end
 
----A product from its file, as C takes it. Raises `file` where it can't be read, `usage` where it
----makes no sense.
+---Loads a product from a file. Returns it in the format for C. Raises `file` if it can't be read,
+---`usage` if it is invalid.
 ---@param file string
----@param sim table C's half of the module
+---@param sim table the module's C part
 ---@return table
 function M.load(file, sim)
   local ok, value = datafile.load(file, MOST_FILE)

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Questions to the operator, who may be a barcode reader: one at a time, answered by a line of
--- standard input. All that reads standard input for recipes is here.
+-- Questions to the operator, one at a time. Each is answered by a line of standard input, which may
+-- come from a barcode reader. No other file reads standard input for recipes.
 local class = require "moonflash.board.class"
 local errors = require "moonflash.errors"
 local events = require "moonflash.base.events"
@@ -8,15 +8,15 @@ local task = require "task"
 
 local LONGEST = 4096 -- bytes of a line
 
----@param outside table what src/lua/lchannel.c gives
+---@param outside table the module of src/lua/lchannel.c
 ---@return function ask
 return function(outside)
-  local semaphore = task.semaphore(1) -- held by the task whose question is on the terminal
-  local input                         -- a channel, from the first question on
-  local rest = ""                     -- what came behind the last line
-  local has_newline                   -- the last line had one
+  local semaphore = task.semaphore(1) -- held by the task whose question is shown
+  local input                         -- a channel, opened by the first question
+  local rest = ""                     -- input after the last line
+  local has_newline                   -- whether the last line had one
 
-  -- The next line, or nil and why there is none.
+  -- The next line, or nil and the reason.
   local function next_line()
     while true do
       local line, after = rest:match("^([^\n]*)\n(.*)$")
@@ -40,28 +40,29 @@ return function(outside)
     end
   end
 
-  -- A board is not to blame for the questions of others: its deadlines stand still meanwhile.
+  -- Waits for the terminal. The board's deadlines are paused: other boards' questions may take
+  -- long.
   local function acquire(board)
     local _ <close> = board and class.state(board).job:pause()
     return semaphore:acquire()
   end
 
-  ---Asks, and waits for the answer.
+  ---Asks a question, and waits for the answer.
   ---@param text string
   ---@return string line
   return function(text)
     local board = task.tag()
     local _ <close> = acquire(board)
     input = input or outside.input()
-    -- what was typed before the question has been on the screen before it, with its new line
+    -- input that was typed before the question was echoed above it, with its newline
     rest = rest .. (input:read(LONGEST) or "")
     local typed = not rest:find("\n", 1, true)
     local line, why
     events.emit("question", board, text)
     local _ <close> = setmetatable({}, { __close = function()
-      -- what was typed for a question that was given up is no answer to the next
+      -- input for an abandoned question is not an answer to the next one
       if not line then
-        rest = "" -- the line that has no end yet: of a pipe; the terminal's it keeps itself
+        rest = "" -- an unfinished line; a terminal keeps such a line itself
         input:discard()
       end
       events.emit("answer", line, line and typed and has_newline)

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Module `sys`: the system (C's half, src/lua/lsys.c), and what is around a board: programs, serial
+-- Module `sys`: the system (C part: src/lua/lsys.c), and things around a board: programs, serial
 -- ports, the operator.
 local check = require "moonflash.base.check"
 local errors = require "moonflash.errors"
@@ -11,10 +11,10 @@ local suggest = require "moonflash.base.suggest"
 local sys = require "moonflash.system"
 local task = require "task"
 
-local SECONDS = 60        -- that a program may take
-local MOST = 1024 * 1024  -- bytes of its output that are kept
+local SECONDS = 60        -- default limit of a program
+local MOST = 1024 * 1024  -- bytes of output that are kept
 local AT_ONCE = 65536
-local ROUNDS = 32         -- reads before others get their turn; a pipe holds less
+local ROUNDS = 32         -- reads before other tasks get a turn; a pipe holds fewer bytes
 local BAUD = 115200
 
 local function check_text(what, name, value)
@@ -37,7 +37,7 @@ local function settings_of(what, env)
   return list
 end
 
--- The words of a program, and its options; those that `known` has.
+-- Checks the words and options of a program; `known` has the names of the options.
 local function check_program(what, program, known)
   if type(program) ~= "table" or program[1] == nil then
     misuse("%s: a list, the program first", what)
@@ -77,8 +77,8 @@ end
 
 -- ---- a program to its end ----
 
--- Writes as much as the pipe takes, and returns the next position. A reader that closes early is no
--- error.
+-- Writes as much as the pipe takes, and returns the next position. A reader that closes early is
+-- not an error.
 local function feed(channel, input, from)
   local n = from <= #input and channel:write(input, from)
   from = n and from + n or #input + 1
@@ -86,7 +86,7 @@ local function feed(channel, input, from)
   return from
 end
 
--- Reads what is there. Returns whether more may come.
+-- Reads the present output. Returns whether more may come.
 local function collect(channel, output)
   for _ = 1, ROUNDS do
     local bytes = channel:read(AT_ONCE)
@@ -99,15 +99,15 @@ local function collect(channel, output)
   return true
 end
 
--- Serves the pipes until the program has ended. Output of processes that it left behind is not
--- awaited.
+-- Serves the pipes until the program has ended. Returns false at the deadline. The output of
+-- processes that the program left behind is not awaited.
 local function attend(channel, input, output, deadline)
   local from, more = 1, true
   while true do
     if input and from <= #input then from = feed(channel, input, from) end
     if more then more = collect(channel, output) end
     if channel:status() ~= false then
-      collect(channel, output) -- all that it wrote is there
+      collect(channel, output) -- the last output that the program wrote
       return true
     end
     local left = deadline - task.now()
@@ -117,7 +117,7 @@ local function attend(channel, input, output, deadline)
   end
 end
 
--- Ended, if it was not, and closed.
+-- Kills the program if it still runs, and closes the channel.
 local function finish(channel)
   if channel:status() == false then
     channel:kill()
@@ -126,8 +126,8 @@ local function finish(channel)
   channel:close()
 end
 
----Runs a program to its end.
----@param program table its words; and seconds=, input=, env=
+---Runs a program to its end. Raises `timeout` if it does not end in time.
+---@param program table its words; also seconds=, input=, env=
 ---@return table { status=, signal=, output=, dropped= }
 function sys.run(program)
   local argv, settings = check_program("sys.run{...}", program,
@@ -155,8 +155,8 @@ end
 
 -- ---- streams ----
 
----Starts a program, to talk to.
----@param program table its words; and env=
+---Starts a program, and returns a Stream to it.
+---@param program table its words; also env=
 ---@return table Stream
 function sys.start(program)
   local argv, settings = check_program("sys.start{...}", program, { env = true })
@@ -165,7 +165,7 @@ end
 
 ---Opens a serial port.
 ---@param path string "/dev/ttyACM0"
----@param baud? integer 115200
+---@param baud? integer default 115200
 ---@return table Stream
 function sys.serial(path, baud)
   local what = "sys.serial(tty, baud)"
@@ -183,7 +183,7 @@ end
 
 local ask
 
----Asks the operator, and waits for a line; questions of several tasks queue.
+---Asks the operator, and waits for a line. Questions of several tasks are queued.
 ---@param text string
 ---@return string line
 function sys.ask(text)

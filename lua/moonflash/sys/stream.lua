@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Streams: a program or a serial port, to be written to and to be listened to. What comes is kept
--- until it is read, 64 KB of it; more stays where it is until there is room.
+-- Streams: a program or a serial port to write to and read from. Up to 64 KB of input are kept
+-- until they are read; further input stays in the pipe or port.
 local check = require "moonflash.base.check"
 local descriptor = require "moonflash.board.descriptor"
 local errors = require "moonflash.errors"
@@ -12,10 +12,10 @@ local M = {}
 
 local KEPT = 65536      -- bytes that are kept for expect
 local AT_ONCE = 4096    -- bytes that are read at once
-local SECONDS = 10      -- how long expect waits, and how long write does for any of it to be taken
-local SEEN = 120        -- bytes of what came that an error shows
+local SECONDS = 10      -- default wait of expect, and limit of write without progress
+local SEEN = 120        -- bytes of input that an error shows
 local DRAIN = 1         -- seconds that a serial port may take to send its last bytes
-local LOOK = 0.005      -- seconds between two looks whether it has
+local LOOK = 0.005      -- seconds between two checks of that
 
 local Stream = {}
 local meta = { __name = "Stream" }
@@ -28,14 +28,14 @@ function meta.__index(_, key)
   return method
 end
 
--- All that are open, in the order of making; one that nobody holds is closed by the collector.
+-- The open Streams, with the order of their creation. Unreachable ones are closed by the collector.
 local open = setmetatable({}, { __mode = "k" })
 local made = 0
 
--- What a Stream is made of; so that its fields are its methods, and no others.
+-- The state of each Stream. It is kept apart, so that a Stream has no fields but its methods.
 local insides = setmetatable({}, { __mode = "k" })
 
----Makes a Stream of a channel.
+---Makes a Stream from a channel.
 ---@param channel userdata of src/lua/lchannel.c
 ---@param name string for errors
 ---@return table Stream
@@ -47,7 +47,7 @@ function M.new(channel, name)
   return stream
 end
 
----The end of what came, on one line and fit to print.
+---The end of the input, as one line that is safe to print.
 ---@param s string
 ---@return string
 function M.tail(s)
@@ -58,12 +58,12 @@ end
 
 local ESCAPES = { ["\r"] = "\\r", ["\n"] = "\\n", ["\t"] = "\\t" }
 
--- A pattern as whoever wrote it had it in his script.
+-- A pattern for messages, with escapes as in Lua source.
 local function shown(pattern)
   return descriptor.clean((pattern:gsub("[\r\n\t]", ESCAPES)))
 end
 
--- How the program behind it has ended; nil: it has not, or there is none.
+-- The end of the program behind a channel, as text; nil if it runs, or if there is no program.
 local function fate(channel)
   local status, signal = channel:status()
   if status then return "it ended with status " .. status end
@@ -81,17 +81,18 @@ local function usable(stream, what)
   return self
 end
 
--- One task reads, one task writes.
+-- Allows one reading and one writing task at a time: `side` is held until the returned value is
+-- closed.
 local function claim(self, side)
   if self[side] then misuse("another task is %s %s", side, self.name) end
   self[side] = true
   return setmetatable({}, { __close = function() self[side] = nil end })
 end
 
--- Nothing comes, or is taken, any more.
+-- Raises the error for a Stream whose other end has closed.
 local function raise_ended(self, doing)
   local channel = self.channel
-  if not self.why then channel:wait("e", 0.5) end -- its output ends a moment before a program does
+  if not self.why then channel:wait("e", 0.5) end -- output ends a moment before its program
   if self.closing then raise_closed(self) end
   local how = self.why or fate(channel) or "it is gone, or has closed its output"
   errors.raise { code = self.why and "sys.io" or "sys.ended", seen = self.kept,
@@ -99,7 +100,7 @@ local function raise_ended(self, doing)
       self.kept ~= "" and "; last came: " .. M.tail(self.kept) or "") }
 end
 
--- Takes what is there, as long as there is room for it.
+-- Reads the present input, up to the limit of KEPT.
 local function take(self)
   while not self.ended and #self.kept < KEPT do
     local bytes, why = self.channel:read(math.min(AT_ONCE, KEPT - #self.kept))
@@ -112,7 +113,7 @@ local function take(self)
   end
 end
 
--- Waits until it is ready for that, or until then; false: it is later than that.
+-- Waits until the channel is ready. Returns false at the deadline.
 local function wait(self, what, deadline)
   local left = deadline - task.now()
   if left <= 0 then return false end
@@ -121,7 +122,7 @@ local function wait(self, what, deadline)
   return true
 end
 
--- What the pattern found: its captures, or all of it. Takes out what came up to there.
+-- The captures of a match, or the whole match. Removes the input up to its end.
 local function matched(self, first, last, ...)
   local text = self.kept
   self.kept = text:sub(last + 1)
@@ -135,10 +136,10 @@ local function find(self, pattern)
   return found[2] and found
 end
 
----Waits until what came holds the pattern; what stands before and in it is then read.
+---Waits until the input matches a pattern, and takes the input up to the end of the match.
 ---@param pattern string a Lua pattern
----@param seconds? number how long to wait, 10
----@return string ... its captures, or all that it matched
+---@param seconds? number the longest wait, default 10
+---@return string ... the captures, or the whole match
 function Stream:expect(pattern, seconds)
   local what = "stream:expect(pattern, seconds)"
   local stream = usable(self, what)
@@ -153,7 +154,7 @@ function Stream:expect(pattern, seconds)
     if stream.ended then
       raise_ended(stream, ("'%s' was waited for"):format(shown(pattern)))
     end
-    if #stream.kept >= KEPT then -- then the older half can't be waited for any more
+    if #stream.kept >= KEPT then -- the older half is dropped
       stream.kept = stream.kept:sub(KEPT // 2 + 1)
     end
     if not wait(stream, "r", deadline) then
@@ -165,8 +166,8 @@ function Stream:expect(pattern, seconds)
   end
 end
 
----What has come and was not read.
----@param seconds? number how long to wait for any, 0
+---The input that was not read yet.
+---@param seconds? number the longest wait for any input, default 0
 ---@return string
 function Stream:read(seconds)
   local what = "stream:read(seconds)"
@@ -185,7 +186,7 @@ function Stream:read(seconds)
   return bytes
 end
 
----Writes all of it.
+---Writes all bytes. Raises `timeout` if the other end takes none for 10 seconds.
 ---@param bytes string
 function Stream:write(bytes)
   local what = "stream:write(bytes)"
@@ -203,7 +204,8 @@ function Stream:write(bytes)
     if n > 0 then
       deadline = task.now() + SECONDS
     else
-      -- who answers at length may take no more before somebody listens
+      -- read meanwhile: a program that answers at length may take no input before its output is
+      -- read
       local listen = not (stream["listening to"] or stream.ended) and #stream.kept < KEPT
       if task.now() >= deadline then
         errors.raise { code = "timeout", message = ("%s: it takes no more: %d of %d bytes"):format(
@@ -215,7 +217,7 @@ function Stream:write(bytes)
   end
 end
 
----Closes it: a program is ended, a serial port is left as it was found.
+---Closes the Stream: ends a program, restores the settings of a serial port.
 function Stream:close()
   local stream = insides[self]
   if not stream then misuse("stream:close(): call it with a colon") end
@@ -244,13 +246,13 @@ function meta.__tostring(stream)
   return ("Stream (%s%s)"):format(self.name, self.closing and ", closed" or "")
 end
 
----Closes all that are open, the last first; raises the first error of that, when all are closed.
+---Closes all open Streams, the last one first. Then raises the first error.
 function M.close_all()
   local list = {}
   for stream in pairs(open) do list[#list + 1] = stream end
   table.sort(list, function(a, b) return open[a] > open[b] end)
   local ok, err = true, nil
-  -- all at once: one that does not want to end takes a second
+  -- all are told at once: a program that ignores SIGTERM takes a second
   for _, stream in ipairs(list) do
     if not insides[stream].closing then insides[stream].channel:kill() end
   end

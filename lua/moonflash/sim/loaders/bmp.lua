@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- The boot loader of a Black Magic Probe: it stands below the program, in pages that can't be
--- erased, reports some errors without dfuERROR, and answers Get with old bytes of its buffer.
+-- The boot loader of a Black Magic Probe. It is below the program, in pages that can't be erased,
+-- reports some errors without dfuERROR, and answers Get with stale bytes of its buffer.
 return {
   base = "l433", vid = 0x1D50, pid = 0x6017, version = 0x0100, manufacturer = "Black Magic Debug",
   product = "Black Magic Probe DFU", serial = "7BB14A9F", transfer_size = 1024, starts_idle = true,

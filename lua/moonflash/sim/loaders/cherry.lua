@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- CherryUSB's DFU example: it executes a block in the DNLOAD that brings it, refuses ABORT until
--- GETSTATUS was asked, answers nothing but CLRSTATUS in dfuERROR, and leaves one GETSTATUS late.
+-- CherryUSB's DFU example. It executes a block within the DNLOAD request, refuses ABORT until
+-- GETSTATUS was sent, answers only CLRSTATUS in dfuERROR, and leaves DFU mode one GETSTATUS late.
 return {
   base = "f407", version = 0x0200, manufacturer = "CherryUSB", product = "CherryUSB DFU DEMO",
   serial = "2022123456", transfer_size = 2048, dfu_version = 0x0110, starts_idle = true,

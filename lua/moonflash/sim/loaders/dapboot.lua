@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- dapboot: plain DFU that counts blocks itself, and loses the last byte of an odd length.
+-- dapboot: plain DFU. It ignores block numbers, and drops the last byte of an odd length.
 return {
   base = "dfu11", vid = 0x1209, pid = 0xDB42, version = 0x0111, manufacturer = "Devanarchy",
   product = "DAPBoot DFU Bootloader", serial = "7BB14A9F", transfer_size = 1024,

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- MicroPython's mboot on a PYBV10: its poll times are 0, it never answers Get, and it says in a
--- string why an address is refused.
+-- MicroPython's mboot on a PYBV10. Its poll timeouts are 0, it never answers Get, and it gives the
+-- reason for a refused address in a string.
 return {
   base = "f407", version = 0x0300, manufacturer = "MicroPython", product = "Pyboard DFU",
   starts_idle = true, poll_erase = 0, poll_write = 0, poll_address = 0,

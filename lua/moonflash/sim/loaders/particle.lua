@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Particle's boot loader for the RTL872x: a list of five commands, and errors for most requests
--- that come in a wrong state.
+-- Particle's boot loader for the RTL872x. It has a list of five commands, and reports errors for
+-- most requests in a wrong state.
 return {
   base = "f407", vid = 0x2B04, pid = 0xD020, version = 0x0100, manufacturer = "Particle",
   product = "P2 DFU Mode", serial = "0A10ACED", transfer_size = 4096, starts_idle = true,

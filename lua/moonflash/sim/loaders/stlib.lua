@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- ST's own example boot loader (stm32-mw-usb-device, with the media of CubeF4's STM32446E_EVAL), as
--- its code behaves: it takes commands that it does not know for done, and a refused UPLOAD leaves a
--- state that is none.
+-- ST's example boot loader (stm32-mw-usb-device, with the media of CubeF4's STM32446E_EVAL), from
+-- its source. It reports success for unknown commands, and a refused UPLOAD leaves an invalid
+-- state.
 return {
   base = "f407", version = 0x0200, manufacturer = "STMicroelectronics",
   product = "DFU in FS Mode", transfer_size = 1024, starts_idle = true,

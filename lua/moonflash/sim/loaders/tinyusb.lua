@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- TinyUSB's DFU example with the buffer of 64 bytes that it ships: six bytes of each block come out
--- wrong, and every status is OK.
+-- TinyUSB's DFU example with its default buffer of 64 bytes. Six bytes of each block are corrupted,
+-- and every status is OK.
 return {
   base = "dfu11", vid = 0xCAFE, pid = 0x400B, version = 0x0100, manufacturer = "TinyUSB",
   product = "TinyUSB Device", serial = "123456", transfer_size = 64, attributes = 0x07,

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- U-Boot's DFU gadget: blocks must follow each other, also over an ABORT; UPLOAD answers a whole
--- transfer whatever the host asked for; manifestation ends in dfuIDLE.
+-- U-Boot's DFU gadget. Blocks must be consecutive, even after an ABORT; UPLOAD returns a whole
+-- transfer, whatever length was requested; manifestation ends in dfuIDLE.
 return {
   base = "dfu11", vid = 0x0525, pid = 0xA4A5, version = 0x0223, manufacturer = "U-Boot",
   product = "USB download gadget", serial = "0", transfer_size = 4096, attributes = 0x0F,
