@@ -1,10 +1,10 @@
 -- SPDX-License-Identifier: MIT
--- convert.lua: firmware from one format to another, or several files into one.
+-- convert.lua: converts firmware from one format to another, or joins several files.
 local errors = require "moonflash.errors"
 local files = require "moonflash.base.files"
 local text = require "moonflash.base.text"
 
--- An archive or a text is converted only if that is meant.
+-- Refuses an archive or a text, unless --force is given.
 local function check_kind(firmware)
   errors.raise { code = "image.not-firmware", remedy = { "force" },
     message = ("%s is not firmware: it is %s"):format(firmware.doubt.name, firmware.doubt.what),

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- doctor.lua: looks for what is wrong when it does not work. Changes nothing on any board.
+-- doctor.lua: finds out why flashing does not work. Changes nothing on any board.
 local doctor = require "moonflash.doctor"
 
 return {

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- info.lua: what a board says of itself. Changes nothing on it.
+-- info.lua: shows everything a board reports about itself. Changes nothing on it.
 local list = require "moonflash.ui.list"
 
 return {

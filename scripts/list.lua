@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- list.lua: lists the boards that are there.
+-- list.lua: lists the boards that are connected.
 local list = require "moonflash.ui.list"
 
 return {

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- recipes.lua: lists the recipes that have a name, or shows the source of one.
+-- recipes.lua: lists the named recipes, or shows the source of one.
 local recipe = require "moonflash.run.recipe"
 
 return {

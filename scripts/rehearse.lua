@@ -7,7 +7,7 @@ local recipes = require "moonflash.run.recipe"
 local rehearse = require "moonflash.run.rehearse"
 local text = require "moonflash.base.text"
 
--- Which simulated board: --device sim:g474, or the Discovery.
+-- The simulated board: --device sim:g474, for example; default: the Discovery.
 local function board_to_simulate()
   local selectors = dfu.defaults.selectors or { "sim:f407" }
   local spec = #selectors == 1 and selectors[1]:match("^sim:(.*)$")

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- repl.lua: a prompt, with the board that is there.
+-- repl.lua: opens a prompt, with the connected board.
 local repl = require "moonflash.prompt"
 
 return {

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- sim.lua: offers simulated boards to a kernel over USB/IP, and says what happens to them.
+-- sim.lua: offers simulated boards to a kernel over USB/IP, and prints their events.
 local errors = require "moonflash.errors"
 local events = require "moonflash.base.events"
 local text = require "moonflash.base.text"
@@ -19,13 +19,13 @@ local function parse(where)
   return host == "localhost" and "127.0.0.1" or host, port
 end
 
--- What to type to plug a board in. From elsewhere it is another address, which is not ours to know.
+-- The command that attaches a board on this computer. Elsewhere the address is another one.
 local function attach_command(server, bus_id)
   local port = server.port == 3240 and "" or ("--tcp-port %d "):format(server.port)
   return ("usbip %sattach -r %s -b %s"):format(port, server.address, bus_id)
 end
 
--- What starts at the address, or why nothing can.
+-- The program that starts at the address, or the reason why none can.
 local function start(event)
   local vectors = ("stack 0x%08X, entry 0x%08X"):format(event.sp, event.pc)
   if event.works then return ("would start at %s (%s)"):format(text.hex(event.address), vectors) end
@@ -37,7 +37,7 @@ local function bytes(event)
   return ("%d bytes, %s"):format(event.bytes, text.range(event.first, event.last))
 end
 
--- How each event reads; false: it was said already.
+-- The words for each event; false: nothing is printed.
 local words = {
   ready = function() return false end,
   attached = function() return "attached" end,

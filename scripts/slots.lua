@@ -1,12 +1,12 @@
 -- SPDX-License-Identifier: MIT
--- slots.lua: shows the named places of a fixture, and what is in them; or helps to name them.
+-- slots.lua: shows the named places of a fixture and the boards in them; or names places.
 local dfu = require "dfu"
 local errors = require "moonflash.errors"
 local files = require "moonflash.base.files"
 local list = require "moonflash.ui.list"
 local slots = require "moonflash.board.slots"
 
--- The next name that makes sense; nil at the end.
+-- Asks for the next valid name; nil at the end.
 local function ask_name(by_name)
   while true do
     local name = sys.ask("Name of the next slot (nothing ends it)?")
@@ -21,7 +21,7 @@ local function ask_name(by_name)
   end
 end
 
--- The place where the next board comes up that is in no slot yet.
+-- Waits for the next board at a place that is in no slot yet. Returns the place.
 local function next_place(arrivals, by_path)
   while true do
     local path = arrivals().path
@@ -30,7 +30,7 @@ local function next_place(arrivals, by_path)
   end
 end
 
--- Boards that are there at the beginning are of no slot, until they are plugged in again.
+-- An iterator over boards that are plugged in from now on. Boards that are present do not count.
 local function arrivals_from_now()
   local here, arrivals = dfu.list("mode=dfu"), dfu.arrivals("mode=dfu")
   for _ = 1, #here do arrivals() end
@@ -39,7 +39,7 @@ end
 
 local function make(file)
   if not sys.stat(file) then
-    files.check_writable(file) -- and what appears while the places are asked for is not replaced
+    files.check_writable(file) -- files.write() will not replace a file that appears later
   elseif sys.ask(file .. " exists already. Replace it (yes or no)?") ~= "yes" then
     errors.raise { code = "file.write", message = file .. " exists already; not overwritten" }
   end

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- udev.lua: prints the rule that lets whoever sits at the computer use boards in DFU mode.
+-- udev.lua: prints the udev rule that lets the user at the computer open boards in DFU mode.
 local parts = require "moonflash.board.families"
 
 return {

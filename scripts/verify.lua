@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- verify.lua: compares firmware with what stands on a board. Changes nothing.
+-- verify.lua: compares firmware with the contents of a board. Changes nothing.
 return {
   api     = 1,
   summary = "Compare firmware with the contents of a board",

@@ -1,13 +1,13 @@
 -- SPDX-License-Identifier: MIT
--- Holds both trees to their floors: a folder is a floor, and its files use files of their own floor
--- and of those below it, in no circle. `make lint` runs it with plain Lua, so that it also judges a
--- tree that can't run.
+-- Checks the layers of both trees. A folder is a floor. Its files use files of their own floor and
+-- of lower floors, without circles. `make lint` runs this with plain Lua, so that a tree that does
+-- not run can be checked, too.
 
--- From the top.
+-- Floors, from the top down.
 local C_FLOORS = { "main", "lua", "usbip", "sim", "dfu", "usb", "loop" }
 local LUA_FLOORS = { "cli", "prompt", "doctor", "report", "run", "trace", "ui", "dfu", "flash",
                      "optbytes", "sys", "board", "sim", "image", "base" }
--- Public modules that are one file, and the floor that they belong to.
+-- Public modules that are single files, and their floors.
 local FLOOR_OF = { errors = "base", memory = "base" }
 
 local complaints = {}
@@ -18,7 +18,7 @@ local function contents(path)
   return file:read("a")
 end
 
--- The files of a tree with an ending, by path.
+-- The contents of all files in a folder with an extension, by path.
 local function files_in(folder, ending)
   local files = {}
   local list <close> = assert(io.popen(("find %s -name '*.%s'"):format(folder, ending)))
@@ -32,7 +32,8 @@ local function ranks(floors)
   return rank
 end
 
--- Complains of each edge that leads up; where there is none, of each circle. uses[a][b]: a uses b.
+-- Complains about each edge that leads up; if there is none, about each circle. uses[a][b]: a uses
+-- b.
 local function judge(uses, floor_of, rank)
   local before = #complaints
   for file, used in pairs(uses) do
@@ -63,8 +64,8 @@ end
 
 -- ---- C ----
 
--- Floors are held to by what is included. Circles are looked for among functions: a source uses
--- another one if it calls a function that the other one defines.
+-- Floors are checked by includes. Circles are looked for among functions: a source uses another one
+-- if it calls a function that the other one defines.
 
 local function functions_of(text)
   local names = {}
@@ -103,7 +104,7 @@ end
 
 -- ---- Lua ----
 
--- Modules that C registers under a name of its own.
+-- Modules that C registers under another name.
 local PUBLIC = { dfu = "moonflash.dfu", sim = "moonflash.sim", sys = "moonflash.sys" }
 
 local function check_lua()

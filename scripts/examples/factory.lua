@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- factory.lua: what the recipes beside it share. A module requires what it needs of the library.
+-- factory.lua: functions for the recipes in this folder. A module requires what it uses.
 local errors = require "moonflash.errors"
 local memory = require "moonflash.memory"
 local optbytes = require "moonflash.optbytes"
@@ -7,9 +7,9 @@ local sys = require "sys"
 
 local M = {}
 
----The board must be what the product is made of.
+---Fails unless the board has the product's flash size.
 ---@param board table open
----@param kilobytes integer of flash
+---@param kilobytes integer size of the flash
 function M.expect(board, kilobytes)
   local size = memory.size(board.alts[1].layout.segments) // 1024
   if size ~= kilobytes then
@@ -17,9 +17,9 @@ function M.expect(board, kilobytes)
   end
 end
 
----Takes read and write protection off, if they are on. The first erases the chip.
+---Removes read and write protection, if they are on. Removing read protection erases the chip.
 ---@param board table open
----@return boolean done; false on a dry run where nothing can be read, and so no more be planned
+---@return boolean done false: on a dry run, if nothing can be read, and so nothing more be planned
 function M.unprotect(board)
   local _, err = errors.catch("board.protected", optbytes.read, board)
   if err then
@@ -31,7 +31,7 @@ function M.unprotect(board)
   return true
 end
 
----Asks the program that runs on the board, by its serial port.
+---Asks the program on the board a question, by its serial port.
 ---@param tty string
 ---@param question string
 ---@param pattern string of the answer
@@ -42,7 +42,7 @@ function M.ask_program(tty, question, pattern)
   return port:expect(pattern, 5)
 end
 
----Has the program of the relays switch one, as usbrelay does: RELAY SLOT on|off.
+---Switches a relay with a program, as usbrelay does: RELAY SLOT on|off.
 ---@param relay string
 ---@param slot string
 ---@param state string
@@ -54,9 +54,9 @@ function M.switch(relay, slot, state)
   end
 end
 
----Measures the supply of a slot. One slot at a time: the meter has one input, which is switched.
+---Measures the supply of a slot, one slot at a time: the meter has one input, which is switched.
 ---@param meter table a Stream
----@param semaphore table of the meter
+---@param semaphore table for the meter
 ---@param slot string
 ---@return number volts
 function M.measure(meter, semaphore, slot)

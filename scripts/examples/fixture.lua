@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- fixture.lua: makes the product of product.lua in a fixture: a relay powers each slot, and one
--- meter measures them all.
+-- meter measures all of them.
 local factory = require "factory"
 
 return {

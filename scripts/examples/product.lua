@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- product.lua: a boot loader, an application and option bytes, on a board in whatever state it is;
--- then the product is started, and must say which version it is.
+-- product.lua: writes a boot loader, an application and option bytes to a board in any state; then
+-- starts the program and checks its version.
 local factory = require "factory"
 
 return {
