@@ -47,7 +47,7 @@ int builtin_push(lua_State *L, const char *name)
     return 1;
 }
 
-/* A searcher: "moonflash.image" is lua/moonflash/image/init.lua or lua/moonflash/image/init.lua. */
+/* A searcher: "moonflash.image" is lua/moonflash/image.lua or lua/moonflash/image/init.lua. */
 static int search(lua_State *L)
 {
     static const char *const patterns[] = { "lua/%s.lua", "lua/%s/init.lua" };
@@ -77,7 +77,7 @@ void builtin_open(lua_State *L)
     lua_getglobal(L, "package");
     lua_getfield(L, -1, "searchers");
     lua_remove(L, -2);
-    lua_pushinteger(L, 2); /* behind package.preload */
+    lua_pushinteger(L, 2); /* after package.preload */
     lua_pushcfunction(L, search);
     lua_call(L, 3, 0);
     lua_pop(L, 1);

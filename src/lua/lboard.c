@@ -2,8 +2,8 @@
 /* Class Board: the DFU primitives as Lua methods.  Each checks its arguments, starts an operation
  * and awaits it (lboard_run.c).
  *
- * The other half of the class is Lua: lua/moonflash/boards.lua finds and opens boards by means of
- * llink.c, and lua/moonflash/explain.lua makes the error objects.
+ * The other half of the class is Lua: lua/moonflash/board/place.lua finds and opens boards by
+ * means of llink.c, and lua/moonflash/board/failure.lua makes the error objects.
  */
 #include "lua/lboard.h"
 

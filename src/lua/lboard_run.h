@@ -15,7 +15,8 @@ struct usb_setup;
 
 #define BOARD_TYPE "dfu.Board"
 
-/* Class Board in Lua.  Its user value is the table of fields, which boards.lua fills in. */
+/* Class Board in Lua.  Its user value is the Board's state, a table that
+ * lua/moonflash/board/class.lua makes. */
 struct lboard {
     struct board *board; /* NULL only while the Board is made, and after __gc */
 };
@@ -62,7 +63,7 @@ bool lop_irreversible(lua_State *L, const char *method, int index);
 bool lop_only_says(lua_State *L, struct board *board, const char *what, lua_Integer address,
                    size_t length);
 
-/* A failure as explain.lua gets it. */
+/* The facts about a failure, for LOP_EXPLAIN. */
 struct lop_failure {
     const char *code;      /* of the error object */
     const char *detail;    /* tells apart failures that share a code; or NULL */

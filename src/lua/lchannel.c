@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Channels: programs, serial ports and standard input, for Lua.  A channel reads and writes what is
  * possible at once, and waits.  Buffers, deadlines and messages are in
- * lua/moonflash/{stream,around,ask}.lua.
+ * lua/moonflash/sys/.
  */
 #include "lua/lchannel.h"
 

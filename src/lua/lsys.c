@@ -24,7 +24,7 @@
 #include "loop/output.h"
 #include "usb/usb.h"
 
-/* Returns nil and what errno says. */
+/* Returns nil and the text of errno. */
 static int refuse(lua_State *L)
 {
     lua_pushnil(L);
@@ -262,7 +262,7 @@ static int lsys_sync(lua_State *L)
 {
     const luaL_Stream *file = luaL_checkudata(L, 1, LUA_FILEHANDLE);
     luaL_argcheck(L, file->closef, 1, "a file that is open");
-    int fd = fileno(file->f); /* -1: standard output and error have none (src/output.c) */
+    int fd = fileno(file->f); /* -1: standard output and error have none (output.c) */
     /* EINVAL: a pipe, for example */
     if (fflush(file->f) != 0 || (fd >= 0 && fsync(fd) != 0 && errno != EINVAL))
         return luaL_fileresult(L, 0, NULL);

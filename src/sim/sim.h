@@ -49,7 +49,7 @@ enum sim_fault {
     SIM_FAULT_CORRUPT, /* one byte of a data block (number >= 2, or any of plain DFU) changes */
     SIM_FAULT_HANG,    /* no answer to this and later requests, until a reset or power-up */
     SIM_FAULT_SHORT,   /* the answer has half of its bytes */
-    SIM_FAULTS,        /* how many there are */
+    SIM_FAULTS,        /* number of faults */
 };
 
 /* When a fault strikes: at class request number `request`, counted from 1; or, if that is 0, at the

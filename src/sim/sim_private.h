@@ -56,7 +56,7 @@ struct sim {
 
     bool plugged;
     bool hung;        /* answers nothing, see SIM_FAULT_HANG */
-    bool downloaded;  /* a program was, since power-up */
+    bool downloaded;  /* a program was downloaded since power-up */
     bool has_program; /* plain DFU: it has a complete program to start */
     enum sim_life life;
     unsigned generation;

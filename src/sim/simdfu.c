@@ -505,7 +505,7 @@ static int download(struct sim *sim, const struct usb_setup *setup, const uint8_
         return stall(sim);
     if (setup->length == 0) {
         if (plain && sim->state == DFU_IDLE)
-            return stall(sim); /* nothing came before it */
+            return stall(sim); /* no block came before it */
         sim->state = DFU_MANIFEST_SYNC;
         sim->next_block = 0;
         return 0;

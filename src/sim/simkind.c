@@ -33,7 +33,7 @@ static const uint8_t f407_options[16] = {
     0xEF, 0xAA, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x0F, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF,
 };
 
-/* STM32L4 ROMs with these strings say ver=2200 (`dfu-util -l` logs); the rest as the F4. */
+/* STM32L4 ROMs with these strings report ver=2200 (`dfu-util -l` logs); the rest as the F4. */
 static const uint8_t l433_device[] = { DEVICE(0x0100, 0x0483, 0xDF11, 0x2200) };
 
 /* FLASH_OPTR after delivery and its complement (RM0394; the G4 has the same). */
@@ -44,7 +44,7 @@ static const uint8_t g474_device[] = { DEVICE(0x0200, 0x0483, 0xDF11, 0x0200) };
 static const uint8_t g474_config[] = { CONFIG(45), ALT(0, 2, 4), ALT(1, 2, 5), ALT(2, 2, 6),
                                        FUNCTIONAL(255, 1024, 0x011A) };
 
-/* No real board: what the DFU 1.1 text asks for, under pid.codes' identifiers for tests. */
+/* Not a real board: it follows the text of DFU 1.1, with pid.codes' identifiers for tests. */
 static const uint8_t dfu11_device[] = { DEVICE(0x0200, 0x1209, 0x0002, 0x0100) };
 static const uint8_t dfu11_config[] = { CONFIG(27), ALT(0, 2, 4), FUNCTIONAL(1000, 1024, 0x0110) };
 static const uint8_t dfu11_runtime_device[] = { DEVICE(0x0200, 0x1209, 0x0001, 0x0100) };

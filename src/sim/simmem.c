@@ -6,7 +6,7 @@
 
 enum {
     RDP_LEVEL_0 = 0xAA,
-    RDP_LEVEL_1 = 0x00, /* anything but the two others */
+    RDP_LEVEL_1 = 0x00, /* every value but the two others */
     RDP_LEVEL_2 = 0xCC,
 };
 

@@ -183,7 +183,7 @@ static void simport_submit(struct port_handle *head, struct port_transfer *trans
     double end = start + answer.seconds;
     double timeout = now + transfer->timeout;
     if (answer.result == SIM_HANG || end > timeout)
-        finish_at(handle, timeout, PORT_TIMEOUT); /* the device finishes all the same */
+        finish_at(handle, timeout, PORT_TIMEOUT); /* the device still completes the request */
     else
         finish_at(handle, end, port_result(answer.result));
 }

@@ -34,7 +34,7 @@ struct sim_setting {
 
 /* The device that appears at the board's place when a program runs. */
 struct sim_application {
-    bool there; /* else there is none */
+    bool there; /* false: there is none */
     bool dfu;   /* it has a DFU interface, which leads back to DFU mode */
     int vid, pid, version;
     const char *manufacturer, *product, *serial; /* NULL: the board's */

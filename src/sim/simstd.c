@@ -26,8 +26,8 @@ static int answer(const struct usb_setup *setup, uint8_t *data, const void *byte
     return (int)length;
 }
 
-/* The character at text, and how many bytes it has.  Bytes that are no UTF-8 are taken for Latin-1,
- * one by one. */
+/* Decodes the character at `text` and returns its number of bytes.  Bytes that are not UTF-8 are
+ * taken for Latin-1. */
 static size_t character(const char *text, uint32_t *code)
 {
     const uint8_t *p = (const uint8_t *)text;
@@ -44,7 +44,7 @@ static size_t character(const char *text, uint32_t *code)
     return length;
 }
 
-/* As UTF-16, little end first, as much of it as fits; how many bytes. */
+/* Converts `text` to UTF-16, little endian, as much as fits.  Returns the number of bytes. */
 static size_t to_utf16(const char *text, uint8_t bytes[2 * SIM_TEXT_MAX])
 {
     size_t units = 0;

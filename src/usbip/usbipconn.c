@@ -194,7 +194,7 @@ static bool is_enumeration(const struct conn *conn, const struct request *reques
            request->command.setup.length == 64;
 }
 
-/* What other clients send to reset the port: SET_FEATURE(PORT_RESET), as to a hub. */
+/* Whether another client resets the port, by SET_FEATURE(PORT_RESET) as to a hub. */
 static bool is_port_reset(const struct request *request)
 {
     return is_setup(request, 0x23, 3) && request->command.setup.value == 4;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The boards of a USB/IP server: what is plugged in, and the events, which are what happened since
- * they were fetched last.  No sockets.  Boards are those of a port made by simport_new(); in all of
- * these a board may have been removed meanwhile, which is no error.
+/* The boards of a USB/IP server: which are plugged in, and the events since the last fetch.  No
+ * sockets.  The boards are those of a port made by simport_new().  Each of these functions accepts
+ * that a board has been removed meanwhile.
  */
 #ifndef USBIPPLUG_H
 #define USBIPPLUG_H
@@ -95,8 +95,8 @@ void usbipplug_release(struct usbipplug *plug, struct slot *slot, const char *wh
 /* Whether the same device as when it was taken is still there. */
 bool usbipplug_is_there(const struct usbipplug *plug, const struct slot *slot);
 
-/* Called regularly: records what boards did by themselves, and what was flashed once nothing more
- * is on its way. */
+/* Called regularly: records changes that boards made by themselves, and flashed bytes once no
+ * request has followed for a second. */
 void usbipplug_look(struct usbipplug *plug, struct slot *slot);
 
 #endif
