@@ -223,8 +223,8 @@ local function ascending(segments)
   return sorted
 end
 
----Iterates over the sectors that overlap [first, last], in ascending order, without gaps. They are
----made one at a time: a layout may announce four thousand million of them.
+---Iterates over the sectors that overlap [first, last], in ascending order, and skips gaps. They
+---are made one at a time: a layout may announce four thousand million of them.
 ---@param segments moonflash.Segment[]
 ---@param first? integer default: the lowest
 ---@param last? integer included; default: the highest

@@ -52,10 +52,10 @@ local function share_addresses(alts)
 end
 
 ---Whether a device speaks DfuSe. If bcdDFUVersion does not show it (Particle: 7 bytes of
----descriptor), a memory layout does. Without either, plain DFU is assumed. A guess would be
----dangerous: the first bytes of a program, sent as plain DFU, could be a DfuSe command such as
----'erase'; and a DfuSe command sent to a plain DFU board would become part of its program.
----Raises `usage` if --layout does not fit, `usb.io` if the memory's name can't be read.
+---descriptor), a memory layout does. A board whose memory name can't be read is refused, because a
+---guess would be dangerous: the first bytes of a program, sent as plain DFU, could be a DfuSe
+---command such as 'erase'; and a DfuSe command sent to a plain DFU board would become part of its
+---program. Raises `usage` if --layout does not fit, `usb.io` if the memory's name can't be read.
 ---@param info table
 ---@return boolean
 function M.is_dfuse(info)

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Families and quirks of parts, as data. Each row names its source.
+-- Families and quirks of parts, as data. Each row gives its reason.
 local guard = require "moonflash.board.guard"
 local memory = require "moonflash.memory"
 local roms = require "moonflash.board.roms"

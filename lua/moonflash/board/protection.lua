@@ -14,7 +14,7 @@ return {
   -- CMSIS, FLASH_OBR and OPTCR (OB_RDP_LEVEL_2); the flash ROMs show them as memory.
   { family = "STM32F0/F3", memory = 0x1FFFF800, at = { 0x1FFFF800 }, closes = LEVEL_2,
     mark = "seen" },
-  -- RDP is 0xA5 or any other value; there is no level 2.
+  -- RDP has two levels: 0xA5, and any other value. There is no level 2.
   { family = "STM32F1", memory = 0x1FFFF800, at = {}, closes = {}, mark = "seen" },
   { family = "STM32F2/F4", memory = 0x1FFFC000, at = { 0x1FFFC001 }, closes = LEVEL_2,
     mark = "seen" },
@@ -54,8 +54,7 @@ return {
   -- NVSTATE closed; the way back is not documented.
   { family = "STM32H7R/S", memory = 0x52002200, at = { 0x52002200, 0x52002204 },
     closes = { [0x51] = "non-volatile state closed" }, mark = "inferred" },
-  -- Artery's high-level flash access protection; the manual does not state whether it can be
-  -- undone.
+  -- Artery's high-level flash access protection; whether it can be undone is unknown.
   { family = "AT32", memory = 0x1FFFF800, at = { 0x1FFFF800 },
     closes = { [0xCC] = "high-level access protection" }, mark = "recalled" },
   { family = "AT32F435/437", memory = 0x1FFFC000, at = { 0x1FFFC000 },

@@ -3,7 +3,7 @@
 return {
   selectors = nil, -- string[]: the selectors of --device
   dry = false,     -- --dry-run
-  layout = nil,    --layout: replaces the layout of the first memory
+  layout = nil,    -- --layout: replaces the layout of the first memory
   loading = false, -- a recipe is being loaded; it may not open boards
   opened = 0,      -- number of attempts so far to open a board
 }
