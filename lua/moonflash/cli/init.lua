@@ -90,7 +90,7 @@ local function describe_failure(err, traceback)
   return errors.exit_status(err)
 end
 
--- The number of words behind a recipe that belong to it. A recipe with the field `rest` runs
+-- The number of words behind a recipe's name that belong to it. A recipe with the field `rest` runs
 -- another recipe's command line, which begins with the first word that is not an option.
 local function count_own(loaded, after)
   if not loaded.table.rest then return #after end

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- Checks that erased memory is blank. A write-protected sector reports success without being erased
--- (RM0090), and boot loaders that are not ROMs report success for commands that they do not know.
+-- (RM0090), and some boot loaders report success for commands that they do not know.
 local class = require "moonflash.board.class"
 local errors = require "moonflash.errors"
 local events = require "moonflash.base.events"

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- The kept bytes: --keep reads them from sectors that are about to be erased. Until they are
--- written back they exist only here, so they are saved to a file in the working directory before
+-- written back the board has no copy, so they are saved to a file in the working directory before
 -- the first erase. The file is removed after verification. Neither a signal nor a power cut loses
 -- the bytes.
 --
@@ -260,7 +260,7 @@ function M.check(board, image, sectors, taken)
     if itself and is_in_its_setting(file, sectors) then
       return has_all(file, sectors) and file or nil
     end
-    -- a file of the same command is from another board with this serial number
+    -- a file that the same command did not take is from another board with this serial number
     if itself or is_over(file, sectors) and not (taken and taken.image == file.image) then
       errors.raise { code = "image.kept", path = board.path, address = file.first,
         remedy = { "restore", file = file.name, first = file.first, last = file.last,

@@ -55,7 +55,7 @@ local function leave_plain(board)
 end
 
 -- A boot loader that is not a known ROM may come back if there is no program to start. This is
--- checked if no program could be read.
+-- checked unless a program was found.
 local function leave_dfuse(board, address)
   local may_return = not class.state(board).part.rom
   if address == nil then

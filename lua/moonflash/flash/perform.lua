@@ -242,7 +242,7 @@ local function count_same(board, plan)
   if any then history:saved(plan.seconds_full - plan.seconds) end
 end
 
----Carries out a plan on its board. The plan must be for this board.
+---Carries out a plan on its board.
 ---@param board table
 ---@param plan table
 ---@param options? table no_verify, retry

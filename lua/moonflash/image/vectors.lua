@@ -187,15 +187,15 @@ local function weights_of(bytes)
   return weights
 end
 
--- The different handlers of a table, ascending. The table ends at the first word that is not a
--- handler.
+-- The different handlers of a table, ascending. Behind the exceptions, the first word that is not a
+-- handler ends the table.
 local function handlers_of(bytes)
   local seen, list = {}, {}
   for i = 1, math.min(VECTORS, #bytes // 4) - 1 do
     local handler = unpack("<I4", bytes, i * 4 + 1)
     if handler ~= 0 then
       if not is_code(handler) then
-        if i >= 16 then break end -- the table ends somewhere after the exceptions
+        if i >= 16 then break end -- the first 16 words are the exceptions
       elseif not seen[handler] and #list < MOST_HANDLERS then
         seen[handler] = true
         list[#list + 1] = handler - 1

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- GigaDevice's DFU example for the GD32VF103, with pages of 1 KB, as its memory's name should show.
+-- GigaDevice's DFU example for the GD32VF103. The example reports no layout; the layout here is
+-- that of the chip, with pages of 1 KB.
 return {
   base = "l433", vid = 0x28E9, pid = 0x0189, version = 0x0100, manufacturer = "GigaDevice",
   product = "GD32 USB DFU in FS Mode", serial = "GD32", transfer_size = 2048, starts_idle = true,
