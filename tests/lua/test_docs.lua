@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Holds docs/api.md and docs/internals.md to the code: a heading for every function that C or the
--- library registers, and for no other; every error code with its exit status. Every `moonflash X`
--- that a message names must be a recipe.
+-- library registers, and for no other; a line of the index for every heading; every error code with
+-- its exit status. Every `moonflash X` that a message names must be a recipe.
 local errors = require "moonflash.errors"
 local lu = require "luaunit"
 local recipe = require "moonflash.run.recipe"
@@ -129,6 +129,33 @@ local function headings()
   return names
 end
 
+-- The headings of docs/api.md in their order, without those of code.
+local function outline()
+  local list, is_code = {}, false
+  for line in API:gmatch("[^\n]+") do
+    if line:find("^```") then is_code = not is_code end
+    if not is_code and line:find("^##") then list[#list + 1] = line end
+  end
+  return list
+end
+
+-- The index of docs/api.md as the headings that it names: a chapter is "**[Board](#board)** words",
+-- a section below it is "- `board:close()` words" or "- [Faults](#faults) words".
+local function index()
+  local list = {}
+  for line in API:match("^(.-)\n## "):gmatch("[^\n]+") do
+    local chapter = line:match("^%*%*%[(.-)%]%(#[%w-]+%)%*%* %S")
+    local name = line:match("^%- `([^`]+)` %S") or line:match("^%- %[(.-)%]%(#[%w-]+%) %S")
+    if chapter or name then
+      list[#list + 1] = chapter and "## " .. chapter or "### " .. name
+      lu.assertTrue(utf8.len(line) <= 100, line)
+    else
+      lu.assertNil(line:find("^[-*]"), line)
+    end
+  end
+  return list
+end
+
 -- ---- strings in source text ----
 
 -- The string literals of C or Lua, one after the other; comments are left out.
@@ -180,6 +207,10 @@ function TestDocs.test_every_heading_names_something()
   local known = there_is()
   for name in pairs(may_be_there()) do known[name] = true end
   lu.assertEquals(lacking(headings(), known), {})
+end
+
+function TestDocs.test_the_index_has_the_headings_in_their_order()
+  lu.assertEquals(index(), outline())
 end
 
 function TestDocs.test_links_lead_somewhere()
