@@ -128,7 +128,7 @@ local function output_of(command)
 end
 
 -- Processor seconds of another moonflash that flashes it all, the least of three; and how long the
--- board takes. On the virtual clock, so that whoever else uses this computer does not count.
+-- board takes. On the virtual clock, so that other load of this computer does not count.
 local function processor_seconds(name, times, options)
   local command = ("build/moonflash --virtual-time -d sim:f407,usb=ideal,times=%s %s "
     .. "flash %s@0x08000000 --full"):format(times, options, name)

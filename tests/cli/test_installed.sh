@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Which Lua files a binary reads: those of its own tree, or those that are built in; never what
-# somebody put into a folder beside it.
+# Which Lua files a binary reads: those of its own tree, or those that are built in; never files
+# in a folder beside it.
 # The last line is "N passed, N failed, N skipped".
 set -u
 unset BUILD # of the tests

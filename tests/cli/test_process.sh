@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# What needs a whole process: signals, os.exit, the exit status of what nobody joined, and that
+# What needs a whole process: signals, os.exit, the exit status of a task that was not joined, that
 # nothing is left at the end (under a sanitizer, which says so in its own words).
 # The last line is "N passed, N failed, N skipped".
 set -u

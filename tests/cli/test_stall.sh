@@ -22,7 +22,7 @@ return { api = 1, summary = "writes more than anybody reads", run = function(boa
 end }
 END
 
-# stall: descriptor 9 is a pipe that is full, and that nobody reads until `catch_up`.
+# stall: makes descriptor 9 a full pipe, which is not read until `catch_up`.
 stall() {
   rm -f pipe got gate
   mkfifo pipe
@@ -87,7 +87,7 @@ grep -q "more than 16 MB of output are not read" err || why="$why; it says '$(ca
 grep -q "0x08000000..0x08003FFF is erased but not read back" err || why="$why; no word on the flash"
 verdict "more than 16 MB" "$why"
 
-# The line that the second signal writes is one that nobody reads either.
+# The line that the second signal writes is not read either.
 why=
 "$MOONFLASH" -d sim:f407,times=max flash new.bin@0x08000000 --full >&9 2>&9 &
 pid=$!

@@ -487,7 +487,7 @@ static void hear_all(void)
     }
 }
 
-/* Nobody has a board any more; each that is not dead can be had. */
+/* No client has a board any more; each board that is not dead can be imported. */
 static void check_free(void)
 {
     for (int i = 0; i < 10 && usbip_connections(server) > 0; i++)

@@ -544,7 +544,7 @@ function TestCoroutines.test_errors()
   lu.assertFalse(ok)
   lu.assertIs(err, object)
   lu.assertEquals(closed, 1)
-  -- a text gets the position of whoever called
+  -- an error that is a text gets the caller's position
   lu.assertStrMatches(message_of(function() coroutine.wrap(fail("text"))() end),
     ".*test_tasks.lua:%d+: text")
   local co = coroutine.create(fail("y"))

@@ -88,7 +88,7 @@ end
 function TestErrors.test_exit()
   lu.assertEquals(errors.exit_status(make("exit", { status = 3 })), 3)
   lu.assertEquals(errors.exit_status(make("exit", { status = 0 })), 0)
-  -- one that somebody made by hand is no success
+  -- an error object made by hand is a failure, too
   lu.assertEquals(errors.exit_status(make("exit")), 1)
   lu.assertEquals(errors.exit_status(make("exit", { status = "0" })), 1)
 end

@@ -223,7 +223,7 @@ local good = {
   upload_block = { 2, 16 }, control = { 0xA1, 5, 0, 0, 1 },
 }
 
--- What no argument of that kind may be.
+-- Values that an argument of each kind may not have.
 local bad_address = { -1, 1 << 32, math.maxinteger, math.mininteger, 0.5, NAN, INF, "x", {}, true }
 local bad_word = { -1, 65536, math.maxinteger, 0.5, NAN, INF, "x", {}, true }
 local bad_byte = { -1, 256, math.maxinteger, 0.5, NAN, INF, "x", {}, true }
@@ -258,7 +258,7 @@ function TestMisuse.test_arguments()
 end
 
 -- By the method's name or not, behind a wrapper of the library's, or behind pcall: the position is
--- that of whoever called the library.
+-- that of the call into the library.
 function TestMisuse.test_it_points_to_the_caller()
   local board, _ <close> = open()
   local here = "tests/lua/board/test_board.lua:%d: "
@@ -422,7 +422,7 @@ function TestClosing.test_a_board_that_nobody_holds()
   lu.assertEquals(board.found_state, "dfuIDLE")
   board:set_address(SECTOR)
   board = nil -- luacheck: ignore 311
-  -- not collected yet, but somebody wants the place
+  -- not collected yet when the place is opened again
   local again <close> = dfu.open(place.path)
   lu.assertEquals(again.found_state, "dfuIDLE")
 end

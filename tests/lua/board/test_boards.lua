@@ -20,7 +20,7 @@ local function paths(list)
   return table.concat(found, " ")
 end
 
--- What dfu.list has of the Sims given: other tests may have left boards that a name made.
+-- The entries of dfu.list for the given Sims. Boards of other tests may still be listed.
 local function list(selector, ...)
   local ours, found = {}, {}
   for _, place in ipairs { ... } do ours[place.path] = true end
@@ -307,7 +307,7 @@ function TestArrivals.test_each_once()
   task.sleep(1)
   lu.assertEquals(came, { a.path, b.path, a.path })
   b:unplug()
-  b:plug() -- at once: nobody saw it away
+  b:plug() -- at once: no listing missed it
   task.sleep(1)
   lu.assertEquals(came, { a.path, b.path, a.path, b.path })
   watcher:cancel()
@@ -401,7 +401,7 @@ function TestAgain.test_after_close_it_is_the_same_device()
   lu.assertEquals(dfu.fields(board).info.generation, before)
 end
 
--- What is remembered of devices that are gone does not grow.
+-- The memory for devices that are gone does not grow.
 function TestAgain.test_many_that_come_and_go()
   local place <close> = sim.new("f407")
   local function replug(times)

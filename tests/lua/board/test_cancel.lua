@@ -15,7 +15,7 @@ local OPTION_BYTES = 0x1FFFC000
 local assert_fails, assert_raises = support.assert_fails, support.assert_raises
 local close_with, seconds, turns = support.close_with, support.seconds, support.turns
 
--- Cancels f, run as a task, after a second; returns the Task, and the seconds until its end.
+-- Runs f as a task and cancels it after a second. Returns the Task, and the seconds until its end.
 local function cancelled(f, ...)
   local job = task.spawn(f, ...)
   task.sleep(1)
@@ -24,7 +24,7 @@ local function cancelled(f, ...)
   return job, took
 end
 
--- The same for what pumps, so that no other task can cancel it; by a deadline of a second.
+-- The same by a deadline of a second, for an f that pumps: no other task can cancel it.
 local function timed_out(f)
   return seconds(assert_raises, "timeout", task.deadline, 1, f) - 1
 end
@@ -479,7 +479,7 @@ function TestCancel.test_in_every_operation()
   end
 end
 
--- Who does not wait for an erase is told that it is what the board is busy with.
+-- A caller that does not wait for an erase is told that the board is busy with that erase.
 function TestCancel.test_it_still_erases_what_it_was_told()
   local place <close> = sim.new("f407,usb=ideal")
   local board <close> = dfu.open(place.path)
@@ -498,7 +498,7 @@ function TestCancel.test_it_still_erases_what_it_was_told()
   lu.assertStrContains(err.hint, "The board may still be erasing for another program")
 end
 
--- Whatever it strikes, opening the board again too, what is said of the flash is true of it.
+-- Whichever request is cancelled, also while the board is opened again, the journal stays true.
 function TestCancel.test_the_journal_is_true_at_any_moment()
   local untrue, unknown = {}, {}
   for ms = 0, 240, 2 do
@@ -528,7 +528,7 @@ function TestCancel.test_the_journal_is_true_at_any_moment()
   lu.assertEquals({ untrue, unknown }, { {}, {} })
 end
 
--- A Board that opens a device that another Board had has that one's journal.
+-- A Board that opens a device of another Board continues that Board's journal.
 function TestCancel.test_the_journal_belongs_to_the_device()
   local place <close> = sim.new("f407,usb=ideal")
   local first <close> = dfu.open(place.path)

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Every word true: "verified", "erased", "untouched" and "left", of boards that do otherwise than
--- ST's ROM, and of files that are not what they seem.
+-- "verified", "erased", "untouched" and "left" are true also of boards that differ from ST's ROM,
+-- and of files that are not what they seem.
 local lu = require "luaunit"
 local bystanders = require "moonflash.flash.bystanders"
 local dfu = require "dfu"
@@ -23,8 +23,7 @@ local function noise(length, seed)
   return table.concat(bytes)
 end
 
--- A board, the simulated one behind it, of a kind or of a product's description, and what closes
--- both.
+-- A Board, its simulated board (a kind, or a product with this description), and what closes both.
 local function open(spec, description)
   local product <close> = description and support.product(description) or nil
   local place = sim.new((product and product.name or "") .. spec)
@@ -68,7 +67,7 @@ function TestClaims.test_doubt_reaches_all_sectors_of_a_chunk()
   lu.assertEquals(err.ranges, { { state = "doubt", first = BASE, last = BASE + 0xFFF } })
 end
 
--- What compared the same was not to be erased, and nobody kept what else stands in its sector: a
+-- A sector that compared the same was not to be erased, and its other bytes were not kept, so a
 -- retry only reads it again.
 function TestClaims.test_retry_erases_nothing_else()
   local board, place, _ <close> = open(",usb=none,times=zero", [[{ base = "f407", product = "x" }]])
@@ -274,7 +273,7 @@ function TestClaims.test_unprotect()
   lu.assertEquals(shut_place:peek(BASE, 3000), it.segments[1].bytes)
 end
 
--- A plug that is pulled and put back is no unprotecting.
+-- Unplugging a board and plugging it in again does not count as removing its protection.
 function TestClaims.test_a_plug_that_is_pulled_meanwhile()
   local board, place, _ <close> = open("f407,usb=none,rdp=1")
   task.spawn(function()
@@ -353,7 +352,7 @@ function TestClaims.test_another_device_at_the_place()
   place:close()
 end
 
--- A refusal that leaves the state alone is one all the same.
+-- A refusal that does not change the state is still a refusal.
 function TestClaims.test_a_status_without_its_state()
   local board, place, _ <close> = open(",usb=none,times=zero", [[{ base = "f407",
     product = "other", habits = { "error-without-state" } }]])

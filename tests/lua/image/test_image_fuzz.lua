@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Images from files that somebody has spoilt: always an image or an error that says so, soon, and
+-- Images from files with spoilt bytes: always an image or an error that says so, soon, and
 -- nothing else. And files of very many, very small records.
 local lu = require "luaunit"
 local errors = require "moonflash.errors"

@@ -787,7 +787,7 @@ function TestUnderneath.test_whereabouts()
     lu.assertEquals(dfu.whereabouts(board), "gone")
     simulated:plug()
     lu.assertEquals(dfu.whereabouts(board), "back")
-    board:open() -- though nobody has closed it
+    board:open() -- without a close before
     lu.assertEquals(dfu.whereabouts(board), "there")
     support.assert_fails("is open already", board.open, board)
   end)

@@ -379,7 +379,7 @@ function TestReport:test_slots_stand_beside_their_paths()
     boards[1].path))
   lu.assertStrContains(text, "<dt>Place</dt><dd><strong>left</strong> <code>")
   lu.assertStrContains(text, ("<dt>Place</dt><dd><code>%s</code>"):format(boards[2].path))
-  -- the list of boards says in which slot what failed, and nothing of flash that nobody touched
+  -- the list of boards shows each failure with its slot, and no flash where none was touched
   local list = table_of(text, "Result")
   lu.assertStrContains(list, ("✗ Failed in two|left %s|"):format(boards[1].path))
   lu.assertStrContains(list, ("✓ Passed|%s|"):format(boards[2].path))

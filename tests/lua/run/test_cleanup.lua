@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Tests task.at_end: what is done at the end of a run, whatever happened.
+-- Tests task.at_end: the clean-up at the end of a run, however the run ended.
 local dfu = require "dfu"
 local errors = require "moonflash.errors"
 local lu = require "luaunit"
@@ -12,7 +12,7 @@ local task = require "task"
 local TestCleanup = {}
 
 function TestCleanup:setUp()
-  while task.failure() do end -- of tests before: a whole run ends with what nobody joined
+  while task.failure() do end -- tasks that earlier tests left failed: run.recipe reports them
   self.sim = sim.new("f407,usb=none,times=zero")
   self.done = {}
 end

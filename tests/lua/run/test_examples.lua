@@ -23,7 +23,7 @@ local FLASH = 0x08000000
 
 local TestExamples = {}
 
--- What the boards are made of: a program that can start, and one behind it.
+-- The contents of the boards: a program that can start, and one behind it.
 local LOADER = ("<I4I4"):pack(0x20020000, 0x08000101) .. ("loader "):rep(1500)
 local APPLICATION = ("application "):rep(900)
 
@@ -53,8 +53,8 @@ end
 
 -- ---- what is around ----
 
--- Serial ports of that many programs, and of a meter. What has them is a daemon: time is real as
--- long as a program that we started runs.
+-- Serial ports of `count` programs and of a meter. A daemon holds them: while a program that
+-- moonflash started runs, time is real.
 function TestExamples:start_programs(count, env)
   local pid = self.folder .. "pid"
   local words, ttys = { "sh", "-c",
@@ -239,15 +239,15 @@ function TestExamples:run_fixture(recipe, opt)
   return perform(recipe, opt, { every_slot = true })
 end
 
--- Each slot was on, and is off; and what setup made is closed.
+-- Each slot was switched on and off, and what setup made is closed.
 function TestExamples:assert_all_off()
   local last = {}
   for slot, state in self:switched():gmatch("(%a+) (%a+)\n") do last[slot] = state end
   lu.assertEquals(last, { front = "off", left = "off", rear = "off", right = "off" })
-  sys.serial(self.folder .. "meter"):close() -- which nobody holds any more
+  sys.serial(self.folder .. "meter"):close() -- the recipe has closed it
 end
 
--- Each has its own voltage: nobody else used the meter between its being switched and being read.
+-- Each board has its own voltage: between switching the meter and reading it no other task used it.
 function TestExamples:test_fixture()
   local results, status = self:run_fixture(self:fixture())
   for _, name in ipairs(SLOTS) do

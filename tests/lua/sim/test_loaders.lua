@@ -112,7 +112,7 @@ function TestLoaders.test_a_board_that_stays()
   lu.assertNil(dfu.fields(board).stats.left)
 end
 
--- A boot loader in flash may find nothing to start, and be back before anybody has looked.
+-- A boot loader in flash may find nothing to start, and be back before the bus was listed.
 function TestLoaders.test_a_board_that_comes_back()
   local product <close> = support.product
     [[{ base = "f407", product = "x", habits = { "comes-back" } }]]

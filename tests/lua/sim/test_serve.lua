@@ -109,7 +109,7 @@ function TestServe.test_boards()
   support.assert_fails("0 to 65535", sim.serve, "127.0.0.1", 65536, { "sim:f407#serve" })
 end
 
--- A board that nobody has imported can be opened here; what is done to it is told.
+-- A board that no client has imported can be opened here; events tell what is done to it.
 function TestServe.test_events_of_a_board()
   local server <close> = sim.serve("127.0.0.1", 0, { "sim:f407#events,usb=none,times=zero" })
   local path = "sim:f407#events,usb=none,times=zero"

@@ -13,7 +13,7 @@ local assert_fails, assert_raises = support.assert_fails, support.assert_raises
 
 local LONG = 30 -- seconds for what must come, on however slow a machine
 
--- Whether a process is there, and no zombie.
+-- Whether a process exists and is no zombie.
 local function is_alive(pid)
   local file = io.open("/proc/" .. pid .. "/stat")
   if not file then return false end
@@ -27,7 +27,7 @@ local function own_pid()
   return file:read("n")
 end
 
--- Children of this process, zombies among them.
+-- The children of this process, zombies included.
 local function children()
   local pid = own_pid()
   local file <close> = assert(io.open(("/proc/%d/task/%d/children"):format(pid, pid)))
@@ -40,7 +40,7 @@ local function shell(script, options)
   return program
 end
 
--- A pseudo-terminal: a Stream that is its far end, and the path of the near one.
+-- A pseudo-terminal: returns a Stream, which is its far end, and the path of the near end.
 local function terminal()
   local far = sys.start { "script", "-qec", "stty raw -echo; tty; exec sleep 1000", "/dev/null" }
   return far, far:expect("(/dev/pts/%d+)\n", LONG)
@@ -96,7 +96,7 @@ function TestRun.test_deadline()
   local err = assert_raises("timeout", sys.run, shell("echo begun; sleep 1000", { seconds = 0.2 }))
   lu.assertStrMatches(err.message, "sh: not done within 0%.2 s.*")
   assert_raises("timeout", sys.run, { "sleep", "1000", seconds = 0 })
-  -- one that writes for ever, and one that is deaf to SIGTERM
+  -- a program that writes for ever, and one that ignores SIGTERM
   err = assert_raises("timeout", sys.run, { "yes", "\27[2Jhostile\xFF", seconds = 0.2 })
   lu.assertStrContains(err.message, "hostile? / ?[2Jhostile?")
   lu.assertEquals(#err.seen, 1048576)
@@ -109,7 +109,7 @@ function TestRun.test_standard_input_is_empty()
 end
 
 function TestRun.test_others_go_on()
-  -- two that can only end together
+  -- neither program ends without the other
   local far, path = terminal()
   local _ <close> = far
   local waits = task.spawn(sys.run, shell("read line <" .. path .. "; echo got $line"))
@@ -129,7 +129,7 @@ function TestRun.test_sixteen_at_once()
   for i, job in ipairs(jobs) do lu.assertEquals(job:join(), { status = i, output = "" }) end
 end
 
--- A program that says its number and then sleeps, and a child of it that does the same.
+-- A program that writes its process id to a file and sleeps, and a child that does the same.
 local function victims(folder)
   return shell(("cd %s; sleep 1000 & echo $! >b.new; echo $$ >a.new; mv b.new b; mv a.new a; wait")
     :format(folder))
@@ -145,7 +145,7 @@ local function number_in(path)
   return file:read("n")
 end
 
--- Runs the victims in a task, has it ended, and looks that nothing of them is left.
+-- Runs the victims in a task. Returns the task, and a function that asserts that both are gone.
 local function ends(finish)
   local folder, _ <close> = support.folder()
   local job = task.spawn(finish, victims(folder))
@@ -153,7 +153,7 @@ local function ends(finish)
   lu.assertTrue(is_alive(a) and is_alive(b))
   return job, function()
     lu.assertFalse(is_alive(a))
-    -- a grandchild is init's to bury, which may take a moment
+    -- init reaps the grandchild, which may take a moment
     sys.run(shell(("n=0; while [ -e /proc/%d ] && ! grep -q ') Z' /proc/%d/stat; do sleep 0.01; "
       .. "n=$((n+1)); [ $n -lt 1000 ] || exit 1; done"):format(b, b)))
     lu.assertFalse(is_alive(b))
@@ -290,7 +290,7 @@ function TestStream.test_much_both_ways()
   lu.assertTrue(table.concat(got) == much)
 end
 
--- What nobody reads waits where it is: 64 KB are kept, and a pipe holds some more.
+-- Output that is not read stays where it is: a Stream keeps 64 KB, and the pipe holds some more.
 function TestStream.test_back_pressure()
   local stream <close> = sys.start(shell "head -c 5000000 /dev/zero; echo all of it >&2; read x")
   lu.assertTrue(#stream:read(LONG) <= 65536)
@@ -646,7 +646,7 @@ function TestAsk.test_a_line()
   screen:expect("A 17\r\n\"A 17\"\r\n", LONG) -- as it was typed; and as it was read
 end
 
--- Lines of others go above the question, which is asked again; each answer is of whose turn it is.
+-- Other tasks' lines go above the question, which is asked again; questions are answered in order.
 function TestAsk.test_questions_queue()
   local screen, _ <close> = on_a_terminal([[
     local n = 0

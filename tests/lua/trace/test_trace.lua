@@ -242,7 +242,7 @@ function TestAddresses.test_an_erase_moves_the_pointer()
   lu.assertEquals(check_addresses(board, place), 1)
 end
 
--- A command that was stored, and dropped before anybody asked for the status.
+-- A command that the board stored and dropped before a GETSTATUS.
 function TestAddresses.test_an_abort_drops_the_command()
   local board, _ <close>, place = open()
   place:poke(FLASH, "at the start")
@@ -329,7 +329,7 @@ function TestKept.test_misuse()
   assert_fails("function expected", dfu.observe, 42)
 end
 
--- A board that came back is another one, whose pointer nobody knows.
+-- A board that came back is another device: its address pointer is not known.
 function TestKept.test_a_board_that_comes_back()
   local board, _ <close>, place = open()
   board:set_address(SECTOR)
@@ -374,7 +374,7 @@ local function leave_behind(f)
   setmetatable({}, { __gc = f })
 end
 
--- Finalizers run while somebody looks on, and close boards: this one, others, one in its reset.
+-- Finalizers run inside the observer and close boards: this one, others, one during its reset.
 function TestLookingOn.test_finalizers()
   local seen = 0
   local _ <close> = support.close_with(function() dfu.observe() end)

@@ -239,7 +239,7 @@ function TestRows:test_questions_on_a_full_screen()
   lu.assertEquals({ #lines, seen }, { 16 * 2 + 6, 5 })
 end
 
--- Where other things were said meanwhile nobody knows how far up the rows are, and they come anew.
+-- After other output the rows are an unknown number of lines up, so they are printed anew.
 function TestRows:test_a_question_that_was_disturbed()
   local list = boards(2)
   rows.begin(list)

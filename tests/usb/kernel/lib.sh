@@ -9,7 +9,7 @@ fail() {
   exit 1
 }
 
-# figure TEXT: something measured, for whoever reads the test's output.
+# figure TEXT: a measurement, for the reader of the test's output.
 figure() { echo "figure: $*" >&3; }
 
 now() { cut -d ' ' -f 1 /proc/uptime; }

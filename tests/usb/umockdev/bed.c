@@ -168,7 +168,7 @@ static void hide(struct bed_device *device)
     device->shown = false;
 }
 
-/* Not as soon as a device is gone: whoever is about to open it would die of umockdev's surprise. */
+/* Not as soon as a device is gone: umockdev would abort a client that is about to open it. */
 void bed_retire(struct bed *bed)
 {
     char node[BED_PATH];

@@ -90,8 +90,8 @@ void bed_board_begin(struct bed_board *board); /* no faults, and counting starts
 bool bed_board_strike(struct bed_board *board, const struct bed_strike *strike);
 bool bed_board_is_held(struct bed_board *board); /* a request waits at the gate */
 void bed_board_open_gate(struct bed_board *board);
-void bed_board_lock_node(struct bed_board *board, bool locked); /* nobody may open it */
-void bed_board_occupy(struct bed_board *board, bool occupied);  /* somebody else has claimed it */
+void bed_board_lock_node(struct bed_board *board, bool locked); /* no client may open it */
+void bed_board_occupy(struct bed_board *board, bool occupied);  /* another program has claimed it */
 
 size_t bed_board_log(struct bed_board *board, const struct bed_entry **entries);
 unsigned bed_board_claims(struct bed_board *board); /* clients that have claimed it now */

@@ -55,7 +55,7 @@ struct bed_board {
     bool hung, gate_open, held;
     int stuck;                /* a bState, or -1 */
     int64_t poll, usual_poll; /* bwPollTimeout; -1: the board's own */
-    unsigned yank_left;       /* requests until the hub notices; 0: nobody pulled */
+    unsigned yank_left;       /* requests until the hub notices; 0: it is not pulled */
     struct bed_board *next;
 };
 

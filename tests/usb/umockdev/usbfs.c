@@ -143,7 +143,7 @@ static int release(struct client *client, unsigned interface)
 
 /* ---- requests ---- */
 
-/* The kernel claims an interface for whoever addresses it. */
+/* The kernel claims an interface for the client that addresses it. */
 static int may_address(struct client *client, const struct usb_setup *setup)
 {
     bool interface = (setup->type & 0x1F) == 1 && (setup->type & 0x60) != 0x40;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# What doctor says of a board behind a real kernel: its own claim is nobody else's.
+# What doctor reports about a board behind a real kernel: its own claim is not taken for another's.
 . /tests/lib.sh
 serve sim:f407,times=zero
 plug 1-1

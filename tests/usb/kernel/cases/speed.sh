@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 # 128 KB, four sectors of 16 KB and one of 64, on the same board with both tools, over other bytes:
-# flash and wire alone take 5.1 s. Nothing here fails because of a time: the figures are for whoever reads them.
+# flash and wire alone take 5.1 s. Nothing here fails because of a time: the figures are to be read.
 #
 # Beside it, on another board, dfu-util's mass erase. It knows that an F407's poll time of 100 ms is a
-# lie there, and sleeps for 35 s, whatever the board needs: that disturbs nobody.
+# lie there, and sleeps for 35 s, whatever the board needs: that disturbs no other case.
 # guest: second
 . /tests/lib.sh
 cat /tests/ch.bin /tests/ch.bin /tests/ch.bin | head -c 131072 >image.bin

@@ -108,8 +108,8 @@ local function rerun(operation, board)
   return flash ~= operation.after and "run again, it passed, and the flash is wrong"
 end
 
--- What makes the board leave is sent once: nobody could tell what became of it. The last ABORT is
--- that of closing the board, when all is said.
+-- The request that makes the board leave is sent once: its result cannot be known. The last ABORT
+-- is that of closing the board, behind the result.
 local function must_heal(kind, entry, is_last)
   local leaves = entry.request == DNLOAD and entry.length == 0
   return kind.heals and is_class(entry) and not leaves and not is_last
