@@ -89,7 +89,7 @@ UNSEEN static void check_block(const struct dfu_act *act)
         seen.sent = offset + setup->length;
 }
 
-/* A DNLOAD: what it means for what comes next. */
+/* Notes what a DNLOAD means for the requests after it. */
 static void check_download(const struct dfu_act *act)
 {
     const struct usb_setup *setup = &act->setup;
@@ -357,7 +357,7 @@ UNSEEN static void check_read(void)
         CLAIM(op.out[i] == memory_at(first + (uint32_t)i));
 }
 
-/* Success: what must have been said before. */
+/* Asserts what the board must have reported before an operation ends in success. */
 static void check_success(void)
 {
     bool may_go = op.may_reset || op.kind == DFU_READ_UNPROTECT || op.kind == DFU_LEAVE;

@@ -469,7 +469,7 @@ static double clock_of_board(void)
     return ready_at > now ? ready_at : now;
 }
 
-/* Something happens around the board between two operations. */
+/* An event around the board between two operations. */
 static void disturb(void)
 {
     switch (choose(&in, 16)) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The USB/IP server: peers that say anything, in pieces, and go at any moment.  What a peer has
- * said is read here a second time, by the book of USB/IP.  The claims:
+ * said is parsed here a second time, by the protocol of USB/IP.  The claims:
  *
  *   - what comes back is well-formed, and answers a request that was sent, once, with no more bytes
  *     than that asked for; what was unlinked gets no other answer;
@@ -88,7 +88,7 @@ static void put32(uint8_t *p, uint32_t n)
         p[i] = (uint8_t)(n >> (24 - 8 * i));
 }
 
-/* ---- what a peer has said, by the book ---- */
+/* ---- what a peer has said, by the protocol ---- */
 
 static void note_command(struct peer *peer, const uint8_t *p, size_t *data)
 {
@@ -372,7 +372,7 @@ static void say_anything(struct peer *peer)
     say(peer, bytes, length);
 }
 
-/* Something happens to a board from outside. */
+/* An event outside of a board: a plug, a reset. */
 static void disturb_board(void)
 {
     struct simboard *board = boards[choose(&in, BOARDS)];
@@ -464,7 +464,7 @@ static void check_apart(void)
     }
 }
 
-/* Everybody reads, for as long as a board may take. */
+/* All peers read, for as long as a board may take. */
 static void hear_all(void)
 {
     check_apart();

@@ -45,7 +45,7 @@ local function walked(most, ...)
   return table.concat(words, " ")
 end
 
---- What holds for the outcome of any string.
+--- Asserts what must hold for the layout of any string.
 local function check(text, layout)
   local function say(what) return ("%s: %q"):format(what, text:sub(1, 300)) end
   if not (utf8.len(layout.name) and not layout.name:find("[%c\127]")) then

@@ -36,7 +36,7 @@ end
 
 local act
 
--- What no test would see otherwise: something returned in good order that had not happened.
+-- Results that would go unnoticed: a call returned without an error, and its effect did not happen.
 local function check(stage, holds, what)
   if not holds then stage.broken[#stage.broken + 1] = what end
 end

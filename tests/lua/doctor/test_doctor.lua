@@ -340,7 +340,7 @@ function TestDoctor.test_healthy_boards_of_all_kinds()
   end
 end
 
--- What others do otherwise than ST's ROM is described, and is no illness.
+-- Differences from ST's ROM are described, and are no finding.
 function TestDoctor.test_healthy_boot_loaders_of_other_people()
   local remarks = { mboot = "does not report its commands",
                     bmp = "answers Get without a list of commands" }
@@ -472,7 +472,7 @@ function TestDoctor.test_boards_that_share_a_serial_number()
   lu.assertStrContains(found(of(a, b), "quirks").found, "serial number of " .. b.path)
 end
 
--- However a board fails, and whenever: in a few seconds, and as a finding, not as an error.
+-- A board may fail at any request: doctor reports a finding within seconds, and raises no error.
 function TestDoctor.test_faults_at_every_request()
   for _, kind in ipairs { "unplug", "stall", "error", "hang", "short", "corrupt" } do
     for at = 1, 30 do

@@ -615,7 +615,7 @@ function TestClaims.test_only_and_skip_outside()
   raises("image", flash.write, board, it(), { only = "0x08100000..0x08100010" })
 end
 
--- ---- what other people's boards have taught ----
+-- ---- seen on other boards ----
 
 local NO_UPLOAD = [[{ base = "f407", product = "x", habits = { "no-upload" } }]]
 
@@ -712,7 +712,7 @@ function TestClaims.test_leave_with_a_program_that_is_kept()
   lu.assertFalse(board.is_open)
 end
 
--- Nothing is said to be verified that an erase may have taken.
+-- Ranges that an erase may have taken are not reported as verified.
 function TestClaims.test_what_was_the_same_before_an_erase()
   local board, place, _ <close> = open(",usb=none,times=zero", TO_END)
   local bytes = noise(0xC000)

@@ -47,7 +47,7 @@ function TestFlash:test_writes_erases_and_verifies()
   local bytes = ("moonflash"):rep(4000)
   flash.write(self.board, raw(BASE, bytes))
   lu.assertEquals(self.sim:peek(BASE, #bytes), bytes)
-  -- what follows in the last sector is erased, what is behind it is not touched
+  -- the rest of the last sector is erased, the sectors behind it are not touched
   lu.assertEquals(self.sim:peek(BASE + #bytes, 0xC000 - #bytes), ("\255"):rep(0xC000 - #bytes))
   lu.assertEquals(self.sim:peek(BASE + 0xC000, 16), ("\0"):rep(16))
   local stats = dfu.fields(self.board).stats
@@ -174,7 +174,7 @@ function TestFlash:test_what_was_kept_is_rescued_when_writing_fails()
   lu.assertNil(sys.stat(KEPT))
 end
 
--- The serial number of a board that many have does not tell: then the place has to be the same.
+-- A serial number that many boards have identifies none: then the place has to be the same.
 function TestFlash.test_whose_kept_bytes_they_are()
   for serial, is_found in pairs { ["A1"] = true, ["STM32"] = false } do
     local place <close> = sim.new("f407,usb=none,serial=" .. serial)
@@ -223,7 +223,7 @@ function TestFlash.test_what_is_kept_survives_an_interruption_at_any_moment()
   lu.assertTrue(told > 10 and untold > 0, told .. ", " .. untold)
 end
 
--- A sector that does not come out right: what else may be wrong is said all the same.
+-- One sector comes out wrong: the message still names what else may be wrong.
 function TestFlash:test_what_was_kept_where_verifying_fails()
   self.sim:poke(BASE + 0x4000, "old!")
   self.sim:fault("corrupt", "write 0x08004000")
@@ -232,7 +232,7 @@ function TestFlash:test_what_was_kept_where_verifying_fails()
     .. "'moonflash optbytes' shows the write protection%.\nThe kept bytes are in .*")
 end
 
--- At the prompt it is a line of Lua: that very line, and then the same again.
+-- At the prompt the remedy is a line of Lua: it is run as printed, and then the same call again.
 function TestFlash:test_at_the_prompt_it_is_said_in_lua()
   local _ <close> = remedies.for_prompt()
   self.sim:poke(BASE + 0x4000, ("old!"):rep(0x1000))
@@ -248,7 +248,7 @@ function TestFlash:test_at_the_prompt_it_is_said_in_lua()
     ("old!"):rep(0x400) .. "UUUU" .. ("old!"):rep(0xBFF))
 end
 
--- Two boards of one serial number at once: a file each.
+-- Two boards with one serial number at the same time: each has a file.
 function TestFlash.test_two_boards_of_one_serial_number()
   local jobs, places, boards = {}, {}, {}
   for i = 1, 2 do

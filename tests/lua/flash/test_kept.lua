@@ -40,7 +40,7 @@ local function with_bytes(spec, bytes)
   end)
 end
 
--- Many boards have one serial number: another one keeps what is its own.
+-- Many boards have one serial number: another board keeps its own bytes.
 function TestKeptFiles.test_a_file_of_another_board()
   local program = of(BASE + SECTOR + 0x1000, ("p"):rep(1000))
   do
@@ -71,7 +71,7 @@ function TestKeptFiles.test_a_file_goes_when_all_of_it_is_back()
   lu.assertEquals(place:peek(BASE + SECTOR, 0x1000), ("a"):rep(0x1000))
 end
 
--- A boot loader that erases more than it was told: the file stays.
+-- A boot loader that erases more than requested: the file stays.
 function TestKeptFiles.test_a_file_stays_where_sectors_are_not_known()
   local product <close> = support.product
     [[{ base = "f407", product = "other", habits = { "erases-to-end" } }]]

@@ -246,7 +246,7 @@ function TestPlan:test_start_last()
   self:flash_is(0, image.segments[1].bytes)
 end
 
--- As long as another sector is half done, an old vector table must not start it.
+-- While another sector is half done, an old vector table must not start a program.
 function TestPlan:test_start_last_takes_the_vector_table_away_first()
   local bytes = OLD:sub(1, 0x8000) .. "new"
   self.sim:fault("unplug", "write 0x08008000")

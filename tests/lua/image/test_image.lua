@@ -107,7 +107,7 @@ function TestLoad.test_files_that_overlap()
   lu.assertEquals(select(2, err.message:gsub("lua_", "")), 2) -- the names of those two files
 end
 
--- What has no alternate setting goes to the memory that has the address: perhaps to the same one.
+-- A segment without an alternate setting goes to the memory that has its address.
 function TestLoad.test_an_alternate_setting_and_none()
   local dfu = fw.dfuse { { 0, { BASE, "same" } } }
   raises("image", load_all, { dfu, hex_at(2, "m") })
@@ -118,7 +118,7 @@ end
 function TestLoad.test_formats_with_addresses_take_no_other()
   local err = raises("image", fw.load, hex_at(0, fw.program(BASE)), nil, "", "@0x08004000")
   lu.assertStrContains(err.message, " is Intel HEX, and has addresses of its own")
-  -- but for data, and where a recipe says that programs may be moved, too
+  -- data may be moved, and programs where the recipe allows it
   lu.assertEquals(fw.load(hex_at(8, "x"), nil, "", "@0x08004000").segments,
     { { address = 0x08004000, bytes = "x" } })
   local moved = fw.load(hex_at(8, fw.program(BASE + 8)), { move = true }, "", "@0x08004000")

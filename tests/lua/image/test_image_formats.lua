@@ -37,7 +37,7 @@ function TestHex.test_what_the_records_mean()
     { { address = 0xFFFFFFFF, bytes = "x" } })
   local longest = ("\0\1\2\253\254\255"):rep(42) .. "end"
   lu.assertEquals(segments(hex(0, 0, longest) .. END), { { address = 0, bytes = longest } })
-  -- the last one counts, of those that say where
+  -- of the records with an entry point the last one counts
   lu.assertEquals(segments(HIGH .. hex(2, 0, "\x10\0") .. hex(0, 0, "x") .. END),
     { { address = 0x10000, bytes = "x" } })
 end
@@ -361,7 +361,7 @@ function TestRaw.test_what_is_refused()
   }
 end
 
--- A damaged file is not what its content says, but its name remembers.
+-- The content of a damaged file does not show its format, but its name does.
 function TestRaw.test_what_is_called_otherwise_is_never_written_raw()
   refused {
     { "\0\0\2\32", "its name ends in .hex, but it does not begin like Intel HEX", ".hex" },
@@ -402,7 +402,7 @@ function TestRaw.test_what_is_no_firmware()
     lu.assertNil(fw.load(bytes, nil, "", "@0x08000000").doubt)
     lu.assertNil(fw.load(bytes, { force = true }).doubt)
     lu.assertNil(fw.load(bytes, { data = true }).doubt)
-    -- an address that a script or a default gives is no one's word that it is meant
+    -- an address of a script or a default does not confirm that the place is meant
     lu.assertNotNil(fw.load(bytes, { address = BASE }).doubt)
   end
   lu.assertNil(fw.load(fw.program(BASE)).doubt)
@@ -410,7 +410,7 @@ function TestRaw.test_what_is_no_firmware()
   lu.assertNil(image.new({ segments = { { address = BASE, bytes = "text" } } }).doubt)
 end
 
--- No board wants these: what a download that went wrong leaves behind.
+-- Files that no board can use: what a failed download leaves behind.
 function TestRaw.test_pages_and_pointers()
   for what, bytes in pairs {
     ["an HTML page"] = "<!DOCTYPE html>\n<html>",

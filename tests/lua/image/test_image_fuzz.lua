@@ -37,7 +37,7 @@ local SPOILERS = {
     .. string.char(bytes:byte(at) ~ 1 << math.random(0, 7)) .. bytes:sub(at + 1) end,
 }
 
--- A checksum that is right again lets the rest be wrong.
+-- With a corrected checksum the other wrong bytes reach the parser.
 local function mended(bytes)
   if bytes:sub(1, 5) == "DfuSe" then
     return fw.suffixed(bytes, { format = 0x011A })

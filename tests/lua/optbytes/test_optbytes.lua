@@ -40,7 +40,7 @@ local function open(t, spec)
   t.board = dfu.open(t.sim.path)
 end
 
--- What the board has been told to do goes no further than reading.
+-- Asserts that a write is refused and that nothing but reading was done. Returns the error.
 local function refused(t, code, changes, options)
   local before = bytes_of(t.sim)
   local err = support.assert_raises(code, optbytes.write, t.board, changes, options)
@@ -255,7 +255,7 @@ local function count_requests()
   return clean.requests, bytes_of(clean)
 end
 
--- A failure claims no more than what is there; and is true of the option bytes as a whole.
+-- What a failure claims is true of the option bytes as a whole.
 local function judge(board, chip, ok, err, before, wanted)
   local now = bytes_of(chip)
   if ok then return now == wanted or "it passed, and the bytes are wrong" end

@@ -391,7 +391,7 @@ end
 
 local TestShow = {}
 
--- A session in which f runs, with a board of its own.
+-- Calls f(session, board, simulated), with a new session whose `board` is that board.
 local function with_session(spec, f)
   local simulated <close> = sim.new(spec)
   local board <close> = dfu.open(simulated.path)

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- A cancellation that goes through coroutine.resume leaves a dead coroutine behind, whose <close>
--- variables that never run: a board stayed open.
+-- variables never ran: a board stayed open.
 local dfu = require "dfu"
 local lu = require "luaunit"
 local sim = require "sim"

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- A board that one task closes while another works on it: that one was told of a USB error, and
+-- A board that one task closes while another works on it: the other task got a USB error, and
 -- asked to look at its cable.
 local dfu = require "dfu"
 local lu = require "luaunit"

@@ -88,7 +88,7 @@ function TestRehearse.test_the_options_of_flash()
   os.remove(name)
 end
 
--- With something of its own in the flash: the file is only read.
+-- The flash begins with the content of the file, which is only read.
 function TestRehearse.test_verify_on_a_board_that_has_it()
   local bytes = program(20000)
   local name = file_with(bytes)

@@ -137,7 +137,7 @@ function TestSteps:test_outside_its_limits_the_board_has_failed()
   end
 end
 
--- Nothing but what was measured is kept, and limits that can't be met are the author's fault.
+-- Only finite values are notes; limits that no value can meet are misuse.
 function TestSteps:test_notes_that_make_no_sense()
   local board <close> = dfu.open(self:boards(1)[1])
   local NAN = 0 / 0

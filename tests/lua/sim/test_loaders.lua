@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Boot loaders of other people: what a run says of them is so, whatever they do otherwise.
+-- Boot loaders other than ST's: what a run reports is true, however they differ.
 local lu = require "luaunit"
 local dfu = require "dfu"
 local flash = require "moonflash.flash"
@@ -54,7 +54,7 @@ function TestLoaders.test_flash_and_again()
   end
 end
 
--- The plug is pulled at any request, and the same again.
+-- The board is unplugged at each request, and the same command is run again.
 function TestLoaders.test_interrupted_at_any_request()
   for _, kind in ipairs(DFUSE) do
     local place <close> = sim.new(kind .. ",usb=none,times=zero")
@@ -100,7 +100,7 @@ end
 
 -- ---- leaving ----
 
--- What was told to leave and did not is not said to have left.
+-- A board that was told to leave and stayed is not reported as left.
 function TestLoaders.test_a_board_that_stays()
   local product <close> = support.product
     [[{ base = "f407", product = "x", habits = { "stays" } }]]
@@ -129,7 +129,7 @@ end
 
 -- ---- errors ----
 
--- A board may name a string that says more.
+-- A board may name a string with more details.
 function TestLoaders.test_the_board_says_why()
   local board <close> = dfu.open("sim:mboot")
   local err = raises("dfu.errADDRESS", board.set_address, board, 0x09000000)
@@ -148,7 +148,7 @@ function TestLoaders.test_a_board_that_cannot_be_read()
   lu.assertEquals(place.requests, requests)
 end
 
--- What a board says of itself is told, also where its option bytes can't be read.
+-- The board's own description is shown, also where its option bytes can't be read.
 function TestLoaders.test_info_without_option_bytes()
   local product <close> = support.product
     [[{ base = "f407", product = "x", habits = { "no-upload" } }]]

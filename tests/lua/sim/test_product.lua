@@ -112,7 +112,7 @@ function TestProduct.test_options_behind_it()
   lu.assertStrContains(err.message, "did you mean 'serial'?")
 end
 
--- What one board writes is not what the other one has read.
+-- A flash file belongs to one board at a time: two would overwrite what the other has read.
 function TestProduct.test_two_boards_with_one_flash()
   local name = os.tmpname()
   local _ <close> = support.close_with(function() os.remove(name) end)

@@ -9,7 +9,7 @@ local task = require "task"
 
 local TestRows = {}
 
--- What io.stderr gets is kept, and the terminal is as large as the test says.
+-- io.stderr is recorded, and the terminal has the size that the test sets.
 function TestRows:setUp()
   self.stderr, self.columns, self.size = io.stderr, sys.terminal_size, { 80, 24 }
   self.written = {}
@@ -108,7 +108,7 @@ function TestRows:test_print_above()
   lu.assertEquals(self:screen(), { "a line", " 1-4.1  PASS     1 s", " 1-4.2  PASS     2 s" })
 end
 
--- A reader that has not caught up gets no pictures, but lines, and the results at the end.
+-- A slow reader gets lines instead of rows, and the results at the end.
 function TestRows:test_a_reader_that_stalls()
   local list, backlog = boards(2), sys.backlog
   local _ <close> = support.close_with(function() sys.backlog = backlog end)
@@ -126,7 +126,7 @@ function TestRows:test_a_reader_that_stalls()
   end
 end
 
--- Those that still work come first, and none is higher than the screen.
+-- Boards at work come first, and no picture is higher than the screen.
 function TestRows:test_sixteen_in_few_lines()
   self.size = { 80, 8 }
   local list = boards(16, "s")
@@ -148,7 +148,7 @@ local function outcomes(lines)
   return table.concat(list, "|")
 end
 
--- In the end those that failed come first, and all of them.
+-- At the end all boards that failed come first.
 function TestRows:test_the_last_picture()
   self.size = { 80, 8 }
   local list = boards(16, "s")
@@ -163,7 +163,7 @@ function TestRows:test_the_last_picture()
   lu.assertEquals(outcomes(self:screen()), ("FAIL|"):rep(13) .. " and 3 more")
 end
 
--- A picture that came too soon after the last one is made up for, without keeping anything waiting.
+-- A picture that is due too soon after the last one is drawn later; no task waits for that.
 function TestRows:test_no_change_is_lost()
   local list = boards(2)
   rows.begin(list)

@@ -102,7 +102,7 @@ static void append_hex(GString *text, const uint8_t *bytes, size_t length)
         g_string_append_printf(text, "%02X", bytes[i]);
 }
 
-/* The device as umockdev wants to be told of it. */
+/* The device, as umockdev's text format describes one. */
 static GString *describe(struct bed_device *device)
 {
     struct bed_board *board = device->board;
@@ -259,7 +259,7 @@ struct bed_board *bed_board_new(struct bed *bed, const char *path,
     return board;
 }
 
-/* Its devices stay known, as gone, for who has them open. */
+/* Its devices stay in the list, as gone, for clients that have them open. */
 void bed_board_free(struct bed_board *board)
 {
     struct bed *bed = board->bed;

@@ -417,7 +417,7 @@ static bool has_ended(struct job *job)
            waitpid(job->pid, &job->status, WNOHANG) == job->pid;
 }
 
-/* libumockdev hears of the end of a client a little later. */
+/* libumockdev notices the end of a client a little later. */
 static void wait_for_idle(void)
 {
     double deadline = seconds_now() + 2;
@@ -561,7 +561,7 @@ static void open_modules(lua_State *L, int argc, char **argv)
     lua_setglobal(L, "arg");
 }
 
-/* umockdev is upset when a client dies in the middle of a request, which is what some are for. */
+/* umockdev warns when a client dies in the middle of a request; some cases do just that. */
 static void drop_upset(const gchar *domain, GLogLevelFlags level, const gchar *message,
                        gpointer arg)
 {

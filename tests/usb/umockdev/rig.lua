@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- What the cases need: clients run and understood, boards and images made, and the judge, who
--- compares what a run says with what is on the board.
+-- What the cases need: running clients and parsing their output, boards and images, and the judge,
+-- which compares what a run reports with the memory of the board.
 local json = require "dkjson"
 
 local M = {}
@@ -206,7 +206,7 @@ local truths = {
   doubt = function() return true end,
 }
 
--- What the ranges leave out is claimed to be untouched.
+-- Adds claims that what the ranges leave out is untouched.
 local function with_untouched(ranges, size)
   local claims, at = {}, M.FLASH
   for _, r in ipairs(ranges or {}) do

@@ -38,7 +38,7 @@ local function say(...)
   io.stdout:flush()
 end
 
--- Whose a case is: in each bed the same, in whatever order the cases came.
+-- Ranks of the cases by name: all beds agree on which bed runs a case.
 local function ranks()
   local names, rank = {}, {}
   for i, c in ipairs(cases) do names[i] = c.name end
@@ -92,7 +92,7 @@ local function command(share)
     options.jobs, options.verbose and "-v" or "", quote(options.text))
 end
 
--- What the beds said of a case comes together.
+-- Adds up the results of all beds for each case.
 local results, order = {}, {}
 local function take_in(line)
   local what, name, runs, seconds, complaints = line:match(

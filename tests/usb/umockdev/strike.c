@@ -39,7 +39,7 @@ static bool take_strike(struct bed_board *board, const struct usb_setup *setup,
     return found;
 }
 
-/* Before it reaches the board.  True: that is all that comes of it. */
+/* Strikes before the request reaches the board.  Returns true if the request ends with that. */
 static bool strike_before(struct bed_board *board, const struct bed_strike *strike,
                           struct outcome *outcome)
 {
@@ -107,7 +107,7 @@ static bool strike_before(struct bed_board *board, const struct bed_strike *stri
     }
 }
 
-/* What the board has answered, on its way to the host. */
+/* Strikes the answer of the board on its way to the host. */
 static void strike_after(const struct bed_strike *strike, const struct usb_setup *setup,
                          uint8_t *data, struct outcome *outcome)
 {

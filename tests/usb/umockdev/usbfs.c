@@ -47,7 +47,7 @@ static void free_urb(struct urb *urb)
     free(urb);
 }
 
-/* The file was closed.  umockdev 0.17 never tells of that, but forgets its object. */
+/* The file was closed.  umockdev 0.17 reports no close, but releases its object. */
 static void forget_client(gpointer arg)
 {
     struct client *client = arg;
@@ -225,7 +225,7 @@ static bool is_finished(struct client *client, struct urb *urb)
     return true;
 }
 
-/* Writes what came of it into the client's memory. */
+/* Writes the result of a request into the client's memory. */
 static void give_back(struct urb *urb, UMockdevIoctlData *where)
 {
     struct usbdevfs_urb *head = (struct usbdevfs_urb *)urb->data->data;

@@ -191,7 +191,7 @@ for _, size in ipairs { 512, 1024 } do
   end)
 end
 
--- A board that does not say what it counts blocks in is told the address of each.
+-- A board whose transfer size is not known gets Set Address before every block.
 local uncounted = { ["wTransferSize 0"] = functional(0), ["no functional descriptor"] = "" }
 for name, bytes in pairs(uncounted) do
   rig.case("18 " .. name .. ": what is written and read is where it should be", function()

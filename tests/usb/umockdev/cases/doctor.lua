@@ -149,7 +149,7 @@ rig.case("doctor: read protection", function()
   rig.equal(board:life(), "dfu", "the board")
 end)
 
--- Whatever it asks for last, it has said all in a few seconds, and asks no more.
+-- Whichever request is the last one answered, doctor ends in a few seconds, and sends no more.
 rig.spread_case("doctor: a board that hangs, at every request", function()
   local board <close> = rig.board()
   board:begin()

@@ -75,7 +75,7 @@ rig.spread_case("1 unplugged while its strings are read", function()
   end
 end)
 
--- From the last block of the verification on, all is verified, whatever becomes of the leave.
+-- From the last block of the verification on, all is verified, however the leave ends.
 rig.case("3 unplugged after the last block, before and after leave", function()
   local board <close> = rig.board()
   set_up(board)
@@ -267,7 +267,7 @@ rig.case("12 eight boards that hang are listed in the time of one", function()
   rig.check(r.seconds < 4, "it took %.1f s", r.seconds) -- 1 s each, one after the other: 8 s
 end)
 
--- A ROM that erases holds all that it is asked until it is done.
+-- A ROM that erases delays its answer to every request until it is done.
 rig.case("12 erasing for another program", function()
   local board <close> = rig.board()
   board:strike("deaf", 1) -- the first string

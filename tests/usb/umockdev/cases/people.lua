@@ -42,7 +42,7 @@ rig.case("27 no permission: the board is listed all the same", function()
   rig.has(r.out, "1-1   0483:df11", "list")
 end)
 
--- What the kernel read is shown, and chosen by; it is the board's word all the same.
+-- Strings that the kernel read are shown and select a board; they still are the board's own words.
 rig.case("27 no permission: the strings that the kernel has read", function()
   local board <close> = rig.board { attributes = { serial = "A1\27[31m\u{202E}\xFFB",
     product = "STM32  BOOTLOADER", manufacturer = "\n\n" } }
