@@ -4,6 +4,7 @@
 -- row.
 local args = require "moonflash.run.args"
 local errors = require "moonflash.errors"
+local text = require "moonflash.base.text"
 
 local M = {}
 
@@ -121,29 +122,16 @@ end
 
 local HELP_COLUMN, WIDTH = 26, 80
 
--- Appends a wrapped text that starts in the help column; the first line begins with `head`.
-local function append(lines, head, text)
-  local line = ("%-" .. HELP_COLUMN .. "s"):format(head)
-  if #head >= HELP_COLUMN then
-    lines[#lines + 1], line = head, (" "):rep(HELP_COLUMN)
-  end
-  local is_empty = true
-  for word in text:gmatch("%S+") do
-    if not is_empty and #line + 1 + #word > WIDTH then
-      lines[#lines + 1], line, is_empty = line, (" "):rep(HELP_COLUMN), true
-    end
-    line, is_empty = line .. (is_empty and "" or " ") .. word, false
-  end
-  lines[#lines + 1] = line
-end
-
 ---The help of all options.
 ---@return string
 function M.overview()
   local lines = {}
   for _, row in ipairs(rows) do
-    append(lines, "  " .. row[1]:gsub(" ", ", ") .. (row.takes and " " .. row.takes[2] or ""),
-      row.help)
+    local head = "  " .. row[1]:gsub(" ", ", ") .. (row.takes and " " .. row.takes[2] or "")
+    for _, line in ipairs(text.wrap(row.help, WIDTH - HELP_COLUMN)) do
+      lines[#lines + 1] = ("%-" .. HELP_COLUMN .. "s%s"):format(head, line)
+      head = ""
+    end
   end
   return table.concat(lines, "\n")
 end

@@ -434,21 +434,12 @@ local function facts_behind(err, lines)
   if err.memory then lines[#lines + 1] = memory_sentence(err.memory) end
 end
 
-local WIDTH = 78 -- columns: a hint is indented by two
+local WIDTH = 78 -- columns: a hint is shown with two spaces in front
 
--- Breaks a sentence into lines. Text that is indented or in columns is for copying, and is kept.
+-- Breaks a sentence into lines. A line that is indented or has columns is to be copied: it stays.
 local function fill(line)
   if #line <= 80 or line:find("^ ") or line:find("    ", 1, true) then return line end
-  local lines, current = {}, nil
-  for word in line:gmatch("%S+") do
-    if current and #current + 1 + #word > WIDTH then
-      lines[#lines + 1], current = current, word
-    else
-      current = current and current .. " " .. word or word
-    end
-  end
-  lines[#lines + 1] = current
-  return table.concat(lines, "\n")
+  return table.concat(text.wrap(line, WIDTH), "\n")
 end
 
 ---The hint of an error; nil if there is none.
