@@ -127,7 +127,7 @@ static void end_permits(struct task *task)
     }
 }
 
-void lgate_hand_over(lua_State *L, const struct task *from, int first)
+void lsemaphore_hand_over(lua_State *L, const struct task *from, int first)
 {
     for (int i = first; i <= lua_gettop(L); i++) {
         struct permit *permit = luaL_testudata(L, i, PERMIT_TYPE);
@@ -259,7 +259,7 @@ static const luaL_Reg permit_meta[] = {
     { NULL, NULL },
 };
 
-void lgate_open(lua_State *L)
+void lsemaphore_open(lua_State *L)
 {
     tasks_of(L)->end_permits = end_permits;
     luaL_newmetatable(L, SEMAPHORE_TYPE);

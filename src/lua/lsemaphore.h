@@ -7,10 +7,10 @@
 struct task;
 
 /* Adds semaphore() to the module `task`, the table on the top. [-0, +0, m] */
-void lgate_open(lua_State *L);
+void lsemaphore_open(lua_State *L);
 
 /* Called when the running task joined `from`, whose results are on the stack from `first` to the
  * top: the running task holds the permits among them from now on. */
-void lgate_hand_over(lua_State *L, const struct task *from, int first);
+void lsemaphore_hand_over(lua_State *L, const struct task *from, int first);
 
 #endif

@@ -44,7 +44,7 @@ static int push_outcome(lua_State *L, struct task *task)
     for (int i = 1; i <= task->results; i++)
         lua_rawgeti(L, kept, i);
     if (!task->failed) {
-        lgate_hand_over(L, task, kept + 1);
+        lsemaphore_hand_over(L, task, kept + 1);
         return task->results;
     }
     task->joined = true;
@@ -450,6 +450,6 @@ int luaopen_task(lua_State *L)
     lua_setfield(L, -2, "__index");
     lua_pop(L, 1);
     luaL_newlib(L, task_lib);
-    lgate_open(L);
+    lsemaphore_open(L);
     return 1;
 }

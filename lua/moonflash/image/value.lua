@@ -208,7 +208,7 @@ function Image:save(name, format)
     errors.raise { code = "usage",
       message = format and ("%s: images are not written as '%s'%s"):format(name, format,
         suggest.hint(format, there_are)) or name .. ": its ending names no format",
-      hint = "There are " .. table.concat(there_are, ", ") .. "." }
+      remedy = { "formats", names = there_are } }
   end
   files.write(name, writer.write(self))
 end

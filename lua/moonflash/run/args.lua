@@ -171,7 +171,7 @@ function M.parse(parser, argv, command)
   local message, more = result:match("^([^\n]*)\n?(.*)$")
   if message:find("option '%-[^-]'") then more = "" end -- no help for a single letter
   errors.raise { code = "usage", message = message,
-    hint = (more ~= "" and more .. "\n" or "") .. command .. " --help    shows the options" }
+    remedy = { "help", command = command, guess = more ~= "" and more or nil } }
 end
 
 ---Checks the options for a recipe that another recipe uses, and fills in the defaults.

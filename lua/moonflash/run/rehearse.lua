@@ -176,9 +176,10 @@ local function clean_run(recipe, opt, value, scene)
   result.requests = stage.sim.requests
   stage.sim:close()
   if result.outcome ~= "PASS" then
-    local err = errors.is(result.err) and result.err or {}
-    errors.raise { code = err.code or "recipe", flash = err.flash, hint = err.hint,
-      message = "without any fault, " .. tostring(result.err) }
+    local err, message = result.err, "without any fault, " .. tostring(result.err)
+    if not errors.is(err) then errors.raise { code = "recipe", message = message } end
+    err.message = message
+    error(err, 0)
   end
   return result
 end

@@ -219,6 +219,17 @@ ways["write-protection"] = function(remedy, err)
     .. " shows the write protection."
 end
 
+-- names: of the formats in which images are written.
+function ways.formats(remedy)
+  return "There are " .. table.concat(remedy.names, ", ") .. "."
+end
+
+-- command: the one with a wrong option. guess: what was meant, if that can be guessed.
+function ways.help(remedy)
+  return (remedy.guess and remedy.guess .. "\n" or "") .. remedy.command
+    .. " --help    shows the options"
+end
+
 function ways.describe()
   return "The descriptions are data, in lua/moonflash/optbytes/families.lua. Its first lines "
     .. "explain how to add one."
