@@ -138,7 +138,7 @@ local function processor_seconds(name, times, options)
       "\n0m([%d.]+)s 0m([%d.]+)s")
     best = math.min(best, user + system)
   end
-  return best, tonumber(output_of(command .. " 2>&1"):match("verified: ([%d.]+) s"))
+  return best, tonumber(output_of(command .. " 2>&1"):match("verified %(([%d.]+) s"))
 end
 
 local image_file, capture = os.tmpname(), os.tmpname()

@@ -26,7 +26,7 @@ status 79 moonflash verify /tests/ch.bin
 
 head -c 5000 /tests/ch.bin >small.bin
 status 0 moonflash discovery small.bin
-says err "left for 0x08000000"
+says err "started 0x08000000"
 within 20 is_away 1-1 || fail "it left, and is still there"
 cmp -n 5000 board.img small.bin || fail "the flash holds something else"
 grep -i 'start' server.log || fail "the server does not say what would start: $(cat server.log)"

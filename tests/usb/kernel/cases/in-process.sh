@@ -3,7 +3,7 @@
 . /tests/lib.sh
 
 status 0 moonflash --virtual-time -d sim:f407 discovery /tests/ch.bin
-says err "verified, left for 0x08000000"
+says err "verified, started 0x08000000"
 status 0 moonflash list
 says out "No boards found."
 status 0 dfu-util -l
