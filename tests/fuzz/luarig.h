@@ -126,7 +126,7 @@ static inline void luarig_open(const char *script)
     luaL_openlibs(L);
     error_open(L);
     builtin_open(L);
-    luarig_preload(L, "sys", luaopen_sys);
+    luarig_preload(L, "moonflash.system", luaopen_sys);
     luarig_preload(L, "moonflash.error", luarig_open_errors);
     lua_pushfstring(L, "%s/tests/fuzz/%s", tree, script);
     CLAIM(luaL_loadfile(L, lua_tostring(L, -1)) == LUA_OK);

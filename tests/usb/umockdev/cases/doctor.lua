@@ -125,7 +125,7 @@ local LAYOUTS = {
   ["overlaps another"] = "@Flash/0x08000000/04*016Kg/0x08000000/04*016Kg",
   ["passes 4 GiB"] = "@Flash/0xFFFFC000/04*016Kg",
   ["unreadable from character 27 on"] = "@Flash/0x08000000/04*016Kg,01*0????",
-  ["tells no layout: 'Internal Flash'"] = "Internal Flash",
+  ["has no layout: 'Internal Flash'"] = "Internal Flash",
 }
 
 rig.spread_case("doctor: a layout that makes no sense", function()
