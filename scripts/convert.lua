@@ -28,10 +28,10 @@ return {
       type = "words" },
     { "--format", "bin, hex, srec or dfu (default: by the ending of the last file)",
       type = "string" },
-    { "--address", "where raw binaries go", default = 0x08000000, type = "address" },
+    { "--address", "load address of raw binaries", default = 0x08000000, type = "address" },
     { "--pad", "fill the gaps between segments", default = false },
-    { "--pad-byte", "what to fill them with (default: 0xFF)", type = "address" },
-    { "--force", "even if it is not firmware or linked elsewhere; replace the output file",
+    { "--pad-byte", "the byte in the gaps (default: 0xFF)", type = "address" },
+    { "--force", "convert what is not firmware, or is for another address; replace the output",
       default = false },
   },
 
@@ -39,7 +39,8 @@ return {
     local names = table.move(opt.files, 1, #opt.files, 1, {})
     local out = table.remove(names)
     if #names == 0 then
-      errors.raise { code = "usage", message = "convert takes what to read, and what to write",
+      errors.raise { code = "usage",
+                     message = "convert needs the files to read, and then the file to write",
                      hint = "moonflash convert app.elf app.hex" }
     end
     if opt.pad_byte and opt.pad_byte > 0xFF then
@@ -53,6 +54,6 @@ return {
     if opt.pad or opt.pad_byte then firmware = firmware:pad(first, last, opt.pad_byte or 0xFF) end
     firmware:save(out, opt.format)
     return ("%s: %s in %s, %s"):format(out, text.size(firmware.size),
-      text.count(#firmware.segments, "piece"), text.range(first, last))
+      text.count(#firmware.segments, "segment"), text.range(first, last))
   end,
 }

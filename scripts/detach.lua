@@ -5,7 +5,8 @@ return {
   summary = "Put a board that runs its program into DFU mode",
   mode    = "runtime",
   args    = {
-    { "--wait-for-it", "how long it may take to come back", default = 10, type = "seconds" },
+    { "--wait-for-it", "wait up to SECONDS for the board to come back",
+      default = 10, type = "seconds" },
   },
 
   run = function(board, opt)

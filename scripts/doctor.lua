@@ -4,10 +4,10 @@ local doctor = require "moonflash.doctor"
 
 return {
   api         = 1,
-  summary     = "Look for what is wrong when it does not work",
-  description = "Looks at this computer and at each board: ok, !! (bad), or -- (worth knowing).\n"
-    .. "It writes and erases nothing; dfuERROR is cleared, as any command does. The exit\n"
-    .. "status is that of the first thing that is bad.",
+  summary     = "Find out why flashing does not work",
+  description = "Checks this computer and each board. Marks: ok, !! (bad), -- (worth knowing).\n"
+    .. "Writes and erases nothing, but clears dfuERROR, as any command does.\n"
+    .. "The exit status is that of the first !! line.",
   args        = {},
 
   setup = function()

@@ -6,15 +6,16 @@ return {
   api     = 1,
   summary = "Erase sectors, or everything",
   args    = {
-    { "--address", "the first sector is the one that holds this", type = "address" },
-    { "--length", "so many bytes from there, in whole sectors", default = 1 },
+    { "--address", "an address in the first sector to erase", type = "address" },
+    { "--length", "erase N bytes from there, rounded up to whole sectors", default = 1 },
     { "--all", "the whole chip (mass erase)", default = false },
     { "--trust-erase", "don't check whether the erase changed other sectors", default = false },
   },
 
   setup = function(opt)
     if not opt.all and not opt.address then
-      errors.raise { code = "usage", message = "erase what? --address ADDRESS, or --all" }
+      errors.raise { code = "usage",
+                     message = "nothing to erase was given; use --address ADDRESS or --all" }
     elseif opt.all and opt.address then
       errors.raise { code = "usage", message = "--all and --address exclude each other" }
     elseif opt.length < 1 then

@@ -5,7 +5,7 @@ return {
   summary = "Write firmware to a board, and verify it",
   args    = {
     { "file", "the firmware; FILE@ADDRESS gives the address of a raw binary", type = "words" },
-    { "--address", "where raw binaries go", default = 0x08000000, type = "address" },
+    { "--address", "load address of raw binaries", default = 0x08000000, type = "address" },
     table.unpack(flash.options),
   },
 

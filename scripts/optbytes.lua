@@ -7,10 +7,10 @@ return {
   api         = 1,
   summary     = "Show the option bytes by name, or change some",
   description = "moonflash optbytes BOR_LEV=2 nWRP=0xFF0 changes two and leaves the others alone.\n"
-    .. "The chip resets itself then; BOOT0 must be high for it to come back.",
+    .. "The chip then resets itself; it comes back if BOOT0 is high.",
   args        = {
-    { "changes", "NAME=VALUE, of as many as you like", default = {} },
-    { "--irreversible", "also what can never be undone: RDP=0xCC closes the chip",
+    { "changes", "one or more NAME=VALUE", default = {} },
+    { "--irreversible", "allow what can't be undone: RDP=0xCC closes the chip",
       default = false },
   },
 

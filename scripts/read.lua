@@ -7,8 +7,8 @@ return {
   summary = "Read a board's memory into a file",
   args    = {
     { "file", "the file to create: raw, or .hex, .srec, .dfu by its name", type = "file" },
-    { "--address", "from here (default: the start of the flash)", type = "address" },
-    { "--length", "so many bytes (default: all of that memory)", type = "integer" },
+    { "--address", "first address to read (default: the start of the flash)", type = "address" },
+    { "--length", "number of bytes (default: all of that memory)", type = "integer" },
   },
 
   setup = function(opt)

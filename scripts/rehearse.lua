@@ -13,7 +13,7 @@ local function board_to_simulate()
   local spec = #selectors == 1 and selectors[1]:match("^sim:(.*)$")
   if not spec then
     errors.raise { code = "usage", message = "a rehearsal needs one simulated board",
-                   hint = "--device sim:f407 is one; without --device it is that." }
+                   hint = "For example --device sim:f407, which is the default." }
   end
   return spec
 end
@@ -21,19 +21,19 @@ end
 return {
   api         = 1,
   summary     = "Run a recipe on simulated boards, with every fault at every request",
-  description = "What the recipe's setup makes is made once; its run is held to moonflash's\n"
-    .. "promises: no false success, the truth about the flash, nothing else touched, and a\n"
-    .. "second run that passes.",
+  description = "Calls the recipe's setup once, and its run once for each fault. Checks four\n"
+    .. "promises: no false success, correct reports of the flash, no other data changed,\n"
+    .. "and a second run that passes.",
   virtual     = true,
-  rest        = "the recipe, and what belongs to it",
+  rest        = "the recipe, its arguments and options",
   args        = {
-    { "--most", "faults at so many requests only, evenly spread", type = "integer" },
+    { "--most", "faults at N requests at most, evenly spread", type = "integer" },
   },
 
   setup = function(opt)
     local name = opt.rest[1]
     if not name then
-      errors.raise { code = "usage", message = "which recipe?",
+      errors.raise { code = "usage", message = "no recipe given",
                      hint = "moonflash rehearse discovery build/ch.bin" }
     end
     local recipe = recipes.load(name)
@@ -47,7 +47,7 @@ return {
     local started = os.clock()
     local done = rehearse.recipe(recipe, args.complete(values, recipe.args), board_to_simulate(),
       opt.most)
-    return done.shown .. "\nNo false success; every message told the truth about the flash; every "
-      .. "rerun passed.   " .. text.seconds(os.clock() - started)
+    return done.shown .. "\nNo false success. Every message was correct about the flash. "
+      .. "Every rerun passed.   " .. text.seconds(os.clock() - started)
   end,
 }

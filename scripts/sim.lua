@@ -14,7 +14,7 @@ local function parse(where)
   end
   port = port == "" and 3240 or tonumber(port)
   if port > 65535 then
-    errors.raise { code = "usage", message = ("there is no port %d"):format(port) }
+    errors.raise { code = "usage", message = ("%d is not a port: at most 65535"):format(port) }
   end
   return host == "localhost" and "127.0.0.1" or host, port
 end
@@ -29,7 +29,7 @@ end
 local function start(event)
   local vectors = ("stack 0x%08X, entry 0x%08X"):format(event.sp, event.pc)
   if event.works then return ("would start at %s (%s)"):format(text.hex(event.address), vectors) end
-  return ("at %s is no program that can start (%s: the stack must be in RAM, and the entry odd, in "
+  return ("the program at %s can't start (%s: the stack must be in RAM, the entry odd and in "
     .. "flash or RAM)"):format(text.hex(event.address), vectors)
 end
 
@@ -66,9 +66,9 @@ end
 return {
   api         = 1,
   summary     = "Offer simulated boards to this computer as USB devices (USB/IP)",
-  description = "Each board gets a bus id: 1-1, 1-2, ... As root, 'modprobe vhci-hcd' once, and\n"
-    .. "'usbip attach -r 127.0.0.1 -b 1-1' plugs the first one in. When a board leaves DFU mode\n"
-    .. "or restarts, its device disconnects; attaching it again plugs it in anew, in DFU mode.",
+  description = "Each board gets a bus id: 1-1, 1-2, ... As root: 'modprobe vhci-hcd' once;\n"
+    .. "'usbip attach -r 127.0.0.1 -b 1-1' plugs in the first board. A board that leaves\n"
+    .. "DFU mode or restarts disconnects; attach it again to get it back in DFU mode.",
   args        = {
     { "selector", "simulated boards: sim:f407,flash=board.img sim:g474", type = "words" },
     { "--usbip", "where to listen", default = "127.0.0.1:3240" },

@@ -14,7 +14,7 @@ local function ask_name(by_name)
     if not slots.is_name(name) then
       print("A name begins with a letter, and has letters, digits, _ and -.")
     elseif by_name[name] then
-      print(("'%s' is %s already."):format(name, by_name[name]))
+      print(("The slot '%s' exists already, at %s."):format(name, by_name[name]))
     else
       return name
     end
@@ -26,7 +26,7 @@ local function next_place(arrivals, by_path)
   while true do
     local path = arrivals().path
     if not by_path[path] then return path end
-    print(("%s is '%s' already: plug it in elsewhere."):format(path, by_path[path]))
+    print(("%s is the slot '%s' already. Plug the board in elsewhere."):format(path, by_path[path]))
   end
 end
 
@@ -63,7 +63,7 @@ return {
   description = "--make asks for a name, waits for a board to be plugged in there, and so on;\n"
     .. "then it writes the file.",
   args        = {
-    { "--make", "name the places: plug a board into one after the other", default = false },
+    { "--make", "name places: plug a board into each in turn", default = false },
     { "--out", "the file to write, instead of your slots.lua", type = "file" },
   },
 

@@ -4,10 +4,11 @@ return {
   api         = 1,
   summary     = "Remove the read protection; ERASES THE WHOLE CHIP",
   description = "A board that is not protected is left alone. The chip erases itself, resets, and\n"
-    .. "should come back in DFU mode (BOOT0 high). Some stay away until they are plugged in again.",
+    .. "should come back in DFU mode (BOOT0 high). Some boards have to be reconnected.",
   args        = {
     { "--yes", "erase the chip without being asked", default = false },
-    { "--wait-for-it", "how long it may take to come back", default = 40, type = "seconds" },
+    { "--wait-for-it", "wait up to SECONDS for the board to come back",
+      default = 40, type = "seconds" },
   },
 
   run = function(board, opt)

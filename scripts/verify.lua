@@ -5,7 +5,7 @@ return {
   summary = "Compare firmware with the contents of a board",
   args    = {
     { "file", "the firmware; FILE@ADDRESS gives the address of a raw binary", type = "words" },
-    { "--address", "where raw binaries go", default = 0x08000000, type = "address" },
+    { "--address", "load address of raw binaries", default = 0x08000000, type = "address" },
     { "--force", "even if it is not firmware, or is for another address", default = false },
     { "--only", "a part of the image: FIRST..LAST, or a memory by number or name",
       type = "string" },

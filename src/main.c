@@ -199,7 +199,7 @@ static void end_unread(void *arg)
 {
     struct moonflash *moonflash = arg;
     tasks_interrupt(moonflash->context.tasks, "output",
-                    "stopped: more than 16 MB of output are not read");
+                    "stopped: more than 16 MB of output wait for a reader");
 }
 
 /* Called by the outlets, inside a write. */
@@ -289,7 +289,8 @@ int main(int argc, char **argv)
     lua_pushcfunction(L, protected_main);
     lua_pushlightuserdata(L, &start);
     if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
-        fprintf(stderr, "moonflash: a bug of moonflash's own: %s\n", luaL_tolstring(L, -1, NULL));
+        fprintf(stderr, "moonflash: internal error, please report it: %s\n",
+                luaL_tolstring(L, -1, NULL));
         start.status = EXIT_BUG;
     }
     if (!moonflash_close(&moonflash) && start.status == 0)

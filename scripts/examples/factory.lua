@@ -13,7 +13,7 @@ local M = {}
 function M.expect(board, kilobytes)
   local size = memory.size(board.alts[1].layout.segments) // 1024
   if size ~= kilobytes then
-    errors.fail("the wrong board: it has %d KB of flash, the product %d", size, kilobytes)
+    errors.fail("wrong board: %d KB of flash instead of %d KB", size, kilobytes)
   end
 end
 

@@ -32,7 +32,8 @@ return {
     if opt.scan then
       board:step("scan")                      -- takes as long as the operator does: no deadline
       local code = sys.ask("Barcode?")
-      if code == "" or shared.seen[code] then fail("'%s' is no new barcode", code) end
+      if code == "" then fail("the barcode is empty") end
+      if shared.seen[code] then fail("barcode '%s' was scanned already", code) end
       shared.seen[code] = true
       board:note("barcode", code)
     end

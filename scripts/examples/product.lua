@@ -23,7 +23,7 @@ return {
     board:step("unprotect", 60)
     factory.expect(board, 1024)
     if not factory.unprotect(board) then
-      print("what is there now can't be read: all of the product would be written")
+      print("the flash can't be read: the whole product would be written")
       return
     end
 
@@ -40,9 +40,9 @@ return {
     board:step("check", 20)
     local program = board:wait_app(10)
     if board.dry then return end
-    if not program.tty then fail("it has no serial port") end
+    if not program.tty then fail("the program has no serial port") end
     local version = factory.ask_program(program.tty, "version", "version ([%w.]+)\r?\n")
     board:note("version", version)
-    if version ~= opt.version_is then fail("it should be %s", opt.version_is) end
+    if version ~= opt.version_is then fail("the version should be %s", opt.version_is) end
   end,
 }

@@ -69,7 +69,7 @@ static void saw(void *arg, const struct board *board, const struct usb_setup *se
     if (lua_pcall(L, 1, 0, 0) == LUA_OK)
         return;
     const char *why = lua_tostring(L, -1);
-    fprintf(stderr, "moonflash: a bug of moonflash's own: tracing ends: %s\n", why ? why : "?");
+    fprintf(stderr, "moonflash: internal error, tracing stopped: %s\n", why ? why : "?");
     lua_pop(L, 1);
     context_of(L)->observer->saw = NULL;
 }

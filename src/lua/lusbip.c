@@ -225,7 +225,7 @@ static int raise_failure(lua_State *L, enum usbip_failure failure, const char *w
                                          [USBIP_FAILED] = "usb" };
     error_push(L, codes[failure], "%s", why);
     if (failure == USBIP_NOT_LOOPBACK)
-        error_set(L, "hint", "If that is meant: --anywhere, or { anywhere = true } in sim.serve.");
+        error_set(L, "hint", "If you mean it, add --anywhere (in Lua: anywhere = true).");
     return lua_error(L);
 }
 

@@ -415,13 +415,13 @@ static void hear_op(struct conn *conn)
         uint8_t *p = reserve(conn, USBIPMSG_OP);
         if (p)
             usbipmsg_put_op(p, code, USBIPMSG_ERROR);
-        refuse(conn, "it does not speak USB/IP 1.1.1");
+        refuse(conn, "the client does not speak USB/IP 1.1.1");
     } else if (code == USBIPMSG_REQ_DEVLIST) {
         answer_devlist(conn);
     } else if (code == USBIPMSG_REQ_IMPORT) {
         expect(conn, hear_bus_id, conn->head + USBIPMSG_OP, USBIPMSG_BUS_ID);
     } else {
-        refuse(conn, "it sent an unknown request");
+        refuse(conn, "the client sent an unknown request");
     }
 }
 
@@ -519,7 +519,8 @@ static void on_deadline(void *arg)
 {
     struct conn *conn = arg;
     if (conn->hear)
-        refuse(conn, conn->stalls ? "it reads no answers" : "it sent no request in time");
+        refuse(conn,
+               conn->stalls ? "the client reads no answers" : "the client sent no request in time");
     conn->over = true;
     update(conn);
 }

@@ -137,14 +137,14 @@ const char *usbipmsg_get_command(const uint8_t *p, uint32_t device_id,
         .setup = { p[40], p[41], little16(p + 42), little16(p + 44), little16(p + 46) },
     };
     if (get32(p + 8) != device_id)
-        return "it sent a request for another board";
+        return "the client sent a request for another board";
     if (command->unlinks)
         return NULL;
     if (code != CMD_SUBMIT)
-        return "it sent a command that there is not";
+        return "the client sent an unknown command";
     if (direction > DIR_IN || command->length > DATA_MOST ||
         (command->packets != 0 && command->packets != UINT32_MAX))
-        return "it sent a request that no board can have";
+        return "the client sent an invalid request";
     command->bad = contradicts(command, get32(p + 16));
     return NULL;
 }

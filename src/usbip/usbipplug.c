@@ -194,7 +194,7 @@ enum usbipmsg_status usbipplug_take(struct usbipplug *plug, struct slot *slot, c
 {
     struct simboard *board = slot ? board_of(plug, slot) : NULL;
     if (!board) {
-        *why = "there is no board with the bus id it asked for";
+        *why = "no board has the bus id that the client asked for";
         return USBIPMSG_NODEV;
     }
     if (slot->handle) {

@@ -139,12 +139,12 @@ moonflash: 'soon' is not a number of seconds
   moonflash --help    shows the options
 [status 64]
 $ moonflash --virtual-time -d 1-4.2 flash ch.bin
-moonflash: --virtual-time is for simulated boards, and '1-4.2' is none
+moonflash: '1-4.2' is not a simulated board, and virtual time needs one
 [status 64]
 $ moonflash -d 1-4.2 flash ch.bin
 moonflash: 1-4.2: no board in DFU mode
-  Connect BOOT0 to VDD and PB2 to GND, press reset, then run the same command
-  again, or add --wait 60.
+  STM32: connect BOOT0 to VDD (on an F4 also PB2 to GND), press reset, then run
+  the same command again, or add --wait 60.
   Without a board: --device sim:f407 is a simulated one.
 [status 69]
 $ moonflash -d sim:f407 read ch.bin
@@ -160,10 +160,10 @@ moonflash: sim:f407: read 0x08100000: the board has no memory at this address; n
   Internal Flash is 0x08000000..0x080FFFFF; 'moonflash info' shows the others.
 [status 76]
 $ moonflash -d sim:f407 read out.bin --address 0x20000000
-moonflash: sim:f407: a length is needed here: it is not known where this memory ends
+moonflash: sim:f407: give the length: the board does not report where this memory ends
 [status 64]
 $ moonflash -d sim:f407 erase
-moonflash: erase what? --address ADDRESS, or --all
+moonflash: nothing to erase was given; use --address ADDRESS or --all
 [status 64]
 $ moonflash -d sim:f407 erase --all --address 0x08000000
 moonflash: --all and --address exclude each other

@@ -100,10 +100,10 @@ sim:l433,fault=unplug@4  0483:df11  STM32  BOOTLOADER  serial 20433A0B1C2D
 ok  mode      in DFU mode: DfuSe 1.1a, transfers of 2048 bytes
 ok  answer    dfuERROR (errFIRMWARE): ST's ROMs start in this state; any command
               clears it
-!!  commands  the board went away while asking for its commands
+!!  commands  the board went away while listing its commands
       Reconnect the board (BOOT0 high) and run the same command again.
 ok  layout    256 sectors, 512 KB from 0x08000000; and 3 other memories
-moonflash: sim:l433,fault=unplug@4: the board went away while asking for its commands
+moonflash: sim:l433,fault=unplug@4: the board went away while listing its commands
 [status 74]
 $ moonflash -d sim:f407 doctor --layout @Flash/0x08000000/04*016Kg | grep layout
 ok  layout    4 sectors, 64 KB from 0x08000000; and 3 other memories
@@ -120,9 +120,9 @@ moonflash: 'nonsense' is not a board selector: 'nonsense' is no path, slot, VID:
 $ moonflash help doctor | tail -n 5
    -h, --help            show this help
 
-Looks at this computer and at each board: ok, !! (bad), or -- (worth knowing).
-It writes and erases nothing; dfuERROR is cleared, as any command does. The exit
-status is that of the first thing that is bad.
+Checks this computer and each board. Marks: ok, !! (bad), -- (worth knowing).
+Writes and erases nothing, but clears dfuERROR, as any command does.
+The exit status is that of the first !! line.
 $ echo 'local m = require("moonflash.doctor.machine").new(arg[1]); m.versions.kernel = arg[2] or "6.1.0"; print(require("moonflash.doctor").examine(m))' >pc.lua
 $ mkdir empty; moonflash pc.lua empty
 ok  system    Linux 6.1.0, libusb ~, moonflash 0.1.0

@@ -6,7 +6,7 @@ moonflash: sim:f407,rdp=1: read 0x08000000: read protection is on (errVENDOR)
   --unprotect removes the protection first, and ERASES THE WHOLE CHIP.
 [status 80]
 $ moonflash --virtual-time -d sim:f407,rdp=1 unprotect
-moonflash: sim:f407,rdp=1: Removing the read protection ERASES THE WHOLE CHIP. Nothing was sent.
+moonflash: sim:f407,rdp=1: not confirmed; nothing was sent. Removing the read protection ERASES THE WHOLE CHIP.
   --yes confirms it.
 [status 64]
 $ moonflash --virtual-time -d sim:f407 unprotect
@@ -37,7 +37,7 @@ moonflash: sim:f407,wrp=1: verify failed at 0x08000000: expected 00 00 02 20, fo
 $ moonflash --virtual-time -d sim:f407,fault=hang@70 flash ch.bin --full
 moonflash: sim:f407,fault=hang@70: no answer while writing 0x08007000
   0x08000000..0x08006FFF is written but not verified; 0x08007000..0x080077FF is in doubt; 0x08007800..0x0800FFFF is erased but not read back; the rest is untouched.
-  Reset the board (BOOT0 high), or reconnect it and run the same command again.
+  Reset or reconnect the board (BOOT0 high) and run the same command again.
 [status 82]
 $ moonflash --virtual-time -d sim:f407,fault=error@70 flash ch.bin --full
 moonflash: sim:f407,fault=error@70: write 0x08007000: the board refused it (errUNKNOWN)
@@ -54,8 +54,8 @@ $ moonflash --virtual-time -d sim:f407,fault=stall@71 flash ch.bin --full
 erased 4 sectors, wrote 57.5 KB, verified (2.8 s; 1 request sent again)
 $ moonflash --virtual-time -d sim:f407,rdp=2 flash ch.bin
 moonflash: sim:f407,rdp=2: no board in DFU mode
-  Connect BOOT0 to VDD and PB2 to GND, press reset, then run the same command
-  again, or add --wait 60.
+  STM32: connect BOOT0 to VDD (on an F4 also PB2 to GND), press reset, then run
+  the same command again, or add --wait 60.
   Without a board: --device sim:f407 is a simulated one.
 [status 69]
 $ moonflash --virtual-time -d sim:f407,state=dfuDNLOAD-SYNC flash ch.bin@0x08000000
@@ -63,7 +63,7 @@ wrote 57.5 KB, verified (1.3 s)
 $ moonflash --virtual-time -d sim:f407,state=dfuMANIFEST-WAIT-RESET flash ch.bin
 moonflash: sim:f407,state=dfuMANIFEST-WAIT-RESET: read 0x08000000: the board waits for a reset
   The flash is untouched.
-  Reset the board, or reconnect it.
+  Reset or reconnect the board.
 [status 76]
 $ moonflash --virtual-time -d sim:f407,flash=board.img --quiet flash ch.bin
 $ head -c 64 /dev/zero >config.bin; moonflash --virtual-time -d sim:f407,flash=board.img flash config.bin@0x0800E000
@@ -89,7 +89,7 @@ ch.bin  57.5 KB, starts at 0x08000000
   0x08004000     16 KB   same     -
   0x08008000     16 KB   same     -
   0x0800C000     16 KB   differs  erase, write 9.5 KB; data after it in the sector is erased
-Compared before and after: 0x08010000..0x080107FF, 0x0800B800..0x0800BFFF, 0x08000000..0x080007FF.
+Compared before and after the erase: 0x08010000..0x080107FF, 0x0800B800..0x0800BFFF, 0x08000000..0x080007FF.
 About 0.7 s, instead of 2.8 s for everything. Nothing was written.
 sim:f407,flash=board.img: would start 0x08000000
 $ moonflash --virtual-time -d sim:f407,flash=board.img --dry-run erase --all

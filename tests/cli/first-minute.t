@@ -3,7 +3,7 @@ The first minute: what a person types who has no board yet.
 $ moonflash --virtual-time --device sim:f407 discovery ch.bin
 wrote 57.5 KB, verified, started 0x08000000 (1.3 s)
 $ moonflash
-moonflash: which recipe?
+moonflash: no recipe given
   moonflash help        lists them, and the options
   moonflash --device sim:f407 flash firmware.bin    flashes a simulated board
 [status 64]
@@ -18,7 +18,7 @@ of these, or a file (./mine.lua):
   convert      Convert firmware to bin, hex, srec or dfu
   detach       Put a board that runs its program into DFU mode
   discovery    Flash ch.bin on an STM32F4 Discovery and start it
-  doctor       Look for what is wrong when it does not work
+  doctor       Find out why flashing does not work
   erase        Erase sectors, or everything
   flash        Write firmware to a board, and verify it
   info         Show everything a board reports about itself
@@ -40,8 +40,8 @@ Options, on either side of the recipe (-e, -i and --version in front of it):
   -d, --device SELECTOR   the board: 1-4.2, 0483:df11, serial=..., a slot, or
                           sim:f407, which is simulated (may be repeated;
                           default: $MOONFLASH_DEVICE)
-  --every-board           all boards that match
-  --every-slot            the boards in all slots (docs/fixtures.md)
+  --every-board           run on all boards that match
+  --every-slot            run on the boards in all slots (docs/fixtures.md)
   --slots FILE            file that names the places of boards (default: your
                           slots.lua)
   --wait SECONDS          wait up to SECONDS for a board to appear
@@ -55,7 +55,7 @@ Options, on either side of the recipe (-e, -i and --version in front of it):
   --trace-bytes           the same, with the data
   --pcap FILE             write all USB requests into FILE, for Wireshark
   -q, --quiet             no progress
-  --virtual-time          simulated boards only: let time jump
+  --virtual-time          simulated boards only: skip all waiting
   -e CODE                 run Lua code
   -i                      stay at the prompt afterwards
   --version               show the version
@@ -68,7 +68,7 @@ $ moonflash recipes
   convert      Convert firmware to bin, hex, srec or dfu
   detach       Put a board that runs its program into DFU mode
   discovery    Flash ch.bin on an STM32F4 Discovery and start it
-  doctor       Look for what is wrong when it does not work
+  doctor       Find out why flashing does not work
   erase        Erase sectors, or everything
   flash        Write firmware to a board, and verify it
   info         Show everything a board reports about itself
@@ -123,8 +123,8 @@ Options of moonflash:
    --device <SELECTOR>   the board: 1-4.2, 0483:df11, serial=..., a slot, or
                          sim:f407, which is simulated (may be repeated; default:
                          $MOONFLASH_DEVICE); also -d
-   --every-board         all boards that match
-   --every-slot          the boards in all slots (docs/fixtures.md)
+   --every-board         run on all boards that match
+   --every-slot          run on the boards in all slots (docs/fixtures.md)
    --slots <FILE>        file that names the places of boards (default: your
                          slots.lua)
    --wait <SECONDS>      wait up to SECONDS for a board to appear
@@ -138,7 +138,7 @@ Options of moonflash:
    --trace-bytes         the same, with the data
    --pcap <FILE>         write all USB requests into FILE, for Wireshark
    -q, --quiet           no progress
-   --virtual-time        simulated boards only: let time jump
+   --virtual-time        simulated boards only: skip all waiting
    -h, --help            show this help
 $ moonflash leave --help
 Usage: moonflash leave [--address <address>] [--device <SELECTOR>]
@@ -157,8 +157,8 @@ Options of moonflash:
    --device <SELECTOR>   the board: 1-4.2, 0483:df11, serial=..., a slot, or
                          sim:f407, which is simulated (may be repeated; default:
                          $MOONFLASH_DEVICE); also -d
-   --every-board         all boards that match
-   --every-slot          the boards in all slots (docs/fixtures.md)
+   --every-board         run on all boards that match
+   --every-slot          run on the boards in all slots (docs/fixtures.md)
    --slots <FILE>        file that names the places of boards (default: your
                          slots.lua)
    --wait <SECONDS>      wait up to SECONDS for a board to appear
@@ -172,12 +172,12 @@ Options of moonflash:
    --trace-bytes         the same, with the data
    --pcap <FILE>         write all USB requests into FILE, for Wireshark
    -q, --quiet           no progress
-   --virtual-time        simulated boards only: let time jump
+   --virtual-time        simulated boards only: skip all waiting
    -h, --help            show this help
 $ moonflash flash ch.bin
 moonflash: no board in DFU mode
-  Connect BOOT0 to VDD and PB2 to GND, press reset, then run the same command
-  again, or add --wait 60.
+  STM32: connect BOOT0 to VDD (on an F4 also PB2 to GND), press reset, then run
+  the same command again, or add --wait 60.
   Without a board: --device sim:f407 is a simulated one.
 [status 69]
 $ moonflash --quiet --virtual-time -d sim:f407 flash ch.bin

@@ -4,19 +4,19 @@ $ moonflash --virtual-time -d sim:f407,flash=board.img flash ch.elf
 wrote 57.5 KB, verified (1.3 s)
 $ cmp -n 58836 board.img ch.bin
 $ moonflash convert ch.elf ch.hex
-ch.hex: 57.5 KB in 1 piece, 0x08000000..0x0800E5D3
+ch.hex: 57.5 KB in 1 segment, 0x08000000..0x0800E5D3
 $ moonflash convert ch.hex ch.srec
-ch.srec: 57.5 KB in 1 piece, 0x08000000..0x0800E5D3
+ch.srec: 57.5 KB in 1 segment, 0x08000000..0x0800E5D3
 $ moonflash convert ch.srec ch.dfu
-ch.dfu: 57.5 KB in 1 piece, 0x08000000..0x0800E5D3
+ch.dfu: 57.5 KB in 1 segment, 0x08000000..0x0800E5D3
 $ moonflash convert ch.dfu again.bin; cmp ch.bin again.bin
-again.bin: 57.5 KB in 1 piece, 0x08000000..0x0800E5D3
+again.bin: 57.5 KB in 1 segment, 0x08000000..0x0800E5D3
 $ moonflash --virtual-time -d sim:f407,flash=board.img verify ch.hex
 verified (0.1 s)
 $ moonflash --virtual-time -d sim:f407,flash=board.img flash ch.dfu --leave
 skipped 57.5 KB (4 sectors the same), verified, started 0x08000000 (0.1 s; about 3 s saved)
 $ moonflash convert ch.bin app.bin@0x08010000 both.hex
-both.hex: 115 KB in 2 pieces, 0x08000000..0x0801E5D3
+both.hex: 115 KB in 2 segments, 0x08000000..0x0801E5D3
 $ moonflash --virtual-time -d sim:f407,flash=board.img flash ch.hex app.bin@0x08010000
 wrote 57.5 KB, skipped 57.5 KB (4 sectors the same), verified (1.4 s; about 4 s saved)
 $ moonflash --virtual-time -d sim:f407,flash=board.img verify both.hex
@@ -31,9 +31,9 @@ moonflash: ch.hex exists already
   Give another name, or remove the file.
 [status 73]
 $ moonflash convert ch.bin ch.hex --force
-ch.hex: 57.5 KB in 1 piece, 0x08000000..0x0800E5D3
+ch.hex: 57.5 KB in 1 segment, 0x08000000..0x0800E5D3
 $ moonflash convert ch.bin
-moonflash: convert takes what to read, and what to write
+moonflash: convert needs the files to read, and then the file to write
   moonflash convert app.elf app.hex
 [status 64]
 $ moonflash convert ch.bin firmware.xyz
@@ -41,7 +41,7 @@ moonflash: firmware.xyz: its ending names no format
   There are bin, dfu, hex, srec.
 [status 64]
 $ moonflash convert ch.bin firmware.xyz --format srec; head -c 2 firmware.xyz; echo
-firmware.xyz: 57.5 KB in 1 piece, 0x08000000..0x0800E5D3
+firmware.xyz: 57.5 KB in 1 segment, 0x08000000..0x0800E5D3
 S0
 $ cp board.img before.img
 $ sed '412s/..\r$/3C\r/' ch.hex >bad.hex; moonflash -d sim:f407,flash=board.img flash bad.hex

@@ -72,13 +72,13 @@ moonflash: BOR_LEV is given twice
 [status 64]
 $ moonflash help optbytes | grep -A 2 Arguments
 Arguments:
-   changes               NAME=VALUE, of as many as you like
-   --irreversible        also what can never be undone: RDP=0xCC closes the chip
+   changes               one or more NAME=VALUE
+   --irreversible        allow what can't be undone: RDP=0xCC closes the chip
 $ moonflash -d sim:l433 optbytes
 moonflash: sim:l433: the option bytes of this part are not described
   The flash is untouched.
-  They are aa f8 ef ff 55 07 10 00 ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff
-  ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff.
+  The option bytes are aa f8 ef ff 55 07 10 00 ff ff ff ff ff ff ff ff ff ff ff
+  ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff.
   The descriptions are data, in lua/moonflash/optbytes/families.lua. Its first
   lines explain how to add one.
 [status 76]
@@ -96,5 +96,5 @@ moonflash: sim:f407: x.bin has data for the option bytes at 0x1FFFC000 (9 B)
   'moonflash optbytes' shows the option bytes, and sets them by name.
 [status 65]
 $ moonflash rehearse optbytes BOR_LEV=2 | sed 's/   [0-9.]* s$//'
-optbytes on sim:f407: 27 requests, 6 faults each: 162 runs
-No false success; every message told the truth about the flash; every rerun passed.
+optbytes on sim:f407: 27 requests, 6 faults at each of 27: 162 runs
+No false success. Every message was correct about the flash. Every rerun passed.

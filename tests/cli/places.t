@@ -60,7 +60,7 @@ moonflash: rear: sim:dfu11: no board in DFU mode; sim:dfu11 (Simulated DFU 1.1 b
 $ moonflash --virtual-time --slots wrong.lua --every-slot --wait 60 --json erase --address 0x08000000 2>/dev/null | grep rear
 {"event":"result","path":"sim:dfu11","slot":"rear","outcome":"ERROR","code":"usb.no-device","board_seconds":0,"bytes_skipped":0,"bytes_verified":0,"bytes_written":0,"message":"sim:dfu11: no board in DFU mode; sim:dfu11 (Simulated DFU 1.1 board) runs its program","remedy":["detach"],"sectors_erased":0,"verified":false}
 $ echo 'return { api = 1, board = "0483:df11,serial=315A28A0B956", run = function(b) b:note("at", b.slot) end }' >ours.lua; echo 'return { left = "sim:f407#1", rear = "sim:l433", right = "sim:f407#2" }' >l433.lua; moonflash --virtual-time --slots l433.lua --every-slot ./ours.lua
-moonflash: rear: sim:l433 is not what this recipe is for (0483:df11,serial=315A28A0B956)
+moonflash: rear: sim:l433 is not a board for this recipe (0483:df11,serial=315A28A0B956)
 left: at: left
 right: at: right
 left: PASS (0.0 s)
@@ -73,15 +73,15 @@ moonflash: sim:dfu11: no board in DFU mode; sim:dfu11 (Simulated DFU 1.1 board) 
 [status 69]
 $ moonflash --slots slots.lua -d left -d rear flash ch.bin
 moonflash: rear: 1-99.1: no board in DFU mode
-  Connect BOOT0 to VDD and PB2 to GND, press reset, then run the same command
-  again, or add --wait 60.
+  STM32: connect BOOT0 to VDD (on an F4 also PB2 to GND), press reset, then run
+  the same command again, or add --wait 60.
   Without a board: --device sim:f407 is a simulated one.
 [status 69]
 $ moonflash --slots slots.lua -d left -d rear flash ch.bin --json 2>/dev/null
 {"event":"result","path":"1-99.1","slot":"rear","outcome":"ERROR","code":"usb.no-device","message":"rear: 1-99.1: no board in DFU mode","remedy":["enter-dfu"]}
 [status 69]
 $ moonflash --virtual-time --slots l433.lua -d rear ./ours.lua
-moonflash: rear: sim:l433 is not what this recipe is for (0483:df11,serial=315A28A0B956)
+moonflash: rear: sim:l433 is not a board for this recipe (0483:df11,serial=315A28A0B956)
 [status 69]
 $ moonflash --slots slots.lua --every-slot -d left flash ch.bin
 moonflash: --every-slot and --device exclude each other
@@ -118,8 +118,8 @@ right: PASS (0.0 s)
 2 boards passed.
 $ moonflash --slots slots.lua -d rear ./brings.lua
 moonflash: 1-99.1: no board in DFU mode
-  Connect BOOT0 to VDD and PB2 to GND, press reset, then run the same command
-  again.
+  STM32: connect BOOT0 to VDD (on an F4 also PB2 to GND), press reset, then run
+  the same command again.
   Without a board: --device sim:f407 is a simulated one.
 [status 69]
 $ moonflash -d sim:f407 detach

@@ -21,8 +21,8 @@ wrote 57.5 KB, verified (3.9 s)
 $ printf 'fonts' >fonts.bin; moonflash -d sim:./widget.lua --virtual-time flash fonts.bin@0x90010000
 wrote 5 B, verified (0.6 s)
 $ moonflash -d sim:./widget.lua rehearse --most 8 flash ch.bin --leave
-flash on sim:./widget.lua: ~ requests, 6 faults each: 48 runs
-No false success; every message told the truth about the flash; every rerun passed.   ~ s
+flash on sim:./widget.lua: ~ requests, 6 faults at each of 8: 48 runs
+No false success. Every message was correct about the flash. Every rerun passed.   ~ s
 $ printf 'local b <close> = sim.new("./widget.lua,serial=A1,usb=ideal")\nlocal board <close> = dfu.open(b.path)\nflash.write(board, image.load("ch.bin"))\nboard:leave()\nlocal app = board:wait_app(5)\nprint(app.pid, app.serial, app.product, app.tty)\nprint(board:detach().pid)' >t.lua; moonflash --virtual-time --quiet t.lua
 2	A1	Widget 3, running	/dev/ttyACM7
 1
@@ -31,7 +31,7 @@ $ moonflash --json sim sim:./widget.lua --usbip 127.77.3.3 >log 2>/dev/null & un
 {"event":"result","outcome":"ABORTED","code":"cancelled","message":"interrupted"}
 $ moonflash sim ./widget.lua
 moonflash: './widget.lua' is not a simulated board
-  sim:f407 is one
+  For example: sim:f407
 [status 64]
 $ moonflash -d sim:./wigdet.lua list
 moonflash: ./wigdet.lua: No such file or directory

@@ -14,6 +14,15 @@ moonflash: -e:1: 'cuont' is not declared; make it local, or set it at the top le
 [status 1]
 $ moonflash -e 'x = 1; print(x)'
 1
+$ moonflash -e '-- a comment' && moonflash -e '-- another' -q list
+$ MOONFLASH_DEVICE=nonsense moonflash --version
+moonflash 0.1.0, Lua 5.4
+$ moonflash -d nonsense --json list
+moonflash: 'nonsense' is not a board selector: 'nonsense' is no path, slot, VID:PID or NAME=VALUE
+  Use a path (1-4.2), a slot, VID:PID (0483:df11), serial=..., alt=...,
+  mode=runtime, several of them with commas between, or sim:f407.
+{"event":"result","outcome":"ERROR","code":"usage","message":"'nonsense' is not a board selector: 'nonsense' is no path, slot, VID:PID or NAME=VALUE","remedy":["selector"]}
+[status 64]
 $ moonflash -e 'error("mine")'
 moonflash: -e:1: mine
 [status 1]
@@ -51,7 +60,7 @@ moonflash: sub/a.lua:1: a Board has no 'serail' (did you mean 'serial'?)
 $ echo 'return { api = 1, run = function(b) return b.serial end }' >sub/a.lua; moonflash -d sim:f407 sub/a.lua
 315A28A0B956
 $ echo 'return { api = 1, board = "1234:5678", run = print }' >sub/a.lua; moonflash -d sim:f407 sub/a.lua
-moonflash: sim:f407 is not what this recipe is for (1234:5678)
+moonflash: sim:f407 is not a board for this recipe (1234:5678)
 [status 69]
 $ echo 'local b = dfu.open(); return { api = 1, run = print }' >sub/a.lua; moonflash help sub/a.lua
 moonflash: sub/a.lua:1: a recipe can't open a board while it is loaded

@@ -16,11 +16,11 @@ moonflash: missing argument 'selector'
 [status 64]
 $ moonflash sim f407
 moonflash: 'f407' is not a simulated board
-  sim:f407 is one
+  For example: sim:f407
 [status 64]
 $ moonflash sim 1-4
 moonflash: '1-4' is not a simulated board
-  sim:f407 is one
+  For example: sim:f407
 [status 64]
 $ moonflash sim sim:f408
 moonflash: sim:f408: there is no simulated board 'f408' (did you mean 'f407'?); there are f407, l433, g474, dfu11, bmp, cherry, dapboot, gd32, maple, mboot, particle, stlib, tinyusb, uboot
@@ -28,17 +28,17 @@ moonflash: sim:f408: there is no simulated board 'f408' (did you mean 'f407'?); 
 [status 64]
 $ moonflash sim sim:f407,rdp=1 sim:f407,rdp=1
 moonflash: sim:f407,rdp=1 is named twice
-  sim:f407#2,rdp=1 is another one like it
+  For example: sim:f407#2,rdp=1
 [status 64]
 $ moonflash sim sim:f407 --usbip 0.0.0.0
 moonflash: 0.0.0.0 can be reached from other computers
-  If that is meant: --anywhere, or { anywhere = true } in sim.serve.
+  If you mean it, add --anywhere (in Lua: anywhere = true).
 [status 64]
 $ moonflash sim sim:f407 --usbip localhost.example.org:3240
 moonflash: 'localhost.example.org' is not a numeric address
 [status 64]
 $ moonflash sim sim:f407 --usbip 127.0.0.1:99999
-moonflash: there is no port 99999
+moonflash: 99999 is not a port: at most 65535
 [status 64]
 $ moonflash sim sim:f407 --usbip 127.0.0.1:usbip
 moonflash: '127.0.0.1:usbip' is not ADDRESS:PORT

@@ -83,7 +83,7 @@ why=
 "$MOONFLASH" --virtual-time -d sim:f407 ./flood.lua >&9 2>err
 status=$?
 [ "$status" -eq 74 ] || why="$why; status $status"
-grep -q "more than 16 MB of output are not read" err || why="$why; it says '$(cat err)'"
+grep -q "more than 16 MB of output wait for a reader" err || why="$why; it says '$(cat err)'"
 grep -q "0x08000000..0x08003FFF is erased but not read back" err || why="$why; no word on the flash"
 verdict "more than 16 MB" "$why"
 

@@ -137,7 +137,7 @@ $ moonflash --virtual-time -d sim:f407 -e 'trace.start() local b <close> = dfu.o
   0.0053      0.40 ms  GETSTATUS                                 dfuDNBUSY OK, poll 100 ms
   0.1057    300.40 ms  GETSTATUS                                 dfuDNLOAD-IDLE OK, took 400.4 ms
 $ moonflash --virtual-time -d sim:f407 -e 'dfu.observe(function() error("oops") end) local b <close> = dfu.open() print(b:get_state())'
-moonflash: a bug of moonflash's own: tracing ends: -e:1: oops
+moonflash: internal error, tracing stopped: -e:1: oops
 dfuERROR
 $ printf firmware >fw.bin; moonflash --virtual-time -d sim:f407 --pcap fw.bin erase --address 0x08004000
 moonflash: --pcap fw.bin: exists and is not a capture file; not overwritten

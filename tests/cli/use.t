@@ -1,7 +1,7 @@
 Recipes as steps of others: for which boards they are, how long they may take, and circles.
 
 $ echo 'return { api = 1, run = function(b) use("./theirs.lua")(b) end }' >uses.lua; echo 'return { api = 1, board = "0483:df12", run = function(b) b:note("at", b.path) end }' >theirs.lua; moonflash --virtual-time -d sim:f407 uses.lua
-moonflash: sim:f407 is not what recipe './theirs.lua' is for (0483:df12)
+moonflash: sim:f407 is not a board for recipe './theirs.lua' (0483:df12)
   The flash is untouched.
 [status 69]
 $ echo 'return { api = 1, seconds = 5, run = function(b) b:step("sleep", 9) task.sleep(7) end }' >theirs.lua; moonflash --virtual-time -d sim:f407 uses.lua

@@ -15,10 +15,10 @@ local doing = {
   ["set address"] = "setting the address", ["mass erase"] = "erasing everything",
   ["read unprotect"] = "removing the read protection", ["leave"] = "leaving DFU mode",
   ["download block"] = "downloading a block", ["upload block"] = "uploading a block",
-  ["get status"] = "asking for its status", ["get state"] = "asking for its state",
+  ["get status"] = "reporting its status", ["get state"] = "reporting its state",
   ["clear status"] = "clearing its status", ["abort"] = "aborting",
-  ["get commands"] = "asking for its commands", ["detach"] = "detaching",
-  ["control"] = "answering a control request", ["idle"] = "going back to dfuIDLE",
+  ["get commands"] = "listing its commands", ["detach"] = "detaching",
+  ["control"] = "handling a control request", ["idle"] = "going back to dfuIDLE",
 }
 
 -- ---- remedies ----

@@ -172,7 +172,7 @@ local remarks = {
       local s = main_segment(info)
       return info.vid == 0x28E9 and info.pid == 0x0189 and s and s.size == 2048
     end,
-    found = "a GD32 that announces pages of 2 KB may have 1 KB: every other one stays unerased",
+    found = "a GD32 that reports 2 KB pages may have 1 KB pages: every other page stays unerased",
     todo = "If verifying fails: --layout @Flash/0x08000000/128*001Kg",
   },
   { -- betaflight-configurator PR 1861, PR 5348; dfu-buddy PR 3
@@ -180,7 +180,7 @@ local remarks = {
       return part.family == "STM32H7" and M.flash_size(info) == 1 << 21
     end,
     found = "an H743 Rev. V may stay busy for ever when it erases from 0x08100000 on",
-    todo = "If that times out: reset it, and erase everything with 'moonflash erase --all'.",
+    todo = "If an erase times out: reset the board, then 'moonflash erase --all'.",
   },
   { -- MicroPython's mboot, and others with ST's ids
     when = function(info, part)
@@ -188,11 +188,12 @@ local remarks = {
         and (part.family == "STM32F2/F4" or part.family == "STM32F7")
         and info.product ~= ROM_PRODUCT
     end,
-    found = "has the numbers of ST's ROM, but is another boot loader: its poll times are obeyed",
+    found = "has the USB ids of ST's ROM, but is another boot loader: the full poll times are "
+      .. "waited for",
   },
   { -- G0B1: field reports
     when = share_a_name,
-    found = "several of its memories have one name",
+    found = "several memories have the same name",
     todo = "Choose by number: -d alt=0 is the first.",
   },
   {

@@ -59,7 +59,8 @@ function M.wait_app(board, seconds)
     end
     if not application and task.now() >= deadline then
       errors.raise { code = "timeout", path = board.path,
-        message = ("%s: nothing came up within %s s"):format(board.path, tostring(seconds)),
+        message = ("%s: no USB device of the program appeared within %s s"):format(board.path,
+          tostring(seconds)),
         remedy = { "look-for-program", boot0 = roms.may_be(class.state(board).info or {}) } }
     end
     task.sleep(bus.RESCAN)

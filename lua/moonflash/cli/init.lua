@@ -18,12 +18,14 @@ end
 local function split(argv)
   local before, i = {}, 1
   while argv[i] and argv[i] ~= "--" and argv[i] ~= "-" and argv[i]:sub(1, 1) == "-" do
-    before[#before + 1] = argv[i]
-    if options.takes_value(argv[i]) and argv[i + 1] then
-      i = i + 1
-      before[#before + 1] = argv[i]
+    local word, value = argv[i], options.takes_value(argv[i]) and argv[i + 1]
+    before[#before + 1] = word
+    if value and value ~= "" then -- as one word: the value may begin with "-"
+      before[#before] = word .. (#word > 2 and "=" or "") .. value
+    elseif value then
+      before[#before + 1] = value
     end
-    i = i + 1
+    i = i + (value and 2 or 1)
   end
   if argv[i] == "--" then i = i + 1 end
   return before, argv[i], table.move(argv, i + 1, #argv, 1, {})
@@ -66,7 +68,7 @@ local function help(name)
   end
   local loaded = recipe.load(name)
   if not loaded then
-    io.stdout:write(name, " is a plain script: it runs, with the words behind it as arg[1], ...\n")
+    io.stdout:write(name, " is a plain script. The words after its name are arg[1], arg[2], ...\n")
     return 0
   end
   local parser = library("run.args").parser("moonflash " .. name, loaded.summary, loaded.args,
@@ -103,9 +105,8 @@ local function count_own(loaded, after)
   return math.min(i - 1, #after)
 end
 
--- Runs a script that has returned a recipe: parses the words behind it, and applies moonflash's
--- options among them.
-local function run_recipe(session, loaded, after)
+-- The options of a recipe, from the words behind it. Applies moonflash's options among these.
+local function options_of(session, loaded, after)
   local args = library("run.args")
   local own_count = count_own(loaded, after)
   local command = "moonflash " .. loaded.name
@@ -123,6 +124,14 @@ local function run_recipe(session, loaded, after)
       errors.raise { code = "usage", message = ("%s is empty"):format(arg.name) }
     end
   end
+  return own
+end
+
+-- Runs a recipe that a script has returned.
+local function run_recipe(session, loaded, after)
+  local ok, own = pcall(options_of, session, loaded, after)
+  session.is_wrong = not ok -- the command line is
+  if not ok then error(own, 0) end
   return library("run").recipe(loaded, own, session)
 end
 
@@ -134,7 +143,7 @@ local function run_chunk(session, found, chunk, env, after)
   local settings, run = require("dfu").defaults, library("run")
   local opened = settings.opened
   local about = run.beginning(found.name, session)
-  about.note = "A plain script: what it did to boards is not in here."
+  about.note = "A plain script: this report does not include its work on boards."
   local loaded
   local status = run.reported(about, session, function()
     loaded = library("run.recipe").from(found, run.shielded(chunk, table.unpack(after)), env)
@@ -161,7 +170,7 @@ local function run_script(session, found, after)
     return run_chunk(session, found, chunk, env, after)
   end)
   local err, traceback = errors.origin(raised)
-  if not ok and errors.matches(err, "usage") then error(raised, 0) end
+  if session.is_wrong then error(raised, 0) end
   if not ok then describe_failure(err, traceback) end
   library("run").shielded(library("prompt").run, env,
     not ok and (traceback or errors.text(err)) or nil)
@@ -180,19 +189,23 @@ local function main(argv)
   local session = options.session(as_typed(argv))
   library("run.recipe").reserve(options.is_own)
   local parser = library("run.args").parser("moonflash", "", {}, options.args(true))
-  options.apply(session, library("run.args").parse(parser, before, "moonflash"))
-  if session.version then
+  local values = library("run.args").parse(parser, before, "moonflash")
+  if values.version then
     io.stdout:write("moonflash ", MOONFLASH_VERSION, ", ", _VERSION, "\n")
     return 0
-  elseif session.code then
+  elseif name == "help" and not values.e then
+    return help(after[1])
+  elseif values.help or name and not values.e and has_help(after) then
+    return help(name)
+  end
+  options.apply(session, values)
+  if session.code then
     if name then table.insert(after, 1, name) end
     return run_script(session, { name = "-e", source = session.code, chunk = "=-e" }, after)
   end
   if session.stay and not name then name, session.stay = "repl", false end
-  if name == "help" then return help(after[1]) end
-  if session.help or name and has_help(after) then return help(name) end
   if not name then
-    io.stderr:write("moonflash: which recipe?\n",
+    io.stderr:write("moonflash: no recipe given\n",
       "  moonflash help        lists them, and the options\n",
       "  moonflash --device sim:f407 flash firmware.bin    flashes a simulated board\n")
     return USAGE

@@ -36,9 +36,9 @@ local rows = {
     apply = function(session, selectors)
       table.move(selectors, 1, #selectors, #session.devices + 1, session.devices)
     end },
-  { "--every-board", help = "all boards that match",
+  { "--every-board", help = "run on all boards that match",
     apply = function(session) session.every_board = true end },
-  { "--every-slot", help = "the boards in all slots (docs/fixtures.md)",
+  { "--every-slot", help = "run on the boards in all slots (docs/fixtures.md)",
     apply = function(session) session.every_slot = true end },
   { "--slots", takes = { "string", "FILE" },
     help = "file that names the places of boards (default: your slots.lua)",
@@ -50,7 +50,7 @@ local rows = {
     apply = function(_, words) require("dfu").defaults.layout = parse_layout(words) end },
   { "--dry-run", help = "show what would be done, and change nothing",
     apply = function() require("dfu").defaults.dry = true end },
-  { "--json", help = "JSON on standard output, one object a line",
+  { "--json", shows = true, help = "JSON on standard output, one object a line",
     apply = function(session) session.json = true end },
   { "--report", takes = { "file", "FILE.html" },
     help = "write a report of the run into FILE.html, with a picture of the memory",
@@ -59,14 +59,15 @@ local rows = {
       report.check(file)
       session.report, session.write_report = file, report.write
     end },
-  { "--trace", help = "print each USB request in readable form",
+  { "--trace", shows = true, help = "print each USB request in readable form",
     apply = function(session) session.trace = true end },
-  { "--trace-bytes", help = "the same, with the data",
+  { "--trace-bytes", shows = true, help = "the same, with the data",
     apply = function(session) session.trace, session.trace_bytes = true, true end },
   { "--pcap", takes = { "file", "FILE" }, help = "write all USB requests into FILE, for Wireshark",
     apply = function(_, file) library("trace").capture(file) end },
-  { "-q --quiet", help = "no progress", apply = function(session) session.quiet = true end },
-  { "--virtual-time", help = "simulated boards only: let time jump",
+  { "-q --quiet", shows = true, help = "no progress",
+    apply = function(session) session.quiet = true end },
+  { "--virtual-time", help = "simulated boards only: skip all waiting",
     apply = function(session)
       require("sys").virtual_time()
       session.virtual_time = true
@@ -76,8 +77,8 @@ local rows = {
   { "-i", first = true, help = "stay at the prompt afterwards",
     apply = function(session) session.stay = true end },
   { "--version", first = true, help = "show the version",
-    apply = function(session) session.version = true end },
-  { "-h --help", help = "show this help", apply = function(session) session.help = true end },
+    apply = function() end },
+  { "-h --help", help = "show this help", apply = function() end },
 }
 
 -- ---- derived from the rows ----
@@ -141,7 +142,7 @@ end
 ---A new session: the values of moonflash's options, for the whole process.
 ---@param command string the command line as typed, for the report
 ---@return table session devices=, selectors=, every_board=, every_slot=, wait=, report=, json=,
----  quiet=, trace=, trace_bytes=, virtual_time=, code=, stay=, version=, help=, command=
+---  quiet=, trace=, trace_bytes=, virtual_time=, code=, stay=, command=
 function M.session(command)
   return { devices = {}, given = {}, command = command }
 end
@@ -168,16 +169,14 @@ local function prepare_boards(session)
     if simulated then require("sim").ensure(wanted.path) end
     if session.virtual_time and not simulated then
       errors.raise { code = "usage",
-        message = ("--virtual-time is for simulated boards, and '%s' is none"):format(selector) }
+        message = ("'%s' is not a simulated board, and virtual time needs one"):format(selector) }
     end
   end
 end
 
--- Applies what depends on several options.
-local function combine(session)
+-- Chooses the boards, from several options.
+local function choose_boards(session)
   check_every_slot(session)
-  library("ui").begin(session)
-  library("run.recipe").stdout_is_data = session.json or false
   session.selectors = selectors_of(session)
   require("dfu").defaults.selectors = session.selectors
   if session.trace then
@@ -188,23 +187,35 @@ local function combine(session)
   prepare_boards(session)
 end
 
+-- Applies the rows that decide how things are shown, or the others. Returns whether there were any.
+local function take(session, values, shows)
+  local any = false
+  for _, row in ipairs(rows) do
+    local value = values[field_of[row]]
+    if value and (row.shows or false) == shows and not (row.many and #value == 0) then
+      if session.given[row] and not row.many then
+        errors.raise { code = "usage", message = ("option '%s' is given twice"):format(
+          row[1]:match("%S+$")) }
+      end
+      session.given[row], any = true, true
+      row.apply(session, value)
+    end
+  end
+  return any
+end
+
 ---Applies the options that were given. May be called twice: for the options in front of the recipe,
 ---and for those behind it. Raises `usage` if an option is given in both places.
 ---@param session table
 ---@param values table from args.parse
 function M.apply(session, values)
-  for _, row in ipairs(rows) do
-    local value = values[field_of[row]]
-    if value and not (row.many and #value == 0) then
-      if session.given[row] and not row.many then
-        errors.raise { code = "usage", message = ("option '%s' is given twice"):format(
-          row[1]:match("%S+$")) }
-      end
-      session.given[row] = true
-      row.apply(session, value)
-    end
+  if take(session, values, true) or not session.is_shown then -- first: the rest may fail
+    session.is_shown = true
+    library("ui").begin(session)
+    library("run.recipe").stdout_is_data = session.json or false
   end
-  combine(session)
+  take(session, values, false)
+  choose_boards(session)
 end
 
 ---Turns virtual time on for a recipe with the field `virtual`, unless --virtual-time was given.

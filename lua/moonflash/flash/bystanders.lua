@@ -218,7 +218,7 @@ function M.describe(places)
   for i, place in ipairs(places) do
     names[i] = text.range(place.address, place.address + place.length - 1)
   end
-  return #names > 0 and ("Compared before and after: %s."):format(
+  return #names > 0 and ("Compared before and after the erase: %s."):format(
     table.concat(names, ", ")) or nil
 end
 

@@ -218,7 +218,7 @@ function M.save(board, file, address, length)
     length = last - address + 1
   elseif not length then
     errors.raise { code = "usage",
-      message = "a length is needed here: it is not known where this memory ends" }
+      message = "give the length: the board does not report where this memory ends" }
   end
   check.range(usage, address, length)
   files.check_writable(file)

@@ -28,8 +28,8 @@ local option = plans.option
 
 -- Options that a recipe can add to its arguments: { "file", ... }, table.unpack(flash.options)
 M.options = {
-  { "--full", "erase and write all of it, without comparing first", default = false },
-  { "--keep", "write back what else is in the sectors that are erased", default = false },
+  { "--full", "erase and write the whole image, without comparing first", default = false },
+  { "--keep", "write back the other data in the sectors that are erased", default = false },
   { "--lose", "discard existing data in front of the image in its first sector", default = false },
   { "--erase-all", "erase the whole chip first, including what the image does not cover",
     default = false },
@@ -41,11 +41,11 @@ M.options = {
   { "--only", "write only this part: FIRST..LAST, or a memory (number or name)", type = "string" },
   { "--skip-outside", "skip parts of the image for which the board has no memory",
     default = false },
-  { "--force", "even if it is not firmware, or is for another address or board",
+  { "--force", "write even if the file is not firmware, or is for another address or board",
     default = false },
   { "--unprotect", "remove read protection first: ERASES THE WHOLE CHIP", default = false },
   { "--yes", "confirm --unprotect without being asked", default = false },
-  { "--leave", "start it afterwards", default = false },
+  { "--leave", "leave DFU mode and start the program afterwards", default = false },
 }
 
 -- The options' names in Lua.
@@ -107,8 +107,8 @@ local function check_plain(board, options)
   for _, name in ipairs { "keep", "erase_all", "start_last", "unprotect" } do
     if option(options, name) then
       errors.raise { code = "usage", path = board.path,
-        message = ("%s: --%s needs DfuSe, and this board speaks plain DFU; nothing was sent")
-          :format(board.path, (name:gsub("_", "-"))) }
+        message = ("%s: the option %s needs DfuSe, and this board speaks plain DFU; nothing was "
+          .. "sent"):format(board.path, (name:gsub("_", "-"))) }
     end
   end
 end

@@ -94,7 +94,7 @@ end
 local function head_of(board, pieces, image)
   local last = pieces[#pieces]
   local lines = {
-    "; kept by moonflash: bytes that stood beside an image, in sectors that it erases",
+    "; kept by moonflash: data beside an image, in sectors to be erased",
     ("; board: %s serial %s at %s"):format(ids_of(board), one_word(board.serial or "-"),
       one_word(board.path)),
     ("; range: %s"):format(text.range(pieces[1].address, last.address + #last.bytes - 1)),
@@ -265,7 +265,7 @@ function M.check(board, image, sectors, taken)
       errors.raise { code = "image.kept", path = board.path, address = file.first,
         remedy = { "restore", file = file.name, first = file.first, last = file.last,
                    path = board.path, alt = file.alt, elsewhere = elsewhere(board, file) },
-        message = ("%s: an unfinished --keep left %s"):format(board.path, file.name) }
+        message = ("%s: an unfinished run left kept bytes in %s"):format(board.path, file.name) }
     end
   end
 end
@@ -297,11 +297,15 @@ end
 -- Adds the file to an error. Running the command again becomes the last of its remedies.
 local function name_file(err, file)
   if not errors.is(err) then return end
-  local remedy = { }
-  for key, value in pairs(err.remedy or {}) do
-    if value ~= "again" then remedy[key] = value end
+  local before = type(err.remedy) == "table" and err.remedy or {}
+  local remedy = {}
+  for key, value in pairs(before) do
+    if type(key) == "string" and key ~= "again" then remedy[key] = value end
   end
-  remedy.again = nil
+  for _, name in ipairs(before) do
+    if name == "again-then-replug" then name = "replug" end
+    if name ~= "again" then remedy[#remedy + 1] = name end
+  end
   remedy[#remedy + 1] = "again"
   err.remedy, err.kept = remedy, file.name
 end

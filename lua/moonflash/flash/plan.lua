@@ -62,7 +62,7 @@ local function read_twice(board, alt, range)
   if setting.read(board, alt, range.first, length) ~= bytes then
     errors.raise { code = "usb.io", path = board.path, op = "read", address = range.first,
       remedy = { "cable", again = true },
-      message = ("%s: two reads of %s, for --keep, differ; nothing was erased")
+      message = ("%s: two reads of %s differ, so it can't be kept; nothing was erased")
         :format(board.path, text.range(range.first, range.last)) }
   end
   return bytes
@@ -234,7 +234,7 @@ local function decide(board, sectors, image, options, grain)
       for _, piece in ipairs(sector.kept) do
         if (kept_alt or piece.alt) ~= piece.alt then
           lay.misfit(board, image, "goes to two alternate settings with the same addresses, and "
-            .. "--keep can keep bytes of one", { "only" })
+            .. "bytes of only one can be kept", { "only" })
         end
         kept_alt = piece.alt
       end
@@ -247,11 +247,12 @@ end
 
 local function check_options(board, image, options)
   if option(options, "keep") and option(options, "erase_all") then
-    errors.raise { code = "usage", message = "--keep and --erase-all contradict each other" }
+    errors.raise { code = "usage",
+      message = "the options keep and erase-all contradict each other" }
   end
   if option(options, "start_last") and not image.start then
-    lay.misfit(board, image, "has no vector table that --start-last could write last",
-      { "leave-out", option = "--start-last" })
+    lay.misfit(board, image, "has no vector table that could be written last",
+      { "leave-out", option = "start_last" })
   end
 end
 

@@ -89,12 +89,12 @@ local function parse_only(board, only)
   if from then
     local first, why = text.parse_integer(from, 0xFFFFFFFF)
     local last, why_last = text.parse_integer(to, 0xFFFFFFFF)
-    if not first or not last then usage(board, "--only %s: %s", only, why or why_last) end
-    if last < first then usage(board, "--only %s: the last address is below the first", only) end
+    if not first or not last then usage(board, "part %s: %s", only, why or why_last) end
+    if last < first then usage(board, "part %s: the last address is below the first", only) end
     return first, last
   end
   local alt = only ~= "" and selectors.find_alt(board.alts, only)
-  if not alt then usage(board, "--only %s: the board has no such memory", only) end
+  if not alt then usage(board, "part %s: the board has no such memory", only) end
   return nil, nil, alt
 end
 
@@ -147,7 +147,7 @@ function M.apply(board, image, options)
   end
   if #segments == 0 then
     errors.raise { code = "image", path = board.path,
-      message = ("%s: --only and --skip-outside leave nothing of %s"):format(board.path,
+      message = ("%s: %s has no data in the part that was chosen"):format(board.path,
         image.name),
       memory = failure.memory(class.state(board)) }
   end

@@ -48,7 +48,7 @@ local function confirm(board, yes)
       message = board.path .. ": not confirmed; the read protection stays, nothing was sent" }
   end
   errors.raise { code = "usage", path = board.path, remedy = { "yes" },
-    message = ("%s: %s Nothing was sent."):format(board.path, warning) }
+    message = ("%s: not confirmed; nothing was sent. %s"):format(board.path, warning) }
 end
 
 -- Opens the board again after its reset. A board that stays on the bus has not reset itself.

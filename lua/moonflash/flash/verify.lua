@@ -37,8 +37,8 @@ local function miscounted(board, segments, address)
     fields.history:mark("doubt", s.address, s.address + #s.bytes - 1, s.alt)
   end
   errors.raise { code = "verify", path = board.path, op = "verify", address = address,
-    message = ("%s: %s holds something else when it is read alone: the board does not count in the "
-      .. "%d bytes that it announces"):format(board.path, text.hex(address), board.transfer_size),
+    message = ("%s: %s reads differently on its own: the board does not use the transfer size of "
+      .. "%d bytes that it reports"):format(board.path, text.hex(address), board.transfer_size),
     flash = fields.journal:text(), ranges = fields.journal:claims(),
     remedy = { "report-board" } }
 end

@@ -230,7 +230,7 @@ function M.word(word)
   end
   said[#said + 1] = find_recipe(word)
   if #said > 0 then return table.concat(said, "\n\n") end
-  return nil, ("nothing is written about '%s'%s"):format(word,
+  return nil, ("no help for '%s'%s"):format(word,
     suggest.hint(word, suggest.keys(manual.by_name)))
 end
 

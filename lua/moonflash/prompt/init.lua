@@ -263,16 +263,16 @@ function M.commands.help(session, ...)
   if select("#", ...) == 0 then
     say(library("prompt.help").overview { "The prompt", "Board", "dfu", "task", "sim", "flash",
       "image", "memory", "optbytes", "trace", "In every script" })
-    say("help(board.read), help \"flash\" and help \"usb.gone\" explain. Ctrl-C cancels what runs,"
-      .. "\nCtrl-D leaves, Tab completes, the arrow keys bring back what was typed before; with a"
-      .. "\npart of it typed, Ctrl-R brings back the last statement that has it, then older ones.")
+    say("help(board.read), help \"flash\" and help \"usb.gone\" explain. Ctrl-C cancels a running"
+      .. "\nstatement, Ctrl-D leaves, Tab completes. The up arrow recalls earlier statements;"
+      .. "\nCtrl-R finds those that contain the typed text.")
     return
   end
   local what = ...
   local word = type(what) == "string" and what or values.class(what)
     or library("prompt.help").name_of(what, session.places())
   if not word then
-    say("nothing is written about " .. tostring(what))
+    say("no help for " .. tostring(what))
     return
   end
   local explained, why = library("prompt.help").word(word)
@@ -361,6 +361,7 @@ function M.run(env, traceback)
   local session = new_session(env, traceback)
   local interactive = sys.is_terminal(0) and sys.is_terminal(1)
   require("moonflash.trace").start() -- for trace()
+  remedies.for_recipe(nil) -- what is typed, and a script from standard input, is Lua
   local _ <close> = remedies.for_prompt()
   local board <close>, why = board_of(session)
   local _ <close> = setmetatable({}, { __close = function() session.scope:close() end })

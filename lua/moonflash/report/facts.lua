@@ -11,7 +11,7 @@ local M = {}
 
 -- The words for each fate: in a legend, beside a sector, and in a dry run.
 M.fates = {
-  same = { "the same already: not touched", "same" },
+  same = { "unchanged: equal to the image", "same" },
   written = { "written", "written", "would be written" },
   rewritten = { "erased and written", "erased, written", "would be erased, written" },
   erased = { "erased", "erased", "would be erased" },

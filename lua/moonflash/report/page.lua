@@ -215,7 +215,7 @@ function M.make(run)
     "<style>", style, "</style></head><body>\n", html.text(SHARED),
     html.text(el("main", nil, header(run), overview(run), images_part(run), boards)),
     html.text(el("footer", nil, "Made by moonflash ", MOONFLASH_VERSION,
-      ". 1 KB is 1024 bytes. Seconds are the board's.")),
+      ". 1 KB is 1024 bytes. Times are measured on moonflash's clock.")),
     "</body></html>\n",
   }
 end

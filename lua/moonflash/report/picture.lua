@@ -214,7 +214,7 @@ function M.memory(memory, height, dry)
   local whole = TOP + tall + BOTTOM
   return el("svg", { class = "memory", viewBox = ("0 0 %d %.0f"):format(WIDTH, whole),
     width = WIDTH, height = math.ceil(whole), role = "img",
-    ["aria-label"] = memory.name .. ": what happened to each sector; the table says the same" },
+    ["aria-label"] = memory.name .. ": what happened to each sector; the table lists the same" },
     parts, addresses(groups)), untrue
 end
 

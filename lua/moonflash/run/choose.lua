@@ -17,7 +17,7 @@ function M.check(info, selector, recipe)
   if not selector or selectors.matches(info, selectors.parse(selector)) then return end
   local for_what = type(selector) == "table" and selectors.text(selector) or selector
   errors.raise { code = "usb.no-device", path = info.path,
-    message = ("%s is not what %s is for (%s)"):format(info.path, recipe or "this recipe",
+    message = ("%s is not a board for %s (%s)"):format(info.path, recipe or "this recipe",
       for_what) }
 end
 
@@ -104,7 +104,7 @@ local function away(recipe, options)
   end
   if #boards == 0 then
     errors.raise { code = "usage", remedy = { "place" },
-      message = "this recipe starts with empty places: name them" }
+      message = "this recipe needs the places of its boards; none were given" }
   end
   return boards
 end

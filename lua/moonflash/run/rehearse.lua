@@ -106,7 +106,7 @@ local function false_claim(stage, result, clean)
     local holds = not first or truths[claim.state](result.flash:sub(first, last),
       stage.before:sub(first, last), clean.flash:sub(first, last))
     if not holds then
-      return ("it reported that %s is %s, which is false"):format(
+      return ("the run reported %s as %s, which is false"):format(
         text.range(claim.first, claim.last), claim.state)
     end
   end
@@ -124,7 +124,7 @@ local function outside_the_plan(stage, result, clean)
   for _, range in ipairs(touched) do
     local i = difference(result.flash:sub(at, range[1] - 1), stage.before:sub(at, range[1] - 1))
     if i then
-      return ("it changed %s, which the clean run leaves alone"):format(
+      return ("the run changed %s, which the run without faults leaves alone"):format(
         text.hex(stage.address + at + i - 2))
     end
     at = range[2] + 1
@@ -144,12 +144,12 @@ local function broken(stage, result, clean)
   if result.outcome == "PASS" then
     local where = differs(stage, result, clean)
     if where and (not result.stats.unverified or result.stats.uncompared) then
-      return "it passed, but the flash is wrong at " .. where
+      return "the run passed, but the flash is wrong at " .. where
     end
     return nil
   end
   if not errors.is(result.err) then
-    return "it failed without a word about the board: " .. tostring(result.err)
+    return "the run failed with an error that has no code: " .. tostring(result.err)
   end
   return false_claim(stage, result, clean)
 end
@@ -159,11 +159,11 @@ local function rerun_fails(recipe, opt, value, stage, clean)
   stage.sim:plug()
   local again = perform(recipe, opt, value, stage)
   if again.outcome ~= "PASS" then
-    return "run again, it failed: " .. tostring(again.err)
+    return "the second run failed: " .. tostring(again.err)
   end
   local where = stage.address and differs(stage, again, clean)
   if where and not again.stats.unverified then
-    return "run again, it passed, but the flash is wrong at " .. where
+    return "the second run passed, but the flash is wrong at " .. where
   end
 end
 
@@ -217,8 +217,8 @@ function M.recipe(recipe, opt, spec, most)
       stage.sim:close()
     end
   end
-  local shown = ("%s on sim:%s: %d requests, %d faults each: %d runs"):format(recipe.name, spec,
-    clean.requests, #M.FAULTS, runs)
+  local shown = ("%s on sim:%s: %d requests, %d faults at each of %d: %d runs"):format(recipe.name,
+    spec, clean.requests, #M.FAULTS, #strikes(clean.requests, most), runs)
   if #complaints > 0 then
     local more = #complaints - MOST_SHOWN
     errors.raise { code = "fail",

@@ -66,12 +66,12 @@ end
 -- The end of the program behind a channel, as text; nil if it runs, or if there is no program.
 local function fate(channel)
   local status, signal = channel:status()
-  if status then return "it ended with status " .. status end
-  if signal then return "it was ended by signal " .. signal end
+  if status then return "ended with status " .. status end
+  if signal then return "was ended by signal " .. signal end
 end
 
 local function raise_closed(self)
-  errors.raise { code = "cancelled", message = self.name .. ": it was closed meanwhile" }
+  errors.raise { code = "cancelled", message = self.name .. ": closed by another task" }
 end
 
 local function usable(stream, what)
@@ -94,9 +94,9 @@ local function raise_ended(self, doing)
   local channel = self.channel
   if not self.why then channel:wait("e", 0.5) end -- output ends a moment before its program
   if self.closing then raise_closed(self) end
-  local how = self.why or fate(channel) or "it is gone, or has closed its output"
+  local how = self.why or fate(channel) or "closed its output or went away"
   errors.raise { code = self.why and "sys.io" or "sys.ended", seen = self.kept,
-    message = ("%s: %s, while %s%s"):format(self.name, how, doing,
+    message = ("%s: %s %s%s"):format(self.name, how, doing,
       self.kept ~= "" and "; last came: " .. M.tail(self.kept) or "") }
 end
 
@@ -152,7 +152,7 @@ function Stream:expect(pattern, seconds)
     local found = find(stream, pattern)
     if found then return matched(stream, table.unpack(found, 2, found.n)) end
     if stream.ended then
-      raise_ended(stream, ("'%s' was waited for"):format(shown(pattern)))
+      raise_ended(stream, ("before '%s' came"):format(shown(pattern)))
     end
     if #stream.kept >= KEPT then -- the older half is dropped
       stream.kept = stream.kept:sub(KEPT // 2 + 1)
@@ -180,7 +180,7 @@ function Stream:read(seconds)
     if task.now() >= deadline or not wait(stream, "r", deadline) then break end
     take(stream)
   end
-  if stream.kept == "" and stream.ended then raise_ended(stream, "it was read") end
+  if stream.kept == "" and stream.ended then raise_ended(stream, "and has sent everything") end
   local bytes = stream.kept
   stream.kept = ""
   return bytes
@@ -198,7 +198,7 @@ function Stream:write(bytes)
     local n, why = stream.channel:write(bytes, from)
     if not n then
       stream.why = why
-      raise_ended(stream, "it was written to")
+      raise_ended(stream, "before everything was written to it")
     end
     from = from + n
     if n > 0 then
@@ -208,8 +208,9 @@ function Stream:write(bytes)
       -- read
       local listen = not (stream["listening to"] or stream.ended) and #stream.kept < KEPT
       if task.now() >= deadline then
-        errors.raise { code = "timeout", message = ("%s: it takes no more: %d of %d bytes"):format(
-          stream.name, from - 1, #bytes) }
+        errors.raise { code = "timeout",
+          message = ("%s: accepts no more data: %d of %d bytes written"):format(stream.name,
+            from - 1, #bytes) }
       end
       wait(stream, listen and "rw" or "w", deadline)
       if listen then take(stream) end

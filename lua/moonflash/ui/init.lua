@@ -20,12 +20,13 @@ local function is_dumb()
   return term == nil or term == "dumb"
 end
 
--- Replaces bars by rows if a run is for several boards.
-local function for_several(bars)
+-- Bars, which make way for rows while a run is for several boards.
+local function new_bars()
+  local bars = require("moonflash.ui.bars").new()
   function bars.boards(_, boards)
     if #boards < 2 then return end
     console.set_several()
-    subscribe(require("moonflash.ui.several").new(boards))
+    subscribe(require("moonflash.ui.several").new(boards, function() subscribe(new_bars()) end))
   end
   return bars
 end
@@ -40,7 +41,7 @@ function M.begin(options)
     subscribe(require("moonflash.ui.quiet").new())
   elseif not options.trace and sys.is_terminal(2) and not is_dumb()
     and not os.getenv("NO_COLOR") then
-    subscribe(for_several(require("moonflash.ui.bars").new()))
+    subscribe(new_bars())
   else
     subscribe(require("moonflash.ui.lines").new())
   end

@@ -20,8 +20,7 @@ function M.new()
 end
 
 -- Prints lines above anything that is drawn. Modes for a terminal replace this.
-function M:above(lines)
-  local _ = self
+function M.above(_, lines)
   console.say(text.plain(lines) .. "\n")
 end
 
@@ -80,8 +79,7 @@ end
 
 -- ---- results ----
 
-function M:passed(board, stats, seconds)
-  local _ = self
+function M.passed(_, board, stats, seconds)
   local done = words.done(stats)
   if done == "" and not console.is_several() then return end
   local remarks = words.remarks(stats, board.retries)
@@ -150,8 +148,7 @@ function M:tell_again(failed)
   end
 end
 
-function M:all_passed(count)
-  local _ = self
+function M.all_passed(_, count)
   console.say(("%d boards passed.\n"):format(count))
 end
 

@@ -42,6 +42,16 @@ local function and_again(remedy)
   return either(" and run the same command again", ", open it with board:open() and try again")
 end
 
+local function same_again()
+  return either("Run the same command again", "Run the same call again")
+end
+
+-- The name of an option of flash.write as the reader writes it; nil if the recipe does not have it.
+local function spelled(option, lua)
+  if is_at_prompt() or not reader.options then return lua end
+  return reader.options[option] and option or nil
+end
+
 -- ---- options ----
 
 -- option: for the command line. lua: in a table of options. does: its effect.
@@ -66,7 +76,8 @@ end
 
 -- ---- sentences ----
 
-local ways = {}
+M.ways = {}
+local ways = M.ways
 
 function ways.again(_, err)
   if err.kept then
@@ -84,20 +95,19 @@ function ways.replug(remedy)
 end
 
 ways["again-then-replug"] = function(remedy)
-  return ("%s again. If the error comes back, reconnect the board%s first."):format(
-    either("Run the same command", "Run the same call"), remedy.boot0 and " with BOOT0 high" or "")
+  return ("%s. If the error comes back, reconnect the board%s first."):format(same_again(),
+    remedy.boot0 and " with BOOT0 high" or "")
 end
 
 -- After "wait", this is the next thing to try.
 ways["reset-or-replug"] = function(remedy)
   local reset = remedy[1] == "wait" and "If that does not help, reset" or "Reset"
-  return ("%s the board%s, or reconnect it%s."):format(reset,
+  return ("%s or reconnect the board%s%s."):format(reset,
     remedy.boot0 and " (BOOT0 high)" or "", and_again(remedy))
 end
 
 function ways.cable(remedy)
-  return "Check the cable." .. (remedy.again and either(" Run the same command again.",
-    " Run the same call again.") or "")
+  return "Check the cable." .. (remedy.again and " " .. same_again() .. "." or "")
 end
 
 -- seconds: the longest wait. doing: the operation that still runs.
@@ -134,8 +144,8 @@ function ways.detach(remedy)
 end
 
 function ways.leave(remedy)
-  return either(("'moonflash -d %s leave'"):format(remedy.path), "board:leave()")
-    .. " starts its program."
+  return either(("'moonflash -d %s leave'"):format(remedy.path),
+    ("dfu.open(%q):leave()"):format(remedy.path)) .. " starts its program."
 end
 
 -- probe: path of an ST-LINK. brought: the recipe opens the board, so --wait has no effect.
@@ -144,7 +154,7 @@ ways["enter-dfu"] = function(remedy)
     .. "socket. DFU needs its micro-USB socket too.\n"):format(remedy.probe) or ""
   local again = either("then run the same command again"
     .. (remedy.brought and "." or ", or add --wait 60."), "then: board = dfu.open()")
-  return probe .. "Connect BOOT0 to VDD and PB2 to GND, press reset, " .. again
+  return probe .. "STM32: connect BOOT0 to VDD (on an F4 also PB2 to GND), press reset, " .. again
     .. either("\nWithout a board: --device sim:f407 is a simulated one.",
       "\nWithout a board: dfu.open(\"sim:f407\") opens a simulated one.")
 end
@@ -183,7 +193,8 @@ function ways.layout(remedy)
       .. "The former contents are lost there, and perhaps elsewhere.\n"
       .. "Write again everything that this board needs."
   end
-  return ("If the board never reports it, give it: --layout %s is an STM32F407's."):format(F407)
+  return "If the board never reports its layout, " .. either(("add --layout. For an STM32F407:\n"
+    .. "  --layout %s"):format(F407), "start the prompt with --layout.")
 end
 
 ways["no-layout"] = function()
@@ -201,7 +212,8 @@ end
 
 function ways.optbytes(remedy)
   if remedy.changes then
-    return ("moonflash optbytes %s    tries again"):format(remedy.changes)
+    return either(("moonflash optbytes %s    tries again"):format(remedy.changes),
+      "Write the option bytes again.")
   end
   return either("'moonflash optbytes' shows the option bytes, and sets them by name.",
     "optbytes.read(board) shows the option bytes, optbytes.write(board, { NAME = value }) sets "
@@ -212,7 +224,7 @@ end
 ways["write-protection"] = function(remedy, err)
   local sentence = err.code == "verify.not-blank"
     and "Either the sector is write-protected, or the boot loader ignored the command."
-    or (remedy.again and "Run the same command again. If it fails again, the" or "The")
+    or (remedy.again and same_again() .. ". If it fails again, the" or "The")
     .. " sector may be write-protected."
   if not remedy.optbytes then return sentence end
   return sentence .. "\n" .. either("'moonflash optbytes'", "optbytes.read(board)")
@@ -244,18 +256,22 @@ function ways.unsupported()
     .. "shows the state."
 end
 
+-- option: of flash.write, as it is written in Lua.
 ways["leave-out"] = function(remedy)
-  return ("Leave %s out."):format(remedy.option)
+  local option = spelled("--" .. remedy.option:gsub("_", "-"), remedy.option)
+  return option and ("Leave %s out."):format(option)
 end
 
 ways["only-syntax"] = function()
-  return "--only takes two addresses, FIRST..LAST, or a memory: its number or the start "
-    .. "of its name. " .. either("'moonflash info'", "board:regions()") .. " shows the memories."
+  return (spelled("--only", "only") or "The part") .. " is two addresses, FIRST..LAST, or a "
+    .. "memory: its number or the start of its name. "
+    .. either("'moonflash info'", "board:regions()") .. " shows the memories."
 end
 
 ways["no-leave"] = function()
-  return either("Write without --leave, or write an image that has a vector table.",
-    "Write without leave = true, or write an image that has a vector table.")
+  local leave = spelled("--leave", "leave = true")
+  return (leave and ("Write without %s, or write"):format(leave) or "Write")
+    .. " an image that has a vector table."
 end
 
 -- err.file: the file without an address. err.address: the address it was linked for, if known.
@@ -289,7 +305,7 @@ ways["power-cycle"] = function(remedy)
     return "Switch the power off and on (a reset is not enough), then run "
       .. either("'moonflash info'.", "board:open().")
   end
-  return "Switch the power off and on, and run the same command again.\n"
+  return "Switch the power off and on. " .. same_again() .. ".\n"
     .. "A boot loader other than ST's may not support the command."
 end
 
@@ -300,12 +316,13 @@ end
 
 ways["erase-sectors"] = function()
   return "The board can't be read and is not a known ROM. Some boot loaders accept a "
-    .. "mass erase and do nothing. Erase sectors instead: without --erase-all, or with "
-    .. "'moonflash erase --address ADDRESS --length BYTES'."
+    .. "mass erase and do nothing. Erase sectors instead: " .. either(
+    "'moonflash erase --address ADDRESS --length BYTES'.", "flash.erase(board, sectors).")
 end
 
 ways["reset-to-run"] = function()
-  return "Reset the board, or reconnect it, without what put it into DFU mode."
+  return "Set BOOT0 low, or release the button that selects DFU mode. Then reset or reconnect the "
+    .. "board."
 end
 
 function ways.irreversible()
@@ -315,12 +332,12 @@ end
 
 -- For raw blocks and writes that would close a chip.
 ways["irreversible-block"] = function()
-  return "If you mean it, pass { irreversible = true } as the last argument.\n"
-    .. "Or use 'moonflash optbytes --irreversible'."
+  return "If you mean it, pass { irreversible = true } as the last argument."
+    .. either("\nOr use 'moonflash optbytes --irreversible'.", "")
 end
 
 ways["report-board"] = function()
-  return "Run the same command again. If it fails again, please report this board: data may have "
+  return same_again() .. ". If it fails again, please report this board: data may have "
     .. "been written to other addresses, and read from other addresses."
 end
 
@@ -357,7 +374,7 @@ end
 
 -- name: a free name for another board of this kind.
 ways["sim-name"] = function(remedy)
-  return remedy.name and remedy.name .. " is another one like it" or "sim:f407 is one"
+  return "For example: " .. (remedy.name or "sim:f407")
 end
 
 function ways.product()
@@ -365,7 +382,8 @@ function ways.product()
 end
 
 function ways.list()
-  return "moonflash list    shows the paths of the boards that are connected"
+  return either("moonflash list", "dfu.list()")
+    .. "    shows the paths of the boards that are connected"
 end
 
 ways["slots-syntax"] = function()
@@ -378,10 +396,10 @@ function ways.slots(remedy)
     .. "'moonflash slots' shows them; --slots names another file."):format(remedy.file)
 end
 
-function ways.place() return "-d 1-4.2, -d SLOT, or --every-slot" end
+function ways.place() return "Use -d 1-4.2, -d SLOT, or --every-slot." end
 
 ways["run-file"] = function(remedy)
-  return ("moonflash ./%s    runs it, if it is one"):format(remedy.file)
+  return ("If the file is a recipe: moonflash ./%s"):format(remedy.file)
 end
 
 function ways.recipes() return "moonflash recipes    lists them" end
@@ -399,7 +417,7 @@ end
 ways["in-use"] = function() return "Another program, or this one, has it open." end
 
 function ways.memory()
-  return "Does this process have a limit (ulimit -v)? Run the same command again without it."
+  return "Does this process have a limit (ulimit -v)? " .. same_again() .. " without it."
 end
 
 -- ---- facts ----
@@ -438,7 +456,9 @@ local function facts_before(err, lines)
   if err.reported then
     lines[#lines + 1] = "The board reports this memory, and refuses it all the same."
   end
-  if err.bytes then lines[#lines + 1] = ("They are %s."):format(text.bytes(err.bytes)) end
+  if err.bytes then
+    lines[#lines + 1] = ("The option bytes are %s."):format(text.bytes(err.bytes))
+  end
 end
 
 local function facts_behind(err, lines)
@@ -453,10 +473,7 @@ local function fill(line)
   return table.concat(text.wrap(line, WIDTH), "\n")
 end
 
----The hint of an error; nil if there is none.
----@param err table error object
----@return string?
-function M.hint(err)
+local function compose(err)
   local lines = {}
   facts_before(err, lines)
   local remedy = type(err.remedy) == "table" and err.remedy or {}
@@ -464,14 +481,21 @@ function M.hint(err)
     local sentence
     if options[name] then
       sentence = option_sentence(options[name])
-    elseif ways[name] then
-      sentence = ways[name](remedy, err)
+    elseif M.ways[name] then
+      sentence = M.ways[name](remedy, err)
     end
     if sentence then lines[#lines + 1] = sentence end
   end
   facts_behind(err, lines)
-  if #lines == 0 then return nil end
-  return (table.concat(lines, "\n"):gsub("[^\n]+", fill))
+  return #lines > 0 and (table.concat(lines, "\n"):gsub("[^\n]+", fill)) or nil
+end
+
+---The hint of an error; nil if there is none, or if the error of a script lacks the facts for it.
+---@param err table error object
+---@return string?
+function M.hint(err)
+  local ok, hint = pcall(compose, err)
+  return ok and hint or nil
 end
 
 ---The names of the remedies, for programs; nil if there are none.

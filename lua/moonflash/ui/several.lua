@@ -17,18 +17,19 @@ M.__index = M
 local REDRAW = 0.04 -- seconds between two drawings of a phase
 
 ---@param boards table[]
+---@param on_end function called when the rows are complete: later output goes below them
 ---@return table a new subscriber
-function M.new(boards)
+function M.new(boards, on_end)
   local self = setmetatable(lines.new(), M)
   self.drawn_at = setmetatable({}, { __mode = "k" }) -- by phase
-  self.ended = false -- the last drawing was made; later output goes below it
+  self.on_end = on_end
   rows.begin(boards)
   return self
 end
 
-function M:above(printed)
+function M.above(_, printed)
   printed = text.plain(printed)
-  if self.ended or console.question() then return console.say(printed .. "\n") end
+  if console.question() then return console.say(printed .. "\n") end
   rows.print(printed)
 end
 
@@ -90,7 +91,7 @@ function M:tell_again(failed)
     rows.result(result.board, result.outcome, self.reason(result))
   end
   rows.finish()
-  self.ended = true
+  self.on_end()
 end
 
 return M

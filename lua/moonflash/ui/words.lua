@@ -92,8 +92,8 @@ function M.last_sentence(board, stats)
       text.hex(stats.left))
   elseif stats.bytes_written > 0 or stats.sectors_same then
     return (stats.bytes_written == 0 and "Already on the board. " or checked)
-      .. "Still in DFU mode: to start it, run 'moonflash leave'"
-      .. (roms.may_be(board) and ", or reset it with BOOT0 low." or ".")
+      .. "The board is in DFU mode. To start it: 'moonflash leave'"
+      .. (roms.may_be(board) and ", or reset with BOOT0 low." or ".")
   end
   return checked .. "Done."
 end
@@ -195,7 +195,7 @@ end
 ---@param facts table
 ---@return string
 function M.remark(name, facts)
-  return remarks[name](facts)
+  return remarks[name] and remarks[name](facts) or name
 end
 
 return M

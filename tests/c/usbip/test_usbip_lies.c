@@ -313,7 +313,7 @@ static void reads_nothing(void **state)
         assert_true(sent < 100000);
     }
     pass(11);
-    assert_string_equal(expect_event(USBIP_DETACHED, 0).why, "it reads no answers");
+    assert_string_equal(expect_event(USBIP_DETACHED, 0).why, "the client reads no answers");
     assert_int_equal(usbip_connections(rig.server), 0);
     check_free("1-1");
 }

@@ -388,7 +388,7 @@ function TestClosing.test_in_the_middle_of_a_control_transfer()
   task.sleep(0.1)
   board:close()
   local err = assert_raises("cancelled", job.join, job)
-  lu.assertStrContains(err.message, "closed while answering a control request")
+  lu.assertStrContains(err.message, "closed while handling a control request")
 end
 
 function TestClosing.test_a_board_that_hangs_is_released_all_the_same()

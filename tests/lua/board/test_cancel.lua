@@ -487,8 +487,8 @@ function TestCancel.test_it_still_erases_what_it_was_told()
   cancelled(dfu.to_idle, board)
   local err = assert_raises("timeout", board.get_state, board)
   lu.assertEquals(err.hint, "The board is still erasing everything, for up to 58 s more.\n"
-    .. "Wait, and try again.\nIf that does not help, reset the board (BOOT0 high), or reconnect it "
-    .. "and run\nthe same command again.")
+    .. "Wait, and try again.\nIf that does not help, reset or reconnect the board (BOOT0 high) "
+    .. "and run the\nsame command again.")
   lu.assertStrContains(assert_raises("timeout", board.read, board, SECTOR, 4).hint, " 53 s more")
   task.sleep(10)
   lu.assertEquals(board:read(SECTOR, 4), "\255\255\255\255")

@@ -519,7 +519,7 @@ function TestRemarks.test_what_applies()
     ["1 KB"] = { vid = 0x28E9, pid = 0x0189, names = { "@Internal Flash/0x08000000/512*002Kg" } },
     ["0x08100000"] = { names = { "@Internal Flash/0x08000000/16*128Kg" } },
     ["another boot loader"] = { names = { F4 }, product = "Pyboard DFU Bootloader" },
-    ["have one name"] = { names = { "@F/0x08000000/64*02Kg", "@F/0x08000000/64*02Kg" } },
+    ["have the same name"] = { names = { "@F/0x08000000/64*02Kg", "@F/0x08000000/64*02Kg" } },
     ["other boards"] = { names = { F4 }, serial = "FFFFFFFEFFFF" },
     ["64 bytes"] = { names = { F4 }, size = false },
     ["0x00, not 0xFF"] = { names = { "@Internal Flash/0x08000000/1536*128g" } },

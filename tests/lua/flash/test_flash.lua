@@ -164,7 +164,7 @@ function TestFlash:test_what_was_kept_is_rescued_when_writing_fails()
   self:plug_again()
   -- another write over that range would lose these bytes
   local other = raises("image.kept", flash.write, self.board, raw(BASE + 0x4000, "else"), {})
-  lu.assertStrContains(other.message, "an unfinished --keep left " .. KEPT)
+  lu.assertStrContains(other.message, "an unfinished run left kept bytes in " .. KEPT)
   lu.assertStrContains(other.hint, ("flash %s --lose"):format(KEPT))
   raises("image.kept", flash.write, self.board, raw(BASE + 0x5004, "new!"), { keep = true })
   flash.write(self.board, raw(BASE + 0x8000, "elsewhere"), {})

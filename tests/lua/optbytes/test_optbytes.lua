@@ -229,7 +229,7 @@ function TestOptbytes:test_parts_that_nobody_has_described()
     lu.assertNil(optbytes.family(self.board))
     for _, f in ipairs { optbytes.read, optbytes.write } do
       local err = support.assert_raises("dfu.unknown-part", f, self.board, { BOR_LEV = 2 })
-      lu.assertStrContains(err.hint, "They are " .. first)
+      lu.assertStrContains(err.hint, "The option bytes are " .. first)
       lu.assertStrContains(err.hint, "lua/moonflash/optbytes/families.lua")
     end
   end

@@ -559,7 +559,7 @@ function TestHelp.test_words_with_several_meanings()
   has("errVENDOR", "read protection is on")
   has("board.timeout", "seconds that one request may take")
   has("err.hint", "what to do")
-  has("doctor", "moonflash doctor", "Look for what is wrong")
+  has("doctor", "moonflash doctor", "Find out why flashing does not work")
   has("repl", "The prompt", "A line is Lua")
   has("trace", "what a line says (docs/trace.md).")
 end

@@ -19,7 +19,7 @@ function TestOpenedWhileItErases.test_without_patience()
   local place <close> = sim.new("f407,usb=ideal")
   erasing(place)
   local err = support.assert_raises("timeout", dfu.open, place.path)
-  lu.assertStrContains(err.message, "no answer while asking for its state")
+  lu.assertStrContains(err.message, "no answer while reporting its state")
   lu.assertStrContains(err.hint, "The board may still be erasing")
   lu.assertStrContains(err.hint, "--wait 60")
 end

@@ -111,7 +111,7 @@ function TestRehearse.test_false_success_is_found_out()
   lu.assertStrContains(complaint(function(board)
     board:erase_page(0x08000000)
     pcall(board.write, board, 0x08000000, DATA)
-  end), "it passed, but the flash is wrong at 0x0800")
+  end), "the run passed, but the flash is wrong at 0x0800")
 end
 
 function TestRehearse.test_corruption_without_verification_is_found_out()
@@ -127,7 +127,7 @@ function TestRehearse.test_a_foreign_sector_is_found_out()
     if not ok then pcall(board.erase_page, board, 0x08020000) end
     board:write(0x08000000, DATA)
     assert(board:read(0x08000000, #DATA) == DATA)
-  end), "which the clean run leaves alone")
+  end), "which the run without faults leaves alone")
 end
 
 function TestRehearse.test_a_recipe_that_cannot_run_again_is_found_out()
@@ -138,7 +138,7 @@ function TestRehearse.test_a_recipe_that_cannot_run_again_is_found_out()
     board:erase_page(0x08000000)
     board:write(0x08000000, DATA)
     if board:read(0x08000000, #DATA) ~= DATA then fail("not what was written") end
-  end), "run again, it failed")
+  end), "the second run failed")
 end
 
 function TestRehearse.test_a_recipe_that_fails_without_faults()
