@@ -3,7 +3,6 @@
 -- src/lua/lboard.c.
 local bus = require "moonflash.board.bus"
 local class = require "moonflash.board.class"
-local failure = require "moonflash.board.failure"
 local leave = require "moonflash.flash.leave"
 local link = require "moonflash.link"
 local place = require "moonflash.board.place"
@@ -52,17 +51,13 @@ M.open, M.at, M.arrivals = place.open_any, place.at, place.arrivals
 -- ---- for the library and for tests ----
 
 M.defaults = settings
-M.fields, M.check, M.names = class.state, class.check, class.names()
+M.fields, M.names = class.state, class.names()
 M.wait_for, M.whereabouts, M.several = place.wait_for, place.whereabouts, refusal.several
 M.others, M.device = bus.others, bus.device
 M.states, M.statuses = link.states, link.statuses
-M.selected, M.observe, M.is_closing = link.selected, link.observe, link.is_closing
+M.observe, M.is_closing = link.observe, link.is_closing
 
 ---Brings a board back to dfuIDLE after an abandoned operation; does nothing otherwise.
 M.to_idle = link.to_idle
-
----@param board table
----@return table in the format of failure.memory
-function M.memory(board) return failure.memory(class.state(board)) end
 
 return M

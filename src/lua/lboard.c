@@ -47,9 +47,9 @@ static uint8_t check_byte(lua_State *L, const char *method, int index)
 /* Runs an operation that has no arguments. */
 static int run_simple(lua_State *L, enum dfu_kind kind)
 {
-    struct board *board = lop_ready(L);
+    struct board *board = lboard_ready(L);
     struct dfu_op op = { .kind = kind, .any_alt = true };
-    return lop_run(L, board, &op);
+    return lboard_run(L, board, &op);
 }
 
 /* ---- memories ---- */
@@ -75,10 +75,10 @@ static const struct region *check_inside(lua_State *L, struct board *board, enum
     }
     if (region && allows(region, kind))
         return first;
-    const struct lop_failure failure = { .code = "dfu.outside",
-                                         .detail = region ? "forbidden" : NULL,
-                                         .operation = dfu_kind_name(kind) };
-    lop_refuse(L, &failure, (lua_Integer)(uint32_t)at);
+    const struct lboard_failure failure = { .code = "dfu.outside",
+                                            .detail = region ? "forbidden" : NULL,
+                                            .operation = dfu_kind_name(kind) };
+    lboard_refuse(L, &failure, (lua_Integer)(uint32_t)at);
     return NULL;
 }
 
@@ -86,15 +86,15 @@ static void check_dfuse(lua_State *L, struct board *board, enum dfu_kind kind)
 {
     if (board->dfu.dfuse)
         return;
-    const struct lop_failure failure = { .code = "dfu.not-dfuse",
-                                         .operation = dfu_kind_name(kind) };
-    lop_refuse(L, &failure, LOP_NOWHERE);
+    const struct lboard_failure failure = { .code = "dfu.not-dfuse",
+                                            .operation = dfu_kind_name(kind) };
+    lboard_refuse(L, &failure, LBOARD_NOWHERE);
 }
 
 /*** board:read(address, length) --> string */
 static int lboard_read(lua_State *L)
 {
-    struct board *board = lop_ready(L);
+    struct board *board = lboard_ready(L);
     uint32_t address = check_address(L, "read", 2);
     lua_Integer length = method_integer(L, "read", 3);
     method_check(L, length >= 0 && length <= 0xFFFFFFFF, "read", 3, "0 bytes or more");
@@ -110,13 +110,13 @@ static int lboard_read(lua_State *L)
         op.any_alt = board->selected < 0;
         op.alt = (uint8_t)board->selected;
     }
-    return lop_run(L, board, &op);
+    return lboard_run(L, board, &op);
 }
 
 /* Raises if writing the string at the index would close the chip for ever. [-0, +0, e] */
 static void guard(lua_State *L, uint32_t address, int index, bool irreversible)
 {
-    lop_push_callback(L, LOP_GUARD);
+    lboard_push_callback(L, LBOARD_GUARD);
     lua_pushinteger(L, address);
     lua_pushvalue(L, index);
     lua_pushboolean(L, irreversible);
@@ -127,7 +127,7 @@ static void guard(lua_State *L, uint32_t address, int index, bool irreversible)
 static void guard_block(lua_State *L, const struct board *board, uint16_t block, int index,
                         bool irreversible)
 {
-    lop_push_callback(L, LOP_GUARD_BLOCK);
+    lboard_push_callback(L, LBOARD_GUARD_BLOCK);
     lua_createtable(L, 0, 2);
     lua_pushinteger(L, block);
     lua_setfield(L, -2, "block");
@@ -144,7 +144,7 @@ static void guard_block(lua_State *L, const struct board *board, uint16_t block,
  * block: its number; -1 for a request that is not DNLOAD. */
 static void begin_block(lua_State *L, lua_Integer block, int index)
 {
-    lop_push_callback(L, LOP_BEGIN_BLOCK);
+    lboard_push_callback(L, LBOARD_BEGIN_BLOCK);
     lua_pushinteger(L, block);
     lua_pushvalue(L, index);
     lua_call(L, 4, 0);
@@ -153,11 +153,11 @@ static void begin_block(lua_State *L, lua_Integer block, int index)
 /*** board:write(address, data, options?): never erases, never pads. */
 static int lboard_write(lua_State *L)
 {
-    struct board *board = lop_ready(L);
+    struct board *board = lboard_ready(L);
     uint32_t address = check_address(L, "write", 2);
     struct dfu_op op = { .kind = DFU_WRITE, .address = address };
     op.data = (const uint8_t *)method_string(L, "write", 3, &op.length);
-    bool irreversible = lop_irreversible(L, "write", 4);
+    bool irreversible = lboard_irreversible(L, "write", 4);
     if (op.length == 0)
         return 0;
     if (board->dfu.dfuse) {
@@ -170,71 +170,72 @@ static int lboard_write(lua_State *L)
         op.any_alt = board->selected < 0;
         op.alt = (uint8_t)board->selected;
     }
-    if (lop_only_says(L, board, dfu_kind_name(op.kind), address, op.length))
+    if (lboard_only_says(L, board, dfu_kind_name(op.kind), address, op.length))
         return 0;
-    lop_begin(L, address, address + (uint64_t)op.length - 1, op.any_alt ? board->dfu.alt : op.alt);
-    return lop_run(L, board, &op);
+    lboard_begin(L, address, address + (uint64_t)op.length - 1,
+                 op.any_alt ? board->dfu.alt : op.alt);
+    return lboard_run(L, board, &op);
 }
 
 /*** board:erase_page(address): erases the page (sector) that holds the address. */
 static int lboard_erase_page(lua_State *L)
 {
-    struct board *board = lop_ready(L);
+    struct board *board = lboard_ready(L);
     uint32_t address = check_address(L, "erase_page", 2);
     check_dfuse(L, board, DFU_ERASE);
     const struct region *region = check_inside(L, board, DFU_ERASE, address, 1);
     struct dfu_op op = { .kind = DFU_ERASE, .address = address, .alt = region->alt };
     op.limit = board->dfu.timeout + ERASE_LIMIT_PER_BYTE * region->size;
-    if (lop_only_says(L, board, dfu_kind_name(op.kind), address, region->size))
+    if (lboard_only_says(L, board, dfu_kind_name(op.kind), address, region->size))
         return 0;
     uint64_t first = address - (address - region->address) % region->size;
-    lop_begin(L, first, first + region->size - 1, region->alt);
-    return lop_run(L, board, &op);
+    lboard_begin(L, first, first + region->size - 1, region->alt);
+    return lboard_run(L, board, &op);
 }
 
-/* Calls lop_begin for the whole main flash. */
+/* Calls lboard_begin for the whole main flash. */
 static void begin_all(lua_State *L, const struct board *board)
 {
     for (size_t i = 0; i < board->region_count; i++) {
         const struct region *region = &board->regions[i];
         if (region->erasable && region->alt == board->regions[0].alt)
-            lop_begin(L, region->address, region->end - 1, region->alt);
+            lboard_begin(L, region->address, region->end - 1, region->alt);
     }
 }
 
 /*** board:mass_erase() */
 static int lboard_mass_erase(lua_State *L)
 {
-    struct board *board = lop_ready(L);
+    struct board *board = lboard_ready(L);
     check_dfuse(L, board, DFU_MASS_ERASE);
     struct dfu_op op = { .kind = DFU_MASS_ERASE,
                          .any_alt = board->selected < 0,
                          .alt = (uint8_t)board->selected,
                          .limit = board->dfu.timeout + MASS_ERASE_LIMIT };
-    if (lop_only_says(L, board, dfu_kind_name(op.kind), 0, 0))
+    if (lboard_only_says(L, board, dfu_kind_name(op.kind), 0, 0))
         return 0;
     begin_all(L, board);
-    return lop_run(L, board, &op);
+    return lboard_run(L, board, &op);
 }
 
 /*** board:read_unprotect(): erases the whole chip; then the board leaves the bus. */
 static int lboard_read_unprotect(lua_State *L)
 {
-    struct board *board = lop_ready(L);
+    struct board *board = lboard_ready(L);
     check_dfuse(L, board, DFU_READ_UNPROTECT);
     struct dfu_op op = { .kind = DFU_READ_UNPROTECT,
                          .any_alt = true,
                          .limit = board->dfu.timeout + MASS_ERASE_LIMIT };
-    if (lop_only_says(L, board, dfu_kind_name(op.kind), 0, 0))
+    if (lboard_only_says(L, board, dfu_kind_name(op.kind), 0, 0))
         return 0;
     begin_all(L, board);
-    return lop_run(L, board, &op);
+    return lboard_run(L, board, &op);
 }
 
 /*** board:set_address(address): sets the address of block 2. */
 static int lboard_set_address(lua_State *L)
 {
-    struct board *board = lop_ready(L);
+    struct board *board = lboard_ready(L);
     uint32_t address = check_address(L, "set_address", 2);
     check_dfuse(L, board, DFU_SET_ADDRESS);
     struct dfu_op op = { .kind = DFU_SET_ADDRESS, .address = address, .any_alt = true };
@@ -243,58 +244,58 @@ static int lboard_set_address(lua_State *L)
         op.any_alt = false;
         op.alt = region->alt;
     }
-    return lop_run(L, board, &op);
+    return lboard_run(L, board, &op);
 }
 
 /*** board:download_block(number, data, options?): one DFU_DNLOAD, polled to its end. */
 static int lboard_download_block(lua_State *L)
 {
-    struct board *board = lop_ready(L);
+    struct board *board = lboard_ready(L);
     struct dfu_op op = { .kind = DFU_DOWNLOAD_BLOCK,
                          .any_alt = true,
                          .block = check_word(L, "download_block", 2) };
     op.data = (const uint8_t *)method_string(L, "download_block", 3, &op.length);
     method_check(L, op.length <= 0xFFFF, "download_block", 3, "a block has at most 65535 bytes");
-    guard_block(L, board, op.block, 3, lop_irreversible(L, "download_block", 4));
+    guard_block(L, board, op.block, 3, lboard_irreversible(L, "download_block", 4));
     /* block 0 of DfuSe is a command, which may be a mass erase */
     op.limit = board->dfu.timeout + (op.block == 0 && board->dfu.dfuse ? MASS_ERASE_LIMIT : 0);
     if (board->dfu.has_base && op.block >= 2) {
         op.has_address = true;
         op.address = board->dfu.base + (op.block - 2u) * board->dfu.transfer_size;
     }
-    if (lop_only_says(L, board, dfu_kind_name(op.kind), op.block, op.length))
+    if (lboard_only_says(L, board, dfu_kind_name(op.kind), op.block, op.length))
         return 0;
     if (!op.has_address)
         begin_block(L, op.block, 3);
-    return lop_run(L, board, &op);
+    return lboard_run(L, board, &op);
 }
 
 /*** board:upload_block(number, length) --> string */
 static int lboard_upload_block(lua_State *L)
 {
-    struct board *board = lop_ready(L);
+    struct board *board = lboard_ready(L);
     struct dfu_op op = { .kind = DFU_UPLOAD_BLOCK,
                          .any_alt = true,
                          .block = check_word(L, "upload_block", 2) };
     op.length = check_word(L, "upload_block", 3);
-    return lop_run(L, board, &op);
+    return lboard_run(L, board, &op);
 }
 
 /*** board:leave(address?) --> "confirmed" or "assumed" */
 static int lboard_leave(lua_State *L)
 {
-    struct board *board = lop_board(L);
+    struct board *board = lboard_board(L);
     if (!board->dfu.dfuse && board->left && !board_is_open(board)) {
         lua_pushliteral(L, "confirmed"); /* plain DFU: writing the program has started it */
         return 1;
     }
-    board = lop_ready(L);
+    board = lboard_ready(L);
     struct dfu_op op = { .kind = DFU_LEAVE, .any_alt = true };
     if (!lua_isnoneornil(L, 2))
         op.address = check_address(L, "leave", 2);
     else if (board->region_count > 0)
         op.address = board->regions[0].address;
-    if (lop_only_says(L, board, dfu_kind_name(op.kind), op.address, 0))
+    if (lboard_only_says(L, board, dfu_kind_name(op.kind), op.address, 0))
         return 0;
     if (!board->dfu.dfuse) { /* in plain DFU a USB reset starts the program */
         board_reset(board);
@@ -302,7 +303,7 @@ static int lboard_leave(lua_State *L)
         return 1;
     }
     op.has_address = !lua_isnoneornil(L, 2) || board->region_count > 0;
-    return lop_run(L, board, &op);
+    return lboard_run(L, board, &op);
 }
 
 /*** board:get_status() --> { status=, state=, poll= } */
@@ -332,10 +333,10 @@ static int lboard_abort(lua_State *L)
 /*** board:commands() --> { 0x00, 0x21, 0x41, ... } */
 static int lboard_commands(lua_State *L)
 {
-    struct board *board = lop_ready(L);
+    struct board *board = lboard_ready(L);
     check_dfuse(L, board, DFU_COMMANDS);
     struct dfu_op op = { .kind = DFU_COMMANDS, .any_alt = true, .length = 64 };
-    return lop_run(L, board, &op);
+    return lboard_run(L, board, &op);
 }
 
 /* Returns true for a class request that may change the flash: DNLOAD, an IN request sent as OUT, or
@@ -353,7 +354,7 @@ static bool may_change_flash(const struct usb_setup *setup, lua_Integer *block)
  * reads */
 static int lboard_control(lua_State *L)
 {
-    struct board *board = lop_ready(L);
+    struct board *board = lboard_ready(L);
     struct usb_setup setup = {
         .type = check_byte(L, "control", 2),
         .request = check_byte(L, "control", 3),
@@ -368,30 +369,30 @@ static int lboard_control(lua_State *L)
         data = lua_isnoneornil(L, 6) ? "" : method_string(L, "control", 6, &length);
         method_check(L, length <= 0xFFFF, "control", 6, "a transfer has at most 65535 bytes");
         setup.length = (uint16_t)length;
-        bool irreversible = lop_irreversible(L, "control", 7);
+        bool irreversible = lboard_irreversible(L, "control", 7);
         lua_Integer block;
         bool changes = may_change_flash(&setup, &block);
         lua_pushlstring(L, data, length);
         int bytes = lua_gettop(L);
         if (changes && block >= 0)
             guard_block(L, board, setup.value, bytes, irreversible);
-        if (lop_only_says(L, board, "control", setup.request, length))
+        if (lboard_only_says(L, board, "control", setup.request, length))
             return 0;
         if (changes)
             begin_block(L, block, bytes);
     }
-    return lop_control(L, board, &setup, data);
+    return lboard_transfer(L, board, &setup, data);
 }
 
 /*** board:select(alt): a number, or the beginning of a name; nil: each address decides. */
 static int lboard_select(lua_State *L)
 {
-    struct board *board = lop_board(L);
+    struct board *board = lboard_board(L);
     if (lua_isnoneornil(L, 2)) {
         board->selected = -1;
         return 0;
     }
-    lop_push_callback(L, LOP_FIND_ALT);
+    lboard_push_callback(L, LBOARD_FIND_ALT);
     lua_pushvalue(L, 2);
     lua_call(L, 3, 1);
     board->selected = (int)luaL_checkinteger(L, -1);
@@ -401,8 +402,8 @@ static int lboard_select(lua_State *L)
 /*** board:reset(): a USB reset; the board comes back as a new device. */
 static int lboard_reset(lua_State *L)
 {
-    struct board *board = lop_ready(L);
-    if (lop_only_says(L, board, "reset", 0, 0))
+    struct board *board = lboard_ready(L);
+    if (lboard_only_says(L, board, "reset", 0, 0))
         return 0;
     board_reset(board);
     return 0;
@@ -428,7 +429,7 @@ static int lboard_gc(lua_State *L)
 
 static int lboard_tostring(lua_State *L)
 {
-    struct board *board = lop_board(L);
+    struct board *board = lboard_board(L);
     lua_pushfstring(L, "Board (%s%s)", board->path, board_is_open(board) ? "" : ", not open");
     return 1;
 }
@@ -492,7 +493,7 @@ void lboard_push_field_names(lua_State *L)
 /* Upvalues: the methods; the struct field of each name.  All other keys are the library's. */
 static int lboard_index(lua_State *L)
 {
-    struct board *board = lop_board(L);
+    struct board *board = lboard_board(L);
     luaL_checkstring(L, 2);
     lua_pushvalue(L, 2);
     if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL)
@@ -503,7 +504,7 @@ static int lboard_index(lua_State *L)
         field->push(L, board);
         return 1;
     }
-    lop_push_callback(L, LOP_UNKNOWN);
+    lboard_push_callback(L, LBOARD_UNKNOWN);
     lua_pushvalue(L, 2);
     lua_call(L, 3, 1);
     return 1;
@@ -511,7 +512,7 @@ static int lboard_index(lua_State *L)
 
 static int lboard_newindex(lua_State *L)
 {
-    struct board *board = lop_board(L);
+    struct board *board = lboard_board(L);
     const char *key = luaL_checkstring(L, 2);
     if (strcmp(key, "timeout") == 0) {
         double seconds = lua_tonumber(L, 3);
@@ -520,7 +521,7 @@ static int lboard_newindex(lua_State *L)
         board->dfu.timeout = seconds;
         return 0;
     }
-    lop_push_callback(L, LOP_ASSIGN);
+    lboard_push_callback(L, LBOARD_ASSIGN);
     lua_pushvalue(L, 2);
     lua_pushvalue(L, 3);
     lua_call(L, 4, 0);

@@ -23,7 +23,7 @@ struct pending {
 
 /* ---- the board ---- */
 
-struct board *lop_board(lua_State *L)
+struct board *lboard_board(lua_State *L)
 {
     const struct lboard *handle = method_self(L, BOARD_TYPE);
     if (!handle->board)
@@ -31,9 +31,9 @@ struct board *lop_board(lua_State *L)
     return handle->board;
 }
 
-struct board *lop_ready(lua_State *L)
+struct board *lboard_ready(lua_State *L)
 {
-    struct board *board = lop_board(L);
+    struct board *board = lboard_board(L);
     task_check(L);
     if (!board_is_open(board))
         misuse(L, "%s is not open: board:open() opens it", board->path);
@@ -46,17 +46,23 @@ struct board *lop_ready(lua_State *L)
 
 static const char callbacks_key; /* of the registry: the functions, by their numbers */
 
-void lop_set_callbacks(lua_State *L, int index)
+void lboard_set_callbacks(lua_State *L, int index)
 {
     static const char *const names[] = {
-        [LOP_EXPLAIN] = "explain",         [LOP_MARK] = "mark",         [LOP_BEGIN] = "begin",
-        [LOP_BEGIN_BLOCK] = "begin_block", [LOP_WOULD] = "would",       [LOP_GUARD] = "guard",
-        [LOP_GUARD_BLOCK] = "guard_block", [LOP_FIND_ALT] = "find_alt", [LOP_UNKNOWN] = "unknown",
-        [LOP_ASSIGN] = "assign",
+        [LBOARD_EXPLAIN] = "explain",
+        [LBOARD_MARK] = "mark",
+        [LBOARD_BEGIN] = "begin",
+        [LBOARD_BEGIN_BLOCK] = "begin_block",
+        [LBOARD_WOULD] = "would",
+        [LBOARD_GUARD] = "guard",
+        [LBOARD_GUARD_BLOCK] = "guard_block",
+        [LBOARD_FIND_ALT] = "find_alt",
+        [LBOARD_UNKNOWN] = "unknown",
+        [LBOARD_ASSIGN] = "assign",
     };
     luaL_checktype(L, index, LUA_TTABLE);
-    lua_createtable(L, LOP_CALLBACKS, 1);
-    for (int i = 0; i < LOP_CALLBACKS; i++) {
+    lua_createtable(L, LBOARD_CALLBACKS, 1);
+    for (int i = 0; i < LBOARD_CALLBACKS; i++) {
         if (lua_getfield(L, index, names[i]) != LUA_TFUNCTION)
             luaL_error(L, "the callback '%s' is missing", names[i]);
         lua_rawseti(L, -2, i);
@@ -64,11 +70,11 @@ void lop_set_callbacks(lua_State *L, int index)
     int count = 0;
     for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1))
         count++;
-    luaL_argcheck(L, count == LOP_CALLBACKS, index, "there is a callback too many");
+    luaL_argcheck(L, count == LBOARD_CALLBACKS, index, "there is a callback too many");
     lua_rawsetp(L, LUA_REGISTRYINDEX, &callbacks_key);
 }
 
-void lop_push_callback(lua_State *L, enum lop_callback which)
+void lboard_push_callback(lua_State *L, enum lboard_callback which)
 {
     luaL_checkstack(L, LUA_MINSTACK, NULL);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &callbacks_key);
@@ -85,22 +91,22 @@ static void push_range(lua_State *L, uint64_t first, uint64_t last, int alt)
     lua_pushinteger(L, alt);
 }
 
-void lop_mark(lua_State *L, const char *what, uint64_t first, uint64_t last, int alt)
+void lboard_mark(lua_State *L, const char *what, uint64_t first, uint64_t last, int alt)
 {
-    lop_push_callback(L, LOP_MARK);
+    lboard_push_callback(L, LBOARD_MARK);
     lua_pushstring(L, what);
     push_range(L, first, last, alt);
     lua_call(L, 6, 0);
 }
 
-void lop_begin(lua_State *L, uint64_t first, uint64_t last, int alt)
+void lboard_begin(lua_State *L, uint64_t first, uint64_t last, int alt)
 {
-    lop_push_callback(L, LOP_BEGIN);
+    lboard_push_callback(L, LBOARD_BEGIN);
     push_range(L, first, last, alt);
     lua_call(L, 5, 0);
 }
 
-bool lop_irreversible(lua_State *L, const char *method, int index)
+bool lboard_irreversible(lua_State *L, const char *method, int index)
 {
     if (lua_isnoneornil(L, index))
         return false;
@@ -111,12 +117,12 @@ bool lop_irreversible(lua_State *L, const char *method, int index)
     return is_meant;
 }
 
-bool lop_only_says(lua_State *L, struct board *board, const char *what, lua_Integer address,
-                   size_t length)
+bool lboard_only_says(lua_State *L, struct board *board, const char *what, lua_Integer address,
+                      size_t length)
 {
     if (!board->dry)
         return false;
-    lop_push_callback(L, LOP_WOULD);
+    lboard_push_callback(L, LBOARD_WOULD);
     lua_pushstring(L, what);
     lua_pushinteger(L, address);
     lua_pushinteger(L, (lua_Integer)length);
@@ -126,7 +132,7 @@ bool lop_only_says(lua_State *L, struct board *board, const char *what, lua_Inte
 
 /* ---- the results of transfers ---- */
 
-const char *lop_result_name(int result)
+const char *lboard_result_name(int result)
 {
     switch ((enum port_result)result) {
     case PORT_STALL:
@@ -159,9 +165,9 @@ static bool has_own_address(const struct dfu_op *op)
 
 /* Pushes the callback that explains a failure, and its arguments; the facts, on the top, are a
  * table to be filled in. [-0, +4, e] */
-static void begin_facts(lua_State *L, const struct lop_failure *failure)
+static void begin_facts(lua_State *L, const struct lboard_failure *failure)
 {
-    lop_push_callback(L, LOP_EXPLAIN);
+    lboard_push_callback(L, LBOARD_EXPLAIN);
     lua_createtable(L, 0, 10);
     error_set(L, "code", failure->code);
     if (failure->detail)
@@ -184,8 +190,8 @@ static int raise_facts(lua_State *L)
 
 /* Raises the error of an operation that failed.  Indices, or 0: cancellation, of the error that the
  * task has coming; string, of the string descriptor that iString names. [-0, +0, v] */
-static int raise_failure(lua_State *L, const struct dfu_op *op, const struct lop_failure *failure,
-                         int cancellation, int string)
+static int raise_failure(lua_State *L, const struct dfu_op *op,
+                         const struct lboard_failure *failure, int cancellation, int string)
 {
     begin_facts(L, failure);
     if (has_own_address(op))
@@ -211,27 +217,27 @@ static int raise_failure(lua_State *L, const struct dfu_op *op, const struct lop
     return raise_facts(L);
 }
 
-int lop_refuse(lua_State *L, const struct lop_failure *failure, lua_Integer address)
+int lboard_refuse(lua_State *L, const struct lboard_failure *failure, lua_Integer address)
 {
     begin_facts(L, failure);
-    if (address != LOP_NOWHERE)
+    if (address != LBOARD_NOWHERE)
         set_address(L, address);
     return raise_facts(L);
 }
 
-static struct lop_failure failure_of(enum dfu_failure failure, const char *operation)
+static struct lboard_failure failure_of(enum dfu_failure failure, const char *operation)
 {
-    return (struct lop_failure){ .code = dfu_failure_code(failure),
-                                 .detail = failure == DFU_FAIL_SHORT ? "short" : NULL,
-                                 .operation = operation };
+    return (struct lboard_failure){ .code = dfu_failure_code(failure),
+                                    .detail = failure == DFU_FAIL_SHORT ? "short" : NULL,
+                                    .operation = operation };
 }
 
 /* Raises if the task is being cancelled, or the operation failed. [-0, +0, e] */
 static void check_outcome(lua_State *L, const struct pending *pending, enum dfu_failure failure,
                           const char *operation)
 {
-    struct lop_failure cancelled = failure_of(DFU_FAIL_CANCELLED, operation);
-    struct lop_failure failed = failure_of(failure, operation);
+    struct lboard_failure cancelled = failure_of(DFU_FAIL_CANCELLED, operation);
+    struct lboard_failure failed = failure_of(failure, operation);
     if (task_cancelled(L))
         raise_failure(L, &pending->op, &cancelled, lua_gettop(L), 0);
     if (!pending->ok)
@@ -253,7 +259,7 @@ static void keep_journal(lua_State *L, const struct pending *pending)
         const struct region *region = board_region(board, op->address, NULL);
         if (erased && region) {
             uint64_t first = at - (at - region->address) % region->size;
-            lop_mark(L, erased, first, first + region->size - 1, alt);
+            lboard_mark(L, erased, first, first + region->size - 1, alt);
         }
         break;
     }
@@ -261,17 +267,17 @@ static void keep_journal(lua_State *L, const struct pending *pending)
     case DFU_READ_UNPROTECT:
         for (size_t i = 0; erased && i < board->region_count; i++)
             if (board->regions[i].erasable && board->regions[i].alt == board->regions[0].alt)
-                lop_mark(L, erased, board->regions[i].address, board->regions[i].end - 1,
-                         board->regions[i].alt);
+                lboard_mark(L, erased, board->regions[i].address, board->regions[i].end - 1,
+                            board->regions[i].alt);
         break;
     case DFU_WRITE:
     case DFU_DOWNLOAD_BLOCK:
         if (op->kind == DFU_DOWNLOAD_BLOCK && (op->block < 2 || !op->has_address))
             break;
         if (op->done > 0)
-            lop_mark(L, "written", op->address, at - 1, alt);
+            lboard_mark(L, "written", op->address, at - 1, alt);
         if (op->in_doubt)
-            lop_mark(L, "doubt", at, at + op->block_length - 1, alt);
+            lboard_mark(L, "doubt", at, at + op->block_length - 1, alt);
         break;
     case DFU_GET_STATUS:
     case DFU_GET_STATE:
@@ -336,8 +342,8 @@ static int string_ended(lua_State *L, int status, lua_KContext context)
     (void)status;
     const struct pending *pending = (const struct pending *)context, *failed = pending->failed;
     const char *operation = dfu_kind_name(failed->op.kind);
-    struct lop_failure cancelled = failure_of(DFU_FAIL_CANCELLED, operation);
-    struct lop_failure refused = failure_of(DFU_FAIL_STATUS, operation);
+    struct lboard_failure cancelled = failure_of(DFU_FAIL_CANCELLED, operation);
+    struct lboard_failure refused = failure_of(DFU_FAIL_STATUS, operation);
     if (task_cancelled(L))
         raise_failure(L, &failed->op, &cancelled, lua_gettop(L), 0);
     if (!pending->ok)
@@ -393,18 +399,18 @@ static void give_up(struct wait *w)
 }
 
 /* Called immediately before an operation is started.  The allocation may run a finalizer, which may
- * close the board: therefore the second lop_ready.  out: bytes that may be read. [-0, +1, e] */
+ * close the board: therefore the second lboard_ready.  out: bytes that may be read. [-0, +1, e] */
 static struct pending *new_pending(lua_State *L, struct board *board, bool reads, size_t out)
 {
     struct pending *pending = lua_newuserdatauv(L, sizeof *pending + (reads ? out : 0), 0);
     *pending = (struct pending){ .wait = { .give_up = give_up },
                                  .board = board,
                                  .out = reads ? (uint8_t *)(pending + 1) : NULL };
-    lop_ready(L);
+    lboard_ready(L);
     return pending;
 }
 
-int lop_run(lua_State *L, struct board *board, const struct dfu_op *op)
+int lboard_run(lua_State *L, struct board *board, const struct dfu_op *op)
 {
     bool reads = op->kind == DFU_READ || op->kind == DFU_UPLOAD_BLOCK || op->kind == DFU_COMMANDS;
     struct pending *pending = new_pending(L, board, reads, op->length);
@@ -416,7 +422,8 @@ int lop_run(lua_State *L, struct board *board, const struct dfu_op *op)
     return task_await(L, &pending->wait, (lua_KContext)pending, operation_ended);
 }
 
-int lop_control(lua_State *L, struct board *board, const struct usb_setup *setup, const char *data)
+int lboard_transfer(lua_State *L, struct board *board, const struct usb_setup *setup,
+                    const char *data)
 {
     struct pending *pending = new_pending(L, board, !data, setup->length);
     if (data)

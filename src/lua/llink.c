@@ -36,7 +36,7 @@ static int link_new(lua_State *L)
 /*** link.fields(board) --> its table of fields */
 static int link_fields(lua_State *L)
 {
-    lop_board(L);
+    lboard_board(L);
     lua_getiuservalue(L, 1, 1);
     return 1;
 }
@@ -124,7 +124,7 @@ static int link_tty(lua_State *L)
  * which is enough to read strings. */
 static int link_attach(lua_State *L)
 {
-    struct board *board = lop_board(L);
+    struct board *board = lboard_board(L);
     unsigned generation = (unsigned)luaL_checkinteger(L, 2);
     unsigned configuration = (unsigned)luaL_checkinteger(L, 3);
     int interface = (int)luaL_checkinteger(L, 4);
@@ -136,7 +136,7 @@ static int link_attach(lua_State *L)
         result = board_attach(board, port, generation, configuration, interface);
     if (result < 0) {
         lua_pushnil(L);
-        lua_pushstring(L, lop_result_name(result));
+        lua_pushstring(L, lboard_result_name(result));
         return 2;
     }
     lua_pushboolean(L, 1);
@@ -197,7 +197,7 @@ static void set_regions(lua_State *L, struct board *board, int index)
  * resets= } } }) */
 static int link_configure(lua_State *L)
 {
-    struct board *board = lop_board(L);
+    struct board *board = lboard_board(L);
     luaL_checktype(L, 2, LUA_TTABLE);
     board->dfu.dfuse = flag(L, 2, "dfuse");
     board->dfu.several_alts = flag(L, 2, "several_alts");
@@ -218,7 +218,7 @@ static int link_configure(lua_State *L)
 /*** link.selected(board) --> number of the alternate setting that board:select chose, or nil */
 static int link_selected(lua_State *L)
 {
-    struct board *board = lop_board(L);
+    struct board *board = lboard_board(L);
     if (board->selected < 0)
         return 0;
     lua_pushinteger(L, board->selected);
@@ -228,7 +228,7 @@ static int link_selected(lua_State *L)
 /*** link.stale(board) --> generation of the device that was told to leave; nil, if none was */
 static int link_stale(lua_State *L)
 {
-    struct board *board = lop_board(L);
+    struct board *board = lboard_board(L);
     if (!board->left)
         return 0;
     lua_pushinteger(L, board->generation);
@@ -238,7 +238,7 @@ static int link_stale(lua_State *L)
 /*** link.early_poll(board, boolean?) --> boolean: whether it is polled before bwPollTimeout */
 static int link_early_poll(lua_State *L)
 {
-    struct board *board = lop_board(L);
+    struct board *board = lboard_board(L);
     if (lua_isboolean(L, 2))
         board->dfu.early_poll = lua_toboolean(L, 2);
     lua_pushboolean(L, board->dfu.early_poll);
@@ -260,24 +260,24 @@ static int link_is_closing(lua_State *L)
 /*** link.detach(board, milliseconds): DFU_DETACH, in run-time mode */
 static int link_detach(lua_State *L)
 {
-    struct board *board = lop_ready(L);
+    struct board *board = lboard_ready(L);
     lua_Integer milliseconds = luaL_checkinteger(L, 2);
     luaL_argcheck(L, milliseconds >= 0 && milliseconds <= 0xFFFF, 2, "0 to 65535");
     struct dfu_op op = { .kind = DFU_DETACH, .any_alt = true, .block = (uint16_t)milliseconds };
-    if (lop_only_says(L, board, dfu_kind_name(op.kind), 0, 0))
+    if (lboard_only_says(L, board, dfu_kind_name(op.kind), 0, 0))
         return 0;
-    return lop_run(L, board, &op);
+    return lboard_run(L, board, &op);
 }
 
 /*** link.to_idle(board): after a cancelled operation, brings the board back to dfuIDLE; else does
  * nothing. */
 static int link_to_idle(lua_State *L)
 {
-    struct board *board = lop_board(L);
+    struct board *board = lboard_board(L);
     if (!board_is_open(board) || board->busy || !board->given_up)
         return 0;
     struct dfu_op op = { .kind = DFU_TO_IDLE, .any_alt = true };
-    return lop_run(L, board, &op);
+    return lboard_run(L, board, &op);
 }
 
 static int method_returned(lua_State *L, int status, lua_KContext context)
@@ -290,7 +290,7 @@ static int method_returned(lua_State *L, int status, lua_KContext context)
 /* Calls a method of Board that is written in Lua (upvalue 1), if the first argument is a Board. */
 static int call_method(lua_State *L)
 {
-    lop_board(L);
+    lboard_board(L);
     lua_pushvalue(L, lua_upvalueindex(1));
     lua_insert(L, 1);
     lua_callk(L, lua_gettop(L) - 1, LUA_MULTRET, 0, method_returned);
@@ -316,7 +316,7 @@ static int link_extend(lua_State *L)
  * unknown=, assign= }: the functions of the library that C calls; see lboard_run.h */
 static int link_callbacks(lua_State *L)
 {
-    lop_set_callbacks(L, 1);
+    lboard_set_callbacks(L, 1);
     return 0;
 }
 

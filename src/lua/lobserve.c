@@ -42,7 +42,7 @@ static int tell(lua_State *L)
     lua_pushnumber(L, sight->started);
     lua_pushnumber(L, loop_now(sight->board->loop) - sight->started);
     if (sight->result < 0)
-        lua_pushstring(L, lop_result_name(sight->result));
+        lua_pushstring(L, lboard_result_name(sight->result));
     else
         lua_pushinteger(L, sight->result);
     if (!setup) {

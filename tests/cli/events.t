@@ -61,3 +61,5 @@ ls: cannot access 'meter': No such file or directory
 $ echo 'return { api = 1, summary = "x", run = function() error({ code = "usb.gone", message = "it went" }) end }' >own.lua
 $ moonflash --virtual-time --json -d sim:f407 ./own.lua 2>/dev/null | tail -1
 {"event":"result","path":"sim:f407","outcome":"FAIL","code":"usb.gone","board_seconds":0.0,"bytes_skipped":0,"bytes_verified":0,"bytes_written":0,"flash":"The flash is untouched.","message":"sim:f407: it went","ranges":[],"sectors_erased":0,"verified":false}
+$ echo 'return { base = "dfu11", starts_idle = true }' >plain.lua; moonflash --virtual-time -d sim:./plain.lua --dry-run leave
+sim:./plain.lua: would start the program

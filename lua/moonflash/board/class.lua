@@ -133,7 +133,10 @@ link.callbacks {
     end)
   end,
 
-  would = function(board, _, ...) events.emit("would", board, ...) end,
+  would = function(board, state, what, address, length)
+    if not state.dfuse then address = nil end -- plain DFU has none
+    events.emit("would", board, what, address, length)
+  end,
 
   guard = function(board, state, address, bytes, irreversible)
     if not irreversible then guard.write(state, board, address, bytes) end

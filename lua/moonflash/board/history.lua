@@ -47,7 +47,7 @@ function History:meet(row, info)
   local others = journals[row]
   if others and others ~= self.journal then
     self.journal:append(others)
-    others.ranges = self.journal.ranges
+    others:adopt(self.journal)
     self.journal = others
   end
   journals[row] = self.journal
@@ -67,8 +67,7 @@ end
 function History:keep_last_words(first, last, alt)
   local now = self.journal
   if first then
-    now = journal.new()
-    now.ranges = self.journal:claims()
+    now = self.journal:copy()
     now:mark("doubt", first, last, self.device:setting_of(first, alt))
   end
   last_words.set(self.path, now:text() .. (self.kept_in

@@ -127,10 +127,10 @@ end
 
 -- ---- what the run is for ----
 
----Sets the selector that the board must match.
+---Sets the selector that says which board is meant.
 ---@param selector? string|table
 ---@return any the former selector
-function Job:require(selector)
+function Job:mean(selector)
   local before = self.meant
   self.meant = selector
   return before

@@ -89,6 +89,17 @@ function M:append(later)
   for _, w in ipairs(later.wanted) do self:want(w.first, w.last, w.alt) end
 end
 
+---Takes the ranges of another journal in place of its own.
+---@param other table
+function M:adopt(other)
+  self.ranges = other.ranges
+end
+
+---@return table a journal with a copy of the ranges
+function M:copy()
+  return setmetatable({ ranges = self:claims(), wanted = {} }, M)
+end
+
 ---Puts the erased and blank parts of [first, last] into doubt.
 ---@param first integer
 ---@param last integer

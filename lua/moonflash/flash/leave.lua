@@ -77,7 +77,7 @@ end
 ---@param address? integer
 ---@return string "confirmed" or "assumed"
 function M.leave(board, address)
-  if not board.is_open then return send(board, address) end -- raises
+  if not board.is_open then return send(board, address) end -- misuse
   local state = class.state(board)
   local info, is_dfuse = state.info, state.dfuse
   local how, may_return

@@ -98,7 +98,7 @@ local function away(recipe, options)
       seen[board.path] = true
       boards[#boards + 1] = board
       local job = dfu.fields(board).job -- board:open needs the selector
-      job:require(recipe.table.board)
+      job:mean(recipe.table.board)
       job:bring()
     end
   end

@@ -366,8 +366,8 @@ local function run_used(recipe, board, opt, value)
   if board.is_open then require("moonflash.run.choose").check(fields.info, t.board, name) end
   local job = fields.job
   local meant = job.meant
-  local _ <close> = setmetatable({}, { __close = function() job:require(meant) end })
-  if t.start == "operator" and t.board then job:require(both(t.board, meant)) end
+  local _ <close> = setmetatable({}, { __close = function() job:mean(meant) end })
+  if t.start == "operator" and t.board then job:mean(both(t.board, meant)) end
   if not t.seconds then return t.run(board, opt, value) end
   return task.deadline(t.seconds, function()
     task.current():limit(t.seconds, ("%s not done within %g s"):format(name, t.seconds))

@@ -130,6 +130,7 @@ local WOULD = { ["read unprotect"] = "remove the read protection (erases the who
 ---@param length? integer bytes
 ---@return string
 function M.would(what, address, length)
+  if what == "leave" and not address then return "would start the program" end -- plain DFU
   local where = HAS_ADDRESS[what] and " " .. text.hex(address) or ""
   local size = what == "write" and ", " .. text.size(length) or ""
   return "would " .. (WOULD[what] or what) .. where .. size

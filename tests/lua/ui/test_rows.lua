@@ -1,11 +1,14 @@
 -- SPDX-License-Identifier: MIT
 -- The rows of several boards on a terminal, as they stand there in the end.
+local errors = require "moonflash.errors"
+local events = require "moonflash.base.events"
 local json = require "cjson"
 local lu = require "luaunit"
 local rows = require "moonflash.ui.rows"
 local support = require "support"
 local sys = require "sys"
 local task = require "task"
+local ui = require "moonflash.ui"
 
 local TestRows = {}
 
@@ -106,6 +109,34 @@ function TestRows:test_print_above()
   rows.print("a line")
   rows.result(list[2], "PASS", "2 s")
   lu.assertEquals(self:screen(), { "a line", " 1-4.1  PASS     1 s", " 1-4.2  PASS     2 s" })
+end
+
+-- Bars and questions that come after the rows' end stand below them.
+function TestRows:test_what_comes_after_the_rows()
+  local is_terminal, getenv = sys.is_terminal, os.getenv
+  sys.is_terminal = function() return true end
+  os.getenv = function(name) return name == "TERM" and "xterm" or nil end -- luacheck: ignore 122
+  local _ <close> = support.close_with(function()
+    sys.is_terminal, os.getenv = is_terminal, getenv -- luacheck: ignore 122
+    ui.begin { quiet = true }
+  end)
+  local list = boards(2)
+  ui.begin {}
+  events.emit("boards", list)
+  local results = {}
+  for i, board in ipairs(list) do
+    results[i] = { board = board, outcome = "FAIL", err = errors.new { code = "fail",
+                   message = "no" }, at_end = {} }
+    events.emit("result", results[i])
+  end
+  events.emit("summary", results, false)
+  events.emit("phase", { board = list[1], name = "erase", done = 1, total = 2, unit = "sectors",
+                         began = 0 })
+  ui.end_drawing()
+  local lines = self:screen()
+  lu.assertEquals(#lines, 6) -- two messages, two rows, how many failed, and the bar
+  lu.assertStrContains(lines[4], "1-4.2  FAIL")
+  lu.assertStrMatches(lines[6], "  erase .* left")
 end
 
 -- A slow reader gets lines instead of rows, and the results at the end.
