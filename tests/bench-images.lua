@@ -44,6 +44,17 @@ local function measure(title, write)
   local _, seconds, memory, size = pipe:read("n", "n", "n", "n")
   pipe:close()
   print(("%-34s %5.1f MB  %6.3f s  %6.1f MB"):format(title, size, seconds, memory))
+  return seconds
+end
+
+-- Processor time of binutils' objcopy, which makes a binary of the same file.
+local function objcopy_seconds(format)
+  local command = [[bash -c "time objcopy -I %s -O binary '%s' /dev/null" 2>&1]]
+  local pipe = assert(io.popen(command:format(format, name)))
+  local words = pipe:read("a")
+  pipe:close()
+  local user, system = words:match("user%s+%d+m([%d.]+)s%s+sys%s+%d+m([%d.]+)s")
+  return user and user + system
 end
 
 local function bytes_of(make)
@@ -59,6 +70,12 @@ for _, format in ipairs { "bin", "hex", "srec", "dfu" } do
   measure("1 MB, " .. format, function() firmware:save(name, format) end)
 end
 measure("1 MB, elf", bytes_of(function() return elf(firmware.segments[1].bytes) end))
+local big = image.new { segments = { { address = ADDRESS, bytes = random_bytes(17 * MB) } } }
+for _, format in ipairs { "hex", "srec" } do
+  local seconds = measure("17 MB, " .. format, function() big:save(name, format) end)
+  local theirs = objcopy_seconds(format == "hex" and "ihex" or format)
+  if theirs then print(("  %.2f times objcopy's %.2f s"):format(seconds / theirs, theirs)) end
+end
 measure("a million records of a byte", bytes_of(function()
   return tiny(function(i) return i end)
 end))

@@ -207,4 +207,11 @@ function M.wrap(s, width)
   return lines
 end
 
+---The field of an option: "--dry-run" and "dry-run" become dry_run.
+---@param name string
+---@return string
+function M.field_name(name)
+  return (name:gsub("^%-+", ""):gsub("%-", "_"))
+end
+
 return M

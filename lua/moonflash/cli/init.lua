@@ -177,25 +177,26 @@ local function run_script(session, found, after)
   return 0
 end
 
-local function has_help(words)
+local function has(words, option, short)
   for _, word in ipairs(words) do
-    if word == "-h" or word == "--help" then return true end
+    if word == option or word == short then return true end
   end
   return false
 end
 
 local function main(argv)
   local before, name, after = split(argv)
+  if has(before, "--version") then -- whatever else is given
+    io.stdout:write("moonflash ", MOONFLASH_VERSION, ", ", _VERSION, "\n")
+    return 0
+  end
   local session = options.session(as_typed(argv))
   library("run.recipe").reserve(options.is_own)
   local parser = library("run.args").parser("moonflash", "", {}, options.args(true))
   local values = library("run.args").parse(parser, before, "moonflash")
-  if values.version then
-    io.stdout:write("moonflash ", MOONFLASH_VERSION, ", ", _VERSION, "\n")
-    return 0
-  elseif name == "help" and not values.e then
+  if name == "help" and not values.e then
     return help(after[1])
-  elseif values.help or name and not values.e and has_help(after) then
+  elseif values.help or name and not values.e and has(after, "--help", "-h") then
     return help(name)
   end
   options.apply(session, values)

@@ -2,7 +2,6 @@
 -- Moonflash's own options, one row each, with everything about the option. The parser, the help,
 -- and the list of names that recipes may not declare are made from the rows. A new option is a new
 -- row.
-local args = require "moonflash.run.args"
 local errors = require "moonflash.errors"
 local text = require "moonflash.base.text"
 
@@ -87,7 +86,7 @@ local by_name, field_of = {}, {}
 for _, row in ipairs(rows) do
   for name in row[1]:gmatch("%S+") do
     by_name[name] = row
-    field_of[row] = args.field_name(name)
+    field_of[row] = text.field_name(name)
   end
 end
 

@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- Makes a parser (lua-argparse) from a recipe's list of arguments, and a table of options from
 -- argv. The table raises for unknown names.
-local argparse = require "argparse"
 local errors = require "moonflash.errors"
 local suggest = require "moonflash.base.suggest"
 local text = require "moonflash.base.text"
@@ -34,13 +33,6 @@ local function type_of_default(default)
   return "string"
 end
 
----The field of an option: "--dry-run" and "dry-run" become dry_run.
----@param name string
----@return string
-function M.field_name(name)
-  return (name:gsub("^%-+", ""):gsub("%-", "_"))
-end
-
 ---Checks a recipe's list of arguments. Returns a list with the type and field of each.
 ---@param list table[] { { name, description, default=, type= }, ... }
 ---@param taken table<string, boolean> names that recipes may not use
@@ -68,7 +60,7 @@ function M.check(list, taken)
     if kind == "words" and name:find("^%-") then
       error(("argument '%s': an option takes one word, not a list"):format(name), 0)
     end
-    local field = M.field_name(name)
+    local field = text.field_name(name)
     if taken[name] or seen[field] then
       error(("argument '%s' is %s"):format(name,
         taken[name] and "moonflash's own, and can't be declared again" or "declared twice"), 0)
@@ -118,7 +110,7 @@ end
 ---@param globals table[] moonflash's own, in the same format
 ---@return table parser
 function M.parser(name, description, args, globals)
-  local parser = argparse(name, description):add_help(false):help_max_width(80)
+  local parser = require("argparse")(name, description):add_help(false):help_max_width(80)
   local own, ours = {}, {}
   for _, arg in ipairs(args) do own[#own + 1] = add(parser, arg) end
   for _, arg in ipairs(globals) do ours[#ours + 1] = add(parser, arg) end

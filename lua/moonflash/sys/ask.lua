@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- Questions to the operator, one at a time. Each is answered by a line of standard input, which may
 -- come from a barcode reader. No other file reads standard input for recipes.
-local class = require "moonflash.board.class"
 local errors = require "moonflash.errors"
 local events = require "moonflash.base.events"
 local task = require "task"
@@ -43,7 +42,7 @@ return function(outside)
   -- Waits for the terminal. The board's deadlines are paused: other boards' questions may take
   -- long.
   local function acquire(board)
-    local _ <close> = board and class.state(board).job:pause()
+    local _ <close> = board and require("moonflash.board.class").state(board).job:pause()
     return semaphore:acquire()
   end
 

@@ -2,7 +2,7 @@
 -- Writes to standard output and standard error. src/loop/outlet.c queues output that a reader does
 -- not take; drawings of progress are dropped instead. Text that a script writes to a terminal is
 -- cleaned.
-local sys = require "sys"
+local sys = require "moonflash.system"
 local text = require "moonflash.base.text"
 
 local M = {}
