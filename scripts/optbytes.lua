@@ -12,6 +12,7 @@ return {
     { "changes", "one or more NAME=VALUE", default = {} },
     { "--irreversible", "allow what can't be undone: RDP=0xCC closes the chip",
       default = false },
+    { "--unproven", "allow changes of options whose place is not proven", default = false },
   },
 
   setup = function(opt)

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- udev.lua: prints the udev rule that lets the user at the computer open boards in DFU mode.
-local parts = require "moonflash.board.families"
+local ids = require "moonflash.board.ids"
 
 return {
   api     = 1,
@@ -11,9 +11,9 @@ return {
       "# The user at this computer may use boards in DFU mode (made by 'moonflash udev').",
       "# It goes to /etc/udev/rules.d/70-moonflash.rules: its number must be below 73.",
     }
-    for _, row in ipairs(parts.known) do
+    for _, row in ipairs(ids.known) do
       lines[#lines + 1] = "# " .. row[3]
-      lines[#lines + 1] = parts.udev_rule(row[1], row[2])
+      lines[#lines + 1] = ids.udev_rule(row[1], row[2])
     end
     return table.concat(lines, "\n")
   end,

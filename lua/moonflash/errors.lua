@@ -25,6 +25,7 @@ M.codes = {
   ["verify"]          = { 79, "FAIL" },
   ["board.protected"] = { 80, "FAIL" },
   ["board.power-cycle"] = { 80, "FAIL" },
+  ["board.write-protected"] = { 80, "FAIL" },
   ["output"]          = { 74, "ERROR" },
   ["sys"]             = { 71, "ERROR" },
   ["sys.busy"]        = { 75, "ERROR" },
@@ -125,7 +126,8 @@ end
 -- Codes with the meaning of their parent. dfu.err... are those of DFU 1.1, section 6.1.2.
 M.children = {
   "image.address", "image.not-firmware", "image.no-program", "image.kept", "usb.io", "dfu.stall",
-  "dfu.state", "dfu.runtime", "dfu.unreadable", "dfu.reset", "dfu.irreversible", "dfu.mass-erase",
+  "dfu.state", "dfu.runtime", "dfu.unreadable", "dfu.reset", "dfu.irreversible", "dfu.unproven",
+  "dfu.rom", "dfu.mass-erase",
   "dfu.unknown", "dfu.unknown-part", "dfu.outside", "dfu.not-dfuse", "sys.missing", "sys.ended",
   "sys.io", "sys.memory", "verify.not-blank", "verify.bystander", "board", "exit",
   "dfu.errTARGET", "dfu.errFILE", "dfu.errWRITE", "dfu.errERASE", "dfu.errCHECK_ERASED",

@@ -13,7 +13,7 @@ $ moonflash -d sim:f407 list --json
 $ moonflash -d sim:f407 info
 STM32  BOOTLOADER  0483:df11  version 21.00  serial 315A28A0B956  at sim:f407
 found in dfuERROR; transfers of 2048 bytes; DFU 1.1a (DfuSe)
-looks like STM32F2/F4; status is polled early (this ROM tolerates it)
+chip: STM32F2 or STM32F405/407; status is polled early (this ROM tolerates it)
   0 Internal Flash  0x08000000..0x0800FFFF  4 x 16 KB   read erase write
                     0x08010000..0x0801FFFF  1 x 64 KB   read erase write
                     0x08020000..0x080FFFFF  7 x 128 KB  read erase write
@@ -22,15 +22,18 @@ looks like STM32F2/F4; status is polled early (this ROM tolerates it)
                     0x1FFF7A00..0x1FFF7A0F  1 x 16 B    read write
   3 Device Feature  0xFFFF0000..0xFFFF0003  1 x 4 B     read write
 option bytes: ef aa ff ff ff ff ff ff ff 0f ff ff ff ff ff ff
+mind: STM32F2: the ROM V3.2 announces wrong poll times (AN2606)
+mind: STM32F405/407: the ROM V3.0 announces wrong poll times (AN2606)
 $ moonflash -d sim:g474 info
 DFU in FS Mode  0483:df11  version 2.00  serial 20474A0B1C2D  at sim:g474
 found in dfuERROR; transfers of 1024 bytes; DFU 1.1a (DfuSe)
-unknown family: the full poll times are waited for
+chip: STM32G47x/48x; the full poll times are waited for
   0 Internal Flash  0x08000000..0x0807FFFF  256 x 2 KB  read erase write
   1 Option Bytes    0x1FFF7800..0x1FFF782F  1 x 48 B    read write
                     0x1FFFF800..0x1FFFF82F  1 x 48 B    read write
   2 OTP Memory      0x1FFF7000..0x1FFF73FF  1 x 1 KB    read write
 option bytes: aa f8 ef ff 55 07 10 00 ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff
+mind: V13.3 can't start a program from the second bank (AN2606)
 $ moonflash -d sim:f407 -d sim:f407#2 -d 0483:df11 flash ch.bin
 moonflash: 2 boards match; choose one, or all of them:
   -d sim:f407
@@ -42,8 +45,8 @@ sim:f407: wrote 57.5 KB, verified (1.3 s)
 sim:f407#2: wrote 57.5 KB, verified (1.3 s)
 2 boards passed.
 $ moonflash --virtual-time -d sim:f407,fault=unplug@50 -d sim:f407#2 flash ch.bin --full
-moonflash: sim:f407,fault=unplug@50: the board went away while writing 0x08004000
-  0x08000000..0x08003FFF is written but not verified; 0x08004000..0x080047FF is in doubt; 0x08004800..0x0800FFFF is erased but not read back; the rest is untouched.
+moonflash: sim:f407,fault=unplug@50: the board went away while writing 0x08003000
+  0x08000000..0x08002FFF is written but not verified; 0x08003000..0x080037FF is in doubt; 0x08003800..0x0800FFFF is erased but not read back; the rest is untouched.
   Reconnect the board (BOOT0 high) and run the same command again.
 sim:f407#2: erased 4 sectors, wrote 57.5 KB, verified (2.8 s)
 1 of 2 boards did not pass: sim:f407,fault=unplug@50
@@ -84,7 +87,7 @@ sim:f407#3: PASS (1.0 s)
   sim:f407#2: FAIL: no power
 1 of 3 boards did not pass: sim:f407#2
 $ moonflash --virtual-time --json -d sim:f407,usb=ideal flash ch.bin | tail -n 1
-{"event":"result","path":"sim:f407,usb=ideal","outcome":"PASS","board_seconds":1.0942966666667,"bytes_skipped":0,"bytes_verified":58836,"bytes_written":58836,"sectors_erased":0,"verified":true}
+{"event":"result","path":"sim:f407,usb=ideal","outcome":"PASS","board_seconds":1.0944986666667,"bytes_skipped":0,"bytes_verified":58836,"bytes_written":58836,"sectors_erased":0,"verified":true}
 $ moonflash --virtual-time --json -d sim:f407,rdp=1 flash ch.bin 2>&1
 {"event":"board","path":"sim:f407,rdp=1","mode":"dfu","pid":57105,"product":"STM32  BOOTLOADER","serial":"315A28A0B956","vid":1155}
 {"event":"progress","path":"sim:f407,rdp=1","phase":"compare","done":0,"total":58836}

@@ -15,39 +15,36 @@ $ moonflash --virtual-time -d sim:f407,rdp=1 unprotect --yes
 The read protection is off, the flash is erased, and the board is back in DFU mode.
 erased 12 sectors (16.0 s)
 $ moonflash --virtual-time -d sim:f407,fault=unplug@60 flash ch.bin --full
-moonflash: sim:f407,fault=unplug@60: the board went away while writing 0x08005800
-  0x08000000..0x080057FF is written but not verified; 0x08005800..0x08005FFF is in doubt; 0x08006000..0x0800FFFF is erased but not read back; the rest is untouched.
+moonflash: sim:f407,fault=unplug@60: the board went away while writing 0x08004800
+  0x08000000..0x080047FF is written but not verified; 0x08004800..0x08004FFF is in doubt; 0x08005000..0x0800FFFF is erased but not read back; the rest is untouched.
   Reconnect the board (BOOT0 high) and run the same command again.
 [status 74]
 $ moonflash --virtual-time -d sim:f407,fault=unplug@15 flash ch.bin --full
-moonflash: sim:f407,fault=unplug@15: the board went away while erasing 0x08004000
-  0x08000000..0x08003FFF is erased but not read back; 0x08004000..0x08007FFF is in doubt; the rest is untouched.
+moonflash: sim:f407,fault=unplug@15: the board went away while reading 0x08010000
+  The flash is untouched.
   Reconnect the board (BOOT0 high) and run the same command again.
 [status 74]
 $ moonflash --virtual-time -d sim:f407,fault=corrupt@61 flash ch.bin --full
 erased 4 sectors, wrote 57.5 KB, verified (2.8 s)
 $ moonflash --virtual-time -d sim:f407,wrp=1 flash ch.bin
-moonflash: sim:f407,wrp=1: verify failed at 0x08000000: expected 00 00 02 20, found ff ff ff ff
-  0x08000000..0x08003FFF is in doubt; 0x08004000..0x0800E5D3 is verified; the rest is untouched.
-  1 of 4 sectors differs.
-  Run the same command again. If it fails again, the sector may be
-  write-protected.
-  'moonflash optbytes' shows the write protection.
-[status 79]
+moonflash: sim:f407,wrp=1: the option bytes (nWRP) protect the sectors at 0x08000000 against writing; nothing was erased
+  The flash is untouched.
+  'moonflash optbytes nWRP=0xFFF' removes all write protection.
+[status 80]
 $ moonflash --virtual-time -d sim:f407,fault=hang@70 flash ch.bin --full
-moonflash: sim:f407,fault=hang@70: no answer while writing 0x08007000
-  0x08000000..0x08006FFF is written but not verified; 0x08007000..0x080077FF is in doubt; 0x08007800..0x0800FFFF is erased but not read back; the rest is untouched.
+moonflash: sim:f407,fault=hang@70: no answer while writing 0x08006000
+  0x08000000..0x08005FFF is written but not verified; 0x08006000..0x080067FF is in doubt; 0x08006800..0x0800FFFF is erased but not read back; the rest is untouched.
   Reset or reconnect the board (BOOT0 high) and run the same command again.
 [status 82]
 $ moonflash --virtual-time -d sim:f407,fault=error@70 flash ch.bin --full
-moonflash: sim:f407,fault=error@70: write 0x08007000: the board refused it (errUNKNOWN)
-  0x08000000..0x08006FFF is written but not verified; 0x08007000..0x080077FF is in doubt; 0x08007800..0x0800FFFF is erased but not read back; the rest is untouched.
+moonflash: sim:f407,fault=error@70: write 0x08006000: the board refused it (errUNKNOWN)
+  0x08000000..0x08005FFF is written but not verified; 0x08006000..0x080067FF is in doubt; 0x08006800..0x0800FFFF is erased but not read back; the rest is untouched.
   Run the same command again. If the error comes back, reconnect the board with
   BOOT0 high first.
 [status 76]
 $ moonflash --virtual-time -d sim:f407,fault=short@70 flash ch.bin --full
-moonflash: sim:f407,fault=short@70: a short answer while writing 0x08007000
-  0x08000000..0x08006FFF is written but not verified; 0x08007000..0x080077FF is in doubt; 0x08007800..0x0800FFFF is erased but not read back; the rest is untouched.
+moonflash: sim:f407,fault=short@70: a short answer while writing 0x08006000
+  0x08000000..0x08005FFF is written but not verified; 0x08006000..0x080067FF is in doubt; 0x08006800..0x0800FFFF is erased but not read back; the rest is untouched.
   Check the cable. Run the same command again.
 [status 74]
 $ moonflash --virtual-time -d sim:f407,fault=stall@71 flash ch.bin --full

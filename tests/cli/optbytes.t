@@ -49,7 +49,7 @@ moonflash: sim:f407,rdp=1: read 0x1FFFC000: read protection is on (errVENDOR)
   'moonflash unprotect' removes the protection, and ERASES THE WHOLE CHIP.
 [status 80]
 $ moonflash -d sim:f407 optbytes BORLEV=2
-moonflash: sim:f407: an STM32F405/407 has no option 'BORLEV' (did you mean 'BOR_LEV'?)
+moonflash: sim:f407: a board that can be an STM32F2 or STM32F405/407 has no option 'BORLEV' (did you mean 'BOR_LEV'?)
   'moonflash optbytes' shows the option bytes, and sets them by name.
 [status 64]
 $ moonflash -d sim:f407 optbytes BOR_LEV=4
@@ -75,13 +75,27 @@ Arguments:
    changes               one or more NAME=VALUE
    --irreversible        allow what can't be undone: RDP=0xCC closes the chip
 $ moonflash -d sim:l433 optbytes
-moonflash: sim:l433: the option bytes of this part are not described
-  The flash is untouched.
-  The option bytes are aa f8 ef ff 55 07 10 00 ff ff ff ff ff ff ff ff ff ff ff
-  ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff.
-  The descriptions are data, in lua/moonflash/optbytes/families.lua. Its first
-  lines explain how to add one.
-[status 76]
+BOR_LEV     0
+IWDG_STDBY  1      the independent watchdog runs in Standby mode
+IWDG_STOP   1      the independent watchdog runs in Stop mode
+IWDG_SW     1      software starts the independent watchdog
+PCROP1_END  0x7FFF  (recalled, not proven)
+PCROP1_STRT 0x7FFF  (recalled, not proven)
+PCROP_RDP   1       (recalled, not proven)
+RDP         0xAA   level 0, no read protection
+SRAM2_PE    1
+SRAM2_RST   1
+WRP1A_END   0x7F    (recalled, not proven)
+WRP1A_STRT  0x7F    (recalled, not proven)
+WRP1B_END   0x7F    (recalled, not proven)
+WRP1B_STRT  0x7F    (recalled, not proven)
+WWDG_SW     1      software starts the window watchdog
+nBOOT0      1
+nBOOT1      1
+nRST_SHDW   1      entering Shutdown mode does not reset
+nRST_STDBY  1      entering Standby mode does not reset
+nRST_STOP   1      entering Stop mode does not reset
+nSWBOOT0    1
 $ moonflash --virtual-time -d sim:f407,fault=unplug@16 optbytes BOR_LEV=2
 BOR_LEV: 3 -> 2, brownout reset level 1
 moonflash: sim:f407,fault=unplug@16: the board went away while writing 0x1FFFC000

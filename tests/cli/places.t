@@ -22,8 +22,8 @@ rear (1-99.1): no board for this recipe
 {"event":"progress","path":"sim:f407#1","slot":"left","phase":"look","done":16384,"total":16384}
 {"event":"progress","path":"sim:f407#2","slot":"right","phase":"look","done":16384,"total":16384}
 {"event":"progress","path":"sim:f407#2","slot":"right","phase":"look","done":16384,"total":16384}
-{"event":"result","path":"sim:f407#1","slot":"left","outcome":"PASS","board_seconds":0.44,"bytes_skipped":0,"bytes_verified":0,"bytes_written":0,"sectors_erased":1,"verified":false}
-{"event":"result","path":"sim:f407#2","slot":"right","outcome":"PASS","board_seconds":0.44,"bytes_skipped":0,"bytes_verified":0,"bytes_written":0,"sectors_erased":1,"verified":false}
+{"event":"result","path":"sim:f407#1","slot":"left","outcome":"PASS","board_seconds":0.4424,"bytes_skipped":0,"bytes_verified":0,"bytes_written":0,"sectors_erased":1,"verified":false}
+{"event":"result","path":"sim:f407#2","slot":"right","outcome":"PASS","board_seconds":0.4424,"bytes_skipped":0,"bytes_verified":0,"bytes_written":0,"sectors_erased":1,"verified":false}
 $ echo 'return { left = "sim:f407#1", rear = "sim:dfu11", right = "sim:f407#2" }' >wrong.lua; moonflash --virtual-time --slots wrong.lua --every-slot flash ch.bin
 moonflash: rear: sim:dfu11: no board in DFU mode; sim:dfu11 (Simulated DFU 1.1 board) runs its program
   'moonflash -d sim:dfu11 detach' puts it into DFU mode.
@@ -54,8 +54,8 @@ moonflash: rear: sim:dfu11: no board in DFU mode; sim:dfu11 (Simulated DFU 1.1 b
 {"event":"progress","path":"sim:f407#1","slot":"left","phase":"look","done":16384,"total":16384}
 {"event":"progress","path":"sim:f407#2","slot":"right","phase":"look","done":16384,"total":16384}
 {"event":"progress","path":"sim:f407#2","slot":"right","phase":"look","done":16384,"total":16384}
-{"event":"result","path":"sim:f407#1","slot":"left","outcome":"PASS","board_seconds":0.44,"bytes_skipped":0,"bytes_verified":0,"bytes_written":0,"sectors_erased":1,"verified":false}
-{"event":"result","path":"sim:f407#2","slot":"right","outcome":"PASS","board_seconds":0.44,"bytes_skipped":0,"bytes_verified":0,"bytes_written":0,"sectors_erased":1,"verified":false}
+{"event":"result","path":"sim:f407#1","slot":"left","outcome":"PASS","board_seconds":0.4424,"bytes_skipped":0,"bytes_verified":0,"bytes_written":0,"sectors_erased":1,"verified":false}
+{"event":"result","path":"sim:f407#2","slot":"right","outcome":"PASS","board_seconds":0.4424,"bytes_skipped":0,"bytes_verified":0,"bytes_written":0,"sectors_erased":1,"verified":false}
 [status 69]
 $ moonflash --virtual-time --slots wrong.lua --every-slot --wait 60 --json erase --address 0x08000000 2>/dev/null | grep rear
 {"event":"result","path":"sim:dfu11","slot":"rear","outcome":"ERROR","code":"usb.no-device","board_seconds":0,"bytes_skipped":0,"bytes_verified":0,"bytes_written":0,"message":"sim:dfu11: no board in DFU mode; sim:dfu11 (Simulated DFU 1.1 board) runs its program","remedy":["detach"],"sectors_erased":0,"verified":false}

@@ -4,7 +4,7 @@ $ cp tests/cli/widget.lua .
 $ moonflash -d sim:./widget.lua info
 Widget 3  1209:0001  version 21.00  serial W0001  at sim:./widget.lua
 found in dfuERROR; transfers of 2048 bytes; DFU 1.1a (DfuSe)
-looks like STM32F2/F4; the full poll times are waited for
+unknown family: the full poll times are waited for
   0 Internal Flash  0x08000000..0x0800FFFF  4 x 16 KB   read erase write
                     0x08010000..0x0801FFFF  1 x 64 KB   read erase write
                     0x08020000..0x080FFFFF  7 x 128 KB  read erase write
@@ -19,7 +19,7 @@ wrote 57.5 KB, verified, started 0x08000000 (4.5 s)
 $ moonflash -d sim:./widget.lua --virtual-time flash ch.elf
 wrote 57.5 KB, verified (3.9 s)
 $ printf 'fonts' >fonts.bin; moonflash -d sim:./widget.lua --virtual-time flash fonts.bin@0x90010000
-wrote 5 B, verified (0.6 s)
+wrote 32 B, verified (0.6 s)
 $ moonflash -d sim:./widget.lua rehearse --most 8 flash ch.bin --leave
 flash on sim:./widget.lua: ~ requests, 6 faults at each of 8: 48 runs
 No false success. Every message was correct about the flash. Every rerun passed.   ~ s

@@ -6,7 +6,8 @@ local errors = require "moonflash.errors"
 local failure = require "moonflash.board.failure"
 local link = require "moonflash.link"
 local memory = require "moonflash.memory"
-local parts = require "moonflash.board.families"
+local ids = require "moonflash.board.ids"
+local part_of = require "moonflash.board.part"
 local selectors = require "moonflash.board.selector"
 local sim = require "sim"
 local task = require "task"
@@ -74,7 +75,7 @@ local function add_strings(info, handle)
       or read_string(handle, alt.index, language)
     alt.unread = alt.name == nil
     alt.name = alt.name or "unknown"
-    alt.layout = parts.correct(memory.parse(alt.name))
+    alt.layout = part_of.correct(memory.parse(alt.name))
   end
 end
 
@@ -272,7 +273,7 @@ end
 function M.st_link()
   for _, row in ipairs(link.devices()) do
     local device = descriptor.device(row.device)
-    if device and parts.is_st_link(device.vid, device.pid) then return row.path end
+    if device and ids.is_st_link(device.vid, device.pid) then return row.path end
   end
 end
 

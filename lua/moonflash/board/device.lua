@@ -2,7 +2,7 @@
 -- A Device: the facts about the device that a Board is open on. Each opening creates a new one.
 local errors = require "moonflash.errors"
 local memory = require "moonflash.memory"
-local parts = require "moonflash.board.families"
+local part_of = require "moonflash.board.part"
 local settings = require "moonflash.board.settings"
 
 ---@class moonflash.Device
@@ -14,6 +14,8 @@ local settings = require "moonflash.board.settings"
 ---@field transfer_size integer bytes of a block
 ---@field found_state? string the DFU state at opening; nil in run-time mode
 ---@field dry boolean dry run: no request that changes the device is sent
+---@field settled? string the mode that its option bytes set: a name, "" for none; nil if unknown
+---@field known table<string, table> facts that were read (remember)
 ---@field erasing? table an erase that may still be running (failure.left_erasing)
 local Device = {}
 Device.__index = Device
@@ -23,11 +25,13 @@ local M = {}
 local MOST_TRANSFER_SIZE = 4096  -- libusb's longest control transfer on Linux
 local DEFAULT_TRANSFER_SIZE = 64 -- the smallest of DFU 1.1, if the functional descriptor gives none
 
--- The memories that the device reports. --layout replaces the layout of the first one.
-local function memories_of(info)
+-- The memories that the device reports, without what is known to be wrong. --layout replaces the
+-- layout of the first one.
+local function memories_of(info, part)
   local alts = {}
   for i, alt in ipairs(info.alts) do
     local layout = i == 1 and settings.layout or alt.layout
+    layout = not (i == 1 and settings.layout) and part_of.mended(part, i, layout) or layout
     alts[i] = { number = alt.number, name = alt.name, layout = layout }
   end
   return alts
@@ -87,8 +91,9 @@ end
 ---@param found_state? string
 ---@return moonflash.Device
 function M.new(info, found_state)
-  local alts = memories_of(info)
-  return setmetatable({ info = info, part = parts.of(info), alts = alts,
+  local part = part_of.of(info)
+  local alts = memories_of(info, part)
+  return setmetatable({ info = info, part = part, alts = alts, known = {},
     shared = share_addresses(alts), dfuse = M.is_dfuse(info), found_state = found_state,
     dry = settings.dry,
     transfer_size = math.min(info.functional.transfer_size or DEFAULT_TRANSFER_SIZE,
@@ -114,7 +119,7 @@ function Device:configuration()
     dry = self.dry,
     transfer_size_unknown = (functional.transfer_size or math.huge) > MOST_TRANSFER_SIZE,
     transfer_size = self.transfer_size,
-    regions = self.dfuse and parts.regions(self.alts) or {},
+    regions = self.dfuse and part_of.regions(self.alts) or {},
   }
 end
 
@@ -145,6 +150,27 @@ function Device:sectors_in(first, last)
     if count > 0 then return count end
   end
   return 1
+end
+
+---Records the mode that the option bytes set, and the sectors that the flash has in it.
+---@param mode? string
+---@param segments? table[] nil: as reported
+function Device:settle(mode, segments)
+  self.settled = mode
+  if segments then
+    local main = self.alts[1]
+    self.alts[1] = { number = main.number, name = main.name,
+                     layout = { name = main.layout.name, segments = segments } }
+  end
+end
+
+---A fact that is read once from each device: the result of f, also if it is nil.
+---@param name string
+---@param f fun(): any
+---@return any
+function Device:remember(name, f)
+  if self.known[name] == nil then self.known[name] = { f() } end
+  return self.known[name][1]
 end
 
 ---Records the erase that a failed operation may have left running. nil changes nothing.

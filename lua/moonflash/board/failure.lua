@@ -4,7 +4,7 @@
 local descriptor = require "moonflash.board.descriptor"
 local errors = require "moonflash.errors"
 local memory = require "moonflash.memory"
-local roms = require "moonflash.board.roms"
+local part_of = require "moonflash.board.part"
 local task = require "task"
 local text = require "moonflash.base.text"
 
@@ -25,7 +25,7 @@ local doing = {
 
 -- Whether a pin named BOOT0 selects DFU mode: only ST's ROMs are entered by such a pin.
 local function boot0(state)
-  return state.info ~= nil and roms.may_be(state.info)
+  return state.info ~= nil and part_of.may_be_rom(state.info)
 end
 
 -- The named remedies, in this order, for a board that may have to be reconnected.

@@ -1,285 +1,173 @@
 -- SPDX-License-Identifier: MIT
--- Families and quirks of parts, as data. Each row gives its reason.
-local guard = require "moonflash.board.guard"
+-- The families of chips, as data: loads the files in families/, and finds those that a board can
+-- be of, by its USB ids and the strings of its alternate settings.
 local memory = require "moonflash.memory"
-local roms = require "moonflash.board.roms"
+local shape = require "moonflash.board.family_shape"
+local suggest = require "moonflash.base.suggest"
+local sys = require "moonflash.system"
 
 local M = {}
 
--- Families are recognised by the first run of sectors of the main flash, in this order.
--- unit: bytes of the smallest write. early_poll: the ROM delays its answer to GETSTATUS until
--- the operation ends, so it may be polled before bwPollTimeout. erased: the byte that erasing
--- leaves. times: for the estimates of a plan, in seconds on the board.
-local KB = 1024
-local families = {
-  {
-    -- F2/F4: four sectors of 16 KB. Early GETSTATUS: fwupd 2696, 6048, 6249; ST's own programmer
-    -- polls at once (community.st.com 826688).
-    name = "STM32F2/F4", size = 16 * 1024, count = 4, unit = 1,
-    early_poll = { vid = 0x0483, pid = 0xDF11, version = { [0x2100] = true, [0x2200] = true } },
-    -- The ROM programs byte by byte (DS8626 table 40; docs/protocol.md has the model). erase: by
-    -- sector size. read, write: for a byte, including its share of the requests.
-    times = { erase = { [16 * KB] = 0.4, [64 * KB] = 1.2, [128 * KB] = 2.0 }, mass = 16,
-              read = 1.66e-6, write = 18.6e-6, entry = 0.02 },
-  },
-  {
-    name = "STM32F7", size = 32 * 1024, count = 4, unit = 1,
-    early_poll = { vid = 0x0483, pid = 0xDF11, version = { [0x2100] = true, [0x2200] = true } },
-  },
-  -- H7 programs 32 bytes at a time; U5, H5 and H7A3 have 8 KB pages and 16 bytes (RM0433, RM0456).
-  { name = "STM32H7", size = 128 * 1024, unit = 32 },
-  { name = "STM32H5/U5", size = 8 * 1024, unit = 16 },
-  -- Pages of 128 and 256 bytes. Erased flash is 0x00 (RM0367 3.3.4, RM0038 3.3.4).
-  { name = "STM32L0", size = 128, unit = 4, erased = "\0" },
-  { name = "STM32L1", size = 256, unit = 4, erased = "\0" },
-}
+local FOLDER = "lua/moonflash/board/families/"
 
--- Times for all other families: pages of 2 KB in 25 ms, eight bytes in 82 us (L4: DS11451 table
--- 58), and the requests.
-local USUAL_TIMES = { erase = {}, read = 3.2e-6, write = 16e-6, entry = 0.1 }
-local USUAL_ERASE = 12.5e-6 -- seconds a byte
+local loaded
 
--- The product string of ST's ROMs. MicroPython's mboot has the ROM's ids and layout, but answers
--- differently (its source), so its poll timeouts are obeyed like those of an unknown board.
-local ROM_PRODUCT = "STM32  BOOTLOADER"
-
--- Boot loaders that speak DfuSe (dfu-util's and Betaflight's lists; QMK): for the udev rule.
-M.known = {
-  { 0x0483, 0xDF11, "STMicroelectronics ROM" },
-  { 0x28E9, 0x0189, "GigaDevice GD32" },
-  { 0x2E3C, 0xDF11, "Artery AT32" },
-  { 0x314B, 0x0106, "Geehy APM32" },
-  { 0x3997, 0xDF11, "X32" },
-  { 0x1EAF, 0x0003, "Leaflabs Maple" },
-  { 0x1D50, 0x6017, "Black Magic Probe" },
-  { 0x1D50, 0x607F, "Spark Core" },
-  { 0x2B04, 0xD006, "Particle Photon" },
-  { 0x2341, 0x035B, "Arduino Portenta" },
-}
-
--- ST's debug probes. They are not boards, but some boards have one (their udev rules; stlink's
--- list).
-local ST_LINKS = { [0x3744] = true, [0x3748] = true, [0x374A] = true, [0x374B] = true,
-                   [0x374D] = true, [0x374E] = true, [0x374F] = true, [0x3752] = true,
-                   [0x3753] = true, [0x3754] = true }
-
----@param vid integer
----@param pid integer
----@return boolean
-function M.is_st_link(vid, pid)
-  return vid == 0x0483 and ST_LINKS[pid] == true
-end
-
----The udev rule that lets the user at the computer open a device.
----@param vid integer
----@param pid integer
----@return string
-function M.udev_rule(vid, pid)
-  return ('SUBSYSTEM=="usb", ENV{DEVTYPE}=="usb_device", ATTR{idVendor}=="%04x", '
-    .. 'ATTR{idProduct}=="%04x", TAG+="uaccess"'):format(vid, pid)
-end
-
----Whether `moonflash udev` has a rule for these ids.
----@param vid integer
----@param pid integer
----@return boolean
-function M.has_rule(vid, pid)
-  for _, row in ipairs(M.known) do
-    if row[1] == vid and row[2] == pid then return true end
+---All families, sorted by name.
+---@return table[]
+function M.all()
+  if loaded then return loaded end
+  local list = {}
+  for _, file in ipairs(sys.builtins(FOLDER)) do
+    local make = assert(load(sys.builtin(file), "=" .. file, "t",
+      { ipairs = ipairs, table = table }))
+    for _, raw in ipairs(make()) do list[#list + 1] = shape.take(file, raw) end
   end
-  return false
-end
-
-local function family_of(segments)
-  local first = segments[1]
-  if not first then return nil end
-  for _, family in ipairs(families) do
-    if first.size == family.size and (not family.count or first.count == family.count) then
-      return family
-    end
-  end
-end
-
--- Ids of RISC-V chips (GD32VF103). The maker's Arm chips have the same ids.
-local function may_be_riscv(info)
-  return info.vid == 0x28E9 and info.pid == 0x0189
-end
-
--- Families of known ROMs whose erased flash is 0x00 (RM0367, RM0038).
-local ERASED_TO_ZERO = { ["STM32L0"] = true, ["STM32L1"] = true }
-
----The facts that follow from a board's strings; --layout does not change them. rom: the board's row
----in roms.lua, if it is a known ROM; protection: the rows of protection.lua to check against;
----blank: the byte that erasing leaves, nil if unknown.
----@param info table in the format of dfu.list()
----@return table { family=string?, unit=integer, erased=string, blank=string?, early_poll=boolean,
----  times=table, rom=table?, protection=table[], erase_fault=table?, riscv=boolean }
-function M.of(info)
-  local main = info.alts[1] and info.alts[1].layout or { segments = {} }
-  local family = family_of(main.segments)
-  local early_poll = family and family.early_poll
-  local rom = roms.of(info)
-  local blank = rom and (ERASED_TO_ZERO[rom.family] and "\0" or "\255") or nil
-  return {
-    rom = rom,
-    protection = guard.rows(rom and rom.family),
-    erase_fault = roms.erase_fault(info),
-    riscv = may_be_riscv(info),
-    family = family and family.name,
-    -- L4, G0, G4, WB program 8 bytes at a time. Other families tolerate longer writes.
-    unit = family and family.unit or 8,
-    erased = blank or family and family.erased or "\255",
-    blank = blank,
-    times = family and family.times or USUAL_TIMES,
-    early_poll = early_poll and info.vid == early_poll.vid and info.pid == early_poll.pid
-      and early_poll.version[info.version] and info.product == ROM_PRODUCT or false,
-  }
-end
-
--- ---- remarks about boards, for people ----
-
--- Serial numbers that many boards share: candleLight_fw 175, TAStm32 PR 71, libDaisy 195, NuttX;
--- GD32 and AT32 send the name of the part.
-local NO_SERIALS = { ["FFFFFFFEFFFF"] = true, ["STM32"] = true, ["STM32FxSTM32"] = true,
-                     ["200364500000"] = true, ["200000500000"] = true, ["3CBJ"] = true,
-                     ["AT32"] = true }
-
----Whether many boards share this serial number.
----@param serial string
----@return boolean
-function M.is_shared_serial(serial)
-  return NO_SERIALS[serial] or false
-end
-
-local function main_segment(info)
-  local main = info.alts[1] and info.alts[1].layout
-  return main and main.segments[1]
-end
-
-local function share_a_name(info)
-  local seen = {}
-  for _, alt in ipairs(info.alts) do
-    if seen[alt.name] and alt.name:find("^@") then return true end
-    seen[alt.name] = true
-  end
-  return false
-end
-
--- when: the condition; found: the remark; todo: the remedy, if there is one.
-local remarks = {
-  { -- dfu-util 529fa51, f2b7d4b: rev A announces 2 KB and has 1 KB
-    when = function(info)
-      local s = main_segment(info)
-      return info.vid == 0x28E9 and info.pid == 0x0189 and s and s.size == 2048
-    end,
-    found = "a GD32 that reports 2 KB pages may have 1 KB pages: every other page stays unerased",
-    todo = "If verifying fails: --layout @Flash/0x08000000/128*001Kg",
-  },
-  { -- betaflight-configurator PR 1861, PR 5348; dfu-buddy PR 3
-    when = function(info, part)
-      return part.family == "STM32H7" and M.flash_size(info) == 1 << 21
-    end,
-    found = "an H743 Rev. V may stay busy for ever when it erases from 0x08100000 on",
-    todo = "If an erase times out: reset the board, then 'moonflash erase --all'.",
-  },
-  { -- MicroPython's mboot, and others with ST's ids
-    when = function(info, part)
-      return info.vid == 0x0483 and info.pid == 0xDF11 and info.mode == "dfu" and info.product
-        and (part.family == "STM32F2/F4" or part.family == "STM32F7")
-        and info.product ~= ROM_PRODUCT
-    end,
-    found = "has the USB ids of ST's ROM, but is another boot loader: the full poll times are "
-      .. "waited for",
-  },
-  { -- G0B1: field reports
-    when = share_a_name,
-    found = "several memories have the same name",
-    todo = "Choose by number: -d alt=0 is the first.",
-  },
-  {
-    when = function(info) return NO_SERIALS[info.serial] end,
-    found = "other boards have the same serial number",
-    todo = "Choose by path.",
-  },
-  {
-    when = function(info)
-      return info.mode == "dfu" and not info.functional.transfer_size
-    end,
-    found = "reports no transfer size: 64 bytes are used, each block with its own address",
-  },
-  {
-    when = function(_, part) return part.family and part.erased == "\0" end,
-    found = "erasing leaves 0x00, not 0xFF",
-  },
-}
-
----The remarks that apply to a board.
----@param info table in the format of dfu.list()
----@return table[] { { found=, todo= }, ... }
-function M.remarks(info)
-  local part, list = M.of(info), {}
-  for _, remark in ipairs(remarks) do
-    if remark.when(info, part) then list[#list + 1] = remark end
-  end
+  table.sort(list, function(a, b) return a.name < b.name end)
+  loaded = list
   return list
 end
 
----Seconds that erasing a sector is expected to take on the board.
----@param part table from M.of
----@param size integer
----@return number
-function M.erase_seconds(part, size)
-  return part.times.erase[size] or size * USUAL_ERASE
-end
+-- A name without its maker, letters x and punctuation: "F405", "f405/407" and "STM32F405" begin
+-- alike.
+local function plain(name) return (name:lower():gsub("^stm32", ""):gsub("[^%w]", "")) end
 
----Whether bytes are blank. If the family's blank byte is unknown, all 0xFF and all 0x00 count as
----blank.
----@param part table from M.of
----@param bytes string
----@return boolean
-function M.is_blank(part, bytes)
-  if part.blank then return bytes == part.blank:rep(#bytes) end
-  return bytes == ("\255"):rep(#bytes) or bytes == ("\0"):rep(#bytes)
-end
-
----Corrects errors in a reported layout that are known.
----@param layout table from memory.parse; modified
----@return table layout
-function M.correct(layout)
-  -- The F4 reports its "Device Feature" as erasable, which is wrong (dfu-util 29343ce). OTP memory
-  -- is never erasable.
-  if layout.name:find("^Device Feature") or layout.name:find("^OTP") then
-    for _, s in ipairs(layout.segments) do s.erasable = false end
+---The families that a name stands for: a family's name, the beginning of one, or a chip.
+---@param name string
+---@return table[] families
+---@return string? hint " (did you mean 'x'?)" if there is none
+function M.named(name)
+  local list, names, wanted = {}, {}, plain(name)
+  for _, family in ipairs(M.all()) do
+    names[#names + 1] = family.name
+    if plain(family.name) == wanted then return { family } end
+    local hit = plain(family.name):sub(1, #wanted) == wanted
+    for chip in family.covers:gmatch("[%w]+") do
+      hit = hit or #plain(chip) > 2 and plain(chip):sub(1, #wanted) == wanted
+    end
+    if hit and wanted ~= "" then list[#list + 1] = family end
   end
-  return layout
+  return list, #list == 0 and suggest.hint(name, names) or nil
 end
 
----The runs of sectors of all alternate settings. The primitives check addresses against these.
----@param alts table[] { { number=, layout= }, ... }
----@return table[]
-function M.regions(alts)
-  local regions = {}
-  for _, alt in ipairs(alts) do
-    for _, s in ipairs(alt.layout.segments) do
-      regions[#regions + 1] = {
-        alt = alt.number, address = s.address, size = s.size, count = s.count,
-        readable = s.readable, writable = s.writable,
-        erasable = s.erasable,
-        resets = memory.is_option_bytes(alt.layout),
-      }
+-- ---- recognising a board ----
+
+-- The runs of sectors of a memory as text, without access rights: "8000000:4x16384,1x65536".
+local function runs_of(segments)
+  local runs = {}
+  for _, s in ipairs(segments) do
+    local last = runs[#runs]
+    if last and last.size == s.size and last.stop == s.address then
+      last.count, last.stop = last.count + s.count, last.stop + s.count * s.size
+    else
+      runs[#runs + 1] = { size = s.size, count = s.count, address = s.address,
+                          stop = s.address + s.count * s.size }
     end
   end
-  return regions
+  return runs
 end
 
----The size of the first memory; nil if the board reports none.
+local function same_runs(a, b, but_last)
+  if #a ~= #b or #a == 0 or a[1].address ~= b[1].address then return false end
+  for i = 1, #a do
+    if a[i].size ~= b[i].size then return false end
+    if a[i].count ~= b[i].count and not (but_last and i == #a) then return false end
+  end
+  return true
+end
+
+local function has_ids(family, info)
+  for _, ids in ipairs(family.ids) do
+    if ids[1] == info.vid and ids[2] == info.pid then return true end
+  end
+  return false
+end
+
+local function has(list, value)
+  for _, item in ipairs(list or {}) do
+    if item == value then return true end
+  end
+  return false
+end
+
+-- Whether the strings of a board equal those of a row, letter by letter.
+local function equals(info, rom)
+  if rom.version and info.version ~= rom.version or rom.product and info.product ~= rom.product
+    or #info.alts ~= #rom then
+    return false
+  end
+  for i, alt in ipairs(info.alts) do
+    if alt.name ~= rom[i] then return false end
+  end
+  return true
+end
+
+-- Whether the board announces option bytes elsewhere than this family has them.
+local function contradicts(family, info)
+  for _, alt in ipairs(info.alts) do
+    local s = memory.is_option_bytes(alt.layout) and alt.layout.segments[1]
+    if s then
+      local block = family.options and family.options[1]
+      local length = block and block.length
+      return not block or block.address ~= s.address
+        or length ~= nil and #alt.layout.segments == 1 and length ~= s.count * s.size
+          and #family.options == 1
+    end
+  end
+  return false
+end
+
+-- Those of a list for which f is true; all of them, if it is true for none.
+local function narrowed(list, f)
+  local some = {}
+  for _, item in ipairs(list) do
+    if f(item) then some[#some + 1] = item end
+  end
+  return #some > 0 and some or list
+end
+
+local function by_layout(info, but_last)
+  local main = info.alts[1]
+  local runs, list = runs_of(main and main.layout.segments or {}), {}
+  for _, family in ipairs(M.all()) do
+    local fits = false
+    for _, layout in ipairs(family.layouts) do
+      fits = fits or same_runs(runs_of(layout), runs, but_last)
+    end
+    if fits and has_ids(family, info) and not contradicts(family, info) then
+      list[#list + 1] = family
+    end
+  end
+  return narrowed(list, function(family) return has(family.versions, info.version) end)
+end
+
+---@class moonflash.Match
+---@field families table[] those that the board can be of, in the order of their names
+---@field rom? table the row of strings that the board's equal, which were seen on a chip
+---@field row? table the row of strings that the board's equal, seen or inferred
+---@field exact boolean the sectors of the flash are those of a chip in these families
+
+local function by_strings(info)
+  local list, row, rom = {}, nil, nil
+  for _, family in ipairs(M.all()) do
+    for _, candidate in ipairs(has_ids(family, info) and family.roms or {}) do
+      if equals(info, candidate) then
+        if list[#list] ~= family then list[#list + 1] = family end
+        row, rom = row or candidate, rom or candidate.seen and candidate
+      end
+    end
+  end
+  return list, rom or row, rom
+end
+
+---The families that a board can be of.
 ---@param info table in the format of dfu.list()
----@return integer? bytes
-function M.flash_size(info)
-  local main = info.alts[1] and info.alts[1].layout
-  local size = main and memory.size(main.segments) or 0
-  return size > 0 and size or nil
+---@return moonflash.Match
+function M.match(info)
+  local list, row, rom = by_strings(info)
+  if row then return { families = list, row = row, rom = rom or nil, exact = true } end
+  list = by_layout(info, false)
+  if #list > 0 then return { families = list, exact = true } end
+  return { families = by_layout(info, true), exact = false }
 end
-
 
 return M

@@ -2,61 +2,77 @@
 -- Checks data before it is sent: refuses values of the read-protection byte that close a chip for
 -- ever, and computes the ranges that a script's raw blocks may change.
 local errors = require "moonflash.errors"
-local protection = require "moonflash.board.protection"
+local option_bytes = require "moonflash.board.option_bytes"
 
 local M = {}
 
 local SET_ADDRESS, ERASE, READ_UNPROTECT = 0x21, 0x41, 0x92 -- DfuSe commands (AN3156)
 
----The rows of protection.lua for a family; all rows if the family is unknown.
----@param family? string
----@return table[]
-function M.rows(family)
-  local rows = {}
-  for _, row in ipairs(protection) do
-    if row.family == family then rows[#rows + 1] = row end
+-- The values and blocks to refuse: of the families of a known ROM, else those of all families.
+local cache = setmetatable({}, { __mode = "k" })
+local function rules(part)
+  local rule = cache[part]
+  if not rule then
+    local locks, sealed = option_bytes.locks(part.rom and part.families)
+    rule = { locks = locks, sealed = sealed, known = part.rom ~= nil }
+    cache[part] = rule
   end
-  return family and rows or protection
+  return rule
 end
 
--- The reason why a value closes the chip; nil if it does not.
-local function closes(row, value)
-  if row.closes[value] then return row.closes[value] end
-  if not row.only then return nil end
-  for _, open in ipairs(row.only) do
-    if value == open then return nil end
-  end
-  return "a value that is not valid, which counts as read protection level 2"
+-- Whether a byte has a value that can't be undone.
+local function closes(lock, byte)
+  if not byte then return false end
+  if lock.only then return not lock.only[byte] end
+  return byte & lock.mask == lock.value
 end
 
-local function refuse(board, op, address, value, why)
+local function refuse(board, op, address, what, why)
   errors.raise { code = "dfu.irreversible", path = board.path, address = address, op = op,
     remedy = { "irreversible-block" },
-    message = ("%s: %s: 0x%02X at 0x%08X is irreversible (%s); it was not sent")
-      :format(board.path, op, value, address, why) }
+    message = ("%s: %s: %s is irreversible (%s); it was not sent"):format(board.path, op, what,
+      why) }
 end
 
 -- Refuses bytes with a known address.
 local function look(board, fields, op, address, bytes)
-  for _, row in ipairs(fields.part.protection) do
-    for _, at in ipairs(row.at) do
-      local value = bytes:byte(at - address + 1)
-      local why = at >= address and value and closes(row, value)
-      if why then refuse(board, op, at, value, why) end
+  local rule = rules(fields.part)
+  for _, lock in ipairs(rule.locks) do
+    local byte = lock.address >= address and bytes:byte(lock.address - address + 1)
+    if byte and closes(lock, byte) then
+      refuse(board, op, lock.address, ("0x%02X at 0x%08X"):format(byte, lock.address), lock.why)
+    end
+  end
+  for _, range in ipairs(rule.sealed) do
+    if address <= range.last and address + #bytes > range.first then
+      refuse(board, op, address, ("writing to 0x%08X"):format(address), range.why)
     end
   end
 end
 
 -- Refuses bytes whose address is unknown. They are checked as if they were written to the start of
--- each family's option bytes.
+-- each family's option bytes. If the family is unknown, only its protection byte counts.
 local function look_anywhere(board, fields, op, bytes)
-  for _, row in ipairs(fields.part.protection) do
-    for _, at in ipairs(row.at) do
-      local value = bytes:byte(at - row.memory + 1)
-      local why = value and row.closes[value]
-      if why then refuse(board, op, at, value, why) end
+  local rule = rules(fields.part)
+  for _, lock in ipairs(rule.locks) do
+    local byte = bytes:byte(lock.address - lock.start + 1)
+    if byte and not lock.only and (rule.known or lock.level) and closes(lock, byte) then
+      refuse(board, op, lock.address, ("0x%02X at 0x%08X"):format(byte, lock.address), lock.why)
     end
   end
+end
+
+---Whether bytes have a value that can't be undone.
+---@param part moonflash.Part
+---@param address integer
+---@param bytes string
+---@return boolean
+function M.is_locked(part, address, bytes)
+  for _, lock in ipairs(rules(part).locks) do
+    local byte = lock.address >= address and bytes:byte(lock.address - address + 1)
+    if byte and closes(lock, byte) then return true end
+  end
+  return false
 end
 
 ---Raises `dfu.irreversible` for bytes that would close the chip for ever.

@@ -7,8 +7,8 @@ local errors = require "moonflash.errors"
 local events = require "moonflash.base.events"
 local link = require "moonflash.link"
 local misuse = require "moonflash.base.misuse"
+local part_of = require "moonflash.board.part"
 local place = require "moonflash.board.place"
-local roms = require "moonflash.board.roms"
 local settings = require "moonflash.board.settings"
 local task = require "task"
 
@@ -61,7 +61,7 @@ function M.wait_app(board, seconds)
       errors.raise { code = "timeout", path = board.path,
         message = ("%s: no USB device of the program appeared within %s s"):format(board.path,
           tostring(seconds)),
-        remedy = { "look-for-program", boot0 = roms.may_be(class.state(board).info or {}) } }
+        remedy = { "look-for-program", boot0 = part_of.may_be_rom(class.state(board).info or {}) } }
     end
     task.sleep(bus.RESCAN)
   end

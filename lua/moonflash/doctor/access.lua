@@ -3,7 +3,7 @@
 -- that have a board open.
 local errors = require "moonflash.errors"
 local finding = require "moonflash.doctor.finding"
-local parts = require "moonflash.board.families"
+local ids = require "moonflash.board.ids"
 
 local M = {}
 
@@ -23,7 +23,7 @@ local LATE = "%s comes too late to work: its number must be below 73"
 function M.rule(all)
   local uid = all.machine:user()
   if all.simulated or all.real or all.no_usb or uid == 0 then return nil end
-  local st = parts.known[1]
+  local st = ids.known[1]
   local rule = all.machine:rule_for(st[1], st[2])
   if not rule then
     return note("no udev rule lets users open boards",
@@ -60,12 +60,12 @@ local function way_in(patient, machine)
       .. "join the group and log in again.%s"):format(rule.path,
       group and group ~= "root" and (", '%s'"):format(group) or "",
       group and group ~= "root" and ("\n  sudo usermod -aG %s $USER"):format(group) or "")
-  elseif parts.has_rule(vid, pid) then
+  elseif ids.has_rule(vid, pid) then
     return "To allow access for the user at this computer:\n" .. INSTALL_RULE
   end
   return ("'moonflash udev' has no rule for %04x:%04x; this is one:\n  echo '%s' |\n"
     .. "    sudo tee /etc/udev/rules.d/70-moonflash-%04x.rules\n%s"):format(vid, pid,
-    parts.udev_rule(vid, pid), vid, reload)
+    ids.udev_rule(vid, pid), vid, reload)
 end
 
 ---@param patient moonflash.Patient

@@ -3,7 +3,7 @@
 local dfu = require "dfu"
 local errors = require "moonflash.errors"
 local finding = require "moonflash.doctor.finding"
-local roms = require "moonflash.board.roms"
+local part_of = require "moonflash.board.part"
 local task = require "task"
 
 local M = {}
@@ -13,7 +13,7 @@ local ok, note, fail = finding.ok, finding.note, finding.fail
 local PATIENCE = 1 -- seconds for a request; an idle ROM needs milliseconds
 local BUSY = 2     -- seconds that a board may stay busy
 
-local function pin(info) return roms.may_be(info) and " (BOOT0 high)" or "" end
+local function pin(info) return part_of.may_be_rom(info) and " (BOOT0 high)" or "" end
 
 ---The advice for a board that is stuck.
 ---@param info table in the format of dfu.list()
@@ -63,7 +63,7 @@ local states = {
   dfuIDLE = function() return ok("dfuIDLE: ready") end,
   dfuERROR = function(board)
     local status, rom = board:get_status().status, dfu.fields(board).part.rom
-    if status == "errFIRMWARE" and roms.may_be(dfu.fields(board).info) then
+    if status == "errFIRMWARE" and part_of.may_be_rom(dfu.fields(board).info) then
       return ok("dfuERROR (errFIRMWARE): ST's ROMs start in this state; any command clears it")
     elseif status == "errVENDOR" and rom then
       return note("dfuERROR (errVENDOR): read protection refused a command; the next one clears it")

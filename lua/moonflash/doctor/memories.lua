@@ -5,9 +5,12 @@ local errors = require "moonflash.errors"
 local finding = require "moonflash.doctor.finding"
 local memory = require "moonflash.memory"
 local optbytes = require "moonflash.optbytes"
+local rules = require "moonflash.flash.rules"
 local text = require "moonflash.base.text"
 
 local M = {}
+
+local MOST_NAMED = 8 -- sectors
 
 local ok, note, fail = finding.ok, finding.note, finding.fail
 
@@ -87,20 +90,27 @@ end
 ---@param patient moonflash.Patient
 ---@return moonflash.Finding?
 function M.writing(patient)
-  if patient.protected or not dfu.fields(patient.board).dfuse then return nil end
-  if not optbytes.family(patient.board) then
+  local board = patient.board
+  if patient.protected or not dfu.fields(board).dfuse then return nil end
+  if not optbytes.family(board) then
     return note("write protection can only be detected by writing; not tested")
   end
-  local values, err = errors.catch("dfu", optbytes.read, patient.board)
+  local _, err = errors.catch("dfu", optbytes.read, board)
   if err then return note("the option bytes are invalid, so write protection is unknown") end
-  local sectors = {}
-  for sector = 0, 11 do
-    if values.nWRP >> sector & 1 == 0 then sectors[#sectors + 1] = tostring(sector) end
+  rules.settle(board)
+  local main, sectors = board.alts[1], {}
+  for sector in memory.sectors(main.layout.segments) do
+    sector.alt, sector.last = main.number, sector.address + sector.size - 1
+    sector.index, sectors[#sectors + 1] = #sectors, sector
   end
-  if #sectors == 0 then return ok("no sector is write-protected") end
+  local list, why = rules.protected(board, sectors)
+  if #list == 0 then return ok("no sector is write-protected") end
+  local names = {}
+  for i, sector in ipairs(list) do names[i] = i <= MOST_NAMED and tostring(sector.index) or nil end
+  if #list > MOST_NAMED then names[#names + 1] = ("%d more"):format(#list - MOST_NAMED) end
   return note(("write-protected: sector%s %s; writing has no effect there"):format(
-    #sectors > 1 and "s" or "", table.concat(sectors, ", ")),
-    "'moonflash optbytes nWRP=0xFFF' removes all write protection.")
+    #list > 1 and "s" or "", table.concat(names, ", ")),
+    ("'moonflash optbytes %s' removes all write protection."):format(why.unlock))
 end
 
 return M

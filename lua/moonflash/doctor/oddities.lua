@@ -2,7 +2,8 @@
 -- Checks for quirks of a working board: its cable, its serial number, its ROM.
 local dfu = require "dfu"
 local finding = require "moonflash.doctor.finding"
-local parts = require "moonflash.board.families"
+local part_of = require "moonflash.board.part"
+local remarks = require "moonflash.board.remarks"
 local text = require "moonflash.base.text"
 
 local M = {}
@@ -51,13 +52,13 @@ function M.quirks(patient, all)
   if other then
     found[1], todo[1] = "has the serial number of " .. other, "Choose by path."
   end
-  for _, remark in ipairs(parts.remarks(info)) do
+  for _, remark in ipairs(remarks.of(info)) do
     found[#found + 1], todo[#todo + 1] = remark.found, remark.todo
   end
   if #found > 0 then
     return note(table.concat(found, "; "), #todo > 0 and table.concat(todo, "\n") or nil)
   end
-  local part = parts.of(info)
+  local part = part_of.of(info)
   if not part.family then return nil end
   return ok("no known quirks of the %s%s", part.family,
     part.early_poll and "; status is polled early (this ROM tolerates it)" or "")

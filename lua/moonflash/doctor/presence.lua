@@ -2,7 +2,7 @@
 -- Checks of presence: the system, USB, a board on the bus, and its mode.
 local dfu = require "dfu"
 local finding = require "moonflash.doctor.finding"
-local parts = require "moonflash.board.families"
+local ids = require "moonflash.board.ids"
 local text = require "moonflash.base.text"
 
 local M = {}
@@ -60,7 +60,7 @@ end
 local function suspects(lines)
   local probe, program
   for _, other in ipairs(dfu.others()) do
-    if parts.is_st_link(other.vid, other.pid) then
+    if ids.is_st_link(other.vid, other.pid) then
       probe = probe or other
     elseif other.vid == 0x0483 then
       program = program or other

@@ -5,7 +5,7 @@ local class = require "moonflash.board.class"
 local errors = require "moonflash.errors"
 local events = require "moonflash.base.events"
 local optbytes = require "moonflash.optbytes"
-local parts = require "moonflash.board.families"
+local part_of = require "moonflash.board.part"
 local sectors_of = require "moonflash.flash.sectors"
 local setting = require "moonflash.flash.setting"
 local text = require "moonflash.base.text"
@@ -48,7 +48,7 @@ function M.check(board, sectors)
       local n = math.min(sectors_of.CHUNK * board.transfer_size, last - at + 1)
       local bytes = setting.read(board, sector.alt, at, n)
       phase:advance(n)
-      if not bad and not parts.is_blank(fields.part, bytes) then
+      if not bad and not part_of.is_blank(fields.part, bytes) then
         bad = { address = at, bytes = bytes }
       end
     end
@@ -84,7 +84,7 @@ function M.check_memory(board, alt)
       local n = math.min(size, last - at + 1)
       local bytes = read_up_to_end(board, alt, at, n, at == alt.layout.segments[1].address)
       if not bytes then return at end
-      if not parts.is_blank(fields.part, bytes) then
+      if not part_of.is_blank(fields.part, bytes) then
         for _, other in ipairs(alt.layout.segments) do
           fields.history:doubt_erased(other.address, other.address + other.count * other.size - 1,
             alt.number)

@@ -63,32 +63,6 @@ local function reach_of(plan, alt, segments, address)
   return reach
 end
 
--- The sectors that a known erase fault of this ROM would erase as well.
-local function suspects(part, erased)
-  local fault, list = part.erase_fault, {}
-  if not fault then return list end
-  local sectors, at = {}, fault.from
-  for _, run in ipairs(fault.bank or {}) do
-    for _ = 1, run[1] do
-      sectors[#sectors + 1] = at
-      at = at + run[2]
-    end
-  end
-  for _, sector in ipairs(erased) do
-    if sector.address >= fault.from and fault.other_bank then
-      list[#list + 1] = { alt = sector.alt, address = sector.address - fault.other_bank }
-    elseif sector.address >= fault.from then
-      for i, start in ipairs(sectors) do
-        local next_one = sectors[i + 1] or at
-        if sector.address >= start and sector.address < next_one and sectors[i + fault.shift] then
-          list[#list + 1] = { alt = sector.alt, address = sectors[i + fault.shift] }
-        end
-      end
-    end
-  end
-  return list
-end
-
 ---Chooses the places to compare for the erased sectors of a plan: at most four. Each is as long as
 ---a sector or a block, whichever is shorter.
 ---@param board table
@@ -118,9 +92,6 @@ function M.choose(board, plan, erased)
   if first.address > 0 then add(first.alt, first.address - 1, true, true) end
   local segments = layout_of(board, first.alt)
   add(first.alt, memory.span(segments, first.address) or first.address)
-  for _, suspect in ipairs(suspects(class.state(board).part, erased)) do
-    add(suspect.alt, suspect.address)
-  end
   for _, run in ipairs(runs) do
     add(run.alt, run.stop, true)
     if run.address > 0 then add(run.alt, run.address - 1, true, true) end

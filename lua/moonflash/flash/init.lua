@@ -15,6 +15,7 @@ local memory = require "moonflash.memory"
 local misuse = require "moonflash.base.misuse"
 local perform = require "moonflash.flash.perform"
 local plans = require "moonflash.flash.plan"
+local rules = require "moonflash.flash.rules"
 local scope = require "moonflash.flash.scope"
 local sectors_of = require "moonflash.flash.sectors"
 local show = require "moonflash.flash.show"
@@ -36,6 +37,7 @@ M.options = {
   { "--start-last", "write the vector table last: half a program never starts", default = false },
   { "--no-verify", "don't read back what was written", default = false },
   { "--trust-erase", "don't check whether the erase changed other sectors", default = false },
+  { "--otp", "allow to write OTP memory, which can never be erased", default = false },
   { "--retry", "rewrite sectors that fail verification, up to N times", default = 0,
     type = "integer" },
   { "--only", "write only this part: FIRST..LAST, or a memory (number or name)", type = "string" },
@@ -62,7 +64,7 @@ end
 ---the board and changes nothing.
 ---@param board table
 ---@param image table
----@param options? table full, keep, lose, erase_all, start_last, skip_outside; only
+---@param options? table full, keep, lose, erase_all, start_last, skip_outside, otp; only
 ---@return table plan
 function M.plan(board, image, options)
   local usage = "flash.plan(board, image, options)"
@@ -99,6 +101,7 @@ local function write_dfuse(board, image, options)
   check_irreversible(board, plan)
   if option(options, "leave") then start.find(board, plan) end
   events.emit("plan", board, plan, board.dry)
+  rules.check(board, plan)
   if not board.dry then perform.plan(board, plan, options) end
 end
 
@@ -184,6 +187,7 @@ function M.erase(board, sectors, options)
     erased[i] = { address = address, size = size, alt = sector.alt or M.memory_at(board, address),
                   state = "differs", pieces = {}, last = address + size - 1 }
   end
+  rules.check_erase(board, erased)
   local plan = { sectors = erased }
   local can_read = fields.info.functional.attributes.can_upload
   local places = can_read and not option(options, "trust_erase")
@@ -254,6 +258,7 @@ function M.sectors(board, first, last)
   local usage = "flash.sectors(board, first, last)"
   class.check(usage, board)
   check.span(usage, first, last)
+  rules.settle(board)
   local alt = lay.memory_of(board, { name = "the range to erase" }, first, last)
   return perform.sectors(alt, first, last)
 end

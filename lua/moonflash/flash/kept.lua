@@ -13,7 +13,7 @@ local errors = require "moonflash.errors"
 local events = require "moonflash.base.events"
 local files = require "moonflash.base.files"
 local images = require "moonflash.image"
-local parts = require "moonflash.board.families"
+local part_of = require "moonflash.board.part"
 local setting = require "moonflash.flash.setting"
 local sys = require "sys"
 local text = require "moonflash.base.text"
@@ -117,7 +117,7 @@ end
 
 -- Whether a serial number is ambiguous: it is known to be shared, or two boards here have it.
 local function is_shared(board, serial)
-  if serial == "-" or parts.is_shared_serial(serial) then return true end
+  if serial == "-" or part_of.is_shared_serial(serial) then return true end
   return #bus.find { vid = board.vid, pid = board.pid, serial = serial, mode = "dfu" } > 1
 end
 

@@ -76,6 +76,10 @@ end
 
 -- Raises the error for a sector that can't be erased and written. Names the next one that can.
 local function read_only(board, image, alt, sector)
+  if sector.writable and scope.without_erase(alt.layout) == "otp" then
+    M.misfit(board, image, ("has data for OTP memory at %s, which can be written only once"):format(
+      text.hex(sector.address)), { "otp", "skip-outside", "only" }, memory_of(board))
+  end
   local from
   for _, s in ipairs(alt.layout.segments) do
     if s.erasable and s.writable and s.address > sector.address then
@@ -88,12 +92,13 @@ local function read_only(board, image, alt, sector)
 end
 
 ---The sectors that an image overlaps, with their pieces, and the number of sectors in the memory of
----the last piece.
+---the last piece. sector.direct: how a sector is written that is not erased.
 ---@param board table
 ---@param image table
+---@param otp? boolean OTP memory may be written
 ---@return table[] sectors
 ---@return integer total
-function M.out(board, image)
+function M.out(board, image, otp)
   local sectors, total = {}, 0
   for _, segment in ipairs(image.segments) do
     local last = segment.address + #segment.bytes - 1
@@ -106,8 +111,11 @@ function M.out(board, image)
     local before = #sectors
     sectors_of.add(sectors, alt.layout.segments, segment, alt.number)
     for i = before + 1, #sectors do
-      if not (sectors[i].erasable and sectors[i].writable) then
-        read_only(board, image, alt, sectors[i])
+      local sector = sectors[i]
+      local kind = not sector.erasable and sector.writable and scope.without_erase(alt.layout)
+      sector.direct = (kind == "eeprom" or otp and kind) or nil
+      if not sector.direct and not (sector.erasable and sector.writable) then
+        read_only(board, image, alt, sector)
       end
     end
     total = memory.number_of_sectors(alt.layout.segments)

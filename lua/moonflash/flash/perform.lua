@@ -10,6 +10,7 @@ local kept = require "moonflash.flash.kept"
 local lay = require "moonflash.flash.lay"
 local memory = require "moonflash.memory"
 local plans = require "moonflash.flash.plan"
+local rules = require "moonflash.flash.rules"
 local sectors_of = require "moonflash.flash.sectors"
 local setting = require "moonflash.flash.setting"
 local task = require "task"
@@ -55,7 +56,7 @@ function M.erase_sectors(board, sectors, told)
   local phase = events.phase(board, "erase", #sectors, "sector")
   for _, sector in ipairs(sectors) do
     local began = task.now()
-    setting.erase(board, sector.alt, sector.address)
+    rules.erase(board, sector)
     if told then told(sector.address, task.now() - began) end
     phase:advance(1)
   end
@@ -188,9 +189,10 @@ local function again(board, plan, result)
                  image = plan.image }
   for _, sector in ipairs(plan.sectors) do
     local holds = start and start >= sector.address and start < sector.address + sector.size
-    if sector.state ~= "same" and (holds or verify.is_bad(result, sector)) then
+    local bad = sector.direct ~= "otp" and (holds or verify.is_bad(result, sector))
+    if sector.state ~= "same" and bad then
       table.insert(part.sectors, sector)
-      table.insert(part.erased, sector)
+      if not sector.direct then table.insert(part.erased, sector) end
       for _, span in ipairs(sector.spans) do
         table.insert(part.runs, { address = span.address, bytes = span.bytes, alt = sector.alt })
       end

@@ -5,12 +5,14 @@
 local bystanders = require "moonflash.flash.bystanders"
 local class = require "moonflash.board.class"
 local compare = require "moonflash.flash.compare"
+local direct = require "moonflash.flash.direct"
 local errors = require "moonflash.errors"
 local events = require "moonflash.base.events"
 local kept = require "moonflash.flash.kept"
 local lay = require "moonflash.flash.lay"
 local memory = require "moonflash.memory"
-local parts = require "moonflash.board.families"
+local part_of = require "moonflash.board.part"
+local rules = require "moonflash.flash.rules"
 local scope = require "moonflash.flash.scope"
 local sectors_of = require "moonflash.flash.sectors"
 local setting = require "moonflash.flash.setting"
@@ -48,7 +50,7 @@ local function check_before(board, image, sector, grain)
       :format(before), { "lose" })
   end
   local found = setting.read(board, sector.alt, sector.address, first - sector.address)
-  if parts.is_blank(grain.part, found) then return end
+  if part_of.is_blank(grain.part, found) then return end
   lay.misfit(board, image, ("starts inside a sector: the data in %s would be erased"):format(
     before), { "keep", "lose" })
 end
@@ -178,11 +180,13 @@ end
 -- ROMs may accept the command and do nothing.
 local function mass_erase_pays(board, sectors, part, any_kept)
   local main = board.alts[1]
-  if not part.times.mass or not part.rom or any_kept then return false end
+  if not part.times.mass or not part.rom or any_kept or rules.fault(board, "no-mass-erase") then
+    return false
+  end
   local count, seconds = 0, 0
   for _, sector in ipairs(sectors) do
     if sector.erase and sector.alt == main.number then
-      count, seconds = count + 1, seconds + parts.erase_seconds(part, sector.size)
+      count, seconds = count + 1, seconds + part_of.erase_seconds(part, sector.size)
     end
   end
   return count == memory.number_of_sectors(main.layout.segments) and part.times.mass < seconds
@@ -200,13 +204,30 @@ local function expected_seconds(part, plan, size, full)
       seconds = seconds + times.read * (sector.state == "differs" and size or length)
     end
     if (full or sector.erase) and not mass then
-      seconds = seconds + parts.erase_seconds(part, sector.size)
+      seconds = seconds + part_of.erase_seconds(part, sector.size)
     end
     if full or sector.state ~= "same" then seconds = seconds + times.read * length end
     if full then seconds = seconds + times.write * length end
   end
   if not full then seconds = seconds + times.write * plan.bytes_write end
   return seconds
+end
+
+-- A mass erase that the ROM does not do, or does wrong, is made of erasing all sectors.
+local function add_all(board, sectors)
+  local main, planned = board.alts[1], {}
+  for _, sector in ipairs(sectors) do planned[sector.address] = sector.alt == main.number end
+  for sector in memory.sectors(main.layout.segments) do
+    if not planned[sector.address] and sector.erasable then
+      sector.alt, sector.last = main.number, sector.address + sector.size - 1
+      sector.pieces, sector.spans, sector.state, sector.erase = {}, {}, "unread", true
+      sectors[#sectors + 1] = sector
+    end
+  end
+  table.sort(sectors, function(a, b)
+    if a.alt ~= b.alt then return a.alt < b.alt end
+    return a.address < b.address
+  end)
 end
 
 -- The sectors that are erased one by one.
@@ -223,7 +244,7 @@ local function decide(board, sectors, image, options, grain)
   local start = option(options, "start_last") and image.start or -1
   local differs, any_kept, kept_alt = false, false, nil
   for _, sector in ipairs(sectors) do differs = differs or sector.state ~= "same" end
-  for _, sector in ipairs(sectors) do
+  for _, sector in ipairs(direct.others(sectors)) do
     if differs and start >= sector.address and start <= sector.last and sector.state ~= "blank" then
       sector.state = "differs" -- nothing may start before the rest is written
     end
@@ -260,16 +281,17 @@ end
 ---that can't be written.
 ---@param board table
 ---@param image table
----@param options? table full, keep, lose, erase_all, start_last, skip_outside; only
+---@param options? table full, keep, lose, erase_all, start_last, skip_outside, otp; only
 ---@return table plan
 function M.make(board, image, options)
   local fields = class.state(board)
   local part, size = fields.part, board.transfer_size
   local grain = { unit = part.unit, reach = size, erased = part.erased, part = part }
+  rules.settle(board)
   local keep, erase_all = option(options, "keep"), option(options, "erase_all")
   image = scope.apply(board, image, options or {})
   check_options(board, image, options)
-  local sectors, total = lay.out(board, image)
+  local sectors, total = lay.out(board, image, option(options, "otp"))
   events.emit("image", board, image, #sectors, total)
   local kept_file
   if keep then
@@ -282,24 +304,32 @@ function M.make(board, image, options)
     sector.state, sector.spans = "unread", sectors_of.spans(sector.pieces, grain)
   end
   if can_read and not option(options, "full") and not erase_all then
-    compare.look(board, sectors, grain)
+    compare.look(board, direct.others(sectors), grain)
   end
+  direct.look(board, image, sectors)
+  local by_sectors = erase_all and rules.fault(board, "no-mass-erase") ~= nil
+  if by_sectors then add_all(board, sectors) end
 
   local any_kept = decide(board, sectors, image, options, grain)
-  local written, runs = collected(sectors, function(sector)
-    return sector.state ~= "same" and sector.spans or {}
-  end), {}
-  for _, span in ipairs(written) do append_runs(runs, span, size, part) end
+  local function spans_of(sector) return sector.state ~= "same" and sector.spans or {} end
+  local written, runs = collected(sectors, spans_of), {}
+  for _, span in ipairs(collected(direct.others(sectors), spans_of)) do
+    append_runs(runs, span, size, part)
+  end
+  for _, sector in ipairs(sectors) do
+    for _, run in ipairs(sector.runs or {}) do runs[#runs + 1] = run end
+  end
   if option(options, "start_last") then runs = M.start_last(runs, image.start, size) end
   local plan = {
     image = image, sectors = sectors, runs = runs, written = written, kept_file = kept_file,
     start_last = option(options, "start_last"), erase_all = erase_all,
     bytes = bytes_in(image.segments), bytes_write = bytes_in(runs),
-    mass = erase_all or mass_erase_pays(board, sectors, part, any_kept),
+    mass = erase_all and not by_sectors or mass_erase_pays(board, sectors, part, any_kept),
   }
   plan.trusted = part.rom ~= nil and not settings.layout
   plan.check = to_check(sectors, written, plan.trusted)
   plan.erased = erased_in(sectors, plan.mass, board.alts[1].number)
+  rules.look(board, plan)
   plan.bystanders = can_read and not option(options, "trust_erase")
     and bystanders.choose(board, plan, plan.erased) or {}
   if not fields.shared then -- addresses alone are unambiguous

@@ -21,16 +21,31 @@ local function cut(segment, first, last)
            bytes = segment.bytes:sub(from - segment.address + 1, to - segment.address + 1) }
 end
 
--- The runs of erasable and writable memory, without gaps: { first=, last=, alt= }.
-local function writable(alts)
+---How a memory that can't be erased is written: "eeprom" (of an L0 or L1), "otp" (once), or nil if
+---it is not.
+---@param layout table
+---@return string?
+function M.without_erase(layout)
+  if layout.name:find("^DATA Memory") then return "eeprom" end
+  if layout.name:find("^OTP") then return "otp" end
+end
+
+-- Whether a sector of a memory can be written, after erasing or without it.
+local function can_write(layout, s, otp)
+  local kind = M.without_erase(layout)
+  return s.writable and (s.erasable or kind == "eeprom" or kind == "otp" and otp)
+end
+
+-- The runs of memory that can be written, without gaps: { first=, last=, alt= }.
+local function writable(alts, otp)
   local runs = {}
   for _, alt in ipairs(alts) do
     for _, s in ipairs(memory.is_option_bytes(alt.layout) and {} or alt.layout.segments) do
       local last = runs[#runs]
       local follows = last and last.alt == alt.number and last.last + 1 == s.address
-      if s.erasable and s.writable and follows then
+      if can_write(alt.layout, s, otp) and follows then
         last.last = s.address + s.count * s.size - 1
-      elseif s.erasable and s.writable then
+      elseif can_write(alt.layout, s, otp) then
         runs[#runs + 1] = { first = s.address, last = s.address + s.count * s.size - 1,
                             alt = alt.number }
       end
@@ -142,7 +157,7 @@ function M.apply(board, image, options)
   if only then segments = take_only(board, segments, only) end
   if skip then
     local outside
-    segments, outside = split(segments, writable(board.alts))
+    segments, outside = split(segments, writable(board.alts, rawget(options, "otp")))
     tell_skipped(board, image, outside)
   end
   if #segments == 0 then

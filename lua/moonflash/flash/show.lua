@@ -99,6 +99,12 @@ end
 function M.plan(plan)
   local lines = sector_lines(plan)
   table.insert(lines, 1, M.title(plan.image))
+  if plan.protected and #plan.protected > 0 then
+    local names = {}
+    for i, sector in ipairs(plan.protected) do names[i] = text.hex(sector.address) end
+    lines[#lines + 1] = ("Write-protected by %s: %s."):format(table.concat(plan.protected_by, ", "),
+      table.concat(names, ", "))
+  end
   if plan.mass then lines[#lines + 1] = "One mass erase takes the place of erasing sectors." end
   lines[#lines + 1] = bystanders.describe(plan.bystanders)
   local differs = plan.seconds_full - plan.seconds >= 0.1

@@ -5,9 +5,9 @@
 local class = require "moonflash.board.class"
 local errors = require "moonflash.errors"
 local events = require "moonflash.base.events"
-local parts = require "moonflash.board.families"
+local part_of = require "moonflash.board.part"
 local place = require "moonflash.board.place"
-local roms = require "moonflash.board.roms"
+local rules = require "moonflash.flash.rules"
 local setting = require "moonflash.flash.setting"
 local sys = require "sys"
 
@@ -72,7 +72,7 @@ end
 local function judge(board)
   local fields = class.state(board)
   local protected, bytes = M.state(board)
-  if protected == false and parts.is_blank(fields.part, bytes) then
+  if protected == false and part_of.is_blank(fields.part, bytes) then
     local alt, address, length = first_block(board)
     fields.history:mark("blank", address, address + length - 1, alt.number)
     return
@@ -84,7 +84,7 @@ local function judge(board)
   for _, s in ipairs(board.alts[1] and board.alts[1].layout.segments or {}) do
     fields.history:doubt_erased(s.address, s.address + s.count * s.size - 1, board.alts[1].number)
   end
-  if roms.wants_power_cycle(fields.info) then
+  if rules.fault(board, "unprotect-at-power-up") then
     fail(board, "board.power-cycle", "this ROM removes the read protection at the next power-up",
       { "power-cycle", info = true })
   end

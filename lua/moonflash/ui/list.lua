@@ -4,19 +4,22 @@ local dfu = require "dfu"
 local errors = require "moonflash.errors"
 local memories = require "moonflash.board.memories"
 local optbytes = require "moonflash.optbytes"
-local parts = require "moonflash.board.families"
+local part_of = require "moonflash.board.part"
+local remarks = require "moonflash.board.remarks"
 local shown = require "moonflash.base.shown"
 local slots = require "moonflash.board.slots"
 local text = require "moonflash.base.text"
 
 local M = { memories = memories }
 
+local WIDTH = 74 -- columns of a remark
+
 local function describe(info)
   local name = info.product or "a board without a name"
   if info.mode == "runtime" then
     return name .. " (running; 'moonflash detach' puts it into DFU mode)"
   end
-  local size = parts.flash_size(info)
+  local size = part_of.flash_size(info)
   return name .. (size and ", " .. text.size(size) .. " flash" or "")
     .. (info.path:find("^sim:") and " (simulated)" or "")
 end
@@ -96,6 +99,28 @@ local function option_bytes(board)
   return ("can't be read (%s)"):format(found.code)
 end
 
+local function chip_line(part)
+  local polls = part.early_poll and "status is polled early (this ROM tolerates it)"
+    or "the full poll times are waited for"
+  if not part.family then return "unknown family: " .. polls end
+  return ("%s %s; %s"):format(part.rom and "chip:" or part.exact and "may be"
+    or "of the kind of", part.family, polls)
+end
+
+-- What a person has to mind, a line each.
+local function to_mind(board)
+  local fields, lines = dfu.fields(board), {}
+  for _, remark in ipairs(remarks.of(fields.info)) do
+    lines[#lines + 1] = remark.found .. (remark.todo and ". " .. remark.todo or "")
+  end
+  for _, fault in ipairs(remarks.faults(fields.part)) do
+    lines[#lines + 1] = ("%s%s (%s%s)"):format(#fields.part.families > #fault.families
+      and table.concat(fault.families, ", ") .. ": " or "", fault.text,
+      fault.mark ~= "seen" and fault.mark .. ", " or "", fault.source)
+  end
+  return lines
+end
+
 ---The facts about an open board.
 ---@param board table
 ---@return table that prints as text
@@ -105,8 +130,8 @@ function M.details(board)
   local data = { path = board.path, vid = board.vid, pid = board.pid, serial = board.serial,
     product = board.product, manufacturer = board.manufacturer, version = board.version,
     found_state = board.found_state, transfer_size = board.transfer_size, alts = alts_of(info),
-    family = part.family, early_poll = part.early_poll,
-    flash_size = parts.flash_size(info),
+    family = part.family, mind = to_mind(board), early_poll = part.early_poll,
+    flash_size = part_of.flash_size(info),
     option_bytes = board.mode == "dfu" and option_bytes(board) or nil }
   return shown.as(data, function()
     local lines = {
@@ -116,13 +141,15 @@ function M.details(board)
       ("found in %s; transfers of %d bytes; DFU %s%s"):format(board.found_state or "run-time mode",
         board.transfer_size, text.dfu_version(info.functional.dfu_version),
         dfu.fields(board).dfuse and " (DfuSe)" or ""),
-      part.family and ("looks like %s; %s"):format(part.family, part.early_poll
-        and "status is polled early (this ROM tolerates it)"
-        or "the full poll times are waited for")
-        or "unknown family: the full poll times are waited for",
+      chip_line(part),
       memories(board.alts),
       data.option_bytes and "option bytes: " .. data.option_bytes or nil,
     }
+    for _, remark in ipairs(data.mind) do
+      for i, line in ipairs(text.wrap(remark, WIDTH)) do
+        lines[#lines + 1] = (i == 1 and "mind: " or "      ") .. line
+      end
+    end
     return table.concat(lines, "\n")
   end)
 end

@@ -64,6 +64,7 @@ local options = {
                        does = "leaves these pieces out" },
   only = { option = "--only", lua = "only = \"FIRST..LAST\"", argument = " FIRST..LAST or MEMORY",
            does = "writes only that part of the image" },
+  otp = { option = "--otp", lua = "otp = true", does = "writes it" },
 }
 
 -- Nil if the running recipe does not have the option.
@@ -243,8 +244,8 @@ function ways.help(remedy)
 end
 
 function ways.describe()
-  return "The descriptions are data, in lua/moonflash/optbytes/families.lua. Its first lines "
-    .. "explain how to add one."
+  return "The descriptions are data, in lua/moonflash/board/families/. CONTRIBUTING explains how "
+    .. "to add one."
 end
 
 function ways.plain()
@@ -328,6 +329,28 @@ end
 function ways.irreversible()
   if reader.options and not is_at_prompt() then return "If you mean it, add --irreversible." end
   return "If you mean it, add irreversible = true."
+end
+
+-- changes: the arguments of `moonflash optbytes` that remove all write protection.
+ways["write-protected"] = function(remedy)
+  return either(("'moonflash optbytes %s' removes all write protection."):format(remedy.changes),
+    "optbytes.write(board, changes) changes the option bytes.")
+end
+
+ways["second-bank"] = function()
+  local option = spelled("--erase-all", "{ erase_all = true }")
+  return (option and option .. " erases the whole chip with one command, which works.\n" or "")
+    .. "The debug port can erase these sectors, too."
+end
+
+function ways.radio() return "Leave these sectors out of the file." end
+
+ways["otp-written"] = function() return "Leave this part out of the file." end
+
+function ways.unproven()
+  return either("'moonflash boards' tells what is known of the chip.\n", "")
+    .. (reader.options and not is_at_prompt() and "If you are sure, add --unproven."
+      or "If you are sure, add unproven = true.")
 end
 
 -- For raw blocks and writes that would close a chip.

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- The sentences for the library's facts: results, remarks, dry runs.
-local roms = require "moonflash.board.roms"
+local part_of = require "moonflash.board.part"
 local text = require "moonflash.base.text"
 
 local M = {}
@@ -93,7 +93,7 @@ function M.last_sentence(board, stats)
   elseif stats.bytes_written > 0 or stats.sectors_same then
     return (stats.bytes_written == 0 and "Already on the board. " or checked)
       .. "The board is in DFU mode. To start it: 'moonflash leave'"
-      .. (roms.may_be(board) and ", or reset with BOOT0 low." or ".")
+      .. (part_of.may_be_rom(board) and ", or reset with BOOT0 low." or ".")
   end
   return checked .. "Done."
 end
@@ -175,6 +175,12 @@ remarks["would-compare"] = function(facts) return facts.text end
 remarks["program-unread"] = function(facts)
   return ("could not look for a program at %s; leaving DFU mode anyway"):format(
     text.hex(facts.address))
+end
+
+-- mode: of the flash, which the option bytes set.
+function remarks.mode(facts)
+  return ("The option bytes set %s%s: the sectors are not those that the board reports."):format(
+    facts.mode, facts.mark ~= "seen" and (" (%s)"):format(facts.mark) or "")
 end
 
 remarks["not-protected"] = function() return "There is no read protection to remove." end

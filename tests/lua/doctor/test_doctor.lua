@@ -8,7 +8,8 @@ local errors = require "moonflash.errors"
 local lu = require "luaunit"
 local machines = require "moonflash.doctor.machine"
 local memories = require "moonflash.doctor.memories"
-local parts = require "moonflash.board.families"
+local ids = require "moonflash.board.ids"
+local board_remarks = require "moonflash.board.remarks"
 local report = require "moonflash.doctor.text"
 local sim = require "sim"
 local support = require "support"
@@ -96,19 +97,19 @@ end
 
 function TestMachine.test_our_own_rule_is_understood()
   local lines = {}
-  for i, row in ipairs(parts.known) do lines[i] = parts.udev_rule(row[1], row[2]) end
+  for i, row in ipairs(ids.known) do lines[i] = ids.udev_rule(row[1], row[2]) end
   local machine, _ <close> = computer {
     ["/etc/udev/rules.d/70-moonflash.rules"] = table.concat(lines, "\n") }
-  for _, row in ipairs(parts.known) do
-    lu.assertTrue(parts.has_rule(row[1], row[2]))
+  for _, row in ipairs(ids.known) do
+    lu.assertTrue(ids.has_rule(row[1], row[2]))
     lu.assertEquals(machine:rule_for(row[1], row[2]).gives, "uaccess", row[3])
   end
   lu.assertNil(machine:rule_for(0x1209, 0x0001))
-  lu.assertFalse(parts.has_rule(0x1209, 0x0001))
+  lu.assertFalse(ids.has_rule(0x1209, 0x0001))
 end
 
 function TestMachine.test_rules_that_come_too_late_or_are_replaced()
-  local rule = parts.udev_rule(0x0483, 0xDF11)
+  local rule = ids.udev_rule(0x0483, 0xDF11)
   for name, late in pairs { ["72-x"] = false, ["73-x"] = true, ["99-x"] = true, ["x"] = true } do
     local machine, _ <close> = computer { ["/etc/udev/rules.d/" .. name .. ".rules"] = rule }
     lu.assertEquals(machine:rule_for(0x0483, 0xDF11).late, late, name)
@@ -211,7 +212,7 @@ function TestComputer.test_usb_and_no_board()
 end
 
 function TestComputer.test_the_rule_for_when_a_board_comes()
-  local rule = parts.udev_rule(0x0483, 0xDF11)
+  local rule = ids.udev_rule(0x0483, 0xDF11)
   local user = with(USB, { ["/proc/self/status"] = USER })
   local all = examine(with(user, { ["/etc/udev/rules.d/70-moonflash.rules"] = rule }))
   lu.assertEquals(found(all, "rule").level, "ok")
@@ -246,7 +247,7 @@ local function forbidden(files, pid)
 end
 
 function TestPlace.test_what_lets_you_in()
-  local rule, path = parts.udev_rule(0x0483, 0xDF11), "/etc/udev/rules.d/70-x.rules"
+  local rule, path = ids.udev_rule(0x0483, 0xDF11), "/etc/udev/rules.d/70-x.rules"
   lu.assertStrContains(forbidden {}, "moonflash udev | sudo tee")
   lu.assertStrContains(forbidden { ["/etc/udev/rules.d/99-x.rules"] = rule }, "must be below 73")
   local todo = forbidden { [path] = rule }
@@ -259,7 +260,7 @@ function TestPlace.test_what_lets_you_in()
   todo = forbidden({}, 0x1234)
   lu.assertStrContains(todo, 'ATTR{idProduct}=="1234", TAG+="uaccess"')
   local made = todo:match("echo '([^']*)'")
-  lu.assertEquals(made, parts.udev_rule(0x0483, 0x1234))
+  lu.assertEquals(made, ids.udev_rule(0x0483, 0x1234))
 end
 
 function TestPlace.test_a_container_without_udev()
@@ -272,7 +273,7 @@ end
 function TestPlace.test_rights()
   lu.assertEquals(check_place("rights", {}, {}).found, "you may open it")
   lu.assertEquals(check_place("rights", { ["/etc/udev/rules.d/70-x.rules"] =
-    parts.udev_rule(0x0483, 0xDF11) }, {}).found,
+    ids.udev_rule(0x0483, 0xDF11) }, {}).found,
     "you may open it, by /etc/udev/rules.d/70-x.rules")
   lu.assertStrContains(check_place("rights", { ["/proc/self/status"] = "x\nUid:\t0\t0\t0\t0\n" },
     {}).found, "root")
@@ -336,7 +337,7 @@ function TestDoctor.test_healthy_boards_of_all_kinds()
     for _, name in ipairs { "mode", "answer", "commands", "layout", "reading" } do
       lu.assertEquals(found(all, name).level, "ok", kind .. " " .. name)
     end
-    lu.assertEquals(found(all, "writing").level, kind == "f407" and "ok" or "note")
+    lu.assertEquals(found(all, "writing").level, "ok")
   end
 end
 
@@ -504,7 +505,7 @@ local function remarks_of(facts)
   for i, name in ipairs(facts.names) do
     alts[i] = { number = i - 1, name = name, layout = memory.parse(name) }
   end
-  local list = parts.remarks { vid = facts.vid or 0x0483, pid = facts.pid or 0xDF11, alts = alts,
+  local list = board_remarks.of { vid = facts.vid or 0x0483, pid = facts.pid or 0xDF11, alts = alts,
     version = 0x2200, mode = "dfu", product = facts.product or "STM32  BOOTLOADER",
     serial = facts.serial, functional = { transfer_size = facts.size or 2048 } }
   for i, remark in ipairs(list) do list[i] = remark.found end
@@ -517,7 +518,6 @@ function TestRemarks.test_what_applies()
   lu.assertEquals(remarks_of { names = { F4 } }, "")
   for says, facts in pairs {
     ["1 KB"] = { vid = 0x28E9, pid = 0x0189, names = { "@Internal Flash/0x08000000/512*002Kg" } },
-    ["0x08100000"] = { names = { "@Internal Flash/0x08000000/16*128Kg" } },
     ["another boot loader"] = { names = { F4 }, product = "Pyboard DFU Bootloader" },
     ["have the same name"] = { names = { "@F/0x08000000/64*02Kg", "@F/0x08000000/64*02Kg" } },
     ["other boards"] = { names = { F4 }, serial = "FFFFFFFEFFFF" },
@@ -526,7 +526,7 @@ function TestRemarks.test_what_applies()
   } do
     if facts.size == false then facts.size = nil end
     if says == "64 bytes" then
-      local list = parts.remarks { vid = 1, pid = 1, alts = {}, mode = "dfu", functional = {} }
+      local list = board_remarks.of { vid = 1, pid = 1, alts = {}, mode = "dfu", functional = {} }
       lu.assertStrContains(list[1].found, says)
     else
       lu.assertStrContains(remarks_of(facts), says)

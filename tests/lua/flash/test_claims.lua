@@ -2,7 +2,6 @@
 -- "verified", "erased", "untouched" and "left" are true also of boards that differ from ST's ROM,
 -- and of files that are not what they seem.
 local lu = require "luaunit"
-local bystanders = require "moonflash.flash.bystanders"
 local dfu = require "dfu"
 local flash = require "moonflash.flash"
 local fw = require "firmware"
@@ -152,32 +151,27 @@ function TestClaims.test_bystanders_surely_exist()
     { 0x080DF800, BASE, 2 })
 end
 
--- Where the data say that a ROM erases elsewhere (AN2606, F76x and F42x), that is looked at.
-function TestClaims.test_bystanders_of_a_known_fault()
-  local board, place, _ <close> = open(",usb=none,times=zero", [[{ base = "f407",
-    memories = { { name = "@Internal Flash  /0x08000000/04*032Kg,01*128Kg,07*256Kg" } } }]])
-  place:poke(0x08100000, noise(0x100000))
-  local plan = flash.plan(board, of(0x08100000, noise(16)), {})
-  local sector = { address = 0x08140000, size = 0x40000, alt = 0, state = "differs" }
-  local last = { address = 0x081C0000, size = 0x40000, alt = 0, state = "same", pieces = {} }
-  plan.sectors = { sector, last }
-  local found = {}
-  for _, place_of in ipairs(bystanders.choose(board, plan, { sector })) do
-    found[place_of.sector] = true
+-- Where the data say that a ROM erases elsewhere, or nothing (AN2606, F76x and F42x), nothing is
+-- erased; sectors that need no erase are written.
+function TestClaims.test_a_second_bank_that_is_erased_wrong()
+  for _, name in ipairs { "04*032Kg,01*128Kg,07*256Kg",
+      "04*016Kg,01*064Kg,07*128Kg,04*016Kg,01*064Kg,07*128Kg" } do
+    local board, place, _ <close> = open(",usb=none,times=zero", ([[{ base = "f407",
+      version = 0x2200, memories = { { name = "@Internal Flash  /0x08000000/%s" } } }]])
+      :format(name))
+    place:poke(0x08100000, noise(0x8000))
+    local err = raises("dfu.rom", flash.write, board, of(0x08100000, noise(16, 2)), {})
+    lu.assertStrContains(err.message, "0x08100000 can't be erased one by one")
+    lu.assertStrContains(err.message, "AN2606")
+    raises("dfu.rom", flash.erase, board, flash.sectors(board, 0x08100000, 0x08100000), {})
+    lu.assertEquals(place:peek(0x08100000, 0x8000), noise(0x8000))
+    flash.write(board, of(0x08140000, noise(16)), {})
+    lu.assertEquals(place:peek(0x08140000, 16), noise(16))
+    flash.write(board, of(0x08100000, noise(16, 2)), { erase_all = true })
+    lu.assertEquals(place:peek(0x08100000, 16), noise(16, 2))
   end
-  lu.assertTrue(found[0x081C0000])
-  local other, there, _ <close> = open(",usb=none,times=zero", [[{ base = "f407",
-    memories = { { name = "@Internal Flash  /0x08000000/04*016Kg,01*064Kg,07*128Kg,04*016Kg,]]
-    .. [[01*064Kg,07*128Kg" } } }]])
-  there:poke(0x08120000, "x")
-  local addresses = {}
-  for _, place_of in ipairs(flash.plan(other, of(0x08120000, "y"), {}).bystanders) do
-    addresses[place_of.address] = true
-  end
-  lu.assertTrue(addresses[0x08020000])
 end
 
--- One that can't be read is left out; the board is in dfuIDLE again before anything is erased.
 function TestClaims.test_a_bystander_that_is_refused()
   for _, fault in ipairs { "stall", "error", "short" } do
     local board, place, _ <close> = open("f407,usb=none,times=zero")
@@ -231,8 +225,12 @@ end
 
 -- ---- "erased" ----
 
+-- Sectors are protected, and no option bytes tell so.
+local HIDDEN_PROTECTION = [[{ base = "f407",
+  memories = { { name = "@Internal Flash  /0x08000000/04*016Kg,01*064Kg,07*128Kg" } } }]]
+
 function TestClaims.test_an_erase_is_looked_at()
-  local board, place, _ <close> = open("f407,usb=none,times=zero,wrp=1")
+  local board, place, _ <close> = open(",usb=none,times=zero,wrp=1", HIDDEN_PROTECTION)
   place:poke(BASE, noise(SECTOR))
   local err = raises("verify.not-blank", flash.erase, board, flash.sectors(board, BASE, BASE), {})
   lu.assertEquals(err.ranges, { { state = "doubt", first = BASE, last = BASE + SECTOR - 1 } })
@@ -515,7 +513,7 @@ function TestClaims.test_the_guard_of_other_families()
     [[{ base = "f407", version = 0x2200, memories = {
       { name = "@Internal Flash  /0x08000000/128*002Kg" },
       { name = "@Option Bytes  /0x1FFFF800/01*016 e", role = "options" } } }]])
-  lu.assertEquals(dfu.fields(known).part.rom.part, "STM32F105/107") -- which has no level 2
+  lu.assertEquals(dfu.fields(known).part.family, "STM32F105/107") -- which has no level 2
   known:write(0x1FFFF800, ("\xCC"):rep(16))
 end
 

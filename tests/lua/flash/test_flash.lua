@@ -287,7 +287,9 @@ function TestFlash:test_verify_says_where_and_what()
 end
 
 function TestFlash.test_a_protected_sector_is_found_by_verification()
-  local protected <close> = sim.new("f407,usb=none,wrp=2")
+  local product <close> = support.product [[{ base = "f407", memories = {
+    { name = "@Internal Flash  /0x08000000/04*016Kg,01*064Kg,07*128Kg" } } }]]
+  local protected <close> = sim.new(product.name .. ",usb=none,wrp=2")
   protected:poke(BASE, ("\0"):rep(0x8000))
   local board <close> = dfu.open(protected.path)
   local err = raises("verify", flash.write, board, raw(BASE, ("x"):rep(0x6000)))

@@ -77,7 +77,7 @@ function TestKeptFiles.test_a_file_stays_where_sectors_are_not_known()
     [[{ base = "f407", product = "other", habits = { "erases-to-end" } }]]
   local board, place, _ <close> = with_bytes(product.name .. ",usb=none", ("p"):rep(SECTOR))
   place:poke(BASE + 2 * SECTOR, ("a"):rep(SECTOR))
-  place:fault("unplug", place.requests + 33)
+  place:fault("unplug", ("erase 0x%08X"):format(BASE + 2 * SECTOR))
   raises("usb.gone", flash.write, board, of(BASE + SECTOR, ("x"):rep(SECTOR + 0x1000)),
     { keep = true })
   lu.assertEquals(#names(), 1)

@@ -5,7 +5,7 @@ local dfu = require "dfu"
 local flash = require "moonflash.flash"
 local images = require "moonflash.image"
 local memory = require "moonflash.memory"
-local parts = require "moonflash.board.families"
+local part_of = require "moonflash.board.part"
 local sectors = require "moonflash.flash.sectors"
 local sim = require "sim"
 local support = require "support"
@@ -212,7 +212,7 @@ function TestPlan:test_a_mass_erase_only_where_it_is_faster()
   local part = dfu.fields(self.board).part
   local each = 0
   for _, sector in ipairs(flash.plan(self.board, image).sectors) do
-    each = each + parts.erase_seconds(part, sector.size)
+    each = each + part_of.erase_seconds(part, sector.size)
   end
   local times = part.times
   local _ <close> = support.close_with(function() part.times = times end)
@@ -267,7 +267,9 @@ end
 
 function TestPlan:test_retry_is_bounded()
   self.sim:poke(BASE, ("\0"):rep(0x4000))
-  local protected <close> = sim.new("f407,usb=none,wrp=1")
+  local product <close> = support.product [[{ base = "f407", memories = {
+    { name = "@Internal Flash  /0x08000000/04*016Kg,01*064Kg,07*128Kg" } } }]]
+  local protected <close> = sim.new(product.name .. ",usb=none,wrp=1")
   local board <close> = dfu.open(protected.path)
   support.assert_raises("verify", flash.write, board, image_of { 0, "x" }, { retry = 2 })
   lu.assertEquals(dfu.fields(board).stats.sectors_erased, 2) -- it was blank at first
@@ -331,7 +333,8 @@ end
 
 function TestPlan.test_what_erasing_leaves()
   local function part(size, count)
-    return parts.of { alts = { { layout = memory.parse(("@F/0x08000000/%d*%d g"):format(count,
+    return part_of.of { vid = 0x0483, pid = 0xDF11,
+      alts = { { layout = memory.parse(("@F/0x08000000/%d*%d g"):format(count,
       size)) } } }
   end
   lu.assertEquals(part(128, 1536).erased, "\0") -- L0
@@ -365,8 +368,8 @@ function TestPlan:test_description()
   local text = flash.describe(flash.plan(self.board, image, { lose = true }))
   lu.assertStrContains(text, "it  20.0 KB in 2 pieces, starts at 0x08000000")
   lu.assertStrContains(text, "  0x08000000     16 KB   same     -")
-  lu.assertStrContains(text, "  0x08004000     16 KB   blank    write 1 B (and 4 KB as erased)")
-  lu.assertStrContains(text, "  0x08008000     16 KB   differs  erase, write 1 B; "
+  lu.assertStrContains(text, "  0x08004000     16 KB   blank    write 4 B (and 4 KB as erased)")
+  lu.assertStrContains(text, "  0x08008000     16 KB   differs  erase, write 4 B; "
     .. "data before it and after it in the sector is erased")
   lu.assertStrContains(text, "instead of")
 end

@@ -146,8 +146,10 @@ function TestOptbytes:test_protects_sectors()
                   segments = { { address = BASE, bytes = "new!" } } }
   self.sim:poke(BASE, "old!")
   optbytes.write(self.board, { nWRP = 0xFFE })
-  local err = support.assert_raises("verify", flash.write, self.board, image)
-  lu.assertStrContains(err.hint, "'moonflash optbytes' shows the write protection")
+  local err = support.assert_raises("board.write-protected", flash.write, self.board, image)
+  lu.assertEquals(errors.exit_status(err), 80)
+  lu.assertStrContains(err.message, "(nWRP) protect the sectors at 0x08000000")
+  lu.assertStrContains(err.hint, "'moonflash optbytes nWRP=0xFFF' removes all write protection")
   lu.assertEquals(self.sim:peek(BASE, 4), "old!")
   optbytes.write(self.board, { nWRP = 0xFFF })
   flash.write(self.board, image)
@@ -223,14 +225,18 @@ function TestOptbytes:test_bytes_that_are_laid_out_otherwise()
   support.assert_raises("dfu.unknown-part", optbytes.read, self.board)
 end
 
+-- A board whose layout is that of no family.
 function TestOptbytes:test_parts_that_nobody_has_described()
   for kind, first in pairs { l433 = "aa f8 ef ff 55", g474 = "aa f8 ef ff 55" } do
-    open(self, kind .. ",usb=none")
+    local product <close> = support.product(([[{ base = "%s", memories = {
+      { name = "@Internal Flash  /0x08000000/7*3Kg" },
+      { name = "@Option Bytes  /0x1FFF7800/01*040 e", role = "options" } } }]]):format(kind))
+    open(self, product.name .. ",usb=none")
     lu.assertNil(optbytes.family(self.board))
     for _, f in ipairs { optbytes.read, optbytes.write } do
       local err = support.assert_raises("dfu.unknown-part", f, self.board, { BOR_LEV = 2 })
       lu.assertStrContains(err.hint, "The option bytes are " .. first)
-      lu.assertStrContains(err.hint, "lua/moonflash/optbytes/families.lua")
+      lu.assertStrContains(err.hint, "lua/moonflash/board/families/")
     end
   end
 end
