@@ -6,7 +6,12 @@ return {
   api     = 1,
   summary = "Show everything a board reports about itself",
 
-  run = function(board)
-    return list.details(board)
+  args    = {
+    { "--chip", "read the unique id, the size of the flash and the boot loader's version",
+      default = false },
+  },
+
+  run = function(board, opt)
+    return list.details(board, opt.chip)
   end,
 }

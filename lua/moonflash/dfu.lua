@@ -2,6 +2,7 @@
 -- Module `dfu`, and the list of Board's methods that are written in Lua. The primitives are in
 -- src/lua/lboard.c.
 local bus = require "moonflash.board.bus"
+local chip = require "moonflash.board.chip"
 local class = require "moonflash.board.class"
 local leave = require "moonflash.flash.leave"
 local link = require "moonflash.link"
@@ -25,6 +26,7 @@ local methods = {
   detach = running.detach,
   wait_app = running.wait_app,
   leave = leave.leave,
+  chip = chip.chip,
   step = function(board, ...) class.state(board).job:begin_step(board, ...) end,
   note = function(board, ...) class.state(board).job:measure(board, ...) end,
   status = examined "status",

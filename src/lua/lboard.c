@@ -177,7 +177,8 @@ static int lboard_write(lua_State *L)
     return lboard_run(L, board, &op);
 }
 
-/*** board:erase_page(address): erases the page (sector) that holds the address. */
+/*** board:erase_page(address, seconds?): erases the page (sector) that holds the address, in `seconds`
+ * at the most. */
 static int lboard_erase_page(lua_State *L)
 {
     struct board *board = lboard_ready(L);
@@ -185,7 +186,9 @@ static int lboard_erase_page(lua_State *L)
     check_dfuse(L, board, DFU_ERASE);
     const struct region *region = check_inside(L, board, DFU_ERASE, address, 1);
     struct dfu_op op = { .kind = DFU_ERASE, .address = address, .alt = region->alt };
-    op.limit = board->dfu.timeout + ERASE_LIMIT_PER_BYTE * region->size;
+    op.limit = luaL_optnumber(L, 3, board->dfu.timeout + ERASE_LIMIT_PER_BYTE * region->size);
+    if (!(op.limit > 0))
+        return misuse(L, "board:erase_page(address, seconds): seconds, more than 0");
     if (lboard_only_says(L, board, dfu_kind_name(op.kind), address, region->size))
         return 0;
     uint64_t first = address - (address - region->address) % region->size;

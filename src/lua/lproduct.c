@@ -66,6 +66,7 @@ static void read_segments(lua_State *L, struct plan *plan, struct sim_setting *s
         segment->address = (uint32_t)integer_field(L, "address", 0, 0xFFFFFFFF);
         segment->count = (uint32_t)integer_field(L, "count", 0, 0xFFFFFFFF);
         segment->size = (uint32_t)integer_field(L, "size", 0, 0xFFFFFFFF);
+        segment->erase = number_field(L, "erase", 0);
         lua_pop(L, 1);
     }
     setting->segment_count = count;
@@ -74,15 +75,21 @@ static void read_segments(lua_State *L, struct plan *plan, struct sim_setting *s
 
 static void read_setting(lua_State *L, struct plan *plan, struct sim_setting *setting)
 {
-    static const char *const roles[] = {
-        [SIM_ROLE_FLASH] = "flash", [SIM_ROLE_RAM] = "ram",         [SIM_ROLE_OPTIONS] = "options",
-        [SIM_ROLE_OTP] = "otp",     [SIM_ROLE_FEATURE] = "feature", NULL
-    };
+    static const char *const roles[] = { [SIM_ROLE_FLASH] = "flash",     [SIM_ROLE_RAM] = "ram",
+                                         [SIM_ROLE_OPTIONS] = "options", [SIM_ROLE_OTP] = "otp",
+                                         [SIM_ROLE_FEATURE] = "feature", [SIM_ROLE_DATA] = "data",
+                                         [SIM_ROLE_SYSTEM] = "system",   NULL };
     lua_getfield(L, -1, "role");
     setting->role = (enum sim_role)luaL_checkoption(L, -1, NULL, roles);
     lua_pop(L, 1);
     setting->name = text_field(L, "name");
     setting->erase = number_field(L, "erase", SIM_AS_BASE);
+    lua_getfield(L, -1, "initial");
+    setting->initial = luaL_optlstring(L, -1, NULL, &setting->initial_length);
+    lua_pop(L, 1); /* the table holds it */
+    lua_getfield(L, -1, "hidden");
+    setting->hidden = lua_toboolean(L, -1);
+    lua_pop(L, 1);
     setting->unit = (uint32_t)integer_field(L, "unit", 0, SIM_PRODUCT_MOST);
     setting->write = number_field(L, "write", 0);
     read_segments(L, plan, setting);
@@ -171,6 +178,13 @@ struct simproduct *lproduct_new(lua_State *L, int index)
     said.transfer_size = (uint16_t)integer_field(L, "transfer_size", 0, SIM_TRANSFER_MAX);
     said.ram = (uint32_t)integer_field(L, "ram", 0, SIM_PRODUCT_MOST);
     said.habits = read_habits(L);
+    said.align = (uint32_t)integer_field(L, "align", 0, SIM_TRANSFER_MAX);
+    said.mass_erase = number_field(L, "mass_erase", 0);
+    struct sim_rdp rdp = { .at = (uint32_t)integer_field(L, "rdp_at", 0, SIM_PRODUCT_MOST),
+                           .open = (uint8_t)integer_field(L, "rdp_open", 0xAA, 0xFF) };
+    if (lua_getfield(L, -1, "rdp_at") != LUA_TNIL)
+        said.rdp = &rdp;
+    lua_pop(L, 1);
     said.dfu_version = (int)integer_field(L, "dfu_version", 0, 0xFFFF);
     said.attributes = (int)integer_field(L, "attributes", 0, 0xFF);
     struct sim_poll poll = { .erase = (uint32_t)integer_field(L, "poll_erase", 0, 0xFFFF),

@@ -88,6 +88,7 @@ static void arrive(struct sim *sim, enum sim_life life, enum dfu_state state)
     sim->stored = false;
     sim->next_block = 0;
     sim->mem.alt = 0;
+    sim->misaligned = false;
     sim->configuration = 0;
     sim->pointer = sim->kind->pointer;
 }
@@ -211,6 +212,8 @@ static void catch_up(struct sim *sim, double now)
 {
     while (sim->work.kind != SIM_WORK_NONE && now >= sim->work.end - instant)
         end_work(sim);
+    if (sim->late.kind != SIM_WORK_NONE && now >= sim->late.end - instant)
+        simdfu_end_late(sim);
 }
 
 /* Stops the work under way, which stays half done. */
@@ -222,6 +225,7 @@ static void interrupt(struct sim *sim, double now)
     if (work->kind != SIM_WORK_NONE && now > work->begin)
         simdfu_end_work(sim, (now - work->begin) / (work->end - work->begin));
     sim->work.kind = SIM_WORK_NONE;
+    sim->late.kind = SIM_WORK_NONE;
 }
 
 /* ---- faults ---- */

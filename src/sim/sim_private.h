@@ -62,6 +62,9 @@ struct sim {
     unsigned generation;
     struct sim_start start;
     struct sim_work work;
+    struct sim_work
+        late;        /* SIM_ANSWERS_EARLY: an erase that was reported as done, and still runs */
+    bool misaligned; /* a write was not aligned, so all fail (struct sim_kind, align) */
 
     uint8_t state;  /* bState: dfu_state, or a number that is no state */
     uint8_t status; /* bStatus */
@@ -100,6 +103,9 @@ bool simdfu_busy(const struct sim *sim);
 
 /* The effect of the work under way on memories and state.  fraction < 1: it was cut off there. */
 void simdfu_end_work(struct sim *sim, double fraction);
+
+/* Carries out an erase that was reported as done before (struct sim, late). */
+void simdfu_end_late(struct sim *sim);
 
 /* Enters dfuERROR. */
 void simdfu_error(struct sim *sim, enum dfu_status status);

@@ -135,6 +135,14 @@ static void plan_address(const struct sim *sim, uint32_t address, struct sim_wor
         refuse(work, bad_address(sim));
 }
 
+/* Whether an address is in the second half of the main flash, which is a bank of its own. */
+static bool is_in_second_half(const struct sim *sim, uint64_t address)
+{
+    const struct sim_memory *flash = &sim->kind->memories[0];
+
+    return address >= (uint64_t)flash->address + flash->size / 2;
+}
+
 /* Only flash can be erased: OTP can't, and ST's library refuses the rest. */
 static void plan_erase(const struct sim *sim, uint32_t address, struct sim_work *work)
 {
@@ -150,6 +158,8 @@ static void plan_erase(const struct sim *sim, uint32_t address, struct sim_work 
         .length = sector.size,
         .seconds = simmem_erase_seconds(&sim->mem, sector.erase),
     };
+    if (has_habit(sim, SIM_ANSWERS_EARLY) && is_in_second_half(sim, address))
+        work->seconds = 0; /* the flash takes its time: erase_late() */
 }
 
 static void plan_mass_erase(const struct sim *sim, struct sim_work *work)
@@ -173,12 +183,27 @@ static uint32_t padded(const struct sim_memory *memory, uint32_t address, uint32
     return words < room ? words : room;
 }
 
-static void plan_write(const struct sim *sim, struct sim_work *work)
+/* Whether this write, or one before it, is not aligned as the boot loader wants it (AN2606 Rev 70,
+ * table 7 and 4.3: that write and all that follow fail). */
+static bool is_misaligned(struct sim *sim, uint64_t address)
+{
+    uint32_t align = sim->kind->align;
+
+    sim->misaligned =
+        sim->misaligned || (align != 0 && (address % align != 0 || sim->length % 4 != 0));
+    return sim->misaligned;
+}
+
+static void plan_write(struct sim *sim, struct sim_work *work)
 {
     uint64_t address = block_address(sim, sim->block);
     uint8_t *bytes;
     const struct sim_memory *memory = simmem_find_user(&sim->mem, address, sim->length, &bytes);
 
+    if (memory && memory->role == SIM_ROLE_FLASH && is_misaligned(sim, address)) {
+        refuse(work, DFU_ERR_VENDOR);
+        return;
+    }
     if (!memory) {
         refuse(work, sim->kind->plain ? DFU_ERR_ADDRESS : bad_address(sim));
         return;
@@ -191,12 +216,13 @@ static void plan_write(const struct sim *sim, struct sim_work *work)
     };
     if (!sim->kind->plain)
         work->length = padded(memory, (uint32_t)address, sim->length);
-    if (memory->role != SIM_ROLE_OPTIONS)
-        return;
-    if (address != memory->address) {
+    if (memory->role == SIM_ROLE_SYSTEM)
+        refuse(work, bad_address(sim));
+    if (memory->role == SIM_ROLE_OPTIONS && address != memory->address)
         refuse(work, DFU_ERR_TARGET); /* only from their start */
+    if (memory->role != SIM_ROLE_OPTIONS || work->kind == SIM_WORK_REFUSE ||
+        has_habit(sim, SIM_OPTIONS_STAY))
         return;
-    }
     work->kind = SIM_WORK_OPTIONS;
     work->seconds = SIM_RESET_SECONDS;
 }
@@ -210,7 +236,8 @@ static uint32_t plan_command(const struct sim *sim, struct sim_work *work)
     bool erase = data[0] == DFUSE_ERASE && (sim->length == 1 || sim->length == 5);
     bool address = data[0] == DFUSE_SET_ADDRESS && sim->length == 5;
 
-    if (data[0] == DFUSE_READ_UNPROTECT && sim->length == 1) {
+    if (data[0] == DFUSE_READ_UNPROTECT && sim->length == 1 &&
+        !has_habit(sim, SIM_REFUSES_UNPROTECT)) {
         plan_mass_erase(sim, work);
         if (has_habit(sim, SIM_IGNORES_UNPROTECT))
             *work = (struct sim_work){ .kind = SIM_WORK_NOTHING };
@@ -220,7 +247,8 @@ static uint32_t plan_command(const struct sim *sim, struct sim_work *work)
     }
     if (!erase && !address && has_habit(sim, SIM_IGNORES_COMMANDS))
         *work = (struct sim_work){ .kind = SIM_WORK_NOTHING };
-    else if (!erase && !address)
+    else if ((!erase && !address) ||
+             (erase && sim->length == 1 && has_habit(sim, SIM_REFUSES_MASS_ERASE)))
         refuse(work, DFU_ERR_STALLEDPKT);
     else if (sim->mem.rdp != 0)
         refuse(work, DFU_ERR_VENDOR);
@@ -236,7 +264,7 @@ static uint32_t plan_command(const struct sim *sim, struct sim_work *work)
 }
 
 /* Sets the work of the stored command or block; returns the bwPollTimeout to announce. */
-static uint32_t plan(const struct sim *sim, struct sim_work *work)
+static uint32_t plan(struct sim *sim, struct sim_work *work)
 {
     if (!sim->kind->plain && sim->block == 0)
         return plan_command(sim, work);
@@ -245,6 +273,25 @@ static uint32_t plan(const struct sim *sim, struct sim_work *work)
     else
         plan_write(sim, work);
     return sim->kind->poll.write;
+}
+
+/* SIM_ANSWERS_EARLY: the flash goes on erasing, and a command that comes meanwhile hangs the chip.
+ */
+static void erase_late(struct sim *sim, const struct sim_sector *sector)
+{
+    sim->late = sim->work;
+    sim->late.seconds = simmem_erase_seconds(&sim->mem, sector->erase);
+    sim->late.end = sim->work.end + sim->late.seconds;
+}
+
+void simdfu_end_late(struct sim *sim)
+{
+    struct sim_sector sector;
+    const struct sim_memory *flash = find_sector(sim, sim->late.address, &sector);
+
+    if (flash)
+        simmem_erase(&sim->mem, flash, sector.offset, sim->late.length, 1);
+    sim->late.kind = SIM_WORK_NONE;
 }
 
 /* Erases what some boot loaders erase beside the sector they were told. */
@@ -262,13 +309,32 @@ static void erase_too_much(struct sim *sim, const struct sim_memory *flash,
     }
 }
 
+/* Erases the fourth sector after the one that was told; nothing, if there is none. */
+static void erase_fourth(struct sim *sim, const struct sim_memory *flash,
+                         const struct sim_sector *told, double fraction)
+{
+    struct sim_sector sector = *told;
+
+    for (int n = 0; n < 4; n++)
+        if (!simkind_sector(flash, (uint64_t)sector.offset + sector.size, &sector))
+            return;
+    simmem_erase(&sim->mem, flash, sector.offset, sector.size, fraction);
+}
+
 static void end_erase(struct sim *sim, double fraction)
 {
     const struct sim_work *work = &sim->work;
     struct sim_sector sector;
     const struct sim_memory *flash = find_sector(sim, work->address, &sector);
+    bool all = flash && work->length == flash->size;
+    bool far = !all && is_in_second_half(sim, work->address);
 
-    if (flash) { /* a mass erase begins with the first sector */
+    if (flash && far && has_habit(sim, SIM_ERASES_FOURTH)) {
+        erase_fourth(sim, flash, &sector, fraction);
+    } else if (flash && far && has_habit(sim, SIM_ANSWERS_EARLY)) {
+        erase_late(sim, &sector);
+    } else if (flash && !(far && has_habit(sim, SIM_ERASES_ONE_BANK))) {
+        /* a mass erase begins with the first sector */
         simmem_erase(&sim->mem, flash, sector.offset, work->length, fraction);
         erase_too_much(sim, flash, &sector, fraction);
     }
@@ -321,6 +387,9 @@ void simdfu_end_work(struct sim *sim, double fraction)
     } else if (work->kind == SIM_WORK_MANIFEST) {
         sim->has_program = sim->downloaded = true;
         sim->state = DFU_MANIFEST_WAIT_RESET;
+    } else if (work->kind == SIM_WORK_ERASE && has_habit(sim, SIM_STAYS_BUSY) &&
+               is_in_second_half(sim, work->address)) {
+        return; /* in dfuDNBUSY */
     } else if (sim->state == DFU_DNBUSY) {
         sim->state = DFU_DNLOAD_SYNC; /* the next GETSTATUS makes dfuDNLOAD-IDLE of it */
     }
@@ -404,6 +473,10 @@ static uint32_t advance(struct sim *sim, struct sim_work *work)
 static int get_status(struct sim *sim, const struct usb_setup *setup, uint8_t *data,
                       struct sim_work *work)
 {
+    if (sim->stored && sim->late.kind != SIM_WORK_NONE) {
+        sim->hung = true;
+        return SIM_HANG;
+    }
     uint32_t poll = advance(sim, work);
     const uint8_t bytes[6] = {
         sim->status,
@@ -590,8 +663,9 @@ static int upload_commands(struct sim *sim, const struct usb_setup *setup, uint8
         memcpy(data, sim->buffer, length);
         return (int)length;
     }
-    sim->state = setup->length >= sizeof commands ? DFU_IDLE : DFU_UPLOAD_IDLE;
-    return give(setup, data, commands, sizeof commands);
+    size_t count = sizeof commands - has_habit(sim, SIM_REFUSES_UNPROTECT);
+    sim->state = setup->length >= count ? DFU_IDLE : DFU_UPLOAD_IDLE;
+    return give(setup, data, commands, count);
 }
 
 static int upload(struct sim *sim, const struct usb_setup *setup, uint8_t *data)

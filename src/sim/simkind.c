@@ -34,7 +34,7 @@ static const uint8_t f407_options[16] = {
 };
 
 /* STM32L4 ROMs with these strings report ver=2200 (`dfu-util -l` logs); the rest as the F4. */
-static const uint8_t l433_device[] = { DEVICE(0x0100, 0x0483, 0xDF11, 0x2200) };
+static const uint8_t l452_device[] = { DEVICE(0x0100, 0x0483, 0xDF11, 0x2200) };
 
 /* FLASH_OPTR after delivery and its complement (RM0394; the G4 has the same). */
 static const uint8_t l4_options[8] = { 0xAA, 0xF8, 0xEF, 0xFF, 0x55, 0x07, 0x10, 0x00 };
@@ -80,7 +80,7 @@ static const struct sim_run f407_runs[] = {
     { 7, 128 * 1024, { { 2000, 1300, 1000 }, { 4000, 2600, 2000 } } },
 };
 /* STM32L433 datasheet: page and bank erase, doubleword */
-static const struct sim_run l433_runs[] = { { 256, 2048, SAME(22.02, 24.47) } };
+static const struct sim_run l452_runs[] = { { 256, 2048, SAME(22.02, 24.47) } };
 /* measured through the ROM */
 static const struct sim_run g474_runs[] = { { 256, 2048, SAME(37, 40) } };
 /* as an STM32F103 */
@@ -89,11 +89,18 @@ static const struct sim_run dfu11_runs[] = { { 64, 1024, SAME(20, 40) } };
 const char *const sim_habit_names[SIM_HABITS] = {
     [SIM_ERASES_TO_END] = "erases-to-end",
     [SIM_ERASES_FOUR_ON] = "erases-four-on",
+    [SIM_ERASES_FOURTH] = "erases-fourth",
+    [SIM_ERASES_ONE_BANK] = "erases-one-bank",
+    [SIM_STAYS_BUSY] = "stays-busy",
+    [SIM_ANSWERS_EARLY] = "answers-early",
+    [SIM_REFUSES_MASS_ERASE] = "refuses-mass-erase",
+    [SIM_REFUSES_UNPROTECT] = "refuses-unprotect",
     [SIM_ERASES_TO_ZERO] = "erases-to-zero",
     [SIM_IGNORES_MASS_ERASE] = "ignores-mass-erase",
     [SIM_IGNORES_UNPROTECT] = "ignores-unprotect",
     [SIM_IGNORES_COMMANDS] = "ignores-commands",
     [SIM_UNPROTECTS_AT_POWER] = "unprotects-at-power",
+    [SIM_OPTIONS_STAY] = "options-stay",
     [SIM_KEEPS_POINTER] = "keeps-pointer",
     [SIM_NO_ANSWER_TO_GET] = "no-answer-to-get",
     [SIM_REFUSES_GET] = "refuses-get",
@@ -155,13 +162,14 @@ const struct sim_kind sim_kinds[] = {
         .unit_us_max = 100,
         .rdp_at = 1,
         .nwrp_at = 8,
+        .rdp_open = 0xAA,
         .pointer = 0x08000000,
         .stack = 0x10000000, /* CCM */
         .stack_size = 64 * 1024,
     },
     {
-        .name = "l433",
-        .dfu = { l433_device, f407_config, sizeof f407_config, 4, false },
+        .name = "l452",
+        .dfu = { l452_device, f407_config, sizeof f407_config, 4, false },
         .strings = { NULL, "STMicroelectronics", "STM32  BOOTLOADER", "20433A0B1C2D",
                      "@Internal Flash  /0x08000000/0256*0002Kg",
                      "@Option Bytes  /0x1FFF7800/01*040 e", "@OTP Memory /0x1FFF7000/01*0001Ke",
@@ -170,7 +178,7 @@ const struct sim_kind sim_kinds[] = {
         .start_state = 10,
         .busy = SIM_BUSY_STALL, /* dfu-util ticket 40: the announced time is too short */
         .poll = { .erase = 21, .write = 21, .address = 21, .manifest = 1 },
-        .memories = { MAIN_FLASH(0x08000000, 512 * 1024, l433_runs),
+        .memories = { MAIN_FLASH(0x08000000, 512 * 1024, l452_runs),
                       OPTIONS(0x1FFF7800, 40, l4_options),
                       { .role = SIM_ROLE_OTP, .address = 0x1FFF7000, .size = 1024 },
                       { .role = SIM_ROLE_FEATURE, .address = 0xFFFF0000, .size = 4 },
@@ -183,6 +191,7 @@ const struct sim_kind sim_kinds[] = {
         .unit = { 8, 8, 8 },
         .unit_us_typ = 81.69,
         .unit_us_max = 90.76,
+        .rdp_open = 0xAA,
         .pointer = 0x08000000,
         .stack = 0x10000000, /* SRAM2 */
         .stack_size = 16 * 1024,
@@ -211,6 +220,7 @@ const struct sim_kind sim_kinds[] = {
         .unit = { 8, 8, 8 },
         .unit_us_typ = 81.7,
         .unit_us_max = 83.35,
+        .rdp_open = 0xAA,
         .pointer = 0x08000000,
         .stack = 0x10000000, /* CCM */
         .stack_size = 32 * 1024,

@@ -30,6 +30,8 @@ enum sim_role {
     SIM_ROLE_OPTIONS, /* written whole, and the board resets */
     SIM_ROLE_OTP,     /* bits only clear */
     SIM_ROLE_FEATURE, /* the "Device Feature" word: supply voltage, hence parallelism */
+    SIM_ROLE_DATA,    /* EEPROM: written without erasing, 0x00 when blank */
+    SIM_ROLE_SYSTEM,  /* the ROM and what the maker wrote; read only, in no layout string */
 };
 
 /* Milliseconds for each programming width: narrow (of a new board), middle, wide. */
@@ -83,11 +85,18 @@ enum sim_habit {
     /* erasing, and commands */
     SIM_ERASES_TO_END,       /* an erase also erases all sectors after its own */
     SIM_ERASES_FOUR_ON,      /* in the second half, also the fourth sector after it */
+    SIM_ERASES_FOURTH,       /* in the second half, the fourth sector after it instead */
+    SIM_ERASES_ONE_BANK,     /* in the second half, nothing; reported as done */
+    SIM_STAYS_BUSY,          /* in the second half, stays in dfuDNBUSY until CLRSTATUS twice */
+    SIM_ANSWERS_EARLY,       /* in the second half, reports an erase as done while it still runs */
+    SIM_REFUSES_MASS_ERASE,  /* mass erase is an unknown command */
+    SIM_REFUSES_UNPROTECT,   /* likewise Read Unprotect; Get Commands does not list it */
     SIM_ERASES_TO_ZERO,      /* erased flash is 0x00 */
     SIM_IGNORES_MASS_ERASE,  /* mass erase has no effect, and is reported as done */
     SIM_IGNORES_UNPROTECT,   /* likewise Read Unprotect */
     SIM_IGNORES_COMMANDS,    /* likewise unknown commands */
     SIM_UNPROTECTS_AT_POWER, /* Read Unprotect takes effect at the next power-up */
+    SIM_OPTIONS_STAY,        /* writing option bytes does not reset the chip */
     SIM_KEEPS_POINTER,       /* an erase does not move the address pointer */
     SIM_NO_ANSWER_TO_GET,    /* UPLOAD of block 0 is never answered */
     SIM_REFUSES_GET,         /* UPLOAD of block 0 is stalled */
@@ -148,7 +157,9 @@ struct sim_kind {
     double unit_us_typ;
     double unit_us_max;
 
-    uint32_t rdp_at;  /* offset of the RDP byte in the first option bytes */
+    uint32_t align;   /* writes that are not aligned to it fail, and all that follow; 0: none do */
+    uint32_t rdp_at;  /* offset of the RDP byte in the first option bytes, ... */
+    uint8_t rdp_open; /* ... and its value at level 0 */
     uint32_t nwrp_at; /* offset of the write protection bits, 0: kept beside the option bytes */
     uint32_t pointer; /* the address pointer after power-up */
     uint32_t alias;   /* a second address of the main flash; 0: none */

@@ -5,8 +5,7 @@
 #include <string.h>
 
 enum {
-    RDP_LEVEL_0 = 0xAA,
-    RDP_LEVEL_1 = 0x00, /* every value but the two others */
+    RDP_LEVEL_1 = 0x00, /* every value but that of level 0 and 2 */
     RDP_LEVEL_2 = 0xCC,
 };
 
@@ -30,6 +29,12 @@ static uint32_t sector_bits(const struct sim_kind *kind)
     return count >= 32 ? UINT32_MAX : (UINT32_C(1) << count) - 1;
 }
 
+/* Those that nWRP of the first option bytes has: 12 bits (RM0090). */
+static uint32_t nwrp_bits(const struct sim_kind *kind)
+{
+    return sector_bits(kind) & 0xFFF;
+}
+
 static uint8_t erased_byte(const struct simmem *mem)
 {
     return simkind_has(mem->kind, SIM_ERASES_TO_ZERO) ? 0 : 0xFF;
@@ -37,8 +42,8 @@ static uint8_t erased_byte(const struct simmem *mem)
 
 static void init_protection(struct simmem *mem, const struct sim_options *options)
 {
-    static const uint8_t level[] = { RDP_LEVEL_0, RDP_LEVEL_1, RDP_LEVEL_2 };
     const struct sim_kind *kind = mem->kind;
+    const uint8_t level[] = { kind->rdp_open, RDP_LEVEL_1, RDP_LEVEL_2 };
     uint8_t *bytes = bytes_of(mem, SIM_ROLE_OPTIONS);
 
     mem->wrp = options->wrp & sector_bits(kind);
@@ -74,7 +79,8 @@ bool simmem_init(struct simmem *mem, const struct sim_kind *kind, const struct s
 
         mem->bytes[i] = next;
         next += memory->size;
-        if (memory->role != SIM_ROLE_RAM && memory->role != SIM_ROLE_FEATURE) {
+        if (memory->role != SIM_ROLE_RAM && memory->role != SIM_ROLE_FEATURE &&
+            memory->role != SIM_ROLE_DATA) {
             memset(mem->bytes[i], memory->role == SIM_ROLE_FLASH ? erased_byte(mem) : 0xFF,
                    memory->size);
         }
@@ -103,20 +109,13 @@ void simmem_start(struct simmem *mem)
         memset(feature, 0, 4);
     if (!options)
         return;
-    switch (options[kind->rdp_at]) {
-    case RDP_LEVEL_0:
-        mem->rdp = 0;
-        break;
-    case RDP_LEVEL_2:
-        mem->rdp = 2;
-        break;
-    default:
-        mem->rdp = 1;
-    }
+    mem->rdp = options[kind->rdp_at] == kind->rdp_open ? 0
+               : options[kind->rdp_at] == RDP_LEVEL_2  ? 2
+                                                       : 1;
     if (kind->nwrp_at != 0) {
         uint32_t nwrp = options[kind->nwrp_at] | (uint32_t)options[kind->nwrp_at + 1] << 8;
 
-        mem->wrp = ~nwrp & sector_bits(kind);
+        mem->wrp = ~nwrp & nwrp_bits(kind);
     }
 }
 
@@ -200,7 +199,8 @@ double simmem_write_seconds(const struct simmem *mem, uint32_t address, uint32_t
     uint32_t unit, units;
     double seconds;
 
-    if (!memory || (memory->role != SIM_ROLE_FLASH && memory->role != SIM_ROLE_OTP))
+    if (!memory || (memory->role != SIM_ROLE_FLASH && memory->role != SIM_ROLE_OTP &&
+                    memory->role != SIM_ROLE_DATA))
         return 0;
     unit = unit_of(mem, memory);
     units = (length + unit - 1) / unit;
@@ -358,7 +358,10 @@ void simmem_write(struct simmem *mem, uint32_t address, const uint8_t *data, uin
         break;
     case SIM_ROLE_RAM:
     case SIM_ROLE_FEATURE:
+    case SIM_ROLE_DATA:
         memcpy(bytes, data, length);
+        break;
+    case SIM_ROLE_SYSTEM:
         break;
     }
 }
@@ -380,7 +383,7 @@ void simmem_unprotect(struct simmem *mem, double fraction)
         if (mem->kind->memories[i].role == SIM_ROLE_RAM)
             memset(mem->bytes[i], 0, mem->kind->memories[i].size);
     if (fraction >= 1 && options)
-        options[mem->kind->rdp_at] = RDP_LEVEL_0;
+        options[mem->kind->rdp_at] = mem->kind->rdp_open;
     else if (fraction >= 1)
         mem->rdp = 0;
 }

@@ -34,6 +34,8 @@ struct simproduct {
     uint8_t config[CONFIG_MOST], app_config[CONFIG_MOST];
     size_t string_count;
     char text[SIM_STRINGS_MAX][TEXT_MOST + 1];
+    uint8_t *contents; /* of all memories of a new board, one after the other; NULL: none */
+    size_t contents_length;
     size_t run_count;
     struct sim_run runs[]; /* of all flashes, one after the other */
 };
@@ -77,7 +79,8 @@ static bool set_strings(struct simproduct *product, const struct sim_product *sa
     if (simkind_has(&product->kind, SIM_ADDRESS_ERRORS))
         good = good && set_string(product, SIM_ERROR_STRING, "Address out of range");
     for (size_t i = 0; i < said->setting_count; i++)
-        good = good && set_string(product, 4 + i, said->settings[i].name);
+        if (!said->settings[i].hidden)
+            good = good && set_string(product, 4 + i, said->settings[i].name);
     return good;
 }
 
@@ -144,8 +147,11 @@ static bool set_face(struct simproduct *product, const struct sim_product *said,
     uint8_t *config = product->config;
     size_t length = put_config(config, face);
 
-    if (said->setting_count > 0)
-        face->alts = (uint8_t)said->setting_count;
+    if (said->setting_count > 0) {
+        face->alts = 0; /* hidden ones are the last */
+        for (size_t i = 0; i < said->setting_count; i++)
+            face->alts = (uint8_t)(face->alts + !said->settings[i].hidden);
+    }
     for (size_t i = 0; i < face->alts; i++)
         length += put_interface(config + length, i, DFU_INTERFACE_CLASS, 2, 4 + i);
     length += put_functional(config + length, &base->dfu, &product->kind, said);
@@ -200,8 +206,10 @@ static uint64_t bytes_in(const struct sim_segment *segment)
 /* Typical and longest times of a sector: the described ones, or those of the base's flash for
  * sectors of this size; else in proportion to its last ones. */
 static struct sim_ms erase_ms(const struct sim_kind *base, const struct sim_setting *setting,
-                              uint32_t size)
+                              const struct sim_segment *segment)
 {
+    double seconds = segment->erase > 0 ? segment->erase : setting->erase;
+    uint32_t size = segment->size;
     const struct sim_memory *flash = &base->memories[0];
     const struct sim_run *run = &flash->runs[flash->run_count - 1];
     struct sim_ms ms;
@@ -211,9 +219,9 @@ static struct sim_ms erase_ms(const struct sim_kind *base, const struct sim_sett
         run = flash->runs[i].size == size ? &flash->runs[i] : run;
     ratio = (double)size / run->size;
     for (size_t i = 0; i < 3; i++) {
-        bool said = setting->erase >= 0;
+        bool said = seconds >= 0;
 
-        ms.typ[i] = said ? setting->erase * 1e3 : run->erase.typ[i] * ratio;
+        ms.typ[i] = said ? seconds * 1e3 : run->erase.typ[i] * ratio;
         ms.max[i] = said ? 2 * ms.typ[i] : run->erase.max[i] * ratio;
     }
     return ms;
@@ -244,24 +252,38 @@ static bool add_segment(struct simproduct *product, const struct sim_kind *base,
             .unit_us_max = setting->write * 2e6,
         };
         kind->memory_count++;
+        if (first && setting->initial) {
+            memory->initial = memcpy(product->contents + product->contents_length, setting->initial,
+                                     setting->initial_length);
+            memory->initial_length = setting->initial_length;
+            product->contents_length += setting->initial_length;
+        }
     }
     memory->size += (uint32_t)bytes;
     if (setting->role == SIM_ROLE_FLASH) {
         struct sim_run *run = &product->runs[product->run_count++];
 
-        *run = (struct sim_run){ segment->count, segment->size,
-                                 erase_ms(base, setting, segment->size) };
+        *run = (struct sim_run){ segment->count, segment->size, erase_ms(base, setting, segment) };
         memory->runs = memory->run_count == 0 ? run : memory->runs;
         memory->run_count++;
     }
     return memory->size <= SIM_PRODUCT_MOST;
 }
 
+static bool is_erase(double seconds)
+{
+    return seconds >= 0 && seconds <= 60;
+}
+
 static bool is_setting(const struct sim_setting *setting)
 {
-    return setting->role <= SIM_ROLE_FEATURE &&
-           (setting->erase == SIM_AS_BASE || (setting->erase >= 0 && setting->erase <= 60)) &&
-           setting->write >= 0 && setting->write <= 1;
+    for (size_t i = 0; i < setting->segment_count; i++)
+        if (!is_erase(setting->segments[i].erase))
+            return false;
+    return setting->role <= SIM_ROLE_SYSTEM &&
+           (setting->erase == SIM_AS_BASE || is_erase(setting->erase)) && setting->write >= 0 &&
+           setting->write <= 1 && setting->segment_count > 0 &&
+           (!setting->initial || setting->initial_length <= bytes_in(&setting->segments[0]));
 }
 
 /* The index of the first memory with this role; memory_count if there is none. */
@@ -286,7 +308,7 @@ static bool set_memories(struct simproduct *product, const struct sim_product *s
     for (size_t i = 0; i < said->setting_count; i++) {
         const struct sim_setting *setting = &said->settings[i];
 
-        if (!is_setting(setting) || setting->segment_count == 0)
+        if (!is_setting(setting))
             return false;
         for (size_t j = 0; j < setting->segment_count; j++)
             if (!add_segment(product, base, setting, &setting->segments[j], i, j == 0))
@@ -301,13 +323,21 @@ static bool set_memories(struct simproduct *product, const struct sim_product *s
     return true;
 }
 
-/* The option bytes begin as the base's do. */
-static bool set_options(struct sim_kind *kind, const struct sim_kind *base)
+/* The option bytes begin as the base's do, unless the product says how. */
+static bool set_options(struct sim_kind *kind, const struct sim_product *said,
+                        const struct sim_kind *base)
 {
     size_t at = find_role(kind, SIM_ROLE_OPTIONS);
     size_t like = find_role(base, SIM_ROLE_OPTIONS);
 
-    if (at == kind->memory_count)
+    if (said->rdp) {
+        kind->rdp_at = said->rdp->at;
+        kind->rdp_open = said->rdp->open;
+        kind->nwrp_at = 0;
+    }
+    if (at < kind->memory_count && kind->memories[at].size <= kind->rdp_at)
+        return false;
+    if (at == kind->memory_count || kind->memories[at].initial)
         return true;
     if (like == base->memory_count || kind->memories[at].size < OPTIONS_LEAST)
         return false;
@@ -368,30 +398,40 @@ static bool fill(struct simproduct *product, const struct sim_product *said,
     if (said->poll)
         kind->poll = *said->poll;
     kind->habits = said->habits;
+    kind->align = said->align;
+    if (!is_erase(said->mass_erase))
+        return false;
+    for (size_t i = 0; i < 3 && said->mass_erase > 0; i++) {
+        kind->mass_erase.typ[i] = said->mass_erase * 1e3;
+        kind->mass_erase.max[i] = said->mass_erase * 2e3;
+    }
     if (said->transfer_size != 0)
         kind->transfer_size = said->transfer_size;
     return kind->transfer_size >= SIM_TRANSFER_MIN && kind->transfer_size <= SIM_TRANSFER_MAX &&
            set_strings(product, said, base) && set_face(product, said, base) &&
            set_application(product, said) && set_memories(product, said, base) &&
-           set_options(kind, base) && set_ram(kind, said->ram) && check_memories(kind);
+           set_options(kind, said, base) && set_ram(kind, said->ram) && check_memories(kind);
 }
 
 struct simproduct *simproduct_new(const struct sim_product *said)
 {
     const struct sim_kind *base = simkind_find(said->base);
     struct simproduct *product;
-    size_t runs = 0;
+    size_t runs = 0, contents = 0;
 
     if (!base || said->setting_count > SIM_SETTINGS_MAX)
         return NULL;
-    for (size_t i = 0; i < said->setting_count; i++)
+    for (size_t i = 0; i < said->setting_count; i++) {
         runs += said->settings[i].segment_count;
+        contents += said->settings[i].initial_length;
+    }
     product = calloc(1, sizeof *product + runs * sizeof product->runs[0]);
     if (!product)
         return NULL;
     product->users = 1;
     product->kind = *base;
-    if (!fill(product, said, base)) {
+    product->contents = contents > 0 ? malloc(contents) : NULL;
+    if ((contents > 0 && !product->contents) || !fill(product, said, base)) {
         simproduct_drop(product);
         return NULL;
     }
@@ -412,6 +452,8 @@ struct simproduct *simproduct_keep(struct simproduct *product)
 
 void simproduct_drop(struct simproduct *product)
 {
-    if (product && --product->users == 0)
+    if (product && --product->users == 0) {
+        free(product->contents);
         free(product);
+    }
 }

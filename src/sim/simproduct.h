@@ -19,6 +19,13 @@ struct sim_segment {
     uint32_t address;
     uint32_t count;
     uint32_t size;
+    double erase; /* flash: typical seconds for a sector; 0: as its setting says */
+};
+
+/* The read protection byte: its offset in the first option bytes, and its value at level 0. */
+struct sim_rdp {
+    uint32_t at;
+    uint8_t open;
 };
 
 /* An alternate setting: one or more segments of memory. */
@@ -27,9 +34,12 @@ struct sim_setting {
     enum sim_role role;
     const struct sim_segment *segments;
     size_t segment_count;
-    double erase;  /* flash: typical seconds for a sector, or SIM_AS_BASE */
-    uint32_t unit; /* flash: bytes programmed at once; 0: the base's, and its time */
-    double write;  /* flash: typical seconds for a unit */
+    double erase;        /* flash: typical seconds for a sector, or SIM_AS_BASE */
+    uint32_t unit;       /* flash, EEPROM: bytes programmed at once; 0: the base's, and its time */
+    double write;        /* typical seconds for a unit */
+    const char *initial; /* contents of a new board; the rest is erased */
+    size_t initial_length; /* at most the size of the first segment */
+    bool hidden;           /* in no alternate setting */
 };
 
 /* The device that appears at the board's place when a program runs. */
@@ -48,8 +58,11 @@ struct sim_product {
     uint16_t transfer_size;                      /* if it is 0 or NULL */
     int dfu_version, attributes;                 /* bcdDFU, bmAttributes */
     const struct sim_poll *poll;
-    bool starts_idle;                   /* in dfuIDLE */
-    uint32_t ram;                       /* bytes of the first RAM */
+    bool starts_idle;  /* in dfuIDLE */
+    uint32_t ram;      /* bytes of the first RAM */
+    uint32_t align;    /* of writes to flash; 0: any */
+    double mass_erase; /* typical seconds */
+    const struct sim_rdp *rdp;
     const struct sim_setting *settings; /* the first is the main flash */
     size_t setting_count;
     struct sim_application application;

@@ -100,7 +100,7 @@ $ echo 'return {' >broken.lua; moonflash broken.lua
 moonflash: broken.lua:2: unexpected symbol near <eof>
 [status 1]
 $ moonflash -d sim:f408 list
-moonflash: sim:f408: there is no simulated board 'f408' (did you mean 'f407'?); there are f407, l433, g474, dfu11, bmp, cherry, dapboot, gd32, maple, mboot, particle, stlib, tinyusb, uboot
+moonflash: sim:f408: there is no simulated board 'f408' (did you mean 'f407'?); there are f407, l452, g474, dfu11, bmp, cherry, dapboot, gd32, maple, mboot, particle, stlib, tinyusb, uboot
   The parameters are in docs/api.md, 'Simulated boards'.
 [status 64]
 $ moonflash -d sim:f407,rpd=1 list

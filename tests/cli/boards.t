@@ -2,11 +2,11 @@ Which board, several boards, and output for programs.
 
 $ moonflash list
 No boards found.
-$ moonflash -d sim:f407 -d sim:g474 -d sim:l433 -d sim:dfu11 list
+$ moonflash -d sim:f407 -d sim:g474 -d sim:l452 -d sim:dfu11 list
 PATH       ID         SERIAL        BOARD
 sim:f407   0483:df11  315A28A0B956  STM32  BOOTLOADER, 1 MB flash (simulated)
 sim:g474   0483:df11  20474A0B1C2D  DFU in FS Mode, 512 KB flash (simulated)
-sim:l433   0483:df11  20433A0B1C2D  STM32  BOOTLOADER, 512 KB flash (simulated)
+sim:l452   0483:df11  20433A0B1C2D  STM32  BOOTLOADER, 512 KB flash (simulated)
 sim:dfu11  1209:0001  D110000001    Simulated DFU 1.1 board (running; 'moonflash detach' puts it into DFU mode)
 $ moonflash -d sim:f407 list --json
 {"event":"result","outcome":"PASS","data":[{"path":"sim:f407","alts":[{"layout":{"name":"Internal Flash","segments":[{"address":134217728,"count":4,"erasable":true,"readable":true,"size":16384,"writable":true},{"address":134283264,"count":1,"erasable":true,"readable":true,"size":65536,"writable":true},{"address":134348800,"count":7,"erasable":true,"readable":true,"size":131072,"writable":true}]},"name":"@Internal Flash  /0x08000000/04*016Kg,01*064Kg,07*128Kg","number":0},{"layout":{"name":"Option Bytes","segments":[{"address":536854528,"count":1,"erasable":true,"readable":true,"size":16,"writable":true}]},"name":"@Option Bytes  /0x1FFFC000/01*016 g","number":1},{"layout":{"name":"OTP Memory","segments":[{"address":536836096,"count":1,"erasable":false,"readable":true,"size":512,"writable":true},{"address":536836608,"count":1,"erasable":false,"readable":true,"size":16,"writable":true}]},"name":"@OTP Memory /0x1FFF7800/01*512 g,01*016 g","number":2},{"layout":{"name":"Device Feature","segments":[{"address":4294901760,"count":1,"erasable":false,"readable":true,"size":4,"writable":true}]},"name":"@Device Feature/0xFFFF0000/01*004 g","number":3}],"mode":"dfu","pid":57105,"product":"STM32  BOOTLOADER","serial":"315A28A0B956","version":8448,"vid":1155}]}

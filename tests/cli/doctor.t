@@ -84,7 +84,7 @@ sim:dfu11  1209:0001  Simulated DFU 1.1 board  serial D110000001
       PB2 to GND), and press reset.
 moonflash: sim:dfu11: runs its program; not in DFU mode
 [status 69]
-$ moonflash --virtual-time -d sim:g474 -d sim:l433,fault=unplug@4 doctor
+$ moonflash --virtual-time -d sim:g474 -d sim:l452,fault=unplug@4 doctor
 ok  system    Linux ~, libusb ~, moonflash 0.1.0
 
 sim:g474  0483:df11  DFU in FS Mode  serial 20474A0B1C2D
@@ -97,7 +97,7 @@ ok  reading   not protected; the flash is blank: 'leave' has nothing to start
 ok  writing   no sector is write-protected
 ok  quirks    no known quirks of the STM32G47x/48x
 
-sim:l433,fault=unplug@4  0483:df11  STM32  BOOTLOADER  serial 20433A0B1C2D
+sim:l452,fault=unplug@4  0483:df11  STM32  BOOTLOADER  serial 20433A0B1C2D
 ok  mode      in DFU mode: DfuSe 1.1a, transfers of 2048 bytes
 ok  answer    dfuERROR (errFIRMWARE): ST's ROMs start in this state; any command
               clears it
@@ -105,7 +105,7 @@ ok  answer    dfuERROR (errFIRMWARE): ST's ROMs start in this state; any command
       Reconnect the board (BOOT0 high) and run the same command again.
 ok  layout    256 sectors, 512 KB from 0x08000000; and 3 other memories
 ok  quirks    no known quirks of the STM32L45x/46x
-moonflash: sim:l433,fault=unplug@4: the board went away while listing its commands
+moonflash: sim:l452,fault=unplug@4: the board went away while listing its commands
 [status 74]
 $ moonflash -d sim:f407 doctor --layout @Flash/0x08000000/04*016Kg | grep layout
 ok  layout    4 sectors, 64 KB from 0x08000000; and 3 other memories

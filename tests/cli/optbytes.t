@@ -74,7 +74,7 @@ $ moonflash help optbytes | grep -A 2 Arguments
 Arguments:
    changes               one or more NAME=VALUE
    --irreversible        allow what can't be undone: RDP=0xCC closes the chip
-$ moonflash -d sim:l433 optbytes
+$ moonflash -d sim:l452 optbytes
 BOR_LEV     0
 IWDG_STDBY  1      the independent watchdog runs in Standby mode
 IWDG_STOP   1      the independent watchdog runs in Stop mode

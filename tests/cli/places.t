@@ -59,8 +59,8 @@ moonflash: rear: sim:dfu11: no board in DFU mode; sim:dfu11 (Simulated DFU 1.1 b
 [status 69]
 $ moonflash --virtual-time --slots wrong.lua --every-slot --wait 60 --json erase --address 0x08000000 2>/dev/null | grep rear
 {"event":"result","path":"sim:dfu11","slot":"rear","outcome":"ERROR","code":"usb.no-device","board_seconds":0,"bytes_skipped":0,"bytes_verified":0,"bytes_written":0,"message":"sim:dfu11: no board in DFU mode; sim:dfu11 (Simulated DFU 1.1 board) runs its program","remedy":["detach"],"sectors_erased":0,"verified":false}
-$ echo 'return { api = 1, board = "0483:df11,serial=315A28A0B956", run = function(b) b:note("at", b.slot) end }' >ours.lua; echo 'return { left = "sim:f407#1", rear = "sim:l433", right = "sim:f407#2" }' >l433.lua; moonflash --virtual-time --slots l433.lua --every-slot ./ours.lua
-moonflash: rear: sim:l433 is not a board for this recipe (0483:df11,serial=315A28A0B956)
+$ echo 'return { api = 1, board = "0483:df11,serial=315A28A0B956", run = function(b) b:note("at", b.slot) end }' >ours.lua; echo 'return { left = "sim:f407#1", rear = "sim:l452", right = "sim:f407#2" }' >l452.lua; moonflash --virtual-time --slots l452.lua --every-slot ./ours.lua
+moonflash: rear: sim:l452 is not a board for this recipe (0483:df11,serial=315A28A0B956)
 left: at: left
 right: at: right
 left: PASS (0.0 s)
@@ -80,8 +80,8 @@ moonflash: rear: 1-99.1: no board in DFU mode
 $ moonflash --slots slots.lua -d left -d rear flash ch.bin --json 2>/dev/null
 {"event":"result","path":"1-99.1","slot":"rear","outcome":"ERROR","code":"usb.no-device","message":"rear: 1-99.1: no board in DFU mode","remedy":["enter-dfu"]}
 [status 69]
-$ moonflash --virtual-time --slots l433.lua -d rear ./ours.lua
-moonflash: rear: sim:l433 is not a board for this recipe (0483:df11,serial=315A28A0B956)
+$ moonflash --virtual-time --slots l452.lua -d rear ./ours.lua
+moonflash: rear: sim:l452 is not a board for this recipe (0483:df11,serial=315A28A0B956)
 [status 69]
 $ moonflash --slots slots.lua --every-slot -d left flash ch.bin
 moonflash: --every-slot and --device exclude each other

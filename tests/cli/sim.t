@@ -23,7 +23,7 @@ moonflash: '1-4' is not a simulated board
   For example: sim:f407
 [status 64]
 $ moonflash sim sim:f408
-moonflash: sim:f408: there is no simulated board 'f408' (did you mean 'f407'?); there are f407, l433, g474, dfu11, bmp, cherry, dapboot, gd32, maple, mboot, particle, stlib, tinyusb, uboot
+moonflash: sim:f408: there is no simulated board 'f408' (did you mean 'f407'?); there are f407, l452, g474, dfu11, bmp, cherry, dapboot, gd32, maple, mboot, particle, stlib, tinyusb, uboot
   The parameters are in docs/api.md, 'Simulated boards'.
 [status 64]
 $ moonflash sim sim:f407,rdp=1 sim:f407,rdp=1

@@ -149,7 +149,7 @@ if command -v tshark >/dev/null; then
   session 20 82 -d sim:f407,fault=hang@40 flash "$app"
   session 4 80 -d sim:f407,rdp=1 flash "$app"
   session 8 0 -d sim:f407,rdp=1 unprotect --yes
-  session 100 0 -d sim:l433 flash "$app"
+  session 100 0 -d sim:l452 flash "$app"
   session 100 0 -d sim:g474 flash "$app"
   printf 'local b <close> = dfu.at("sim:dfu11"); b:detach(); b:write(0, ("x"):rep(5000))' \
     >"$place/plain.lua"

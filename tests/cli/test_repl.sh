@@ -60,9 +60,9 @@ gives 'dump(0x08000000)' 'there is no board: board = dfu.open() opens one'
 gives 'board = dfu.open("sim:f407")' '^>'
 gives 'board.is_open' '^true'
 gives 'board:read(0x08004000, 16)' '^08004000  ff ff'
-repl -d sim:f407 -d sim:l433
+repl -d sim:f407 -d sim:l452
 shows "it starts with several" 'names several boards'
-gives 'board = dfu.open("sim:l433")' '^>'
+gives 'board = dfu.open("sim:l452")' '^>'
 gives 'board:read(0x08000800, 16)' '^08000800  ff ff'
 repl -d 1-99.99
 shows "it starts where the board is not" 'moonflash 0'

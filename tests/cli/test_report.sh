@@ -42,7 +42,7 @@ runs "a plain script that fails" 1 'oh &lt;no&gt;' -e 'error("oh <no>", 0)'
 boards=
 for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14; do boards="$boards -d sim:f407#$i"; done
 # shellcheck disable=SC2086
-runs "sixteen boards" 74 '1 of 16 boards failed' $boards -d sim:l433 -d 'sim:g474,fault=unplug@60' \
+runs "sixteen boards" 74 '1 of 16 boards failed' $boards -d sim:l452 -d 'sim:g474,fault=unplug@60' \
   flash new.bin@0x08000000
 cp report.html sixteen.html
 

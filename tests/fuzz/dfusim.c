@@ -360,15 +360,15 @@ static struct dfu_act step(const struct dfu_act *act)
 
 static struct simproduct *choose_product(bool plain, const char *base)
 {
-    static const struct sim_segment main_flash[] = { { MAIN, 4, 1024 },
-                                                     { MAIN + 0x1000, 1, 4096 },
-                                                     { MAIN + 0x2000, 3, 2048 } };
-    static const struct sim_segment external[] = { { EXTERNAL, 4, 2048 } };
-    static const struct sim_segment options[] = { { OPTIONS, 1, OPTIONS_SIZE } };
+    static const struct sim_segment main_flash[] = { { MAIN, 4, 1024, 0 },
+                                                     { MAIN + 0x1000, 1, 4096, 0 },
+                                                     { MAIN + 0x2000, 3, 2048, 0 } };
+    static const struct sim_segment external[] = { { EXTERNAL, 4, 2048, 0 } };
+    static const struct sim_segment options[] = { { OPTIONS, 1, OPTIONS_SIZE, 0 } };
     static const struct sim_setting settings[] = {
-        { "@Flash", SIM_ROLE_FLASH, main_flash, 3, SIM_AS_BASE, 0, 0 },
-        { "@External", SIM_ROLE_FLASH, external, 1, SIM_AS_BASE, 0, 0 },
-        { "@Options", SIM_ROLE_OPTIONS, options, 1, SIM_AS_BASE, 0, 0 },
+        { "@Flash", SIM_ROLE_FLASH, main_flash, 3, SIM_AS_BASE, 0, 0, NULL, 0, false },
+        { "@External", SIM_ROLE_FLASH, external, 1, SIM_AS_BASE, 0, 0, NULL, 0, false },
+        { "@Options", SIM_ROLE_OPTIONS, options, 1, SIM_AS_BASE, 0, 0, NULL, 0, false },
     };
     static const uint16_t sizes[] = { 256, 64, 100, 1000, 1024, 2048, 4096 };
     struct sim_product said = {

@@ -53,9 +53,9 @@ static struct sim_segment choose_segment(uint32_t *next)
 {
     static const uint32_t sizes[] = { 1024, 16, 128, 512, 2048, 4096 };
     unsigned how = take(&in);
-    struct sim_segment segment = { *next, 1 + how % 4, sizes[(how >> 2) % 6] };
+    struct sim_segment segment = { *next, 1 + how % 4, sizes[(how >> 2) % 6], 0 };
     if (how >= 0xF0)
-        segment = (struct sim_segment){ take32(&in), take32(&in), take32(&in) };
+        segment = (struct sim_segment){ take32(&in), take32(&in), take32(&in), 0 };
     else if (how >= 0xE0)
         segment.address += take16(&in);
     else if (how >= 0xD0)

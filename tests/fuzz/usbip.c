@@ -59,7 +59,7 @@ static struct port *port;
 static struct simboard *boards[BOARDS];
 static struct usbip *server;
 
-static const char *const paths[BOARDS] = { "sim:f407", "sim:l433", "sim:dfu11" };
+static const char *const paths[BOARDS] = { "sim:f407", "sim:l452", "sim:dfu11" };
 
 /* ---- time ---- */
 
@@ -523,10 +523,17 @@ static int open_fds(void)
 /* A board with a small flash: it is made for each input. */
 static struct simproduct *small_product(const char *base)
 {
-    static const struct sim_segment segment = { 0x08000000, 4, 1024 };
-    static const struct sim_setting setting = {
-        "@Flash  /0x08000000/04*001Kg", SIM_ROLE_FLASH, &segment, 1, SIM_AS_BASE, 0, 0
-    };
+    static const struct sim_segment segment = { 0x08000000, 4, 1024, 0 };
+    static const struct sim_setting setting = { "@Flash  /0x08000000/04*001Kg",
+                                                SIM_ROLE_FLASH,
+                                                &segment,
+                                                1,
+                                                SIM_AS_BASE,
+                                                0,
+                                                0,
+                                                NULL,
+                                                0,
+                                                false };
     struct sim_product said = { .base = base,
                                 .vid = SIM_AS_BASE,
                                 .pid = SIM_AS_BASE,

@@ -32,6 +32,7 @@
 --                    says, flash: the string's sectors are wrong, and those in flash are right;
 --                    drops: numbers of settings that do not exist
 --   loaders          { id, ... }: values of the version byte; 0x91 is V9.1
+--   simulated        { "f407", ... }: kinds of simulated boards with this chip
 --   modes            { field=, value=, name=, flash={ [sectors] = sectors }, source=, mark= }: with
 --                    this value of an option the sectors are others
 --   faults           { kind, text, source }; loaders={ id, ... }, version=bcdDevice, mode=: only of
@@ -55,7 +56,7 @@ local FACTS = {
   riscv = "boolean",
 }
 local OTHERS = { name = true, covers = true, roms = true, loaders = true, modes = true,
-                 faults = true, options = true }
+                 faults = true, options = true, simulated = true }
 
 -- A family's options: source, mark; form: how complements are kept ("byte": behind each byte,
 -- "half": in the upper half of each word, "word": behind each word, "registers": none, but a copy
@@ -219,6 +220,7 @@ function M.take(file, raw)
   end
   local family = { name = raw.name, covers = raw.covers or raw.name, facts = {},
                    roms = copied(raw.roms or {}), loaders = raw.loaders or {},
+                   simulated = raw.simulated or {},
                    faults = raw.faults or {}, modes = raw.modes or {},
                    options = copied(raw.options), file = file }
   for key in pairs(raw) do

@@ -224,6 +224,10 @@ end
 ---@param board table
 function M.erase_all(board)
   local fields = class.check("flash.erase_all(board)", board)
+  rules.settle(board)
+  if rules.fault(board, "no-mass-erase") then
+    return M.erase(board, rules.all_sectors(board), { trust_erase = true })
+  end
   if board.dry then
     perform.check_mass_erase(board)
     return board:mass_erase()

@@ -20,6 +20,8 @@ local M = {}
 
 local option = plans.option
 
+local ERASE = 0x41 -- AN3156
+
 -- ---- timing ----
 
 -- Adds up the time of each sector, and emits `sector` when the next sector begins and at the end.
@@ -79,6 +81,7 @@ end
 ---ROM. Some boot loaders accept the command and do nothing.
 ---@param board table
 function M.check_mass_erase(board)
+  rules.check_command(board, ERASE, "mass erase")
   if not class.state(board).part.rom and not can_read(board) then
     errors.raise { code = "dfu.mass-erase", path = board.path, op = "mass erase",
       remedy = { "erase-sectors" },

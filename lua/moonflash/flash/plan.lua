@@ -213,20 +213,19 @@ local function expected_seconds(part, plan, size, full)
   return seconds
 end
 
--- A mass erase that the ROM does not do, or does wrong, is made of erasing all sectors.
+-- A mass erase that the ROM does not do is made of erasing all sectors.
 local function add_all(board, sectors)
-  local main, planned = board.alts[1], {}
-  for _, sector in ipairs(sectors) do planned[sector.address] = sector.alt == main.number end
-  for sector in memory.sectors(main.layout.segments) do
-    if not planned[sector.address] and sector.erasable then
-      sector.alt, sector.last = main.number, sector.address + sector.size - 1
-      sector.pieces, sector.spans, sector.state, sector.erase = {}, {}, "unread", true
+  local main, planned = board.alts[1].number, {}
+  for _, sector in ipairs(sectors) do planned[sector.address] = sector.alt == main end
+  for _, sector in ipairs(rules.all_sectors(board)) do
+    if not planned[sector.address] then
+      sector.pieces, sector.spans, sector.state = {}, {}, "unread"
       sectors[#sectors + 1] = sector
     end
   end
-  table.sort(sectors, function(a, b)
-    if a.alt ~= b.alt then return a.alt < b.alt end
-    return a.address < b.address
+  table.sort(sectors, function(one, other)
+    if one.alt ~= other.alt then return one.alt < other.alt end
+    return one.address < other.address
   end)
 end
 

@@ -155,6 +155,33 @@ local function check_radio(board, touched, values)
       board.path, names_of(sectors)) }
 end
 
+-- ---- commands ----
+
+-- The commands that a boot loader lists; nil if it has no list that can be believed. Boot loaders
+-- that are not ROMs may never answer (mboot), or answer with other bytes (Black Magic).
+local function listed(board)
+  local state = class.state(board)
+  if state.part.commands then return state.part.commands end
+  if not part_of.may_be_rom(state.info) then return nil end
+  local list = errors.catch("dfu", board.commands, board)
+  return list and list[1] == 0 and list or nil
+end
+
+---Raises `dfu.rom` for a command that the boot loader does not list: it is not sent.
+---@param board table
+---@param command integer
+---@param op string its name
+function M.check_command(board, command, op)
+  local list = class.state(board).device:remember("commands", function() return listed(board) end)
+  if not list then return end
+  for _, known in ipairs(list) do
+    if known == command then return end
+  end
+  errors.raise { code = "dfu.rom", path = board.path, op = op, remedy = { "no-command" },
+    message = ("%s: the boot loader does not know %s (0x%02X is not in its list of commands); it "
+      .. "was not sent"):format(board.path, op, command) }
+end
+
 -- ---- write protection ----
 
 local function overlaps(sector, range)
@@ -187,8 +214,9 @@ function M.protected(board, sectors)
     end
     if hit then list[#list + 1] = sector end
   end
+  if #list == 0 then return list, nil, values end
   why.unlock = protects.unlock(options)
-  return list, #list > 0 and why or nil, values
+  return list, why, values
 end
 
 -- ---- plans ----
@@ -224,6 +252,24 @@ function M.check(board, plan)
       names_of(plan.protected)) }
 end
 
+---All sectors of the first memory that can be erased, without those of the radio: what to erase one
+---by one where the ROM has no mass erase.
+---@param board table
+---@return table[]
+function M.all_sectors(board)
+  local main, list = board.alts[1], {}
+  local fault = fault_of(class.state(board).part, "radio")
+  local first = fault and (optbytes.values(board) or {})[fault.data.field]
+  local stop = first and FLASH + first * fault.data.size
+  for sector in memory.sectors(main.layout.segments) do
+    if sector.erasable and not (stop and sector.address >= stop) then
+      sector.alt, sector.last = main.number, sector.address + sector.size - 1
+      list[#list + 1] = sector
+    end
+  end
+  return list
+end
+
 ---Raises for sectors that flash.erase can't erase.
 ---@param board table
 ---@param sectors table[]
@@ -256,8 +302,9 @@ local function free(board, sector, err)
   local part = class.state(board).part
   local found = setting.read(board, sector.alt, sector.address, sector.size)
   if not part_of.is_blank(part, found) then error(err, 0) end
-  class.state(board).history:mark("blank", sector.address, sector.address + sector.size - 1,
-    sector.alt)
+  local history, last = class.state(board).history, sector.address + sector.size - 1
+  history:mark("erased", sector.address, last, sector.alt)
+  history:mark("blank", sector.address, last, sector.alt)
 end
 
 ---Erases a sector, in the way that the ROM's faults demand.
@@ -272,9 +319,11 @@ function M.erase(board, sector)
     return setting.erase(board, sector.alt, sector.address)
   end
   local stays, early = fault_of(part, "bank2-stays-busy"), M.fault(board, "bank2-erase-early")
-  local _, err = errors.catch("timeout", setting.erase, board, sector.alt, sector.address)
+  local limit = longest(part, sector.size)
+  local _, err = errors.catch("timeout", setting.erase, board, sector.alt, sector.address,
+    stays and limit > 0 and limit or nil)
   if err and not stays then error(err, 0) end
-  local rest = began + longest(part, sector.size) - task.now()
+  local rest = began + limit - task.now()
   if (err or early) and rest > 0 then task.sleep(rest) end
   if err then free(board, sector, err) end
 end

@@ -39,9 +39,10 @@ end
 ---@param board table
 ---@param alt? integer
 ---@param address integer
-function M.erase(board, alt, address)
+---@param seconds? number the longest time
+function M.erase(board, alt, address, seconds)
   local _ <close> = choose(board, alt)
-  board:erase_page(address)
+  board:erase_page(address, seconds)
 end
 
 return M

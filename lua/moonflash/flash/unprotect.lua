@@ -13,6 +13,7 @@ local sys = require "sys"
 
 local M = {}
 
+local READ_UNPROTECT = 0x92 -- AN3156
 local BACK = 40   -- seconds within which a board erases itself and comes back
 local SETTLE = 1  -- seconds within which a board that resets itself has left the bus
 
@@ -105,6 +106,7 @@ function M.run(board, options)
     events.emit("remark", board, "not-protected")
     return false
   end
+  rules.check_command(board, READ_UNPROTECT, "read unprotect")
   confirm(board, options and rawget(options, "yes"))
   board:read_unprotect()
   if board.dry then return true end

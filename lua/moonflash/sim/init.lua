@@ -13,7 +13,8 @@ local STATES = {
   "dfuIDLE", "dfuDNLOAD-SYNC", "dfuDNBUSY", "dfuDNLOAD-IDLE", "dfuMANIFEST-SYNC", "dfuMANIFEST",
   "dfuMANIFEST-WAIT-RESET", "dfuUPLOAD-IDLE", "dfuERROR",
 }
-local LOADERS = "lua/moonflash/sim/loaders/" -- third-party boot loaders, as data
+-- Chips with their maker's boot loader, and third-party boot loaders, as data.
+local FOLDERS = { "lua/moonflash/sim/chips/", "lua/moonflash/sim/loaders/" }
 local MOST_SPEC = 480 -- bytes: a path has at most 511, with a number added
 local FAULTS = { "unplug", "stall", "error", "corrupt", "hang", "short" }
 
@@ -62,10 +63,18 @@ local kept = {} -- luacheck: ignore 241 (it keeps them from being collected)
 -- The kinds that are built in, in C or as files.
 local function all_kinds()
   local kinds = sim.kinds()
-  for _, file in ipairs(sys.builtins(LOADERS)) do
-    kinds[#kinds + 1] = file:match("([^/]+)%.lua$")
+  for _, folder in ipairs(FOLDERS) do
+    for _, file in ipairs(sys.builtins(folder)) do kinds[#kinds + 1] = file:match("([^/]+)%.lua$") end
   end
   return kinds
+end
+
+-- The text of a built-in kind that is a file.
+local function source_of(kind)
+  for _, folder in ipairs(FOLDERS) do
+    local source = sys.builtin(folder .. kind .. ".lua")
+    if source then return source end
+  end
 end
 
 -- Parses "f407#2,rdp=1" or "./product.lua" to options for C.
@@ -73,7 +82,7 @@ local function parse(spec)
   local kind, rest = spec:match("^([^,#]*)#?[^,]*,?(.*)$")
   local kinds = all_kinds()
   if #spec > MOST_SPEC then usage(spec:sub(1, 40) .. "...", "it is too long") end
-  local source = sys.builtin(LOADERS .. kind .. ".lua")
+  local source = source_of(kind)
   local product = products.is_file(kind) and products.load(kind, sim)
     or source and products.parse("sim:" .. kind, source, sim) or nil
   if not (product or one_of(kinds)(kind)) then

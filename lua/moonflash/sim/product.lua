@@ -80,9 +80,26 @@ local APPLICATION = {
   manufacturer = is_text, product = is_text, serial = is_text, tty = is_text,
   dfu = boolean, seconds = seconds(60),
 }
+-- Seconds for a sector, or for sectors of each size: { [2048] = 0.02 }
+local function erase_times(value)
+  if type(value) ~= "table" then return seconds(60)(value) end
+  for size, time in pairs(value) do
+    if math.type(size) ~= "integer" or not seconds(60)(time) then
+      return nil, "is a number of seconds, or { [BYTES] = SECONDS, ... }"
+    end
+  end
+  return value
+end
+
+local function bytes(value)
+  if type(value) == "string" then return value end
+  return nil, "is a string of bytes"
+end
+
 local MEMORY = {
-  name = is_text, role = one_of { "flash", "options", "otp", "ram", "feature" },
-  erase = seconds(60), unit = integer(1, 4096), write = seconds(1),
+  name = is_text, role = one_of { "flash", "options", "otp", "ram", "feature", "data", "system" },
+  erase = erase_times, unit = integer(1, 4096), write = seconds(1), real = is_text,
+  initial = bytes, hidden = boolean,
 }
 
 local function product_fields(kinds)
@@ -91,7 +108,9 @@ local function product_fields(kinds)
     manufacturer = is_text, product = is_text, serial = is_text,
     transfer_size = integer(64, 4096), ram = integer(1, MOST_BYTES),
     dfu_version = id, attributes = integer(0, 0xFF, "0x%X"), starts_idle = boolean,
-    poll_erase = id, poll_write = id, poll_address = id,
+    poll_erase = id, poll_write = id, poll_address = id, align = integer(1, 64),
+    mass_erase = seconds(120), rdp_at = integer(0, 64), rdp_open = integer(0, 0xFF, "0x%X"),
+    summary = is_text,
     memories = is_table, application = is_table, habits = is_table,
   }
 end
@@ -131,8 +150,11 @@ local function complaint(m, layout, is_first)
     return "role: the first memory is the main flash"
   elseif (m.role == "options") ~= memory.is_option_bytes(layout) then
     return "role: 'options' goes with a name that begins with 'Option Byte', and no other"
-  elseif m.role ~= "flash" and (m.erase or m.unit or m.write) then
+  elseif m.role ~= "flash" and m.erase
+    or m.role ~= "flash" and m.role ~= "data" and (m.unit or m.write) then
     return "role: only a flash has erase, unit and write"
+  elseif m.initial and #m.initial > layout.segments[1].count * layout.segments[1].size then
+    return "initial: it is longer than the memory"
   elseif (m.unit == nil) ~= (m.write == nil) then
     return "unit and write go together"
   elseif m.role == "options" and memory.size(layout.segments) < OPTIONS_LEAST then
@@ -183,10 +205,14 @@ local function check_memory(file, at, value)
   local where = ("memories[%d]"):format(at)
   if type(value) ~= "table" then bad(file, "%s is a table, not %s", where, show(value)) end
   local m = check_fields(file, where .. ".", value, MEMORY, { "name" })
-  local layout = memory.parse(m.name)
+  local layout = memory.parse(m.real or m.name)
   m.role, m.segments = m.role or "flash", layout.segments
   local why = complaint(m, layout, at == 1)
   if why then bad(file, "%s.%s", where, why) end
+  for _, segment in ipairs(m.segments) do
+    segment.erase = type(m.erase) == "table" and m.erase[segment.size] or nil
+  end
+  if type(m.erase) == "table" then m.erase = nil end
   return m
 end
 
@@ -203,6 +229,9 @@ local function check_memories(file, list, ram, shared)
   end
   for i = 1, #list do
     settings[i] = check_memory(file, i, list[i])
+    if i > 1 and settings[i - 1].hidden and not settings[i].hidden then
+      bad(file, "memories[%d].hidden: hidden memories are the last", i)
+    end
     local own = pieces_of(settings[i].segments)
     if i == 1 and #own > 1 then bad(file, "memories[1].name: the main flash has no gaps") end
     for _, piece in ipairs(own) do
@@ -246,6 +275,7 @@ local function check(file, value, sim)
   if (product.poll_erase or product.poll_address) and not product.poll_write then
     bad(file, "poll_erase, poll_write and poll_address go together")
   end
+  if product.rdp_open and not product.rdp_at then bad(file, "rdp_at is missing") end
   if plain and product.memories then bad(file, "memories can't be said with base 'dfu11'") end
   local address, size, reserved = sim.ram(product.base)
   size = product.ram or size

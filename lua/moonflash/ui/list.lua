@@ -123,13 +123,15 @@ end
 
 ---The facts about an open board.
 ---@param board table
+---@param with_chip? boolean reads what the chip says of itself
 ---@return table that prints as text
-function M.details(board)
+function M.details(board, with_chip)
   local info = dfu.fields(board).info
   local part = dfu.fields(board).part
   local data = { path = board.path, vid = board.vid, pid = board.pid, serial = board.serial,
     product = board.product, manufacturer = board.manufacturer, version = board.version,
     found_state = board.found_state, transfer_size = board.transfer_size, alts = alts_of(info),
+    chip = with_chip and board:chip() or nil,
     family = part.family, mind = to_mind(board), early_poll = part.early_poll,
     flash_size = part_of.flash_size(info),
     option_bytes = board.mode == "dfu" and option_bytes(board) or nil }
@@ -150,6 +152,7 @@ function M.details(board)
         lines[#lines + 1] = (i == 1 and "mind: " or "      ") .. line
       end
     end
+    if data.chip then lines[#lines + 1] = tostring(data.chip) end
     return table.concat(lines, "\n")
   end)
 end

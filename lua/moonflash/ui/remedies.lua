@@ -339,8 +339,15 @@ end
 
 ways["second-bank"] = function()
   local option = spelled("--erase-all", "{ erase_all = true }")
-  return (option and option .. " erases the whole chip with one command, which works.\n" or "")
+  return (option and option .. " erases the whole chip with one command, which no such fault is "
+      .. "known of.\n" or "")
     .. "The debug port can erase these sectors, too."
+end
+
+function ways.boards() return "'moonflash boards' lists the families." end
+
+ways["no-command"] = function()
+  return "Other tools, at the debug port, can do what this boot loader can't."
 end
 
 function ways.radio() return "Leave these sectors out of the file." end

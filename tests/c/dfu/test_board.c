@@ -58,21 +58,21 @@ static void test_list(void **state)
     char seen[100] = "";
     (void)state;
     add("f407");
-    add("l433");
+    add("l452");
     struct simboard *removed = add("g474");
     rig.port->list(rig.port, NULL, see_device, seen);
-    assert_string_equal(seen, "g474 l433 f407 ");
+    assert_string_equal(seen, "g474 l452 f407 ");
     seen[0] = '\0';
-    rig.port->list(rig.port, "l433", see_device, seen);
-    assert_string_equal(seen, "l433 ");
+    rig.port->list(rig.port, "l452", see_device, seen);
+    assert_string_equal(seen, "l452 ");
     struct board *board = open_board("g474");
     simport_remove(removed);
     assert_null(simport_find(rig.port, "g474"));
-    unplug(simport_find(rig.port, "l433"));
+    unplug(simport_find(rig.port, "l452"));
     seen[0] = '\0';
     rig.port->list(rig.port, NULL, see_device, seen);
     assert_string_equal(seen, "f407 ");
-    rig.port->list(rig.port, "l433", see_device, seen);
+    rig.port->list(rig.port, "l452", see_device, seen);
     assert_string_equal(seen, "f407 ");
     check_works(board, FLASH, 1024); /* until it is closed */
 }
@@ -81,7 +81,7 @@ static void test_list(void **state)
 
 static void test_operations(void **state)
 {
-    static const char *const kinds[] = { "f407", "l433", "g474" };
+    static const char *const kinds[] = { "f407", "l452", "g474" };
     (void)state;
     for (size_t i = 0; i < 3; i++) {
         struct board *board = open_new(kinds[i]);
@@ -102,7 +102,7 @@ static void test_time_repeats(void **state)
 {
     double took[2];
     for (size_t i = 0; i < 2; i++) {
-        struct board *board = open_new("l433");
+        struct board *board = open_new("l452");
         check_works(board, FLASH, 2048);
         took[i] = loop_now(rig.loop);
         close_rig(state);
@@ -254,7 +254,7 @@ static void check_give_up(const char *kind, double after)
 
 static void test_give_up(void **state)
 {
-    static const char *const kinds[] = { "f407", "l433", "g474" };
+    static const char *const kinds[] = { "f407", "l452", "g474" };
     for (size_t i = 0; i < 3; i++) {
         for (int ms = 0; ms < 60; ms += 2) {
             check_give_up(kinds[i], ms / 1000.0 + 0.0001);
@@ -351,7 +351,7 @@ static void check_close(const char *kind, double after)
 
 static void test_close_in_mid_write(void **state)
 {
-    static const char *const kinds[] = { "f407", "l433", "g474" };
+    static const char *const kinds[] = { "f407", "l452", "g474" };
     for (size_t i = 0; i < 3; i++) {
         for (int ms = 0; ms < 60; ms += 2) {
             check_close(kinds[i], ms / 1000.0 + 0.0001);
@@ -478,7 +478,7 @@ static void test_boards_side_by_side(void **state)
 {
     struct outcome outcomes[2];
     (void)state;
-    struct board *board = open_new("f407"), *other = open_new("l433");
+    struct board *board = open_new("f407"), *other = open_new("l452");
     start_to(&outcomes[0], board, write_of(FLASH, 8192));
     start_to(&outcomes[1], other, write_of(FLASH, 8192));
     let_pass(0.03);

@@ -18,7 +18,7 @@ static void test_names(void **state)
 {
     (void)state;
     assert_string_equal(sim_kind_name(0), "f407");
-    assert_string_equal(sim_kind_name(1), "l433");
+    assert_string_equal(sim_kind_name(1), "l452");
     assert_string_equal(sim_kind_name(2), "g474");
     assert_string_equal(sim_kind_name(3), "dfu11");
     assert_null(sim_kind_name(4));
@@ -47,10 +47,10 @@ static void test_bad_options(void **state)
 
 /* ---- STM32L433 ---- */
 
-static void test_l433_face(void **state)
+static void test_l452_face(void **state)
 {
     (void)state;
-    rig_open("l433");
+    rig_open("l452");
     assert_int_equal(rig_control(0x80, 6, 0x0100, 0, 18), 18);
     assert_memory_equal(rig.data + 8, "\x83\x04\x11\xDF\x00\x22", 6);
     assert_int_equal(rig_control(0x80, 6, 0x0200, 0, 255), 54);
@@ -66,10 +66,10 @@ static void test_l433_face(void **state)
     assert_int_equal(rig_byte(L4_OPTIONS), 0xAA);
 }
 
-static void test_l433_stalls_while_busy(void **state)
+static void test_l452_stalls_while_busy(void **state)
 {
     (void)state;
-    rig_open_ready("l433");
+    rig_open_ready("l452");
     rig_fill(FLASH + 0x800, 0, 0x1000);
     rig_command(0x41, FLASH + 0x900);
     assert_int_equal(rig_status(), DFU_DNBUSY);
@@ -90,11 +90,11 @@ static void test_l433_stalls_while_busy(void **state)
     rig_set_address(FLASH);
 }
 
-static void test_l433_without_times(void **state)
+static void test_l452_without_times(void **state)
 {
     (void)state;
     rig_open_with((struct sim_options){
-        .kind = "l433", .usb = SIM_USB_REAL, .times = SIM_TIMES_ZERO, .state = DFU_IDLE });
+        .kind = "l452", .usb = SIM_USB_REAL, .times = SIM_TIMES_ZERO, .state = DFU_IDLE });
     /* nothing takes time, so nothing may be busy, however its front adds up the times */
     for (int i = 0; i < 4; i++) {
         rig_command(0x21, FLASH);
@@ -104,11 +104,11 @@ static void test_l433_without_times(void **state)
     }
 }
 
-static void test_l433_protection(void **state)
+static void test_l452_protection(void **state)
 {
     (void)state;
     rig_open_with((struct sim_options){
-        .kind = "l433", .rdp = 1, .wrp = 2, .times = SIM_TIMES_ZERO, .state = DFU_IDLE });
+        .kind = "l452", .rdp = 1, .wrp = 2, .times = SIM_TIMES_ZERO, .state = DFU_IDLE });
     assert_int_equal(rig_byte(L4_OPTIONS), 0);
     rig_command(0x21, FLASH);
     assert_int_equal(rig_execute(), DFU_ERROR);
@@ -424,10 +424,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_bad_options),
-        RIG_TEST(test_l433_face),
-        RIG_TEST(test_l433_stalls_while_busy),
-        RIG_TEST(test_l433_without_times),
-        RIG_TEST(test_l433_protection),
+        RIG_TEST(test_l452_face),
+        RIG_TEST(test_l452_stalls_while_busy),
+        RIG_TEST(test_l452_without_times),
+        RIG_TEST(test_l452_protection),
         RIG_TEST(test_g474),
         RIG_TEST(test_g474_second_options),
         RIG_TEST(test_dfu11_runtime),

@@ -6,11 +6,11 @@
 
 enum { FLASH = 0x08000000, QSPI = 0x90000000, RAM = 0x20000000 };
 
-static const struct sim_segment main_segments[] = { { FLASH, 4, 16384 },
-                                                    { FLASH + 65536, 1, 65536 } };
-static const struct sim_segment qspi_segments[] = { { QSPI, 16, 4096 },
-                                                    { QSPI + 0x100000, 2, 4096 } };
-static const struct sim_segment ram_segments[] = { { 0x24000000, 1, 4096 } };
+static const struct sim_segment main_segments[] = { { FLASH, 4, 16384, 0 },
+                                                    { FLASH + 65536, 1, 65536, 0 } };
+static const struct sim_segment qspi_segments[] = { { QSPI, 16, 4096, 0 },
+                                                    { QSPI + 0x100000, 2, 4096, 0 } };
+static const struct sim_segment ram_segments[] = { { 0x24000000, 1, 4096, 0 } };
 static const struct sim_setting settings[] = {
     { .name = "@Internal Flash  /0x08000000/04*016Kg,01*064Kg",
       .segments = main_segments,
@@ -184,7 +184,7 @@ static void test_power_goes(void **state)
 static void test_times(void **state)
 {
     struct sim_setting odd = settings[0];
-    const struct sim_segment segment = { FLASH, 2, 32768 };
+    const struct sim_segment segment = { FLASH, 2, 32768, 0 };
     struct sim_product said = widget;
 
     (void)state;
@@ -378,7 +378,7 @@ static void test_lifetime(void **state)
 /* The description may change and go afterwards. */
 static void test_it_keeps_copies(void **state)
 {
-    struct sim_segment segment = { FLASH, 1, 16384 };
+    struct sim_segment segment = { FLASH, 1, 16384, 0 };
     char name[] = "@Flash /0x08000000/1*16Kg", text[] = "text";
     struct sim_setting setting = {
         .name = name, .segments = &segment, .segment_count = 1, .erase = 1
@@ -452,13 +452,14 @@ static void test_bad_memories(void **state)
 {
     const double nan = 0.0 / 0.0;
     const struct sim_segment bad[][2] = {
-        { { FLASH, 0, 4096 } },        { { FLASH, 1, 0 } },
-        { { FLASH, 1, 64 << 20 } },    { { FLASH, UINT32_MAX, UINT32_MAX } },
-        { { FLASH, 65536, 65536 } },   { { 0xFFFFF000, 1, 4097 } },
-        { { RAM, 1, 4096 } },          { { 0x1FFFF000, 2, 4096 } },
-        { { QSPI + 60000, 1, 4096 } },
+        { { FLASH, 0, 4096, 0 } },        { { FLASH, 1, 0, 0 } },
+        { { FLASH, 1, 64 << 20, 0 } },       { { FLASH, UINT32_MAX, UINT32_MAX, 0 } },
+        { { FLASH, 65536, 65536, 0 } },   { { 0xFFFFF000, 1, 4097, 0 } },
+        { { RAM, 1, 4096, 0 } },          { { 0x1FFFF000, 2, 4096, 0 } },
+        { { QSPI + 60000, 1, 4096, 0 } },
     };
-    static const struct sim_segment two[] = { { FLASH, 1, 16384 }, { FLASH + 16385, 1, 16384 } };
+    static const struct sim_segment two[] = { { FLASH, 1, 16384, 0 },
+                                              { FLASH + 16385, 1, 16384, 0 } };
     struct sim_segment many[32];
     struct sim_setting change[2];
     struct sim_product said = widget;
@@ -495,7 +496,7 @@ static void test_bad_memories(void **state)
     change[1] = settings[2];
     change[1].role = SIM_ROLE_OPTIONS;
     for (size_t i = 0; i < 32; i++)
-        many[i] = (struct sim_segment){ (uint32_t)(0x60000000 + 32 * i), 1, 16 };
+        many[i] = (struct sim_segment){ (uint32_t)(0x60000000 + 32 * i), 1, 16, 0 };
     change[1].segments = many;
     change[1].segment_count = 14; /* the main flash, and RAM: sixteen in all */
     open_said(&said, 0);

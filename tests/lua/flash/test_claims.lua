@@ -577,7 +577,7 @@ function TestClaims.test_firmware_of_boards()
     flash.write(arm, it, { force = true })
   end
   raises("image", flash.write, arm, riscv, {})
-  local gd32, _, _ <close> = open(",usb=none,times=zero", [[{ base = "l433", vid = 0x28E9,
+  local gd32, _, _ <close> = open(",usb=none,times=zero", [[{ base = "l452", vid = 0x28E9,
     pid = 0x0189, memories = { { name = "@Internal Flash  /0x08000000/128*001Kg" } } }]])
   raises("image.not-firmware", flash.write, gd32, archive, {})
   flash.write(gd32, page_less, {})

@@ -227,7 +227,7 @@ end
 
 -- A board whose layout is that of no family.
 function TestOptbytes:test_parts_that_nobody_has_described()
-  for kind, first in pairs { l433 = "aa f8 ef ff 55", g474 = "aa f8 ef ff 55" } do
+  for kind, first in pairs { l452 = "aa f8 ef ff 55", g474 = "aa f8 ef ff 55" } do
     local product <close> = support.product(([[{ base = "%s", memories = {
       { name = "@Internal Flash  /0x08000000/7*3Kg" },
       { name = "@Option Bytes  /0x1FFF7800/01*040 e", role = "options" } } }]]):format(kind))

@@ -426,7 +426,7 @@ function TestBad.test_applications()
     ["vid = 1, pid = 2, tty = 1"] = "application.tty is a string",
     ["vid = 1, pid = 2, ttty = 1"] = "application has no field 'ttty' (did you mean 'tty'?)",
   } do
-    lu.assertStrContains(refused(("return { base = 'l433', application = { %s } }"):format(fields)),
+    lu.assertStrContains(refused(("return { base = 'l452', application = { %s } }"):format(fields)),
       says)
   end
 end

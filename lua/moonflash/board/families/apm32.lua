@@ -5,6 +5,7 @@ local KB = 1024
 return {
   {
     name = "APM32F103", covers = "APM32F103",
+    simulated = { "apm32f103" },
     ids = { { { 0x314B, 0x0106 } }, "log 52207190004" },
     versions = { { 0x0010 }, "log 52207190004" },
     roms = { { version = 0x0010, "@Internal Flash  /0x8000000/06*002Kg,058*002Kg",

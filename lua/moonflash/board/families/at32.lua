@@ -45,6 +45,7 @@ return {
   },
   family {
     name = "AT32F415", covers = "AT32F415",
+    simulated = { "at32f415" },
     roms = { { version = 0x0200, "@Internal Flash  /0x08000000/ 128*1Kg",
                "@Option Byte   /0x1FFFF800/02*016 e", seen = "logs 49724099, 45311812015" } },
     flash = { { "128*2Kg", "128*1Kg", "64*1Kg" }, "OpenOCD; layout string" },
@@ -54,6 +55,7 @@ return {
   },
   family {
     name = "AT32F435/437", covers = "AT32F435, F437",
+    simulated = { "at32f435" },
     roms = {
       { version = 0x0200, product = "DFU in FS Mode", "@Internal Flash   /0x08000000/512*002Kg",
         "@Option byte   /0x1FFFC000/01*512 g",

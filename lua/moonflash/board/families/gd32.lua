@@ -23,6 +23,7 @@ end
 return {
   {
     name = "GD32VF103", covers = "GD32VF103, and GD32F1 and F3 with this boot loader", ids = IDS,
+    simulated = { "gd32vf103", "gd32vf103a" },
     versions = { { 0x0100, 0x1000 }, "logs of dfu-util -l" }, riscv = { true, "maker" },
     roms = {
       { version = 0x0100, "@Internal Flash  /0x08000000/128*001Kg",

@@ -3,6 +3,7 @@
 return {
   {
     name = "STM32C071", covers = "STM32C071", chip_id = { 0x493, "AN2606 table 226" },
+    simulated = { "c071" },
     versions = { { 0x0200, 0x0220 }, "as the U073", "inferred" },
     roms = { { version = 0x0220, product = "DFU in FS Mode",
                "@Internal Flash    /0x08000000/64*02Kg", "@Option Bytes      /0x1FFF7800/01*128 e",

@@ -33,6 +33,7 @@ return {
   },
   family {
     name = "STM32C55/562", covers = "STM32C55, C562", chip_id = { 0x44E, "AN2606 table 226" },
+    simulated = { "c562" },
     roms = { { version = 0x0300, product = "DFU in FS Mode",
                "@Internal Flash /0x08000000/64*08Kg", inferred = "betaflight-configurator" } },
     flash = { { "64*8Kg", "32*8Kg" }, "stm32-data" },

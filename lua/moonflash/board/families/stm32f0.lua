@@ -21,6 +21,7 @@ end
 return {
   {
     name = "STM32F042", covers = "STM32F042, F048, F070x6",
+    simulated = { "f042" },
     chip_id = { 0x445, "AN2606 table 226" }, versions = { { 0x2200 }, "logs of dfu-util -l" },
     roms = { { version = 0x2200, product = "STM32  BOOTLOADER",
                "@Internal Flash  /0x08000000/032*0001Kg", OPTIONS, seen = "log 44820178453" } },

@@ -7,6 +7,7 @@ local OLD_OPTIONS = "@Option Bytes  /0x1FFFF800/01*016 g"
 return {
   {
     name = "STM32F105/107", covers = "STM32F105, F107",
+    simulated = { "f105" },
     chip_id = { 0x418, "AN2606 table 226" },
     versions = { { 0x2000, 0x2100, 0x2200 }, "logs of dfu-util -l" },
     roms = {

@@ -27,6 +27,7 @@ end
 return {
   family {
     name = "STM32F302/303xC", covers = "STM32F302xB/C, F303xB/C",
+    simulated = { "f303" },
     chip_id = { 0x422, "AN2606 table 226" },
     roms = { { version = 0x2200, product = "STM32  BOOTLOADER",
                "@Internal Flash  /0x08000000/128*0002Kg", OPTIONS, seen = "log 1147295304" } },

@@ -71,6 +71,7 @@ local DB1M = { { field = "DB1M", value = 1, name = "dual-bank mode",
 return {
   family {
     name = "STM32F405/407", covers = "STM32F405, F407, F415, F417",
+    simulated = { "f407" },
     chip_id = { 0x413, "AN2606 table 226" }, wrp = 12,
     versions = { { 0x2100, 0x2200 }, "logs of dfu-util -l" },
     roms = {
@@ -97,6 +98,7 @@ return {
   },
   family {
     name = "STM32F411", covers = "STM32F411", chip_id = { 0x431, "AN2606 table 226" }, wrp = 8,
+    simulated = { "f411" },
     roms = { row(FLASH_512K, { seen = "logs of dfu-util -l" }) },
     flash = { { "4*16Kg,1*64Kg,3*128Kg", "4*16Kg,1*64Kg,1*128Kg" }, "stm32-data" },
     connect_ms = { 250, "AN2606 table 229" }, loader_id = { 0x1FFF76DE, "AN2606" },
@@ -124,6 +126,7 @@ return {
   },
   family {
     name = "STM32F446", covers = "STM32F446", chip_id = { 0x421, "AN2606 table 226" }, wrp = 8,
+    simulated = { "f446" },
     roms = { row(FLASH_512K, { seen = "logs of dfu-util -l" }) },
     flash = { { "4*16Kg,1*64Kg,3*128Kg", "4*16Kg,1*64Kg,1*128Kg" }, "stm32-data" },
     connect_ms = { 200, "AN2606 table 229" }, loader_id = { 0x1FFF76DE, "AN2606" },
@@ -132,6 +135,7 @@ return {
   },
   family {
     name = "STM32F42x/43x", covers = "STM32F427, F429, F437, F439",
+    simulated = { "f429" },
     chip_id = { 0x419, "AN2606 table 226" }, two_banks = { true, "stm32-data" },
     roms = { row(FLASH_2M, { seen = "logs of dfu-util -l" }, DUAL_OPTIONS),
              row(FLASH_1M, { inferred = "as the 2 MB chips" }, DUAL_OPTIONS) },

@@ -25,6 +25,7 @@ local ERASE_SOURCE = "fwupd 2696 (32 KB, 128 KB); the rest in proportion"
 return {
   family {
     name = "STM32F72x/73x", covers = "STM32F722, F723, F730, F732, F733",
+    simulated = { "f722" },
     chip_id = { 0x452, "AN2606 table 226" },
     roms = { { version = 0x2200, product = OLD,
                "@Internal Flash  /0x08000000/04*016Kg,01*64Kg,03*128Kg",
@@ -48,6 +49,7 @@ return {
   },
   family {
     name = "STM32F74x/75x", covers = "STM32F745, F746, F750, F756",
+    simulated = { "f746" },
     chip_id = { 0x449, "AN2606 table 226" },
     roms = {
       { version = 0x2200, product = OLD, "@Internal Flash  /0x08000000/04*032Kg,01*128Kg,03*256Kg",
@@ -73,6 +75,7 @@ return {
   },
   family {
     name = "STM32F76x/77x", covers = "STM32F765, F767, F769, F777, F779",
+    simulated = { "f767", "f767db" },
     chip_id = { 0x451, "AN2606 table 226" }, two_banks = { true, "stm32-data" },
     roms = {
       { version = 0x2200, product = OLD, "@Internal Flash  /0x08000000/04*032Kg,01*128Kg,07*256Kg",

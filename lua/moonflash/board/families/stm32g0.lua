@@ -24,6 +24,7 @@ end
 return {
   {
     name = "STM32G0B1/0C1", covers = "STM32G0B1, G0C1", chip_id = { 0x467, "AN2606 table 226" },
+    simulated = { "g0b1" },
     versions = { { 0x0200 }, "field reports" },
     roms = { { version = 0x0200, product = "DFU in FS Mode", FLASH, FLASH, FLASH,
                inferred = "three settings with this string were seen; the product as the G4" } },

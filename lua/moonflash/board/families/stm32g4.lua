@@ -38,6 +38,7 @@ local RECALLED = { [0x08] = true, [0x10] = true, [0x18] = true, [0x20] = true, [
 return {
   family {
     name = "STM32G431/441", covers = "STM32G431, G441", chip_id = { 0x468, "AN2606 table 226" },
+    simulated = { "g431" },
     roms = { { version = 0x0200, product = NEW, "@Internal Flash   /0x08000000/64*02Kg",
                "@Option Bytes   /0x1FFF7800/01*40Be", "@OTP Memory   /0x1FFF7000/01*01Ke",
                seen = "log 37069675590" } },
@@ -54,6 +55,7 @@ return {
   },
   family {
     name = "STM32G47x/48x", covers = "STM32G471, G473, G474, G483, G484",
+    simulated = { "g474", "g474sb" },
     chip_id = { 0x469, "AN2606 table 226" }, two_banks = { true, "stm32-data" },
     roms = { { version = 0x0200, product = NEW, "@Internal Flash   /0x08000000/256*02Kg",
                "@Option Bytes   /0x1FFF7800/01*048 e/0x1FFFF800/01*048 e",

@@ -45,6 +45,7 @@ return {
   },
   family {
     name = "STM32H562/563/573", covers = "STM32H562, H563, H573",
+    simulated = { "h563" },
     chip_id = { 0x484, "AN2606 table 226" },
     roms = {
       { version = 0x0300, product = "DFU in FS Mode", FLASH_2M,

@@ -23,6 +23,7 @@ local AREA = { "PROT_AREA_START1[11:0] PROT_AREA_END1[27:16] DMEP1[31]",
 return {
   family {
     name = "STM32H72x/73x", covers = "STM32H723, H725, H730, H733, H735",
+    simulated = { "h723" },
     chip_id = { 0x483, "AN2606 table 226" },
     roms = { { version = 0x0200, product = NEW, "@Internal Flash   /0x08000000/8*128Kg",
                "@Option Bytes   /0x5200201C/01*88 e", seen = "log 37815232886" } },
@@ -49,6 +50,7 @@ return {
   },
   family {
     name = "STM32H74x/75x", covers = "STM32H742, H743, H745, H747, H750, H753, H755, H757",
+    simulated = { "h743", "h743v", "h743v91", "h743v133" },
     chip_id = { 0x450, "AN2606 table 226" }, two_banks = { true, "stm32-data" },
     roms = { { version = 0x0200, product = NEW, "@Internal Flash   /0x08000000/16*128Kg",
                "@Option Bytes   /0x5200201C/01*128 e", seen = "logs of dfu-util -l" } },
@@ -83,9 +85,9 @@ return {
     },
   },
   family {
-    name = "STM32H7A3/7B3", covers = "STM32H7A3, H7B3, H7B0", chip_id = { 0x480,
-    "AN2606 table 226" },
-    two_banks = { true, "stm32-data" },
+    name = "STM32H7A3/7B3", covers = "STM32H7A3, H7B3, H7B0",
+    simulated = { "h7a3", "h7a3v90" },
+    chip_id = { 0x480, "AN2606 table 226" }, two_banks = { true, "stm32-data" },
     roms = {
       { version = 0x0200, product = NEW, "@Internal Flash   /0x08000000/256*08Kg",
         "@Option Bytes   /0x5200201C/01*297 e", "@OTP Memory   /0x08FFF000/01*1024 e",

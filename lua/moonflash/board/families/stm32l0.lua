@@ -6,6 +6,7 @@ local KB = 1024
 return {
   {
     name = "STM32L07x/08x", covers = "STM32L072, L073, L082, L083",
+    simulated = { "l072" },
     chip_id = { 0x447, "AN2606 table 226" }, versions = { { 0x2200 }, "log 33167352407" },
     roms = { { version = 0x2200, product = "STM32  BOOTLOADER",
                "@Internal Flash  /0x08000000/1536*128g", "@Option Bytes  /0x1FF80000/01*032 e",

@@ -35,6 +35,7 @@ end
 return {
   family {
     name = "STM32L1xxC", covers = "STM32L151xC, L152xC, L162xC",
+    simulated = { "l152" },
     chip_id = { 0x427, "AN2606 table 226" },
     roms = { { version = 0x2200, product = "STM32  BOOTLOADER",
                "@Internal Flash  /0x08000000/1024*256 g", "@Option Bytes  /0x1FF80000/01*032 e",

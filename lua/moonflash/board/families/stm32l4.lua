@@ -70,6 +70,7 @@ return {
   },
   family {
     name = "STM32L43x/44x", covers = "STM32L431, L432, L433, L442, L443",
+    simulated = { "l433" },
     chip_id = { 0x435, "AN2606 table 226" },
     roms = { { version = 0x2200, product = OLD, "@Internal Flash  /0x08000000/0128*0002Kg", OPTIONS,
                OTP, FEATURE, inferred = "as the L45x" } },
@@ -82,6 +83,7 @@ return {
   },
   family {
     name = "STM32L45x/46x", covers = "STM32L451, L452, L462",
+    simulated = { "l452" },
     chip_id = { 0x462, "AN2606 table 226" },
     roms = { { version = 0x2200, product = OLD, "@Internal Flash  /0x08000000/0256*0002Kg", OPTIONS,
                OTP, FEATURE, seen = "log 43111670262" } },
@@ -93,6 +95,7 @@ return {
   },
   family {
     name = "STM32L47x/48x", covers = "STM32L471, L475, L476, L485, L486",
+    simulated = { "l476" },
     chip_id = { 0x415, "AN2606 table 226" }, two_banks = { true, "stm32-data" },
     roms = { { version = 0x2200, product = OLD, "@Internal Flash  /0x08000000/512*0002Kg",
                BOTH_OPTIONS, OTP, FEATURE,
@@ -116,6 +119,7 @@ return {
   },
   family {
     name = "STM32L4Rx/4Sx", covers = "STM32L4R5, L4R7, L4R9, L4S5, L4S7, L4S9",
+    simulated = { "l4r5" },
     chip_id = { 0x470, "AN2606 table 226" }, two_banks = { true, "stm32-data" },
     roms = { { version = 0x2200, product = OLD, "@Internal Flash  /0x08000000/512*0004Kg",
                "@Option Bytes  /0x1FF00000/01*040 e/0x1FF01000/01*040 e", OTP,

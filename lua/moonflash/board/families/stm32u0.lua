@@ -3,6 +3,7 @@
 return {
   {
     name = "STM32U073/083", covers = "STM32U073, U083", chip_id = { 0x489, "AN2606 table 226" },
+    simulated = { "u083" },
     versions = { { 0x0220 }, "log 41656812698" },
     roms = { { version = 0x0220, product = "DFU in FS Mode",
                "@Internal Flash    /0x08000000/128*02Kg",

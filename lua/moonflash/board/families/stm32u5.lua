@@ -41,6 +41,7 @@ end
 return {
   family {
     name = "STM32U575/585", covers = "STM32U575, U585", chip_id = { 0x482, "AN2606 table 226" },
+    simulated = { "u575" },
     roms = { row("256*08Kg", { seen = "log 22734594" }), row("128*08Kg",
     { seen = "log 22734594" }) },
     flash = { { "256*8Kg", "128*8Kg" }, "stm32-data" }, connect_ms = { 300, "AN2606 table 229" },

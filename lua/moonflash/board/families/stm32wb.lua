@@ -4,6 +4,7 @@
 return {
   {
     name = "STM32WB30/35/50/55", covers = "STM32WB30, WB35, WB50, WB55",
+    simulated = { "wb55" },
     chip_id = { 0x495, "AN2606 table 226" },
     versions = { { 0x0200 }, "AN2606: V2.2 of the newer code" },
     roms = { { version = 0x0200, product = "DFU in FS Mode",

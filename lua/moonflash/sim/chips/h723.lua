@@ -1,0 +1,16 @@
+-- SPDX-License-Identifier: MIT
+-- STM32H723. The times are those of the H743 (DS12110), by bytes.
+return {
+  base = "g474", summary = "STM32H723: 1 MB, sectors of 128 KB",
+  version = 0x0200, product = "DFU in FS Mode", serial = "723A28A0B956", transfer_size = 1024,
+  rdp_at = 1, align = 8,
+  memories = {
+    { name = "@Internal Flash   /0x08000000/8*128Kg", erase = 2, unit = 32, write = 290e-6 },
+    { name = "@Option Bytes   /0x5200201C/01*88 e", role = "options",
+      initial = ("\xF0\xAA\xC6\x1B"):rep(2) .. ("\0"):rep(4)
+        .. ("\xFF\0\0\0"):rep(4) .. ("\xFF\0\0\0"):rep(2) .. ("\0\x08\xF0\x1F"):rep(2) },
+    { name = "@System/0x1FF1E7FE/01*002Ba", role = "system", hidden = true,
+      initial = "\x93\xFF" },
+  },
+  habits = { "options-stay" },
+}
