@@ -2,6 +2,7 @@
 -- sim.lua: offers simulated boards to a kernel over USB/IP, and prints their events.
 local errors = require "moonflash.errors"
 local events = require "moonflash.base.events"
+local shown = require "moonflash.base.shown"
 local text = require "moonflash.base.text"
 
 -- "127.0.0.1:3240", "[::1]:3240", "127.0.0.1", "localhost" --> address, port
@@ -55,6 +56,12 @@ local words = {
   lost = function(event) return ("%d events were not shown"):format(event.count) end,
 }
 
+local function kinds()
+  local rows = {}
+  for i, row in ipairs(sim.catalogue()) do rows[i] = { "sim:" .. row.kind, row.summary } end
+  return shown.as(sim.catalogue(), function() return shown.columns(rows) end)
+end
+
 local function announce(server, boards)
   print(("Serving %s over USB/IP at %s, port %d. Ctrl-C ends it."):format(
     text.count(#boards, "simulated board"), server.address, server.port))
@@ -70,12 +77,18 @@ return {
     .. "'usbip attach -r 127.0.0.1 -b 1-1' plugs in the first board. A board that leaves\n"
     .. "DFU mode or restarts disconnects; attach it again to get it back in DFU mode.",
   args        = {
-    { "selector", "simulated boards: sim:f407,flash=board.img sim:g474", type = "words" },
+    { "selector", "simulated boards: sim:f407,flash=board.img sim:g474", default = {} },
+    { "--kinds", "list the kinds of simulated boards", default = false },
     { "--usbip", "where to listen", default = "127.0.0.1:3240" },
     { "--anywhere", "also at an address that other computers can reach", default = false },
   },
 
   setup = function(opt)
+    if opt.kinds then return kinds() end
+    if #opt.selector == 0 then
+      errors.raise { code = "usage", message = "no simulated board was given",
+                     hint = "moonflash sim sim:f407\n'moonflash sim --kinds' lists the kinds." }
+    end
     local address, port = parse(opt.usbip)
     local server <close> = sim.serve(address, port, opt.selector, { anywhere = opt.anywhere })
     announce(server, opt.selector)

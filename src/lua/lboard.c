@@ -177,8 +177,8 @@ static int lboard_write(lua_State *L)
     return lboard_run(L, board, &op);
 }
 
-/*** board:erase_page(address, seconds?): erases the page (sector) that holds the address, in `seconds`
- * at the most. */
+/*** board:erase_page(address, seconds?): erases the page (sector) that holds the address, in
+ * `seconds` at the most. */
 static int lboard_erase_page(lua_State *L)
 {
     struct board *board = lboard_ready(L);

@@ -201,7 +201,7 @@ static void plan_write(struct sim *sim, struct sim_work *work)
     const struct sim_memory *memory = simmem_find_user(&sim->mem, address, sim->length, &bytes);
 
     if (memory && memory->role == SIM_ROLE_FLASH && is_misaligned(sim, address)) {
-        refuse(work, DFU_ERR_VENDOR);
+        refuse(work, DFU_ERR_TARGET);
         return;
     }
     if (!memory) {

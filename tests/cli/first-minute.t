@@ -15,6 +15,7 @@ Usage: moonflash [options] RECIPE [its options]
 Flashes boards over USB DFU, by recipes: Lua scripts. A recipe is the name of one
 of these, or a file (./mine.lua):
 
+  boards       Show what is known of a chip, and how well
   convert      Convert firmware to bin, hex, srec or dfu
   detach       Put a board that runs its program into DFU mode
   discovery    Flash ch.bin on an STM32F4 Discovery and start it
@@ -65,6 +66,7 @@ moonflash help RECIPE     what a recipe does, and its options
 moonflash repl            a prompt: type Lua, with the board at hand
 moonflash recipes --show RECIPE   its source, to copy
 $ moonflash recipes
+  boards       Show what is known of a chip, and how well
   convert      Convert firmware to bin, hex, srec or dfu
   detach       Put a board that runs its program into DFU mode
   discovery    Flash ch.bin on an STM32F4 Discovery and start it

@@ -38,7 +38,8 @@ moonflash: ./wigdet.lua: No such file or directory
 [status 66]
 $ moonflash -d sim:./widget.lua,sreial=1 list
 moonflash: sim:./widget.lua,sreial=1: there is no parameter 'sreial' (did you mean 'serial'?)
-  The parameters are in docs/api.md, 'Simulated boards'.
+  'moonflash sim --kinds' lists the kinds. The parameters are in
+  docs/api.md, 'Simulated boards'.
 [status 64]
 $ sed 's/serial/sreial/' widget.lua >bad.lua; moonflash -d sim:./bad.lua list
 moonflash: ./bad.lua: a product has no field 'sreial' (did you mean 'serial'?)

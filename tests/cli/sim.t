@@ -11,8 +11,9 @@ $ moonflash --json sim sim:f407 --usbip 127.77.3.2 >log 2>/dev/null & until grep
 {"event":"result","outcome":"ABORTED","code":"cancelled","message":"interrupted"}
 [status 130]
 $ moonflash sim
-moonflash: missing argument 'selector'
-  moonflash sim --help    shows the options
+moonflash: no simulated board was given
+  moonflash sim sim:f407
+  'moonflash sim --kinds' lists the kinds.
 [status 64]
 $ moonflash sim f407
 moonflash: 'f407' is not a simulated board
@@ -23,8 +24,9 @@ moonflash: '1-4' is not a simulated board
   For example: sim:f407
 [status 64]
 $ moonflash sim sim:f408
-moonflash: sim:f408: there is no simulated board 'f408' (did you mean 'f407'?); there are f407, l452, g474, dfu11, bmp, cherry, dapboot, gd32, maple, mboot, particle, stlib, tinyusb, uboot
-  The parameters are in docs/api.md, 'Simulated boards'.
+moonflash: sim:f408: there is no simulated board 'f408' (did you mean 'f407'?)
+  'moonflash sim --kinds' lists the kinds. The parameters are in
+  docs/api.md, 'Simulated boards'.
 [status 64]
 $ moonflash sim sim:f407,rdp=1 sim:f407,rdp=1
 moonflash: sim:f407,rdp=1 is named twice

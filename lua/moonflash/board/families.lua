@@ -27,24 +27,37 @@ function M.all()
   return list
 end
 
--- A name without its maker, letters x and punctuation: "F405", "f405/407" and "STM32F405" begin
--- alike.
-local function plain(name) return (name:lower():gsub("^stm32", ""):gsub("[^%w]", "")) end
+-- A name without punctuation, and without the maker's part: "stm32f405/407" is "f405407".
+local function plain(name)
+  local letters = name:lower():gsub("[^%w]", "")
+  local maker = letters:match("^%a+32") or ""
+  return letters:sub(#maker + 1), maker
+end
 
----The families that a name stands for: a family's name, the beginning of one, or a chip.
+-- Whether a name is a chip of a family, or begins one.
+local function is_in(family, wanted, maker)
+  local own, own_maker = plain(family.name)
+  if maker ~= "" and maker ~= own_maker then return false end
+  if own:sub(1, #wanted) == wanted then return true end
+  for word in family.covers:gmatch("%w+") do
+    local chip = plain(word)
+    if #chip > 2 and chip:sub(1, #wanted) == wanted then return true end
+  end
+  return false
+end
+
+---The families that a name stands for: a family's name, a chip, or the beginning of one of these.
 ---@param name string
 ---@return table[] families
 ---@return string? hint " (did you mean 'x'?)" if there is none
 function M.named(name)
-  local list, names, wanted = {}, {}, plain(name)
+  local wanted, maker = plain(name)
+  local list, names = {}, {}
   for _, family in ipairs(M.all()) do
     names[#names + 1] = family.name
-    if plain(family.name) == wanted then return { family } end
-    local hit = plain(family.name):sub(1, #wanted) == wanted
-    for chip in family.covers:gmatch("[%w]+") do
-      hit = hit or #plain(chip) > 2 and plain(chip):sub(1, #wanted) == wanted
-    end
-    if hit and wanted ~= "" then list[#list + 1] = family end
+    local own, own_maker = plain(family.name)
+    if own == wanted and (maker == "" or maker == own_maker) then return { family } end
+    if wanted .. maker ~= "" and is_in(family, wanted, maker) then list[#list + 1] = family end
   end
   return list, #list == 0 and suggest.hint(name, names) or nil
 end

@@ -80,8 +80,9 @@ end
 -- "STM32F405/407", or "board that can be an STM32F2, STM32F405/407 or STM32F412"
 local function chip_of(board)
   local part = class.state(board).part
-  if #part.families == 1 then return "an " .. part.family end
-  return "a board that can be an " .. part.family
+  local article = part.family:find("^[AS]") and "an " or "a "
+  if #part.families == 1 then return article .. part.family end
+  return "a board that can be " .. article .. part.family
 end
 
 -- ---- bytes and values ----
@@ -305,6 +306,7 @@ end
 -- Opens the board again and compares, or records why that is not possible.
 local function verify(board, options, before, wanted, seconds)
   local history = class.state(board).history
+  local stayed = board.is_open -- the ROM has not reset the chip
   local closed, for_ever = closing(options, wanted)
   if not board.is_open then
     local _, err = expect(for_ever and "usb.no-device", board.open, board, { wait = seconds })
@@ -323,6 +325,7 @@ local function verify(board, options, before, wanted, seconds)
   complain(board, options, wanted, found, same and not options.resets)
   mark(board, options, "verified")
   history:verified()
+  if stayed then events.emit("remark", board, "option-bytes-power") end
   return values_of(options, found)
 end
 

@@ -64,10 +64,20 @@ local kept = {} -- luacheck: ignore 241 (it keeps them from being collected)
 local function all_kinds()
   local kinds = sim.kinds()
   for _, folder in ipairs(FOLDERS) do
-    for _, file in ipairs(sys.builtins(folder)) do kinds[#kinds + 1] = file:match("([^/]+)%.lua$") end
+    for _, file in ipairs(sys.builtins(folder)) do
+      kinds[#kinds + 1] = file:match("([^/]+)%.lua$")
+    end
   end
   return kinds
 end
+
+-- Of the kinds that are built in, in C.
+local SUMMARIES = {
+  f407 = "STM32F407: 1 MB, ROM of 2011 (an STM32F4 Discovery)",
+  l452 = "STM32L452: 512 KB, refuses requests while it is busy",
+  g474 = "STM32G474: 512 KB, pages of 2 KB",
+  dfu11 = "no chip: plain DFU 1.1, with a run-time mode",
+}
 
 -- The text of a built-in kind that is a file.
 local function source_of(kind)
@@ -86,8 +96,7 @@ local function parse(spec)
   local product = products.is_file(kind) and products.load(kind, sim)
     or source and products.parse("sim:" .. kind, source, sim) or nil
   if not (product or one_of(kinds)(kind)) then
-    usage(spec, "there is no simulated board '%s'%s; there are %s", kind,
-      suggest.hint(kind, kinds), table.concat(kinds, ", "))
+    usage(spec, "there is no simulated board '%s'%s", kind, suggest.hint(kind, kinds))
   end
   local options = { kind = kind, product = product, usb = "real", times = "typ", faults = {} }
   for item in rest:gmatch("[^,]+") do
@@ -107,6 +116,19 @@ local function parse(spec)
     end
   end
   return options
+end
+
+---The kinds of simulated boards, with a line about each.
+---@return table[] { { kind=, summary= }, ... }, sorted by kind
+function sim.catalogue()
+  local list = {}
+  for i, kind in ipairs(all_kinds()) do
+    local source = source_of(kind)
+    list[i] = { kind = kind, summary = SUMMARIES[kind]
+      or products.parse("sim:" .. kind, source, sim).summary }
+  end
+  table.sort(list, function(a, b) return a.kind < b.kind end)
+  return list
 end
 
 local ttys = {} -- terminals of the boards' programs, by path

@@ -344,7 +344,9 @@ ways["second-bank"] = function()
     .. "The debug port can erase these sectors, too."
 end
 
-function ways.boards() return "'moonflash boards' lists the families." end
+function ways.boards()
+  return either("'moonflash boards' lists the families.", "docs/boards.md lists the families.")
+end
 
 ways["no-command"] = function()
   return "Other tools, at the debug port, can do what this boot loader can't."
@@ -399,7 +401,8 @@ function ways.selector()
 end
 
 function ways.sim()
-  return "The parameters are in docs/api.md, 'Simulated boards'."
+  return either("'moonflash sim --kinds' lists the kinds. ", "sim.catalogue() lists the kinds. ")
+    .. "The parameters are in\ndocs/api.md, 'Simulated boards'."
 end
 
 -- name: a free name for another board of this kind.

@@ -191,6 +191,10 @@ end
 
 remarks["option-bytes-same"] = function() return "The option bytes have these values already." end
 
+remarks["option-bytes-power"] = function()
+  return "The chip did not reset itself. Switch its power off and on, so that it loads them."
+end
+
 remarks["option-bytes"] = function(facts) return facts.text end
 
 function remarks.saved(facts)

@@ -453,7 +453,7 @@ static void test_bad_memories(void **state)
     const double nan = 0.0 / 0.0;
     const struct sim_segment bad[][2] = {
         { { FLASH, 0, 4096, 0 } },        { { FLASH, 1, 0, 0 } },
-        { { FLASH, 1, 64 << 20, 0 } },       { { FLASH, UINT32_MAX, UINT32_MAX, 0 } },
+        { { FLASH, 1, 64 << 20, 0 } },    { { FLASH, UINT32_MAX, UINT32_MAX, 0 } },
         { { FLASH, 65536, 65536, 0 } },   { { 0xFFFFF000, 1, 4097, 0 } },
         { { RAM, 1, 4096, 0 } },          { { 0x1FFFF000, 2, 4096, 0 } },
         { { QSPI + 60000, 1, 4096, 0 } },

@@ -324,7 +324,7 @@ function TestBad.test_fields()
   for fields, says in pairs {
     ["prodcut = 'x'"] = "a product has no field 'prodcut' (did you mean 'product'?)",
     ["'f407'"] = "a product has no field 1", ["[0/0 == 0] = 1"] = "no field a boolean",
-    ["base = 'f408'"] = "base is one of f407, l433, g474, dfu11 (did you mean 'f407'?), not 'f408'",
+    ["base = 'f408'"] = "base is one of f407, l452, g474, dfu11 (did you mean 'f407'?), not 'f408'",
     ["base = './x.lua'"] = "base is one of", ["base = 5"] = "not 5",
     ["vid = -1"] = "vid is an integer from 0 to 0xFFFF, not -1", ["vid = 65536"] = "not 65536",
     ["pid = 1.5"] = "not 1.5", ["pid = 0/0"] = "nan", ["pid = '1'"] = "pid is an integer",

@@ -21,7 +21,7 @@ end
 local TestParameters = {}
 
 function TestParameters.test_every_kind()
-  lu.assertEquals(sim.kinds(), { "f407", "l433", "g474", "dfu11" })
+  lu.assertEquals(sim.kinds(), { "f407", "l452", "g474", "dfu11" })
   for _, kind in ipairs(sim.kinds()) do
     local place <close> = sim.new(kind)
     lu.assertStrContains(place.path, "sim:" .. kind)

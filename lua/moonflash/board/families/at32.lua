@@ -4,9 +4,11 @@
 local IDS = { { { 0x2E3C, 0xDF11 } }, "logs of dfu-util -l" }
 local FOREVER = { FAP = { [0xCC] = "high-level access protection" } }
 
+-- That each byte has its complement behind it is recalled; one that has none when it is read gets
+-- none when it is written.
 local function options(address, length, seen)
   return {
-    source = seen, form = "byte", resets = false, mark = "recalled",
+    source = seen, form = "byte", resets = false, mark = length and "seen" or "recalled",
     { address = address, length = length, words = {
       [0x00] = "FAP[7:0] SSB[23:16]", [0x04] = "DATA0[7:0] DATA1[23:16]",
       [0x08] = "EPP0[7:0] EPP1[23:16]", [0x0C] = "EPP2[7:0] EPP3[23:16]" } },

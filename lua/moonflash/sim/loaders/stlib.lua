@@ -3,7 +3,8 @@
 -- its source. It reports success for unknown commands, and a refused UPLOAD leaves an invalid
 -- state.
 return {
-  base = "f407", version = 0x0200, manufacturer = "STMicroelectronics",
+  base = "f407", summary = "ST's example boot loader for the F446",
+  version = 0x0200, manufacturer = "STMicroelectronics",
   product = "DFU in FS Mode", transfer_size = 1024, starts_idle = true,
   poll_erase = 50, poll_write = 50, poll_address = 50,
   memories = {
