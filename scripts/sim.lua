@@ -79,12 +79,21 @@ return {
   args        = {
     { "selector", "simulated boards: sim:f407,flash=board.img sim:g474", default = {} },
     { "--kinds", "list the kinds of simulated boards", default = false },
+    { "--compare", "send the requests of a capture to this kind, and show what differs",
+      type = "string" },
     { "--usbip", "where to listen", default = "127.0.0.1:3240" },
     { "--anywhere", "also at an address that other computers can reach", default = false },
   },
 
   setup = function(opt)
     if opt.kinds then return kinds() end
+    if opt.compare then
+      if #opt.selector ~= 1 then
+        errors.raise { code = "usage", message = "--compare needs one capture",
+                       hint = "moonflash sim --compare f042 board.pcap" }
+      end
+      return require "moonflash.trace.compare" (opt.compare, opt.selector[1])
+    end
     if #opt.selector == 0 then
       errors.raise { code = "usage", message = "no simulated board was given",
                      hint = "moonflash sim sim:f407\n'moonflash sim --kinds' lists the kinds." }

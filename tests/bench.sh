@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # What `make bench` prints: how long it takes to start, beside lua5.4; the prompt at a
-# pseudo-terminal; tests/bench.lua, and tests/bench-images.lua.
+# pseudo-terminal; tests/bench.lua, tests/bench-kinds.lua, and tests/bench-images.lua.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -23,4 +23,5 @@ if command -v lua5.4 >/dev/null; then
 fi
 build/bench_prompt build/moonflash build/ch.bin
 build/moonflash --virtual-time tests/bench.lua
+build/moonflash --virtual-time tests/bench-kinds.lua
 build/moonflash tests/bench-images.lua build/moonflash

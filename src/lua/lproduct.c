@@ -198,6 +198,10 @@ struct simproduct *lproduct_new(lua_State *L, int index)
     said.starts_idle = lua_toboolean(L, -1);
     lua_pop(L, 1);
     read_application(L, &said.application);
+    lua_getfield(L, -1, "config");
+    said.config = luaL_optlstring(L, -1, NULL, &said.config_length);
+    lua_pop(L, 1); /* the table holds it */
+    said.alts = (uint8_t)integer_field(L, "alts", 0, 255);
     said.setting_count = push_list(L, "settings");
     if (said.setting_count > SIM_SETTINGS_MAX)
         luaL_error(L, "a product has too many settings");

@@ -21,6 +21,7 @@
 #include "sim/simkind.h"
 #include "sim/simport.h"
 #include "sim/simproduct.h"
+#include "sim/simreplay.h"
 
 #define SIM_TYPE  "sim.Sim"
 #define PEEK_MOST (64u << 20)
@@ -191,6 +192,11 @@ static int lsim_index(lua_State *L)
         lua_pushinteger(L, (lua_Integer)sim_requests(simboard_sim(board)));
         return 1;
     }
+    if (strcmp(key, "difference") == 0) {
+        const char *text = sim_difference(simboard_sim(board));
+        lua_pushstring(L, *text ? text : NULL);
+        return 1;
+    }
     if (strcmp(key, "started") == 0)
         return push_started(L, sim_started(simboard_sim(board)));
     return luaL_error(L, "a Sim has no '%s'", key);
@@ -226,6 +232,48 @@ static int choice_field(lua_State *L, int index, const char *name, const char *c
     return luaL_checkoption(L, -1, choices[0], choices);
 }
 
+static int integer_of(lua_State *L, const char *name)
+{
+    return (int)integer_field(L, -1, name, 0);
+}
+
+static double number_of(lua_State *L, const char *name)
+{
+    lua_getfield(L, -1, name);
+    double value = luaL_checknumber(L, -1);
+    lua_pop(L, 1);
+    return value;
+}
+
+/* Makes a replay of the list of transfers at the index. */
+static struct simreplay *make_replay(lua_State *L, int index, bool strict)
+{
+    size_t count = (size_t)luaL_len(L, index);
+    luaL_argcheck(L, count > 0 && count <= SIM_REPLAY_MOST, index, "a list of transfers");
+    struct sim_recorded *list = lua_newuserdatauv(L, count * sizeof list[0], 0);
+    for (size_t i = 0; i < count; i++) {
+        lua_geti(L, index, (lua_Integer)i + 1);
+        luaL_checktype(L, -1, LUA_TTABLE);
+        list[i] = (struct sim_recorded){
+            .device = (unsigned)integer_of(L, "nth") - 1,
+            .setup = { .type = (uint8_t)integer_of(L, "type"),
+                       .request = (uint8_t)integer_of(L, "request"),
+                       .value = (uint16_t)integer_of(L, "value"),
+                       .index = (uint16_t)integer_of(L, "index"),
+                       .length = (uint16_t)integer_of(L, "length") },
+            .result = integer_of(L, "result"),
+            .at = number_of(L, "at"),
+            .seconds = number_of(L, "seconds"),
+        };
+        lua_getfield(L, -1, "data");
+        list[i].data = (const uint8_t *)luaL_checklstring(L, -1, &list[i].length);
+        lua_pop(L, 2); /* the list holds it */
+    }
+    struct simreplay *replay = simreplay_new(list, count, strict);
+    lua_pop(L, 1);
+    return replay ? replay : (luaL_error(L, "no memory for the capture"), NULL);
+}
+
 /*** sim.make(path, options) --> Sim.  Options: kind or product, serial, rdp, wrp, usb, times,
  * state, flash, bus; lua/moonflash/sim/init.lua has checked them. */
 static int lsim_make(lua_State *L)
@@ -254,8 +302,12 @@ static int lsim_make(lua_State *L)
     luaL_setmetatable(L, SIM_TYPE);
     int handle_at = lua_gettop(L);
     char why[512] = "";
+    lua_getfield(L, 2, "strict");
+    bool strict = lua_toboolean(L, -1);
     if (lua_getfield(L, 2, "product") != LUA_TNIL)
         options.product = lproduct_new(L, lua_gettop(L));
+    if (lua_getfield(L, 2, "replay") != LUA_TNIL)
+        options.replay = make_replay(L, lua_gettop(L), strict);
     handle->board = simport_add(port, path, &options, flash, bus, why, sizeof why);
     const char *code = errno == EWOULDBLOCK ? "usb.busy" : "file";
     simproduct_drop(options.product); /* the board holds it, too */

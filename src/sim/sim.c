@@ -82,6 +82,8 @@ static void arrive(struct sim *sim, enum sim_life life, enum dfu_state state)
     if (sim->life == SIM_DFU && life == SIM_RUNTIME)
         judge_program(sim, sim->kind->memories[0].address);
     sim->life = life;
+    if (sim->replay && sim->generation > 0)
+        simreplay_next_device(sim->replay);
     sim->generation++;
     sim->state = (uint8_t)state;
     sim->status = state == DFU_ERROR ? DFU_ERR_FIRMWARE : DFU_OK;
@@ -351,6 +353,12 @@ struct sim_answer sim_control(struct sim *sim, double now, const struct usb_setu
     size_t length = answer.result > 0 ? (size_t)answer.result : 0;
     answer.wire = simstd_wire_seconds(sim, length);
     answer.seconds = nak_seconds + simstd_seconds(sim, (setup->type & USB_IN) != 0, length);
+    if (sim->replay &&
+        !simreplay_answer(sim->replay, now, setup, data, &answer, &sim->state, &sim->status)) {
+        sim->hung = true;
+        answer.result = SIM_HANG;
+        return answer;
+    }
     begin_work(sim, &work, now + answer.seconds);
     if (simdfu_busy(sim) && (simkind_has(sim->kind, SIM_EXECUTES_IN_STATUS) ||
                              simkind_has(sim->kind, SIM_EXECUTES_IN_DOWNLOAD)))
@@ -409,14 +417,10 @@ struct sim *sim_new(const struct sim_options *options)
     const struct sim_kind *kind =
         options->product ? simproduct_kind(options->product) : simkind_find(options->kind);
     const char *serial;
-    struct sim *sim;
+    struct sim *sim = calloc(1, sizeof *sim);
 
-    if (!kind || !are_valid(options))
-        return NULL;
-    sim = calloc(1, sizeof *sim);
-    if (!sim)
-        return NULL;
-    if (!simmem_init(&sim->mem, kind, options)) {
+    if (!sim || !kind || !are_valid(options) || !simmem_init(&sim->mem, kind, options)) {
+        simreplay_free(options->replay);
         free(sim);
         return NULL;
     }
@@ -426,6 +430,7 @@ struct sim *sim_new(const struct sim_options *options)
     sim->kind = kind;
     sim->product = simproduct_keep(options->product);
     sim->usb = options->usb;
+    sim->replay = options->replay;
     sim->plugged = true;
     sim->has_program = true;
     sim->life = SIM_AWAY;
@@ -439,6 +444,7 @@ void sim_free(struct sim *sim)
     if (sim) {
         simmem_free(&sim->mem);
         simproduct_drop(sim->product);
+        simreplay_free(sim->replay);
         free(sim);
     }
 }
@@ -459,6 +465,11 @@ unsigned sim_generation(const struct sim *sim)
 uint64_t sim_requests(const struct sim *sim)
 {
     return sim->requests;
+}
+
+const char *sim_difference(const struct sim *sim)
+{
+    return sim->replay ? simreplay_difference(sim->replay) : "";
 }
 
 const struct sim_start *sim_started(const struct sim *sim)
@@ -511,8 +522,11 @@ void sim_reset(struct sim *sim, double now)
 static void start_over(struct sim *sim, enum dfu_state state)
 {
     unsigned generation = sim->generation;
+    struct simreplay *replay = sim->replay;
 
+    sim->replay = NULL; /* it is the same device of the capture, too */
     arrive(sim, sim->life, state);
+    sim->replay = replay;
     sim->generation = generation;
 }
 

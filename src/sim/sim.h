@@ -16,6 +16,7 @@
 
 struct sim;
 struct simproduct; /* simproduct.h */
+struct simreplay;  /* simreplay.h */
 
 /* How a request can fail. */
 enum sim_result {
@@ -69,6 +70,7 @@ struct sim_options {
     uint32_t wrp;               /* a bit for each write-protected sector */
     enum sim_usb usb;
     enum sim_times times;
+    struct simreplay *replay; /* recorded answers, which sim_new() takes over.  NULL: none */
     int state; /* bState to start in; -1: the kind's own.  In dfuDNLOAD-SYNC the command to erase
                   the first sector is stored, and GETSTATUS would execute it. */
 };
@@ -99,6 +101,9 @@ enum sim_life sim_life(struct sim *sim, double now);
 unsigned sim_generation(const struct sim *sim); /* changes each time it comes to the bus */
 uint64_t sim_requests(const struct sim *sim);   /* class requests so far */
 const struct sim_start *sim_started(const struct sim *sim);
+
+/* The first difference from the capture that it replays; "" if there is none. */
+const char *sim_difference(const struct sim *sim);
 
 /* The descriptors of its present mode.  Valid until sim_life() changes. */
 const uint8_t *sim_device_descriptor(struct sim *sim, size_t *length);

@@ -8,6 +8,7 @@
 #include "sim/sim.h"
 #include "sim/simkind.h"
 #include "sim/simmem.h"
+#include "sim/simreplay.h"
 
 enum { SIM_SERIAL_MAX = 3 * SIM_TEXT_MAX, SIM_FAULTS_MAX = 64 }; /* bytes of UTF-8 */
 
@@ -50,6 +51,7 @@ struct sim_pending_fault {
 struct sim {
     const struct sim_kind *kind;
     struct simproduct *product; /* owns the kind; NULL: a built-in kind */
+    struct simreplay *replay;   /* NULL: none */
     enum sim_usb usb;
     char serial[SIM_SERIAL_MAX + 1];
     struct simmem mem;
@@ -69,6 +71,7 @@ struct sim {
     uint8_t state;  /* bState: dfu_state, or a number that is no state */
     uint8_t status; /* bStatus */
     uint8_t configuration;
+    uint32_t poll;    /* the last bwPollTimeout that was announced */
     uint32_t pointer; /* DfuSe: the address pointer */
 
     bool stored;         /* a command or block waits for the GETSTATUS that executes it */

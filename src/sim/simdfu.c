@@ -426,9 +426,10 @@ static uint32_t advance(struct sim *sim, struct sim_work *work)
     case DFU_DNLOAD_SYNC:
         if (!sim->stored) {
             sim->state = DFU_DNLOAD_IDLE;
+            poll = has_habit(sim, SIM_REPEATS_POLL) ? sim->poll : 0;
             break;
         }
-        poll = plan(sim, work);
+        poll = sim->poll = plan(sim, work);
         sim->stored = false;
         sim->state = DFU_DNBUSY;
         break;

@@ -114,6 +114,7 @@ const char *const sim_habit_names[SIM_HABITS] = {
     [SIM_ODD_STATE] = "odd-state",
     [SIM_CLEAR_IDLES] = "clear-idles",
     [SIM_CLEAR_STALLS] = "clear-stalls",
+    [SIM_REPEATS_POLL] = "repeats-poll",
     [SIM_ABORT_STALLS_IN_SYNC] = "abort-stalls-in-sync",
     [SIM_ABORT_ERRS_IN_SYNC] = "abort-errs-in-sync",
     [SIM_HALF_BLOCKS] = "half-blocks",

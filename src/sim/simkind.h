@@ -112,6 +112,7 @@ enum sim_habit {
     SIM_ODD_STATE,            /* a refused UPLOAD leaves bState 15 */
     SIM_CLEAR_IDLES,          /* CLRSTATUS outside dfuERROR leads to dfuIDLE */
     SIM_CLEAR_STALLS,         /* CLRSTATUS outside dfuERROR is stalled, without effect */
+    SIM_REPEATS_POLL,         /* the GETSTATUS after a block announces its poll timeout again */
     SIM_ABORT_STALLS_IN_SYNC, /* ABORT in dfuDNLOAD-SYNC is stalled, without effect */
     SIM_ABORT_ERRS_IN_SYNC,   /* ABORT in dfuDNLOAD-SYNC leads to dfuERROR, with bStatus OK */
     /* blocks */

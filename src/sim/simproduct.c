@@ -22,7 +22,7 @@ enum {
 };
 
 enum {
-    CONFIG_MOST = CONFIG * (1 + SIM_SETTINGS_MAX + 1),
+    CONFIG_MOST = 512,
     TEXT_MOST = 3 * SIM_TEXT_MAX, /* bytes of UTF-8 in a string */
     OPTIONS_LEAST = 16,           /* bytes: those of the bases that are used */
 };
@@ -156,6 +156,13 @@ static bool set_face(struct simproduct *product, const struct sim_product *said,
         length += put_interface(config + length, i, DFU_INTERFACE_CLASS, 2, 4 + i);
     length += put_functional(config + length, &base->dfu, &product->kind, said);
     put16(config + CONFIG_LENGTH, (int)length);
+    if (said->config) {
+        if (said->config_length < CONFIG || said->config_length > sizeof product->config)
+            return false;
+        memcpy(config, said->config, said->config_length);
+        length = said->config_length;
+        face->alts = said->alts;
+    }
     memcpy(product->device, face->device, sizeof product->device);
     face->device = product->device;
     face->config = config;

@@ -66,6 +66,9 @@ struct sim_product {
     const struct sim_setting *settings; /* the first is the main flash */
     size_t setting_count;
     struct sim_application application;
+    const char *config; /* the whole configuration; its one DFU interface has `alts` settings */
+    size_t config_length;
+    uint8_t alts;
     uint64_t habits; /* of enum sim_habit */
 };
 

@@ -5,6 +5,7 @@ local descriptor = require "moonflash.board.descriptor"
 local errors = require "moonflash.errors"
 local memory = require "moonflash.memory"
 local part_of = require "moonflash.board.part"
+local sim = require "sim"
 local task = require "task"
 local text = require "moonflash.base.text"
 
@@ -114,6 +115,11 @@ local function erasing_for(state)
 end
 
 failures["timeout"] = function(state, facts, _, where)
+  local difference = state.info and sim.difference(state.info.path)
+  if difference then
+    return ("%s%s: not what the capture has (%s)"):format(doing[facts.op], where, difference),
+      { "replay" }
+  end
   local remedy = remedies(state, "reset-or-replug")
   local seconds = erasing_for(state)
   if seconds > 0 then

@@ -62,6 +62,8 @@ local rows = {
     apply = function(session) session.trace = true end },
   { "--trace-bytes", shows = true, help = "the same, with the data",
     apply = function(session) session.trace, session.trace_bytes = true, true end },
+  { "--pcap-blank", help = "leave firmware and serial numbers out of the file of --pcap",
+    apply = function() library("trace").blank() end },
   { "--pcap", takes = { "file", "FILE" }, help = "write all USB requests into FILE, for Wireshark",
     apply = function(_, file) library("trace").capture(file) end },
   { "-q --quiet", shows = true, help = "no progress",

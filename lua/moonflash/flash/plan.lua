@@ -328,7 +328,8 @@ function M.make(board, image, options)
   plan.trusted = part.rom ~= nil and not settings.layout
   plan.check = to_check(sectors, written, plan.trusted)
   plan.erased = erased_in(sectors, plan.mass, board.alts[1].number)
-  rules.look(board, plan)
+  rules.look(board, plan, option(options, "full") and option(options, "no_verify")
+    and option(options, "trust_erase"))
   plan.bystanders = can_read and not option(options, "trust_erase")
     and bystanders.choose(board, plan, plan.erased) or {}
   if not fields.shared then -- addresses alone are unambiguous

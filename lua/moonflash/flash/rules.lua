@@ -225,7 +225,8 @@ end
 ---raises `dfu.rom` or `board.write-protected` for what the ROM can't do.
 ---@param board table
 ---@param plan table
-function M.look(board, plan)
+---@param blind? boolean the option bytes are not read
+function M.look(board, plan, blind)
   local touched = {}
   for _, sector in ipairs(plan.sectors) do
     if sector.state ~= "same" then touched[#touched + 1] = sector end
@@ -234,7 +235,7 @@ function M.look(board, plan)
   local part = class.state(board).part
   if #touched == 0 or not part.options and #part.faults == 0 then return end
   local values
-  plan.protected, plan.protected_by, values = M.protected(board, touched)
+  if not blind then plan.protected, plan.protected_by, values = M.protected(board, touched) end
   check_radio(board, touched, values)
   if not plan.mass then check_second_bank(board, plan.erased) end
 end

@@ -12,6 +12,7 @@ local events = require "moonflash.base.events"
 local files = require "moonflash.base.files"
 local kept = require "moonflash.flash.kept"
 local memory = require "moonflash.memory"
+local part_of = require "moonflash.board.part"
 local run = require "moonflash.run"
 local sim = require "sim"
 local text = require "moonflash.base.text"
@@ -26,11 +27,13 @@ local OLD = "old firmware; " -- initial contents of the flash: any change is vis
 
 -- ---- one run ----
 
--- The first address and the length of a simulated board's main flash.
+-- The first address and the length of a simulated board's main flash, and its erased byte.
 local function flash_of(path)
   local info = dfu.list(path)[1]
-  local segments = info and info.alts[1].layout.segments or {}
-  if segments[1] then return segments[1].address, memory.size(segments) end
+  if not info then return nil end
+  local part, reported = part_of.of(info), info.alts[1].layout
+  local segments = (part_of.mended(part, 1, reported) or reported).segments
+  if segments[1] then return segments[1].address, memory.size(segments), part.erased end
 end
 
 -- Takes flash=FILE out of a spec, and returns the file's bytes: the initial contents of the flash.
@@ -45,9 +48,9 @@ end
 local function scene_of(spec)
   local plain, bytes = take_flash(spec)
   local board <close> = sim.new(plain)
-  local address, length = flash_of(board.path)
-  bytes = bytes and bytes .. ("\255"):rep((length or 0) - #bytes)
-  return { spec = plain, address = address, length = length,
+  local address, length, erased = flash_of(board.path)
+  bytes = bytes and bytes .. (erased or "\255"):rep((length or 0) - #bytes)
+  return { spec = plain, address = address, length = length, erased = erased,
            before = address and (bytes or OLD:rep(length // #OLD + 1)):sub(1, length) }
 end
 
@@ -77,9 +80,11 @@ local function within(stage, range)
   if first <= last then return first, last end
 end
 
+local function is_erased(found, _, _, erased) return found == erased:rep(#found) end
+
 local truths = {
-  erased = function(found) return found == ("\255"):rep(#found) end,
-  blank = function(found) return found == ("\255"):rep(#found) end,
+  erased = is_erased,
+  blank = is_erased,
   written = function(found, _, clean) return found == clean end,
   verified = function(found, _, clean) return found == clean end,
   untouched = function(found, before) return found == before end,
@@ -104,7 +109,7 @@ local function false_claim(stage, result, clean)
   for _, claim in ipairs(claims_of(stage, result.ranges)) do
     local first, last = within(stage, claim)
     local holds = not first or truths[claim.state](result.flash:sub(first, last),
-      stage.before:sub(first, last), clean.flash:sub(first, last))
+      stage.before:sub(first, last), clean.flash:sub(first, last), stage.erased)
     if not holds then
       return ("the run reported %s as %s, which is false"):format(
         text.range(claim.first, claim.last), claim.state)

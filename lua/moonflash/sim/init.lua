@@ -2,8 +2,10 @@
 -- Module `sim`: simulated boards by name, "sim:f407,flash=board.img,serial=A1". This file parses
 -- the parameters; src/lua/lsim.c makes the boards.
 local errors = require "moonflash.errors"
+local files = require "moonflash.base.files"
 local misuse = require "moonflash.base.misuse"
 local products = require "moonflash.sim.product"
+local replays = require "moonflash.sim.replay"
 local sim = require "moonflash.simulator"
 local suggest = require "moonflash.base.suggest"
 local sys = require "moonflash.system"
@@ -79,6 +81,12 @@ local SUMMARIES = {
   dfu11 = "no chip: plain DFU 1.1, with a run-time mode",
 }
 
+local FIRST_MEMORY = {
+  f407 = "@Internal Flash  /0x08000000/04*016Kg,01*064Kg,07*128Kg",
+  l452 = "@Internal Flash  /0x08000000/0256*0002Kg",
+  g474 = "@Internal Flash   /0x08000000/256*02Kg",
+}
+
 -- The text of a built-in kind that is a file.
 local function source_of(kind)
   for _, folder in ipairs(FOLDERS) do
@@ -87,33 +95,101 @@ local function source_of(kind)
   end
 end
 
--- Parses "f407#2,rdp=1" or "./product.lua" to options for C.
+-- ---- parsing a spec ----
+
+local function check_parameter(spec, options, item)
+  if item == "strict" and options.replay then
+    options.strict = true
+    return
+  end
+  local key, value = item:match("^([^=]*)=(.*)$")
+  if not key then usage(spec, "'%s' is not NAME=VALUE", item) end
+  local check = parameters[key]
+  if key == "kind" and options.replay then check = any end
+  if not check then
+    usage(spec, "there is no parameter '%s'%s", key, suggest.hint(key, suggest.keys(parameters)))
+  end
+  local checked, why = check(value)
+  if checked == nil then usage(spec, "%s %s", key, why) end
+  if key == "fault" then
+    table.insert(options.faults, checked)
+  else
+    options[key] = checked
+  end
+end
+
+local function need_kind(spec, kind)
+  local kinds = all_kinds()
+  if one_of(kinds)(kind) then return end
+  usage(spec, "there is no simulated board '%s'%s", kind, suggest.hint(kind, kinds))
+end
+
+-- The product of a kind; nil if the kind is in C, or there is none.
+local function product_of(kind)
+  local source = source_of(kind)
+  return products.is_file(kind) and products.load(kind, sim)
+    or source and products.parse("sim:" .. kind, source, sim) or nil
+end
+
+-- Whether a product has memories with all of these strings.
+local function has_names(product, names)
+  local own = {}
+  for _, setting in ipairs(product.settings) do own[setting.name] = true end
+  for _, name in ipairs(names) do
+    if not own[name] then return false end
+  end
+  return true
+end
+
+-- The kind that has these layout strings, or the first of them: chips before other boot loaders.
+local function kind_with(names)
+  local likely
+  for _, kind in ipairs(all_kinds()) do
+    local product = product_of(kind)
+    local first = product and product.settings[1]
+    if FIRST_MEMORY[kind] == names[1] then return kind end
+    if product and has_names(product, names) then return kind end
+    if first and first.name == names[1] then likely = likely or kind end
+  end
+  return likely
+end
+
+-- "replay=board.pcap,kind=f042": the options for C, and what comes from the kind.
+local function take_replay(spec, options, file)
+  local bytes = files.read(file, replays.MOST_FILE)
+  local replay, why = replays.read(bytes)
+  if not replay then usage(spec, "%s %s", file, why) end
+  local layouts = replays.layouts(replay)
+  local kind = options.kind_given or layouts[1] and kind_with(layouts)
+  if not kind then
+    usage(spec, "%s; say which kind stands in for what the capture lacks: kind=f407", layouts[1]
+      and ("no kind has the layout '%s'"):format(layouts[1]) or "the capture has no layout")
+  end
+  need_kind(spec, kind)
+  local product = product_of(kind) or { base = kind, settings = {} }
+  local fields, lacking = replays.fields(replay)
+  for key, value in pairs(fields) do product[key] = value end
+  product.config, product.alts = replay.config, replay.alts
+  product.application = replays.application(replay) or product.application
+  options.kind, options.product = kind, product
+  options.replay = replays.transfers(replay)
+  options.lacking = { file = file, kind = kind, lacking = lacking }
+end
+
+-- Parses "f407#2,rdp=1", "./product.lua" or "replay=board.pcap" to options for C.
 local function parse(spec)
   local kind, rest = spec:match("^([^,#]*)#?[^,]*,?(.*)$")
-  local kinds = all_kinds()
   if #spec > MOST_SPEC then usage(spec:sub(1, 40) .. "...", "it is too long") end
-  local source = source_of(kind)
-  local product = products.is_file(kind) and products.load(kind, sim)
-    or source and products.parse("sim:" .. kind, source, sim) or nil
-  if not (product or one_of(kinds)(kind)) then
-    usage(spec, "there is no simulated board '%s'%s", kind, suggest.hint(kind, kinds))
+  local capture = kind:match("^replay=(.*)$")
+  local options = { kind = kind, usb = "real", times = "typ", faults = {}, replay = capture }
+  if not capture then
+    options.product = product_of(kind)
+    if not options.product then need_kind(spec, kind) end
   end
-  local options = { kind = kind, product = product, usb = "real", times = "typ", faults = {} }
-  for item in rest:gmatch("[^,]+") do
-    local key, value = item:match("^([^=]*)=(.*)$")
-    if not key then usage(spec, "'%s' is not NAME=VALUE", item) end
-    local check = parameters[key]
-    if not check then
-      usage(spec, "there is no parameter '%s'%s", key,
-        suggest.hint(key, suggest.keys(parameters)))
-    end
-    local checked, why = check(value)
-    if checked == nil then usage(spec, "%s %s", key, why) end
-    if key == "fault" then
-      table.insert(options.faults, checked)
-    else
-      options[key] = checked
-    end
+  for item in rest:gmatch("[^,]+") do check_parameter(spec, options, item) end
+  if capture then
+    options.kind_given = options.kind ~= kind and options.kind or nil
+    take_replay(spec, options, capture)
   end
   return options
 end
@@ -134,8 +210,12 @@ end
 local ttys = {} -- terminals of the boards' programs, by path
 local by_path = setmetatable({}, { __mode = "v" }) -- boards whose program has no USB device
 
+local strict_boards = setmetatable({}, { __mode = "v" }) -- by path
+local replayed = {} -- by path: the capture that a board replays, and what it lacks
+
 local function make(path, options)
   local board = sim.make(path, options)
+  replayed[path], strict_boards[path] = options.lacking, options.strict and board or nil
   local application = options.product and options.product.application
   ttys[path] = options.tty or application and application.tty
   by_path[path] = not application and board or nil
@@ -169,6 +249,19 @@ function sim.ensure(selector)
     kept[selector] = make(selector, parse(selector:match("^sim:(.*)$")))
   end
 end
+
+---The first difference of a strict replay at a path, as text; nil if there is none.
+---@param path string
+---@return string?
+function sim.difference(path)
+  local board = replayed[path] and strict_boards[path]
+  return board and board.difference
+end
+
+---The capture that a board replays: { file=, kind=, lacking= }; nil if it replays none.
+---@param path string
+---@return table?
+function sim.replays(path) return replayed[path] end
 
 ---The terminal of the program on the board at a path; nil if it has none.
 ---@param path string

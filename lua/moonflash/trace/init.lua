@@ -315,6 +315,9 @@ function M.capture(name)
   update()
 end
 
+---Leaves firmware and serial numbers out of the capture.
+function M.blank() pcap.blank = true end
+
 ---Called at the end of the run. Waits for boards that are being released, whose last requests
 ---belong to the trace.
 ---@return table? error if the capture is not complete

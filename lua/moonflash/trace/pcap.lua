@@ -8,7 +8,8 @@ local errors = require "moonflash.errors"
 local sys = require "sys"
 local task = require "task"
 
-local M = {}
+-- blank: firmware and serial numbers are left out, so that the file can be given away.
+local M = { blank = false }
 
 local Capture = {}
 Capture.__index = Capture
@@ -117,6 +118,29 @@ local function number_of(self, device)
   return { bus = 0, device = self.devices }
 end
 
+local STATUS_REQUESTS = { [3] = true, [5] = true } -- GETSTATUS, GETSTATE
+local MOST_COMMAND = 5 -- bytes of a DfuSe command in block 0
+local MOST_COMMANDS = 16 -- bytes of the list of commands
+
+-- Whether data are the board's contents, or go there: all blocks but DfuSe's commands, and requests
+-- that DFU does not have.
+local function is_content(device, type, request, value, data)
+  if type & 0x60 == 0 or STATUS_REQUESTS[request] then return false end
+  local dfuse = device.opened and device.opened.dfuse
+  local command = dfuse and value == 0 and #data <= (type & IN ~= 0 and MOST_COMMANDS or MOST_COMMAND)
+  return not command
+end
+
+-- Zeros in place of contents, and of the digits of the serial number.
+local function blanked(device, type, request, value, data)
+  local serial = device.device:byte(17)
+  if is_content(device, type, request, value, data) then return ("\0"):rep(#data) end
+  if type == 0x80 and request == 6 and value >> 8 == 3 and value & 0xFF == serial and serial ~= 0 then
+    return data:sub(1, 2) .. ("0\0"):rep((#data - 2) // 2)
+  end
+  return data
+end
+
 ---Writes a request that has ended.
 ---@param device table from dfu.device
 ---@param started number in the time of task.now()
@@ -133,6 +157,7 @@ function Capture:add(device, started, elapsed, result, ...)
     before = introduction(self, device, number, started)
   end
   local type, request, value, index, length, data = ...
+  if M.blank and data then data = blanked(device, type, request, value, data) end
   self:write(before .. transfer(self, number, started, elapsed, result,
     setup_of(type, request, value, index, length), length, data))
 end

@@ -7,6 +7,7 @@ local optbytes = require "moonflash.optbytes"
 local part_of = require "moonflash.board.part"
 local remarks = require "moonflash.board.remarks"
 local shown = require "moonflash.base.shown"
+local sim = require "sim"
 local slots = require "moonflash.board.slots"
 local text = require "moonflash.base.text"
 
@@ -151,6 +152,12 @@ function M.details(board, with_chip)
       for i, line in ipairs(text.wrap(remark, WIDTH)) do
         lines[#lines + 1] = (i == 1 and "mind: " or "      ") .. line
       end
+    end
+    local replay = sim.replays(board.path)
+    if replay then
+      lines[#lines + 1] = ("answers from %s; %s"):format(replay.file, #replay.lacking > 0
+        and ("%s from kind %s"):format(table.concat(replay.lacking, ", "), replay.kind)
+        or "nothing is missing in it")
     end
     if data.chip then lines[#lines + 1] = tostring(data.chip) end
     return table.concat(lines, "\n")

@@ -344,6 +344,10 @@ ways["second-bank"] = function()
     .. "The debug port can erase these sectors, too."
 end
 
+function ways.replay()
+  return "A strict replay ends at the first request that the recorded tool did not send."
+end
+
 function ways.boards()
   return either("'moonflash boards' lists the families.", "docs/boards.md lists the families.")
 end

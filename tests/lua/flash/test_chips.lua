@@ -9,6 +9,7 @@ local lu = require "luaunit"
 local optbytes = require "moonflash.optbytes"
 local sim = require "sim"
 local support = require "support"
+local sys = require "sys"
 local trace = require "moonflash.trace"
 
 local BASE = 0x08000000
@@ -81,6 +82,18 @@ function TestChips.test_typical_runs()
   for _, kind in ipairs(all_kinds()) do
     local ok, err = pcall(typical_runs, kind)
     lu.assertTrue(ok, kind .. ": " .. tostring(err))
+  end
+end
+
+-- `moonflash rehearse` finds no broken promise on any kind.
+function TestChips.test_rehearse()
+  local file <close> = support.file_with(string.pack("<I4I4", 0x20000400, BASE + 0x101)
+    .. noise(9001))
+  for _, kind in ipairs(all_kinds()) do
+    local result = sys.run { os.getenv("MOONFLASH"), "-d", "sim:" .. kind, "rehearse", "--most", "2",
+                             "flash", file }
+    lu.assertEquals(result.status, 0, kind .. ": " .. result.output)
+    lu.assertStrContains(result.output, "No false success.", false, kind)
   end
 end
 

@@ -12,4 +12,5 @@ return {
     { name = "@System/0x1FFFF6A6/01*002Ba", role = "system", hidden = true,
       initial = "\xA2\xFF" },
   },
+  habits = { "repeats-poll" },
 }
