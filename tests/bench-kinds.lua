@@ -30,7 +30,7 @@ local function open(kind)
   end })
 end
 
--- ---- what flash and wire allow: the sum of single erases and blocks, without anything between ----
+-- ---- what flash and wire allow: the sum of single erases and blocks ----
 
 local function limit(kind, length)
   local bed <close> = open(kind)

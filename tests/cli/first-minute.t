@@ -54,6 +54,8 @@ Options, on either side of the recipe (-e, -i and --version in front of it):
                           picture of the memory
   --trace                 print each USB request in readable form
   --trace-bytes           the same, with the data
+  --pcap-blank            leave firmware and serial numbers out of the file of
+                          --pcap
   --pcap FILE             write all USB requests into FILE, for Wireshark
   -q, --quiet             no progress
   --virtual-time          simulated boards only: skip all waiting
@@ -112,7 +114,7 @@ $ moonflash help leave
 Usage: moonflash leave [--address <address>] [--device <SELECTOR>]
        [--every-board] [--every-slot] [--slots <FILE>]
        [--wait <SECONDS>] [--layout <LAYOUT>] [--dry-run] [--json]
-       [--report <FILE.html>] [--trace] [--trace-bytes]
+       [--report <FILE.html>] [--trace] [--trace-bytes] [--pcap-blank]
        [--pcap <FILE>] [-q] [--virtual-time] [-h]
 
 Leave DFU mode and start the program
@@ -138,6 +140,8 @@ Options of moonflash:
                          picture of the memory
    --trace               print each USB request in readable form
    --trace-bytes         the same, with the data
+   --pcap-blank          leave firmware and serial numbers out of the file of
+                         --pcap
    --pcap <FILE>         write all USB requests into FILE, for Wireshark
    -q, --quiet           no progress
    --virtual-time        simulated boards only: skip all waiting
@@ -146,7 +150,7 @@ $ moonflash leave --help
 Usage: moonflash leave [--address <address>] [--device <SELECTOR>]
        [--every-board] [--every-slot] [--slots <FILE>]
        [--wait <SECONDS>] [--layout <LAYOUT>] [--dry-run] [--json]
-       [--report <FILE.html>] [--trace] [--trace-bytes]
+       [--report <FILE.html>] [--trace] [--trace-bytes] [--pcap-blank]
        [--pcap <FILE>] [-q] [--virtual-time] [-h]
 
 Leave DFU mode and start the program
@@ -172,6 +176,8 @@ Options of moonflash:
                          picture of the memory
    --trace               print each USB request in readable form
    --trace-bytes         the same, with the data
+   --pcap-blank          leave firmware and serial numbers out of the file of
+                         --pcap
    --pcap <FILE>         write all USB requests into FILE, for Wireshark
    -q, --quiet           no progress
    --virtual-time        simulated boards only: skip all waiting

@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- A board that answers from a capture, "sim:replay=FILE": which devices are in it, what they said of
--- themselves, and the kind that stands in for what the capture lacks. src/sim/simreplay.c follows
--- the requests.
+-- A board that answers from a capture, "sim:replay=FILE": which devices are in it, what they said
+-- of themselves, and what the capture lacks. src/sim/simreplay.c follows the requests.
 local capture = require "moonflash.sim.capture"
 local memory = require "moonflash.memory"
 

@@ -30,7 +30,8 @@ end
 
 local function answer_of(bytes)
   if not bytes then return "refused" end
-  return #bytes == 0 and "accepted" or text.bytes(bytes:sub(1, 16)) .. (#bytes > 16 and " ..." or "")
+  if #bytes == 0 then return "accepted" end
+  return text.bytes(bytes:sub(1, 16)) .. (#bytes > 16 and " ..." or "")
 end
 
 -- Sends a recorded request at its time. Returns what came, or nil.

@@ -127,15 +127,16 @@ local MOST_COMMANDS = 16 -- bytes of the list of commands
 local function is_content(device, type, request, value, data)
   if type & 0x60 == 0 or STATUS_REQUESTS[request] then return false end
   local dfuse = device.opened and device.opened.dfuse
-  local command = dfuse and value == 0 and #data <= (type & IN ~= 0 and MOST_COMMANDS or MOST_COMMAND)
-  return not command
+  local most = type & IN ~= 0 and MOST_COMMANDS or MOST_COMMAND
+  return not (dfuse and value == 0 and #data <= most)
 end
 
 -- Zeros in place of contents, and of the digits of the serial number.
 local function blanked(device, type, request, value, data)
   local serial = device.device:byte(17)
   if is_content(device, type, request, value, data) then return ("\0"):rep(#data) end
-  if type == 0x80 and request == 6 and value >> 8 == 3 and value & 0xFF == serial and serial ~= 0 then
+  local is_string = type == 0x80 and request == 6 and value >> 8 == 3
+  if is_string and serial ~= 0 and value & 0xFF == serial then
     return data:sub(1, 2) .. ("0\0"):rep((#data - 2) // 2)
   end
   return data

@@ -65,7 +65,7 @@ local FACTS = {
   { "poll_ms", "announced times", function(v)
     return ("erase %d ms, write %d ms, address %d ms"):format(v.erase, v.write, v.address)
   end },
-  { "early_poll", "asked early", function(v) return v and "it answers when it is done" or "no" end },
+  { "early_poll", "asked early", function(v) return v and "answers when it is done" or "no" end },
   { "uid", "unique id", function(v)
     return list_of({ v[1], v[1] + v[2], v[1] + v[3] }, text.hex)
   end },
@@ -233,10 +233,11 @@ end
 local HEAD = [[
 # Boards
 
-The chips with a USB DFU boot loader in ROM of which something is known here. This file is made from
-the data in `lua/moonflash/board/families/` by `moonflash boards --markdown`. `moonflash boards NAME`
-shows all that is known of a family: sectors, times, option bytes, addresses, versions, the way into
-DFU mode, each with its source. `moonflash info` shows which families a board can be of.
+The chips with a USB DFU boot loader in ROM of which something is known here. This file is made
+from the data in `lua/moonflash/board/families/` by `moonflash boards --markdown`.
+`moonflash boards NAME` shows all that is known of a family: sectors, times, option bytes,
+addresses, versions, the way into DFU mode, each with its source. `moonflash info` shows which
+families a board can be of.
 
 Each fact has its source in parentheses. Facts without a mark were seen: in a document of ST (AN2606
 Rev 70, AN3156 Rev 18), in headers (CMSIS, stm32-data), in a log of `dfu-util -l` (the number of a

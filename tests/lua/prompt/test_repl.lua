@@ -525,7 +525,7 @@ local TestHelp = {}
 function TestHelp.test_functions()
   lu.assertStrContains(help.word("board:erase_page"), "Erases the sector that holds the address")
   lu.assertStrContains(help.word("board.erase_page"), "Erases the sector")
-  lu.assertStrContains(help.word("erase_page"), "board:erase_page(address)")
+  lu.assertStrContains(help.word("erase_page"), "board:erase_page(address, seconds?)")
   lu.assertStrContains(help.word("dump"), "board:dump(address, length?)")
   lu.assertStrContains(help.word("flash.write(board)"), "Plans, erases, writes")
 end

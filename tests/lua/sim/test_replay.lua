@@ -180,8 +180,8 @@ local function converted(transfers, link, order)
     local sent, came = is_in and "" or t.data, is_in and t.data or ""
     if link == 249 then
       local function packet(info, stage, status, data)
-        return ("<I2I8I4I2BI2I2BBI4B"):pack(28, i, status, 8, info, bus, address, is_in and 0x80 or 0,
-          2, #data, stage) .. data
+        return ("<I2I8I4I2BI2I2BBI4B"):pack(28, i, status, 8, info, bus, address,
+          is_in and 0x80 or 0, 2, #data, stage) .. data
       end
       record(t.at, packet(0, 0, 0, setup .. sent))
       record(t.at + t.seconds, packet(1, 3, t.result < 0 and 0xC0000004 or 0, came))
