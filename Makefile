@@ -112,7 +112,7 @@ C_TESTS   := $(patsubst %.c,$(ASAN)/%,$(sort $(notdir $(wildcard tests/c/*/test_
 # What a C test is linked with: all but what needs the Lua side.
 PURE       = $(addprefix dfu/, board dfu dfuact dfuexchange) \
              $(addprefix loop/, loop outlet proc serial timers) \
-             $(addprefix sim/, sim simdfu simkind simmem simport simproduct simstd) \
+             $(addprefix sim/, sim simdfu simkind simmem simport simproduct simreplay simstd) \
              $(addprefix usbip/, usbip usbipconn usbipmsg usbipplug)
 
 asan:
@@ -132,7 +132,7 @@ $(ASAN)/test_%: test_%.c $(PURE:%=$(ASAN)/%.o) $(wildcard tests/c/*/*.h)
 # The umockdev bed: simulated boards behind usbfs ioctls, for real libusb (docs/testing.md).
 BED         = $(BUILD)/umockdev
 BED_OBJECTS = $(patsubst tests/usb/umockdev/%.c,$(BED)/%.o,$(wildcard tests/usb/umockdev/*.c))
-BED_SIM     = $(addprefix sim/, sim simdfu simkind simmem simproduct simstd)
+BED_SIM     = $(addprefix sim/, sim simdfu simkind simmem simproduct simreplay simstd)
 BED_CFLAGS  = $(shell pkg-config --cflags umockdev-1.0 | sed 's/-I/-isystem /g')
 BED_LIBS    = $(shell pkg-config --libs umockdev-1.0)
 

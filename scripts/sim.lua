@@ -92,7 +92,9 @@ return {
         errors.raise { code = "usage", message = "--compare needs one capture",
                        hint = "moonflash sim --compare f042 board.pcap" }
       end
-      return require "moonflash.trace.compare" (opt.compare, opt.selector[1])
+      local result = require "moonflash.trace.compare" (opt.compare, opt.selector[1])
+      if #result.differences > 0 then fail("%s", tostring(result)) end
+      return result
     end
     if #opt.selector == 0 then
       errors.raise { code = "usage", message = "no simulated board was given",

@@ -5,6 +5,7 @@ local bus = require "moonflash.board.bus"
 local chip = require "moonflash.board.chip"
 local class = require "moonflash.board.class"
 local leave = require "moonflash.flash.leave"
+local guard = require "moonflash.board.guard"
 local link = require "moonflash.link"
 local place = require "moonflash.board.place"
 local refusal = require "moonflash.board.refusal"
@@ -37,6 +38,15 @@ local methods = {
   save = examined "save",
   fill = examined "fill",
 }
+-- A command that a boot loader is known not to have is not sent.
+for name, command in pairs { read_unprotect = 0x92, mass_erase = 0x41 } do
+  local primitive = link.methods[name]
+  methods[name] = function(board, ...)
+    local state = class.check("board:" .. name .. "()", board)
+    guard.command(state, board, command, (name:gsub("_", " ")))
+    return primitive(board, ...)
+  end
+end
 for name, method in pairs(methods) do link.extend(name, method) end
 
 -- ---- finding and opening boards ----

@@ -36,8 +36,16 @@ static const uint8_t f407_options[16] = {
 /* STM32L4 ROMs with these strings report ver=2200 (`dfu-util -l` logs); the rest as the F4. */
 static const uint8_t l452_device[] = { DEVICE(0x0100, 0x0483, 0xDF11, 0x2200) };
 
-/* FLASH_OPTR after delivery and its complement (RM0394; the G4 has the same). */
-static const uint8_t l4_options[8] = { 0xAA, 0xF8, 0xEF, 0xFF, 0x55, 0x07, 0x10, 0x00 };
+/* FLASH_OPTR after delivery and its complement (RM0394; the G4 has the same); no PCROP area, no
+ * write protection, no secure area (the places of these are recalled). */
+#define OPTR     0xAA, 0xF8, 0xEF, 0xFF, 0x55, 0x07, 0x10, 0x00
+#define NO_PCROP 0xFF, 0x7F, 0xFF, 0xFF, 0x00, 0x80, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF
+#define NO_WRP   0xFF, 0xFF, 0x00, 0xFF, 0x00, 0x00, 0xFF, 0x00
+#define NO_SEC   0, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF
+static const uint8_t l452_options[40] = { OPTR, NO_PCROP, NO_WRP, NO_WRP };
+static const uint8_t g474_options[48] = { OPTR, NO_PCROP, NO_WRP, NO_WRP, NO_SEC };
+static const uint8_t g474_options_2[48] = { 0xFF, 0xFF, 0xFF,     0xFF,   0xFF,   0xFF,
+                                            0xFF, 0xFF, NO_PCROP, NO_WRP, NO_WRP, NO_SEC };
 
 /* "DFU in FS Mode" ROMs: USB 2.0, ver=0200, wTransferSize 1024, three settings. */
 static const uint8_t g474_device[] = { DEVICE(0x0200, 0x0483, 0xDF11, 0x0200) };
@@ -180,7 +188,7 @@ const struct sim_kind sim_kinds[] = {
         .busy = SIM_BUSY_STALL, /* dfu-util ticket 40: the announced time is too short */
         .poll = { .erase = 21, .write = 21, .address = 21, .manifest = 1 },
         .memories = { MAIN_FLASH(0x08000000, 512 * 1024, l452_runs),
-                      OPTIONS(0x1FFF7800, 40, l4_options),
+                      OPTIONS(0x1FFF7800, 40, l452_options),
                       { .role = SIM_ROLE_OTP, .address = 0x1FFF7000, .size = 1024 },
                       { .role = SIM_ROLE_FEATURE, .address = 0xFFFF0000, .size = 4 },
                       { .role = SIM_ROLE_RAM,
@@ -209,8 +217,8 @@ const struct sim_kind sim_kinds[] = {
         .busy = SIM_BUSY_NAK,
         .poll = { .erase = 50, .write = 50, .address = 50, .manifest = 1 }, /* newer library */
         .memories = { MAIN_FLASH(0x08000000, 512 * 1024, g474_runs),
-                      OPTIONS(0x1FFF7800, 48, l4_options),
-                      { .role = SIM_ROLE_OPTIONS, .address = 0x1FFFF800, .size = 48 },
+                      OPTIONS(0x1FFF7800, 48, g474_options),
+                      OPTIONS(0x1FFFF800, 48, g474_options_2),
                       { .role = SIM_ROLE_OTP, .address = 0x1FFF7000, .size = 1024 },
                       { .role = SIM_ROLE_RAM,
                         .address = 0x20000000,

@@ -350,6 +350,8 @@ static bool set_options(struct sim_kind *kind, const struct sim_product *said,
         return false;
     kind->memories[at].initial = base->memories[like].initial;
     kind->memories[at].initial_length = base->memories[like].initial_length;
+    if (kind->memories[at].initial_length > kind->memories[at].size)
+        kind->memories[at].initial_length = kind->memories[at].size;
     return true;
 }
 

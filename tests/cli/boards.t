@@ -9,7 +9,7 @@ sim:g474   0483:df11  20474A0B1C2D  DFU in FS Mode, 512 KB flash (simulated)
 sim:l452   0483:df11  20433A0B1C2D  STM32  BOOTLOADER, 512 KB flash (simulated)
 sim:dfu11  1209:0001  D110000001    Simulated DFU 1.1 board (running; 'moonflash detach' puts it into DFU mode)
 $ moonflash -d sim:f407 list --json
-{"event":"result","outcome":"PASS","data":[{"path":"sim:f407","alts":[{"layout":{"name":"Internal Flash","segments":[{"address":134217728,"count":4,"erasable":true,"readable":true,"size":16384,"writable":true},{"address":134283264,"count":1,"erasable":true,"readable":true,"size":65536,"writable":true},{"address":134348800,"count":7,"erasable":true,"readable":true,"size":131072,"writable":true}]},"name":"@Internal Flash  /0x08000000/04*016Kg,01*064Kg,07*128Kg","number":0},{"layout":{"name":"Option Bytes","segments":[{"address":536854528,"count":1,"erasable":true,"readable":true,"size":16,"writable":true}]},"name":"@Option Bytes  /0x1FFFC000/01*016 g","number":1},{"layout":{"name":"OTP Memory","segments":[{"address":536836096,"count":1,"erasable":false,"readable":true,"size":512,"writable":true},{"address":536836608,"count":1,"erasable":false,"readable":true,"size":16,"writable":true}]},"name":"@OTP Memory /0x1FFF7800/01*512 g,01*016 g","number":2},{"layout":{"name":"Device Feature","segments":[{"address":4294901760,"count":1,"erasable":false,"readable":true,"size":4,"writable":true}]},"name":"@Device Feature/0xFFFF0000/01*004 g","number":3}],"mode":"dfu","pid":57105,"product":"STM32  BOOTLOADER","serial":"315A28A0B956","version":8448,"vid":1155}]}
+{"event":"result","outcome":"PASS","data":[{"path":"sim:f407","alts":[{"layout":{"name":"Internal Flash","segments":[{"address":134217728,"count":4,"erasable":true,"readable":true,"size":16384,"writable":true},{"address":134283264,"count":1,"erasable":true,"readable":true,"size":65536,"writable":true},{"address":134348800,"count":7,"erasable":true,"readable":true,"size":131072,"writable":true}]},"name":"@Internal Flash  /0x08000000/04*016Kg,01*064Kg,07*128Kg","number":0},{"layout":{"name":"Option Bytes","segments":[{"address":536854528,"count":1,"erasable":false,"readable":true,"size":16,"writable":true}]},"name":"@Option Bytes  /0x1FFFC000/01*016 g","number":1},{"layout":{"name":"OTP Memory","segments":[{"address":536836096,"count":1,"erasable":false,"readable":true,"size":512,"writable":true},{"address":536836608,"count":1,"erasable":false,"readable":true,"size":16,"writable":true}]},"name":"@OTP Memory /0x1FFF7800/01*512 g,01*016 g","number":2},{"layout":{"name":"Device Feature","segments":[{"address":4294901760,"count":1,"erasable":false,"readable":true,"size":4,"writable":true}]},"name":"@Device Feature/0xFFFF0000/01*004 g","number":3}],"mode":"dfu","pid":57105,"product":"STM32  BOOTLOADER","serial":"315A28A0B956","version":8448,"vid":1155}]}
 $ moonflash -d sim:f407 info
 STM32  BOOTLOADER  0483:df11  version 21.00  serial 315A28A0B956  at sim:f407
 found in dfuERROR; transfers of 2048 bytes; DFU 1.1a (DfuSe)
@@ -17,7 +17,7 @@ chip: STM32F2 or STM32F405/407; status is polled early (this ROM tolerates it)
   0 Internal Flash  0x08000000..0x0800FFFF  4 x 16 KB   read erase write
                     0x08010000..0x0801FFFF  1 x 64 KB   read erase write
                     0x08020000..0x080FFFFF  7 x 128 KB  read erase write
-  1 Option Bytes    0x1FFFC000..0x1FFFC00F  1 x 16 B    read erase write
+  1 Option Bytes    0x1FFFC000..0x1FFFC00F  1 x 16 B    read write
   2 OTP Memory      0x1FFF7800..0x1FFF79FF  1 x 512 B   read write
                     0x1FFF7A00..0x1FFF7A0F  1 x 16 B    read write
   3 Device Feature  0xFFFF0000..0xFFFF0003  1 x 4 B     read write
@@ -32,7 +32,7 @@ chip: STM32G47x/48x; the full poll times are waited for
   1 Option Bytes    0x1FFF7800..0x1FFF782F  1 x 48 B    read write
                     0x1FFFF800..0x1FFFF82F  1 x 48 B    read write
   2 OTP Memory      0x1FFF7000..0x1FFF73FF  1 x 1 KB    read write
-option bytes: aa f8 ef ff 55 07 10 00 ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff
+option bytes: aa f8 ef ff 55 07 10 00 ff 7f ff ff 00 80 00 00 00 00 00 00 ff ff ff ff ff ff 00 ff 00 00 ff 00 ff ff 00 ff 00 00 ff 00 00 00 00 00 ff ff ff ff
 mind: V13.3 can't start a program from the second bank (AN2606)
 $ moonflash -d sim:f407 -d sim:f407#2 -d 0483:df11 flash ch.bin
 moonflash: 2 boards match; choose one, or all of them:

@@ -57,7 +57,7 @@ moonflash: sim:f407: BOR_LEV is a number from 0 to 3, not 4
   'moonflash optbytes' shows the option bytes, and sets them by name.
 [status 64]
 $ moonflash -d sim:f407 optbytes RDP=1
-moonflash: sim:f407: RDP is one of 0xAA (level 0, no read protection), 0xBB (level 1, read protection), 0xCC (level 2, closed for ever)
+moonflash: sim:f407: RDP is one of 0xAA (level 0, no read protection), 0xBB (level 1, read protection), 0xCC (level 2, closed for ever), 0x55 (level 1, read protection)
   'moonflash optbytes' shows the option bytes, and sets them by name.
 [status 64]
 $ moonflash -d sim:f407 optbytes BOR_LEV
@@ -79,15 +79,15 @@ BOR_LEV     0
 IWDG_STDBY  1      the independent watchdog runs in Standby mode
 IWDG_STOP   1      the independent watchdog runs in Stop mode
 IWDG_SW     1      software starts the independent watchdog
-PCROP1_END  0x7FFF  (recalled, not proven)
+PCROP1_END  0x0000  (recalled, not proven)
 PCROP1_STRT 0x7FFF  (recalled, not proven)
-PCROP_RDP   1       (recalled, not proven)
+PCROP_RDP   0       (recalled, not proven)
 RDP         0xAA   level 0, no read protection
 SRAM2_PE    1
 SRAM2_RST   1
-WRP1A_END   0x7F    (recalled, not proven)
+WRP1A_END   0x00    (recalled, not proven)
 WRP1A_STRT  0x7F    (recalled, not proven)
-WRP1B_END   0x7F    (recalled, not proven)
+WRP1B_END   0x00    (recalled, not proven)
 WRP1B_STRT  0x7F    (recalled, not proven)
 WWDG_SW     1      software starts the window watchdog
 nBOOT0      1

@@ -9,7 +9,7 @@ unknown family: the full poll times are waited for
                     0x08010000..0x0801FFFF  1 x 64 KB   read erase write
                     0x08020000..0x080FFFFF  7 x 128 KB  read erase write
   1 External QSPI   0x90000000..0x900FFFFF  16 x 64 KB  read erase write
-  2 Option Bytes    0x1FFFC000..0x1FFFC00F  1 x 16 B    read erase write
+  2 Option Bytes    0x1FFFC000..0x1FFFC00F  1 x 16 B    read write
 option bytes: ef aa ff ff ff ff ff ff ff 0f ff ff ff ff ff ff
 $ moonflash list -d sim:./widget.lua,serial=A1
 PATH                        ID         SERIAL  BOARD

@@ -35,7 +35,7 @@ told() {
       if ($5 == "block") {
         block = $6
         sub(":", "", block)
-        bytes = match($0, /[0-9]+ bytes?/) ? substr($0, RSTART) + 0 : 0
+        bytes = match($0, /[0-9]+( of [0-9]+)? bytes?/) ? substr($0, RSTART) + 0 : 0
         line = line " " block " " bytes
       }
       if (/STALL$/) line = line " -32"

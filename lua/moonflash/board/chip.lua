@@ -17,6 +17,16 @@ local RULES = {
   { name = "w0 + w2, w1 >> 16", f = function(w0, w1, w2)
     return ("%08X%04X"):format(w0 + w2 & 0xFFFFFFFF, w1 >> 16)
   end },
+  { name = "bytes 0 and 2 of w0 + w2 without carry", f = function(w0, w1, w2)
+    local sum = 0
+    for shift = 0, 24, 8 do
+      sum = sum | ((w0 >> shift & 0xFF) + (w2 >> shift & 0xFF) & 0xFF) << shift
+    end
+    return ("%08X%04X"):format(sum, w1 >> 16)
+  end },
+  { name = "w0 + w2, w1 >> 16, without zeros", f = function(w0, w1, w2)
+    return ("%X%X"):format(w0 + w2 & 0xFFFFFFFF, w1 >> 16)
+  end },
   { name = "half words h1 + h5, h0 + h4, h3", f = function(w0, w1, w2)
     return ("%04X%04X%04X"):format((w0 >> 16) + (w2 >> 16) & 0xFFFF, w0 + w2 & 0xFFFF, w1 >> 16)
   end },

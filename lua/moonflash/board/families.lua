@@ -39,9 +39,11 @@ local function is_in(family, wanted, maker)
   local own, own_maker = plain(family.name)
   if maker ~= "" and maker ~= own_maker then return false end
   if own:sub(1, #wanted) == wanted then return true end
-  for word in family.covers:gmatch("%w+") do
+  for word in family.covers:gmatch("%w+") do -- "f407" is in "f407vg", and begins with "f4"
     local chip = plain(word)
-    if #chip > 2 and chip:sub(1, #wanted) == wanted then return true end
+    if #chip > 2 and (chip:sub(1, #wanted) == wanted or wanted:sub(1, #chip) == chip) then
+      return true
+    end
   end
   return false
 end
@@ -114,19 +116,30 @@ local function equals(info, rom)
   return true
 end
 
--- Whether the board announces option bytes elsewhere than this family has them.
-local function contradicts(family, info)
+local function options_of(info)
   for _, alt in ipairs(info.alts) do
-    local s = memory.is_option_bytes(alt.layout) and alt.layout.segments[1]
-    if s then
-      local block = family.options and family.options[1]
-      local length = block and block.length
-      return not block or block.address ~= s.address
-        or length ~= nil and #alt.layout.segments == 1 and length ~= s.count * s.size
-          and #family.options == 1
+    if memory.is_option_bytes(alt.layout) and alt.layout.segments[1] then
+      return alt.layout.segments
     end
   end
-  return false
+end
+
+-- Whether the board announces option bytes elsewhere than this family has them.
+local function contradicts(family, info)
+  local segments = options_of(info)
+  local block = family.options and family.options[1]
+  return segments ~= nil and (not block or block.address ~= segments[1].address)
+end
+
+-- Whether the board's option bytes have as many blocks as those of a family, and as long ones.
+local function same_length(family, info)
+  local segments, options = options_of(info), family.options
+  if not segments then return true end
+  if not options or #options ~= #segments then return false end
+  for i, block in ipairs(options) do
+    if block.length and block.length ~= segments[i].count * segments[i].size then return false end
+  end
+  return true
 end
 
 -- Those of a list for which f is true; all of them, if it is true for none.
@@ -150,6 +163,7 @@ local function by_layout(info, but_last)
       list[#list + 1] = family
     end
   end
+  list = narrowed(list, function(family) return same_length(family, info) end)
   return narrowed(list, function(family) return has(family.versions, info.version) end)
 end
 

@@ -5,7 +5,7 @@
 --
 -- Fields that are facts:
 --   ids              { { vid, pid }, ... }; ST's, if not given
---   chip_id          DBGMCU_IDCODE, 12 bits
+--   chip_id          DBGMCU_IDCODE, 12 bits; or several
 --   versions         { bcdDevice, ... } of its boot loaders
 --   flash            { "4*16Kg,1*64Kg", ... }: the sectors of each size of chip, from 0x08000000
 --   two_banks        true: the flash of the largest chip has two banks of equal size
@@ -36,7 +36,8 @@
 --   modes            { field=, value=, name=, flash={ [sectors] = sectors }, source=, mark= }: with
 --                    this value of an option the sectors are others
 --   faults           { kind, text, source }; loaders={ id, ... }, version=bcdDevice, mode=: only of
---                    these; mark. flash/rules.lua knows the kinds that change a plan
+--                    these; always: in every mode from this size on; hole={ first, last }; mark.
+--                    flash/rules.lua knows the kinds that change a plan
 --   options          the option bytes; see below
 local memory = require "moonflash.memory"
 
@@ -47,7 +48,7 @@ local MARKS = { seen = true, recalled = true, inferred = true }
 local START = "@Flash/0x08000000/"
 
 local FACTS = {
-  ids = "table", chip_id = "integer", versions = "table", flash = "table", two_banks = "boolean",
+  ids = "table", chip_id = "times", versions = "table", flash = "table", two_banks = "boolean",
   unit = "integer", align = "integer", erased = "integer", erase_ms = "times",
   erase_max_ms = "times", mass_ms = "number", write_us = "number", write_unit = "integer",
   poll_ms = "table", early_poll = "boolean", connect_ms = "integer", loader_id = "integer",
@@ -65,11 +66,12 @@ local OTHERS = { name = true, covers = true, roms = true, loaders = true, modes 
 -- words, the fields by the offset of their word: "NAME[high:low] NAME[bit]"; recalled: offsets that
 -- are not certain. open: the protection field, and the value without which nothing can be read.
 -- forever: by field, the values that can't be undone; only: the single values that can. keep:
--- fields that are shown and not changed. costs: what changing a field costs. protects: how sectors
+-- fields that are shown and not changed, and why. hidden: what the block has beside its fields, so
+-- that only optbytes.write may write it. costs: what changing a field costs. protects: how sectors
 -- are protected against writing (optbytes/protects.lua).
 local OPTIONS = { source = true, mark = true, form = true, resets = true, readonly = true,
                   keys = true, open = true, forever = true, keep = true, costs = true,
-                  protects = true, lock = true }
+                  protects = true, hidden = true }
 local FORMS = { byte = true, half = true, word = true, registers = true }
 
 local function kind_of(value)
@@ -165,7 +167,9 @@ local function take_options(options, fail)
     block.words = block.words or {}
     fields_in(block, i, options.fields, fail)
     local last = block.address + (block.length or LONGEST) - 1
-    block.sealed = options.readonly and { first = block.address, last = last } or nil
+    local why = options.readonly or options.hidden or next(options.keep) and "it has options that "
+      .. "must stay as they are"
+    block.sealed = why and { first = block.address, last = last, why = why } or nil
   end
   if not options.fields[options.open[1]] then fail("options: open: no such field") end
   for name, values in pairs(options.forever) do
@@ -230,9 +234,8 @@ function M.take(file, raw)
     if raw[key] ~= nil then take_fact(family, key, raw[key], fail) end
   end
   if not raw.ids then take_fact(family, "ids", ST, fail) end
-  if not family.flash then fail("flash is missing") end
   family.layouts = {}
-  for i, text in ipairs(family.flash) do family.layouts[i] = M.sectors(text) end
+  for i, text in ipairs(family.flash or {}) do family.layouts[i] = M.sectors(text) end
   take_roms(family, fail)
   for _, fault in ipairs(family.faults) do
     if #fault ~= 3 then fail("faults: a fault has a kind, a text and a source") end

@@ -72,6 +72,9 @@ function M.is_locked(part, address, bytes)
     local byte = lock.address >= address and bytes:byte(lock.address - address + 1)
     if byte and closes(lock, byte) then return true end
   end
+  for _, range in ipairs(rules(part).sealed) do
+    if address <= range.last and address + #bytes > range.first then return true end
+  end
   return false
 end
 
@@ -84,13 +87,45 @@ function M.write(fields, board, address, bytes)
   if fields.dfuse then look(board, fields, "write", address, bytes) end
 end
 
+-- Commands of DfuSe, and their lengths. Others change product states, unlock or provision (AN2606,
+-- special commands): what a boot loader makes of them is not known.
+local COMMANDS = { [SET_ADDRESS] = { [5] = true }, [ERASE] = { [1] = true, [5] = true },
+                   [READ_UNPROTECT] = { [1] = true } }
+
+local function check_command(fields, board, bytes)
+  local command = bytes:byte()
+  if not (COMMANDS[command] or {})[#bytes] then
+    refuse(board, "download block", nil, ("the command 0x%02X"):format(command),
+      "it is none of DfuSe's, and some change a chip for ever")
+  end
+  M.command(fields, board, command, "download block")
+end
+
+---Raises `dfu.rom` for a command that the boot loader is known not to have.
+---@param fields moonflash.State of the board
+---@param board table
+---@param command integer
+---@param op string
+function M.command(fields, board, command, op)
+  local known = fields.part and fields.part.commands
+  if not known then return end
+  for _, own in ipairs(known) do
+    if own == command then return end
+  end
+  errors.raise { code = "dfu.rom", path = board.path, op = op, remedy = { "no-command" },
+    message = ("%s: %s: the boot loader does not have the command 0x%02X; it was not sent"):format(
+      board.path, op, command) }
+end
+
 ---The same check for a raw block, which a script numbers itself.
 ---@param fields moonflash.State of the board
 ---@param board table
 ---@param where table block=, pointer= (integer; nil if the board's address pointer is unknown)
 ---@param bytes string
 function M.block(fields, board, where, bytes)
-  if not fields.dfuse or where.block < 2 or bytes == "" then return end
+  if not fields.dfuse or bytes == "" then return end
+  if where.block == 0 then return check_command(fields, board, bytes) end
+  if where.block < 2 then return end
   local op, pointer = "download block", where.pointer
   if not pointer then return look_anywhere(board, fields, op, bytes) end
   -- AN3156 computes the address with the length of the block, ST's library with wTransferSize.

@@ -42,7 +42,7 @@ local function merged(list)
     it.readonly = it.readonly or options.readonly
     it.resets = it.resets and options.resets
     it.mark = options.mark ~= "seen" and options.mark or it.mark
-    for name in pairs(options.keep) do it.keep[name] = true end
+    for name, why in pairs(options.keep) do it.keep[name] = why end
     for name, text in pairs(options.costs or {}) do it.costs[name] = text end
     for name, values in pairs(options.forever) do it.forever[name] = values end
   end
@@ -74,8 +74,7 @@ function M.locks(list)
       table.move(options.locks, 1, #options.locks, #locks + 1, locks)
       for _, block in ipairs(options) do
         if block.sealed then
-          sealed[#sealed + 1] = { first = block.sealed.first, last = block.sealed.last,
-                                  why = options.readonly }
+          sealed[#sealed + 1] = block.sealed
         end
       end
     end

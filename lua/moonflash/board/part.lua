@@ -26,12 +26,14 @@ local ROM_PRODUCTS = { [OLD_PRODUCT] = true, [NEW_PRODUCT] = true,
 
 local ST_VID, ST_PID = 0x0483, 0xDF11
 
+local function is_st(info) return info.vid == ST_VID and info.pid == ST_PID end
+
 ---Whether a board has the ids and a product string of ST's ROMs, so that advice for all of these
 ---(the BOOT0 pin) applies.
 ---@param info table
 ---@return boolean
 function M.may_be_rom(info)
-  return info.vid == ST_VID and info.pid == ST_PID and ROM_PRODUCTS[info.product] or false
+  return is_st(info) and ROM_PRODUCTS[info.product] or false
 end
 
 -- ---- the strictest of several families ----
@@ -135,7 +137,7 @@ function M.of(info)
   local match = families.match(info)
   local list = match.families
   local early = all_early(list, info)
-  local is_rom = match.rom and info.vid == ST_VID and info.pid == ST_PID
+  local is_rom = match.rom and is_st(info)
   local erased = common(list, "erased")
   local align = greatest(list, "align", UNKNOWN_ALIGN)
   local mass = greatest(list, "mass_ms")
@@ -153,7 +155,7 @@ function M.of(info)
               write = write_seconds(list, early, info.functional and info.functional.transfer_size
                 or 2048), entry = early and 0.02 or 0.1 },
     riscv = any(list, "riscv"),
-    faults = faults_of(list, info.version),
+    faults = is_st(info) and not M.may_be_rom(info) and {} or faults_of(list, info.version),
     modes = modes,
     options = option_bytes.of(list),
     commands = common(list, "commands"),
@@ -204,7 +206,9 @@ end
 function M.correct(layout)
   -- The F4 reports its "Device Feature" as erasable, which is wrong (dfu-util 29343ce). OTP memory
   -- is never erasable.
-  if layout.name:find("^Device Feature") or layout.name:find("^OTP") then
+  -- Option bytes are erased by writing them (AN3156).
+  if layout.name:find("^Device Feature") or layout.name:find("^OTP")
+    or memory.is_option_bytes(layout) then
     for _, s in ipairs(layout.segments) do s.erasable = false end
   end
   return layout

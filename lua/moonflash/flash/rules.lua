@@ -75,17 +75,31 @@ local function fault_of(part, kind)
   end
 end
 
+local function has(list, value)
+  for _, item in ipairs(list) do
+    if item == value then return true end
+  end
+  return false
+end
+
+-- The id of the boot loader, where reading it was seen, and if it is one that is known; else nil.
+local function version_of(board)
+  local known = {}
+  for _, family in ipairs(class.state(board).part.families) do
+    if not family.loader_id_read then return nil end
+    table.move(family.loaders, 1, #family.loaders, #known + 1, known)
+  end
+  local id = chip.loader_id(board)
+  return id and has(known, id) and id or nil
+end
+
 -- Whether a fault holds for this board: its ROM's version is one of the fault's, or is not known.
 local function holds(board, fault)
   local loaders = fault and fault.data.loaders
   if not fault or not loaders then return fault ~= nil end
-  local state = class.state(board)
-  local id = state.device:remember("loader_id", function() return chip.loader_id(board) end)
-  if not id then return true end
-  for _, known in ipairs(loaders) do
-    if known == id then return true end
-  end
-  return false
+  local device = class.state(board).device
+  local id = device:remember("loader_id", function() return version_of(board) end)
+  return id == nil or has(loaders, id)
 end
 
 ---The fault of a board's ROM, if it holds.
@@ -122,8 +136,10 @@ end
 
 -- Whether the mode in which a fault shows is in force; an unknown mode counts.
 local function in_mode(board, fault)
-  local mode = class.state(board).device.settled
-  return not fault.data.mode or mode == nil or mode == fault.data.mode
+  local state = class.state(board)
+  local mode, always = state.device.settled, fault.data.always
+  if not fault.data.mode or always and part_of.flash_size(state.info) >= always then return true end
+  return mode == nil or mode == fault.data.mode
 end
 
 -- Refuses to erase sectors of the second bank one by one, where the ROM does it wrong.
@@ -142,11 +158,16 @@ local function check_second_bank(board, erased)
   end
 end
 
--- Refuses what belongs to the firmware of the radio.
+-- Refuses what belongs to the firmware of the radio; all of the flash, if it is not known what.
 local function check_radio(board, touched, values)
   local fault = fault_of(class.state(board).part, "radio")
-  local first = fault and values and values[fault.data.field]
-  if not first then return end
+  if not fault or settings.layout then return end
+  local first = values and values[fault.data.field]
+  if not first then
+    errors.raise { code = "dfu.rom", path = board.path, op = "erase", remedy = { "radio-unknown" },
+      message = ("%s: the top of the flash belongs to the radio's firmware, and the option bytes "
+        .. "that tell where it begins can't be read; nothing was erased"):format(board.path) }
+  end
   local sectors = from(touched, FLASH + first * fault.data.size, board.alts[1].number)
   if #sectors == 0 then return end
   errors.raise { code = "board.write-protected", path = board.path, op = "erase",
@@ -200,7 +221,8 @@ function M.protected(board, sectors)
   if not values then return {} end
   local main = board.alts[1]
   local mode = class.state(board).device.settled
-  local ranges = protects.ranges(options, sound, main.layout.segments, mode ~= "" and mode or nil)
+  local ranges = protects.ranges(options, sound, values, main.layout.segments,
+    mode ~= "" and mode or nil)
   local list, why, seen = {}, {}, {}
   for _, sector in ipairs(sectors) do
     local hit = false
@@ -215,11 +237,24 @@ function M.protected(board, sectors)
     if hit then list[#list + 1] = sector end
   end
   if #list == 0 then return list, nil, values end
-  why.unlock = protects.unlock(options)
+  why.unlock, why.mark = protects.unlock(options), options.protects.mark
   return list, why, values
 end
 
 -- ---- plans ----
+
+-- Tells about sectors that some chips with this string do not have.
+local function tell_holes(board, touched)
+  for _, fault in ipairs(class.state(board).part.faults) do
+    local hole = fault.data.hole
+    for _, sector in ipairs(hole and touched or {}) do
+      if sector.address <= hole[2] and sector.last >= hole[1] then
+        events.emit("remark", board, "fault", { text = fault.text, source = fault.source })
+        break
+      end
+    end
+  end
+end
 
 ---Looks at the sectors of a plan that will change. Sets plan.protected and plan.protected_by, and
 ---raises `dfu.rom` or `board.write-protected` for what the ROM can't do.
@@ -234,8 +269,11 @@ function M.look(board, plan, blind)
   plan.protected = {}
   local part = class.state(board).part
   if #touched == 0 or not part.options and #part.faults == 0 then return end
+  tell_holes(board, touched)
   local values
-  if not blind then plan.protected, plan.protected_by, values = M.protected(board, touched) end
+  if not blind or fault_of(part, "radio") then
+    plan.protected, plan.protected_by, values = M.protected(board, touched)
+  end
   check_radio(board, touched, values)
   if not plan.mass then check_second_bank(board, plan.erased) end
 end
@@ -248,9 +286,10 @@ function M.check(board, plan)
   errors.raise { code = "board.write-protected", path = board.path, op = "erase",
     address = plan.protected[1].address, remedy = { "write-protected",
     changes = plan.protected_by.unlock },
-    message = ("%s: the option bytes (%s) protect the sectors at %s against writing; nothing was "
+    message = ("%s: the option bytes (%s) protect the sectors at %s against writing%s; nothing was "
       .. "erased"):format(board.path, table.concat(plan.protected_by, ", "),
-      names_of(plan.protected)) }
+      names_of(plan.protected), plan.protected_by.mark
+        and (" (which ones is %s, not proven)"):format(plan.protected_by.mark) or "") }
 end
 
 ---All sectors of the first memory that can be erased, without those of the radio: what to erase one
@@ -261,6 +300,7 @@ function M.all_sectors(board)
   local main, list = board.alts[1], {}
   local fault = fault_of(class.state(board).part, "radio")
   local first = fault and (optbytes.values(board) or {})[fault.data.field]
+  if fault and not first then check_radio(board, {}, nil) end
   local stop = first and FLASH + first * fault.data.size
   for sector in memory.sectors(main.layout.segments) do
     if sector.erasable and not (stop and sector.address >= stop) then

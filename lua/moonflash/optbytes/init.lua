@@ -148,7 +148,7 @@ end
 local function load_sound(board, options)
   local blocks = load(board, options)
   local field, value = protection_of(options, blocks)
-  if field and value ~= options.open[2] then
+  if field and value ~= options.open[2] and not options.readonly then
     errors.raise { code = "dfu.unknown-part", path = board.path,
       message = ("%s: the option bytes are not those of %s: the board can be read, and %s is "
         .. "%s instead of %s"):format(board.path, chip_of(board), field.name, shown(field, value),
@@ -221,7 +221,7 @@ local function check(board, options, changes, given)
         words.meaning(options, field, value)))
     end
     if options.keep[name] then
-      usage(board, "%s is shown, and not changed: another firmware needs it as it is", name)
+      usage(board, "%s is shown, and not changed: %s", name, options.keep[name])
     end
     if field.mark and not given.unproven then
       errors.raise { code = "dfu.unproven", path = board.path, remedy = { "unproven" },
@@ -344,7 +344,7 @@ local function write_blocks(board, options, before, after, given)
   for i, block in ipairs(options) do
     if after[i] ~= before[i] then
       if not board.is_open then board:open { wait = given.seconds } end
-      -- a lock that was closed before stays closed
+      -- locks that were closed before stay so; in a block with such options the others may change
       local locked = given.irreversible or guard.is_locked(part, block.address, before[i])
       board:write(block.address, after[i], { irreversible = locked })
       if not board.dry and not options.resets then settle(board) end

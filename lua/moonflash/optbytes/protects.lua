@@ -4,6 +4,7 @@
 --   protected  the value of a bit that protects
 --   from       addresses at which the first bit of each field stands (default: one after the other)
 --   rest       the last bit stands for all that follows
+--   from_in    by mode: other addresses
 --   modes      by mode: sectors for a bit, if it is more than one
 --   areas      { first field, last field, from= }: pages of `size` bytes, protected if first <=
 --   last
@@ -13,9 +14,10 @@ local M = {}
 
 local FLASH = 0x08000000
 
-local function sector_ranges(segments, from)
+local function sector_ranges(segments, from, stop)
   local list = {}
   for sector in memory.sectors(segments, from) do
+    if sector.address >= stop then break end
     list[#list + 1] = { first = sector.address, last = sector.address + sector.size - 1 }
     if #list == 64 then break end -- more than any family has bits
   end
@@ -34,12 +36,14 @@ end
 local function by_bits(options, values, segments, mode)
   local protects, list = options.protects, {}
   local per = mode and protects.modes and protects.modes[mode] or 1
+  local starts = mode and protects.from_in and protects.from_in[mode] or protects.from
   local _, flash_end = memory.span(segments, segments[1].address)
   local at = FLASH
   for i, name in ipairs(protects.bits) do
     local field = options.fields[name]
-    at = protects.from and protects.from[i] or at
-    local sectors = protects.size == "sector" and sector_ranges(segments, at)
+    at = starts and starts[i] or at
+    local sectors = protects.size == "sector"
+      and sector_ranges(segments, at, starts and starts[i + 1] or math.huge)
     for bit = 0, field and values[name] and field.high - field.low or -1 do
       local first, last
       if sectors then
@@ -76,12 +80,13 @@ end
 ---@param options table of a board
 ---@return string
 function M.unlock(options)
-  local list = {}
+  local list, unproven = {}, nil
   local function set(name, value)
     local field = options.fields[name]
     if field then
       local most = (1 << field.high - field.low + 1) - 1
       list[#list + 1] = ("%s=0x%X"):format(name, value and most or 0)
+      unproven = unproven or field.mark
     end
   end
   local protects = options.protects
@@ -90,19 +95,31 @@ function M.unlock(options)
     set(area[1], true)
     set(area[2], false)
   end
-  return table.concat(list, " ")
+  return table.concat(list, " ") .. (unproven and " --unproven" or "")
 end
 
----The ranges that are protected against writing.
+-- With these set, the bits mean protection against reading, too: everything counts as protected.
+local OTHER_MEANINGS = { "SPRMOD", "WPRMOD" }
+
+---The ranges that are protected against writing. In a mode the sizes of areas are not known, so
+---none are named.
 ---@param options table of a board (option_bytes.lua)
----@param values table<string, integer>
+---@param sound table<string, integer> values whose complements are right
+---@param values table<string, integer> all values
 ---@param segments table[] of the flash, ascending
 ---@param mode? string the mode that the option bytes set (families' `modes`)
 ---@return table[] { first=, last=, why= }, why: a name of an option
-function M.ranges(options, values, segments, mode)
-  if not options.protects or #segments == 0 then return {} end
-  if options.protects.areas then return by_areas(options, values) end
-  return by_bits(options, values, segments, mode)
+function M.ranges(options, sound, values, segments, mode)
+  local protects = options.protects
+  if not protects or #segments == 0 then return {} end
+  for _, name in ipairs(OTHER_MEANINGS) do
+    if values[name] == 1 then
+      local first, last = memory.span(segments, segments[1].address)
+      return { { first = first, last = last, why = name } }
+    end
+  end
+  if protects.areas then return mode and {} or by_areas(options, sound) end
+  return by_bits(options, sound, segments, mode)
 end
 
 return M

@@ -69,6 +69,7 @@ end
 -- The level of the read protection, or of what stands for it.
 local function level(options, value)
   local why = (options.forever[options.open[1]] or {})[value]
+  if value == 0x55 and options.readonly then return "level 0.5, read protection of a part" end
   if why then return why:gsub("^read protection ", "") .. ", closed for ever" end
   return value == options.open[2] and "level 0, no read protection" or "level 1, read protection"
 end
@@ -93,7 +94,7 @@ end
 
 ---The values that the protection field may be given: open, level 1, and those that are for ever.
 ---@param options table
----@return integer[] sorted
+---@return integer[]
 function M.levels(options)
   local list, seen = {}, {}
   local function add(value)
@@ -105,6 +106,7 @@ function M.levels(options)
   add(0xBB)
   for value in pairs(options.forever[options.open[1]] or {}) do add(value) end
   table.sort(list)
+  add(0x55) -- ST's constant for level 1 on the F2, F4, F7 and H7
   return list
 end
 

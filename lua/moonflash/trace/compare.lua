@@ -78,7 +78,7 @@ return function(kind, file)
     phase:advance(1)
   end
   phase:finish()
-  return shown.as({ requests = count, differences = list, recorded = recorded,
+  local result = shown.as({ requests = count, differences = list, recorded = recorded,
                     simulated = simulated }, function(data)
     local lines = {}
     for i = 1, math.min(#list, MOST_SHOWN) do
@@ -93,4 +93,5 @@ return function(kind, file)
       simulated)
     return table.concat(lines, "\n")
   end)
+  return result
 end

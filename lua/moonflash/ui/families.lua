@@ -45,7 +45,9 @@ local FACTS = {
   { "versions", "bcdDevice", function(v)
     return list_of(v, function(n) return ("%04x"):format(n) end)
   end },
-  { "chip_id", "DBGMCU id", hex },
+  { "chip_id", "DBGMCU id", function(v)
+    return type(v) == "table" and list_of(v, hex) or hex(v)
+  end },
   { "loader_id", "boot loader's id", function(v) return "the byte at " .. text.hex(v) end },
   { "loader_id_read", "its id was read", function(v) return v and "over USB" or "no" end },
   { "commands", "commands", function(v)
@@ -125,10 +127,22 @@ local function option_rows(family)
   return rows
 end
 
+local function modes_of(mode)
+  local list = {}
+  for reported, real in pairs(mode.flash) do
+    list[#list + 1] = ("%s in place of %s"):format(sectors(real), sectors(reported))
+  end
+  table.sort(list)
+  return table.concat(list, "; ")
+end
+
 local function for_ever(family)
   local list = {}
   for name, values in pairs(family.options and family.options.forever or {}) do
     for value, why in pairs(values) do
+      if value == "only" then
+        list[#list + 1] = name .. ": every value that is not valid closes the chip, too"
+      end
       if math.type(value) then list[#list + 1] = ("%s 0x%02X: %s"):format(name, value, why) end
     end
   end
@@ -156,6 +170,10 @@ local function all_rows(family)
     rows[#rows + 1] = { "", evidence(rom.seen and "seen" or "inferred", rom.seen or rom.inferred) }
   end
   table.move(option_rows(family), 1, #option_rows(family), #rows + 1, rows)
+  for i, mode in ipairs(family.modes) do
+    rows[#rows + 1] = { i == 1 and "modes" or "", ("%s with %s = %d: %s %s"):format(mode.name,
+      mode.field, mode.value, modes_of(mode), evidence(mode.mark or "seen", mode.source)) }
+  end
   for i, line in ipairs(for_ever(family)) do
     rows[#rows + 1] = { i == 1 and "can't be undone" or "", line }
   end

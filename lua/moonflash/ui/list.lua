@@ -104,7 +104,7 @@ local function chip_line(part)
   local polls = part.early_poll and "status is polled early (this ROM tolerates it)"
     or "the full poll times are waited for"
   if not part.family then return "unknown family: " .. polls end
-  return ("%s %s; %s"):format(part.rom and "chip:" or part.exact and "may be"
+  return ("%s %s; %s"):format(part.row and part.row.seen and "chip:" or part.exact and "may be"
     or "of the kind of", part.family, polls)
 end
 

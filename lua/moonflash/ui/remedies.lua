@@ -339,8 +339,8 @@ end
 
 ways["second-bank"] = function()
   local option = spelled("--erase-all", "{ erase_all = true }")
-  return (option and option .. " erases the whole chip with one command, which no such fault is "
-      .. "known of.\n" or "")
+  return (option and option .. " erases the whole chip with one command, of which this fault is "
+      .. "not known (inferred).\n" or "")
     .. "The debug port can erase these sectors, too."
 end
 
@@ -354,6 +354,11 @@ end
 
 ways["no-command"] = function()
   return "Other tools, at the debug port, can do what this boot loader can't."
+end
+
+ways["radio-unknown"] = function()
+  return "A layout with the part of the flash that is yours limits what is touched"
+    .. either(":\n--layout @Flash/0x08000000/100*4Kg", ".")
 end
 
 function ways.radio() return "Leave these sectors out of the file." end

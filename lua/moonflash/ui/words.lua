@@ -183,6 +183,8 @@ function remarks.mode(facts)
     facts.mode, facts.mark ~= "seen" and (" (%s)"):format(facts.mark) or "")
 end
 
+function remarks.fault(facts) return ("To mind: %s (%s)."):format(facts.text, facts.source) end
+
 remarks["not-protected"] = function() return "There is no read protection to remove." end
 
 remarks["would-write-all"] = function()

@@ -56,7 +56,7 @@ function TestFamilies.test_a_wrong_file_is_told()
     ["align: the source is missing"] = { align = { 4 } },
     ["align is an integer"] = { align = { "4", "s" } },
     ["the mark is seen, recalled or inferred"] = { align = { 4, "s", "guessed" } },
-    ["flash is missing"] = { flash = false },
+    ["flash is a table"] = { flash = { "4*16Kg", "s" } },
     ["roms: the source is missing"] = { roms = { { "@F" } } },
     ["a fault has a kind"] = { faults = { { "x" } } },
     ["form is byte, half"] = { options = { source = "s", form = "odd", open = { "R", 1 },
@@ -213,11 +213,61 @@ function TestFamilies.test_the_guard_refuses_every_value()
   lu.assertTrue(count > 100, count)
 end
 
+-- By hand, from CMSIS and ST's manuals: a family, an address, and bytes that close the chip there.
+local CLOSING = {
+  { "STM32F042", 0x1FFFF800, "\xCC" }, { "STM32F302/303xC", 0x1FFFF800, "\xCC" },
+  { "STM32F2", 0x1FFFC001, "\xCC" }, { "STM32F405/407", 0x1FFFC001, "\xCC" },
+  { "STM32F42x/43x", 0x1FFFC001, "\xCC" }, { "STM32F72x/73x", 0x1FFF0001, "\xCC" },
+  { "STM32F76x/77x", 0x1FFF0001, "\xCC" }, { "STM32L07x/08x", 0x1FF80000, "\xCC" },
+  { "STM32L1xxC", 0x1FF80000, "\xCC" }, { "STM32L43x/44x", 0x1FFF7800, "\xCC" },
+  { "STM32L4Rx/4Sx", 0x1FF00000, "\xCC" }, { "STM32G0B1/0C1", 0x1FFF7800, "\xCC" },
+  { "STM32G431/441", 0x1FFF7800, "\xCC" }, { "STM32G47x/48x", 0x1FFF7828, "\0\0\1\0" },
+  { "STM32C071", 0x1FFF7800, "\xCC" }, { "STM32WB30/35/50/55", 0x1FFF8000, "\xCC" },
+  { "STM32H74x/75x", 0x5200201D, "\xCC" }, { "STM32H74x/75x", 0x52002021, "\xCC" },
+  { "STM32H74x/75x", 0x5200201E, "\x20" }, { "STM32H72x/73x", 0x52002022, "\x20" },
+  { "STM32U575/585", 0x40022040, "\xCC" }, { "STM32U575/585", 0x40022070, "\1" },
+  { "STM32U073/083", 0x40022020, "\xCC" }, { "STM32U073/083", 0x40022088, "\1" },
+  { "STM32H562/563/573", 0x40022051, "\x5C" }, { "STM32C55/562", 0x40022051, "\x72" },
+  { "STM32C55/562", 0x40022051, "\x00" }, { "STM32H7R/S", 0x52002200, "\x51" },
+  { "AT32F415", 0x1FFFF800, "\xCC" }, { "AT32F435/437", 0x1FFFC000, "\xCC" },
+}
+
+function TestFamilies.test_the_guard_by_hand()
+  for _, case in ipairs(CLOSING) do
+    local family = families.named(case[1])[1]
+    lu.assertEquals(family.name, case[1])
+    for _, part in ipairs { { rom = {}, families = { family } }, { families = {} } } do
+      local _, err = pcall(guard.write, { dfuse = true, part = part }, { path = "x" }, case[2],
+        case[3])
+      lu.assertTrue(errors.matches(err, "dfu.irreversible"),
+        ("%s 0x%08X"):format(case[1], case[2]))
+    end
+  end
+end
+
+-- Commands in block 0 that DfuSe does not have are not sent, nor one that a ROM does not list.
+function TestFamilies.test_commands_that_are_not_known()
+  local place <close> = sim.new("h563,usb=none")
+  local board <close> = dfu.open(place.path)
+  board:abort()
+  local before = place.requests
+  for _, command in ipairs { "\1\x5C", "\x82\1", "\xA4\0", "\x41\0", "\x21" } do
+    local ok, err = pcall(board.download_block, board, 0, command)
+    lu.assertTrue(not ok and errors.matches(err, "dfu.irreversible"), command)
+  end
+  for _, f in ipairs { function() board:read_unprotect() end,
+      function() board:download_block(0, "\x92") end } do
+    local ok, err = pcall(f)
+    lu.assertTrue(not ok and errors.matches(err, "dfu.rom"))
+  end
+  lu.assertEquals(place.requests, before)
+end
+
 -- Values that are all right pass.
 function TestFamilies.test_the_guard_lets_open_values_pass()
   for _, family in ipairs(families.all()) do
     local options = family.options
-    if options and not options.readonly then
+    if options and not options[1].sealed then
       local field = options.fields[options.open[1]]
       local bytes = string.pack("<I4", options.open[2] << field.low)
       guard.write({ dfuse = true, part = { rom = {}, families = { family } } }, { path = "x" },

@@ -186,6 +186,50 @@ function TestChips.test_a_second_bank_that_cant_be_erased()
   end
 end
 
+-- A board on a product of its own: { name of the flash, more fields }.
+local function open_product(description)
+  local product <close> = support.product(description)
+  return open(product.name)
+end
+
+-- In single-bank mode an F42x with 1 MB has no such fault; nor has another boot loader on the chip.
+function TestChips.test_faults_of_other_modes_and_loaders()
+  local flash_1m = "@Internal Flash  /0x08000000/04*016Kg,01*064Kg,07*128Kg"
+  for _, more in ipairs { [[version = 0x2200]], [[version = 0x0300, product = "Pyboard DFU"]] } do
+    local board, place, _ <close> = open_product(([[{ base = "f407", %s, memories = {
+      { name = "%s" }, { name = "@Option Bytes  /0x1FFFC000/01*016 e/0x1FFEC000/01*016 e",
+      role = "options", initial = "\xEF\xAA\x10\x55\xFF\xFF\xFF\xFF\xFF\x0F\x00\xF0" } } }]])
+      :format(more, flash_1m))
+    place:poke(0x080A0000, noise(64))
+    flash.write(board, of { 0x080A0000, noise(16, 2) })
+    lu.assertEquals(place:peek(0x080A0000, 16), noise(16, 2))
+  end
+end
+
+-- A version that is not known counts as the worst.
+function TestChips.test_a_version_that_is_not_known()
+  local board, place, _ <close> = open_product [[{ base = "g474", version = 0x0200,
+    product = "DFU in FS Mode", memories = {
+    { name = "@Internal Flash   /0x08000000/16*128Kg", erase = 2 },
+    { name = "@Option Bytes   /0x5200201C/01*128 e", role = "options",
+      initial = ("\xF0\xAA\xC6\x1B"):rep(2) .. ("\0"):rep(4) .. ("\xFF\0\0\0"):rep(6) },
+    { name = "@System/0x1FF1E7FE/01*002Ba", role = "system", hidden = true,
+      initial = "\xF7\xFF" } },
+    habits = { "options-stay" }, rdp_at = 1 }]]
+  place:poke(BANK2, noise(64))
+  local took = support.seconds(flash.write, board, of { BANK2, noise(16, 2) })
+  lu.assertTrue(took >= 4, took) -- the data sheet's longest time, as for V9.1
+end
+
+-- Bits that mean protection against reading, too: nothing is written.
+function TestChips.test_protection_with_another_meaning()
+  local board, _, _ <close> = open("f429")
+  optbytes.write(board, { SPRMOD = 1 })
+  if not board.is_open then board:open { wait = 5 } end
+  local err = raises("board.write-protected", flash.write, board, of { BASE, noise(16) })
+  lu.assertStrContains(err.message, "SPRMOD")
+end
+
 -- An H743 whose ROM answers too early, or stays busy: waited for, and looked at.
 function TestChips.test_a_second_bank_that_takes_its_time()
   for _, kind in ipairs { "h743v91", "h743v", "h743" } do
@@ -235,6 +279,19 @@ function TestChips.test_the_radio_is_left_alone()
   lu.assertEquals(place:peek(radio - 4096, 100), ("\255"):rep(100))
   flash.write(board, of { BASE, noise(100) }, { erase_all = true })
   lu.assertEquals(place:peek(radio, 100), noise(100))
+  raises("board.write-protected", flash.write, board, of { radio, noise(4096, 2) },
+    { full = true, no_verify = true, trust_erase = true })
+  raises("dfu.irreversible", board.write, board, 0x1FFF8000, ("\0"):rep(128))
+end
+
+-- Where the radio begins is not known: nothing is erased.
+function TestChips.test_a_radio_that_is_not_known()
+  local board, _, _ <close> = open_product [[{ base = "g474", version = 0x0200,
+    product = "DFU in FS Mode", memories = {
+      { name = "@Internal Flash   /0x08000000/128*04Kg" },
+      { name = "@Option Bytes   /0x1FFF8000/01*120 e", role = "options" } } }]]
+  raises("dfu.rom", flash.write, board, of { BASE, noise(16) })
+  raises("dfu.rom", flash.erase_all, board)
 end
 
 -- ---- EEPROM and OTP ----

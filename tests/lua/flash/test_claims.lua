@@ -319,9 +319,9 @@ function TestClaims.test_raw_commands_are_in_the_journal()
       local board, _, _ <close> = open("f407,usb=none,times=zero")
       if by_control then
         board:clear_status()
-        board:control(0x21, 1, 0, 0, case[1])
+        pcall(board.control, board, 0x21, 1, 0, 0, case[1], { irreversible = true })
       else
-        pcall(board.download_block, board, 0, case[1])
+        pcall(board.download_block, board, 0, case[1], { irreversible = true })
       end
       lu.assertEquals(dfu.fields(board).journal:claims(), case[2], ("%q"):format(case[1]))
     end

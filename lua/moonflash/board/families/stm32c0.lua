@@ -27,6 +27,7 @@ return {
           .. "nRST_SHDW[15] IWDG_SW[16] IWDG_STOP[17] IWDG_STDBY[18] WWDG_SW[19] "
           .. "HSE_NOT_REMAPPED[21] RAM_PARITY_CHECK[22] SECURE_MUXING_EN[23] nBOOT_SEL[24] "
           .. "nBOOT1[25] nBOOT0[26] NRST_MODE[28:27] IRHEN[29]" } },
+      hidden = "it holds a boot lock, at a place that is not known",
       open = { "RDP", 0xAA }, forever = { RDP = { [0xCC] = "read protection level 2" } },
     },
   },

@@ -5,16 +5,19 @@ local OPTIONS = "@Option Bytes  /0x1FFFF800/01*016 e"
 local HUBS = { "host-controllers", "data transfers fail on some high-speed host controllers; a hub "
   .. "between board and computer helps", "AN2606 tables 38, 40, 42" }
 
-local function options(user)
+-- wrp: the number of write protection bytes.
+local function options(user, wrp)
+  local bits = { "WRP0", "WRP1", "WRP2", "WRP3" }
+  for i = wrp + 1, 4 do bits[i] = nil end
   return {
     source = "CMSIS OB_TypeDef; length from dfu-util -l", form = "byte", resets = true,
     { address = 0x1FFFF800, length = 16, words = {
       [0x00] = "RDP[7:0] WDG_SW[16] nRST_STOP[17] nRST_STDBY[18] " .. user,
-      [0x04] = "DATA0[7:0] DATA1[23:16]", [0x08] = "WRP0[7:0] WRP1[23:16]",
-      [0x0C] = "WRP2[7:0] WRP3[23:16]" } },
+      [0x04] = "DATA0[7:0] DATA1[23:16]",
+      [0x08] = wrp == 1 and "WRP0[7:0]" or "WRP0[7:0] WRP1[23:16]",
+      [0x0C] = wrp == 4 and "WRP2[7:0] WRP3[23:16]" or nil } },
     open = { "RDP", 0xAA }, forever = { RDP = { [0xCC] = "read protection level 2" } },
-    protects = { bits = { "WRP0", "WRP1", "WRP2", "WRP3" }, protected = 0, size = 4 * KB,
-                 rest = true, mark = "recalled" },
+    protects = { bits = bits, protected = 0, size = 4 * KB, rest = wrp == 4, mark = "recalled" },
   }
 end
 
@@ -36,7 +39,7 @@ return {
     enter = { "BOOT0 high, then reset or power. The F070x6 needs a crystal of 4 to 24 MHz.",
               "AN2606" },
     faults = { HUBS }, options = options("nBOOT0[19] nBOOT1[20] VDDA_MONITOR[21] "
-      .. "RAM_PARITY_CHECK[22] BOOT_SEL[23]"),
+      .. "RAM_PARITY_CHECK[22] BOOT_SEL[23]", 1),
   },
   {
     name = "STM32F072", covers = "STM32F071, F072, F078, F070xB",
@@ -52,6 +55,6 @@ return {
     shared_serials = { { "FFFFFFFEFFFF" }, "logs of dfu-util -l" },
     enter = { "BOOT0 high, then reset or power. The F070xB needs a crystal of 4 to 24 MHz.",
               "AN2606" },
-    faults = { HUBS }, options = options("nBOOT1[20] VDDA_MONITOR[21] RAM_PARITY_CHECK[22]"),
+    faults = { HUBS }, options = options("nBOOT1[20] VDDA_MONITOR[21] RAM_PARITY_CHECK[22]", 4),
   },
 }

@@ -28,10 +28,13 @@ return {
     faults = {
       { "unusable", "chips with a date code before 937 have a ROM that can't be used on 64 pins",
         "AN2606 table 48" },
-      { "poll-times", "the ROMs V2.0 and V2.1 announce wrong poll times", "AN2606 table 48" },
+      { "poll-times", "the ROM V2.0 announces wrong poll times, and draws more than 25 mA through "
+        .. "PA9 with USB", "AN2606 table 48", version = 0x2000 },
+      { "poll-times", "the ROM V2.1 announces wrong poll times", "AN2606 table 48",
+        version = 0x2100 },
     },
     options = {
-      source = "CMSIS OB_TypeDef; length from dfu-util -l", form = "byte", resets = true,
+      source = "CMSIS OB_TypeDef; length from dfu-util -l", form = "byte", resets = false,
       { address = 0x1FFFF800, length = 16, words = {
         [0x00] = "RDP[7:0] WDG_SW[16] nRST_STOP[17] nRST_STDBY[18]",
         [0x04] = "DATA0[7:0] DATA1[23:16]", [0x08] = "WRP0[7:0] WRP1[23:16]",

@@ -30,7 +30,6 @@ return {
     loader_id = { 0x1FFF77DE, "AN2606" }, loaders = { 0x33 },
     uid = { { 0x1FFF7A10, 4, 8 }, "CMSIS" }, size_at = { 0x1FFF7A22, "CMSIS" },
     otp = { { 0x1FFF7800, 528 }, "CMSIS" },
-    serial = { "uid", "libopencm3 desig_get_unique_id_as_dfu" },
     enter = { "BOOT0 high and BOOT1 low, then reset. The ROM takes its USB clock from a crystal.",
               "AN2606" },
     faults = { { "poll-times", "the ROM V3.2 announces wrong poll times", "AN2606",

@@ -37,10 +37,11 @@ local function family(it)
     source = "CMSIS FLASH_OPTCR; RM0090 tables 15 and 16", form = "half", resets = true,
     { address = 0x1FFFC000, length = 16, words = {
       [0x00] = "BOR_LEV[3:2] WDG_SW[5] nRST_STOP[6] nRST_STDBY[7] RDP[15:8]",
-      [0x08] = "nWRP[" .. own - 1 .. ":0]" } },
+      [0x08] = "nWRP[" .. own - 1 .. ":0]" .. (it.sprmod and " SPRMOD[15]" or "") } },
     open = { "RDP", 0xAA }, forever = { RDP = { [0xCC] = "read protection level 2" } },
     protects = { bits = { "nWRP" }, protected = 0, size = "sector" },
   }
+  it.sprmod = nil
   return it
 end
 
@@ -53,8 +54,10 @@ local function dual()
       [0x08] = "nWRP[11:0] DB1M[14] SPRMOD[15]" } },
     { address = 0x1FFEC000, length = 16, words = { [0x08] = "nWRP_2[11:0]" } },
     open = { "RDP", 0xAA }, forever = { RDP = { [0xCC] = "read protection level 2" } },
+    costs = { DB1M = "All sectors of a chip with 1 MB change: it has to be written again." },
     protects = { bits = { "nWRP", "nWRP_2" }, protected = 0, size = "sector",
-                 from = { 0x08000000, 0x08100000 } },
+                 from = { 0x08000000, 0x08100000 },
+                 from_in = { ["dual-bank mode"] = { 0x08000000, 0x08080000 } } },
   }
 end
 
@@ -88,7 +91,8 @@ return {
                  version = 0x2100 } },
   },
   family {
-    name = "STM32F401", covers = "STM32F401", chip_id = { 0x433, "AN2606 table 226" }, wrp = 8,
+    name = "STM32F401", covers = "STM32F401", wrp = 8,
+    chip_id = { { 0x423, 0x433 }, "AN2606 table 226" },
     roms = { row(FLASH_512K, { seen = "logs of dfu-util -l" }) },
     flash = { { "4*16Kg,1*64Kg,3*128Kg", "4*16Kg,1*64Kg,1*128Kg" }, "stm32-data" },
     connect_ms = { 250, "AN2606 table 229" }, loader_id = { 0x1FFF76DE, "AN2606" },
@@ -109,7 +113,7 @@ return {
   },
   family {
     name = "STM32F412", covers = "STM32F412", chip_id = { 0x441, "AN2606 table 226" }, wrp = 12,
-    roms = { row(FLASH_1M, { seen = "field reports" }) },
+    roms = { row(FLASH_1M, { inferred = "field reports: the strings of the F405" }) },
     flash = { { "4*16Kg,1*64Kg,7*128Kg", "4*16Kg,1*64Kg,3*128Kg" }, "stm32-data" },
     connect_ms = { 380, "AN2606 table 229" }, loader_id = { 0x1FFF76DE, "AN2606" },
     loaders = { 0x91 },
@@ -125,9 +129,10 @@ return {
     serial = { "panda-f413", "commaai panda, python/dfu.py" },
   },
   family {
+    sprmod = true,
     name = "STM32F446", covers = "STM32F446", chip_id = { 0x421, "AN2606 table 226" }, wrp = 8,
     simulated = { "f446" },
-    roms = { row(FLASH_512K, { seen = "logs of dfu-util -l" }) },
+    roms = { row(FLASH_512K, { inferred = "field reports: the strings of the F401" }) },
     flash = { { "4*16Kg,1*64Kg,3*128Kg", "4*16Kg,1*64Kg,1*128Kg" }, "stm32-data" },
     connect_ms = { 200, "AN2606 table 229" }, loader_id = { 0x1FFF76DE, "AN2606" },
     loaders = { 0x90 },
@@ -143,8 +148,8 @@ return {
     mass_ms = { 32000, "twice the F405's", "inferred" },
     connect_ms = { 250, "AN2606 table 229" }, loader_id = { 0x1FFF76DE, "AN2606" },
     loaders = { 0x70, 0x90, 0x91 },
-    faults = { { "bank2-erases-nothing", "the ROM does not erase sectors in the second bank",
-    "AN2606 tables 90, 92" } },
+    faults = { { "bank2-erases-nothing", "in dual-bank mode the ROM does not erase sectors in the "
+      .. "second bank", "AN2606 tables 90, 92", mode = "dual-bank mode", always = 0x200000 } },
     options = dual(),
   },
   family {

@@ -3,6 +3,7 @@
 -- alternate settings the string of the flash, so option bytes and OTP can't be reached by name.
 local FLASH = "@Internal Flash   /0x08000000/64*02Kg"
 local FAULTS = {
+  { "one-page", "in the second bank, one page can be erased at a time", "AN2606 table 112" },
   { "go-debug-off", "after leaving, the debug port is off", "AN2606 table 112" },
   { "empty-flag", "a reset with empty flash hangs until power-off", "AN2606 table 112" },
 }
@@ -17,7 +18,8 @@ local function options(lock)
         .. "NRST_MODE[28:27] IRHEN[29]" } },
     open = { "RDP", 0xAA },
     forever = { RDP = { [0xCC] = "read protection level 2" } },
-    lock = lock,
+    -- BOOT_LOCK is in this block, at a place that is not known
+    hidden = lock and "it holds a boot lock, at a place that is not known" or nil,
   }
 end
 
@@ -31,7 +33,8 @@ return {
     flash = { { "256*2Kg", "128*2Kg", "64*2Kg" }, "stm32-data" }, two_banks = { true,
     "stm32-data" },
     unit = { 8, "stm32-data" }, align = { 4, "AN2606 table 7" }, erased = { 0xFF, "probe-rs" },
-    erase_max_ms = { 40, "AN2606 table 108" }, connect_ms = { 300, "AN2606 table 229" },
+    erase_max_ms = { 40, "AN2606 table 108, of the G07x", "inferred" },
+    connect_ms = { 300, "AN2606 table 229" },
     loader_id = { 0x1FFF9FFE, "AN2606" }, loaders = { 0x92 },
     uid = { { 0x1FFF7590, 4, 8 }, "CMSIS" }, size_at = { 0x1FFF75E0, "CMSIS" },
     otp = { { 0x1FFF7000, 1024 }, "CMSIS" },
@@ -43,9 +46,10 @@ return {
     versions = { { 0x0200 }, "as the G0B1", "inferred" },
     flash = { { "256*2Kg" }, "stm32-data" }, two_banks = { true, "stm32-data" },
     unit = { 8, "stm32-data" }, align = { 4, "AN2606 table 7" }, erased = { 0xFF, "probe-rs" },
-    erase_max_ms = { 40, "AN2606 table 108" },
+    erase_max_ms = { 40, "AN2606 table 108, of the G07x", "inferred" },
     loader_id = { 0x1FFF9FFE, "AN2606" }, loaders = { 0xD0 },
     uid = { { 0x1FFF7590, 4, 8 }, "CMSIS" }, size_at = { 0x1FFF75E0, "CMSIS" },
+    otp = { { 0x1FFF7000, 1024 }, "CMSIS" },
     enter = { "BOOT0 high, then reset; with a crystal of 8 to 48 MHz, and not on LQFP32",
     "AN2606" },
     faults = FAULTS, options = options(false),

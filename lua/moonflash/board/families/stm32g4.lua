@@ -86,5 +86,11 @@ return {
     name = "STM32G491/4A1", covers = "STM32G491, G4A1", chip_id = { 0x479, "AN2606 table 226" },
     flash = { { "256*2Kg", "128*2Kg" }, "stm32-data" },
     loader_id = { 0x1FFF6FFE, "AN2606" }, loaders = { 0xD2 },
+    options = {
+      source = "CMSIS; the string was not seen", form = "word", resets = false, mark = "inferred",
+      { address = 0x1FFF7800, words = { [0x00] = FIRST .. " PB4_PUPEN[22]" } },
+      open = { "RDP", 0xAA }, forever = { RDP = LOCK.RDP },
+      hidden = "it holds a boot lock, at a place that is not known",
+    },
   },
 }

@@ -59,13 +59,13 @@ return {
     faults = {
       { "leave-locks-up", "leaving locked the core up on a measured board: only a reset starts the "
         .. "program", "measured, 70151797682" },
+      { "crash", "V14.3 crashes with TrustZone and HDPL 3", "AN2606 table 129" },
       { "eeprom", "V14.4 can't erase the EEPROM of chips with 1 MB", "AN2606 table 129" },
     },
   },
   family {
     name = "STM32H5E/H5F", covers = "STM32H5Ex, H5Fx", chip_id = { 0x47A, "AN2606 table 226" },
-    flash = { { "512*8Kg" }, "as the pages of the H563", "inferred" },
-    loader_id = { 0x0BFB5FFE, "AN2606" }, loaders = { 0xF0 },
+        loader_id = { 0x0BFB5FFE, "AN2606" }, loaders = { 0xF0 },
     faults = { { "crystal", "USB high speed; the ROM needs a crystal", "AN2606" } },
   },
 }

@@ -31,13 +31,14 @@ return {
     erase_ms = { 2000, "DS12110, as the H743", "inferred" },
     erase_max_ms = { 4000, "DS12930, as the H743", "inferred" },
     write_us = { 290, "DS12110, as the H743", "inferred" },
-    connect_ms = { 54, "AN2606 table 227" },
+    connect_ms = { 108, "AN2606 table 227" },
     loader_id = { 0x1FF1E7FE, "AN2606" }, loaders = { 0x93 },
     uid = { { 0x1FF1E800, 4, 8 }, "CMSIS" }, size_at = { 0x1FF1E880, "CMSIS" },
     faults = {
       { "announces-too-much", "chips with less flash announce 1 MB, too", "log 37815232886",
         mark = "inferred" },
-      { "power-locked", "the register PWR_CR3 stays locked until power-off", "AN2606" },
+      { "power-locked", "ROMs before V9.3 leave the register PWR_CR3 locked until power-off",
+        "AN2606" },
     },
     options = {
       source = "CMSIS; length from dfu-util -l", form = "registers", resets = false,
@@ -56,7 +57,7 @@ return {
                "@Option Bytes   /0x5200201C/01*128 e", seen = "logs of dfu-util -l" } },
     flash = { { "16*128Kg", "8*128Kg", "1*128Kg" }, "stm32-data" }, unit = { 32, "stm32-data" },
     erase_ms = { 2000, "DS12110, by bytes" }, erase_max_ms = { 4000, "DS12930 table 64" },
-    write_us = { 290, "DS12110, by bytes" }, connect_ms = { 54, "AN2606 table 227" },
+    write_us = { 290, "DS12110, by bytes" }, connect_ms = { 108, "AN2606 table 227" },
     loader_id = { 0x1FF1E7FE, "read by a public tool, 69310890121" },
     loader_id_read = { true, "a public tool reads it, 69310890121" },
     loaders = { 0xD2, 0xD3, 0x90, 0x91,
@@ -73,7 +74,7 @@ return {
         loaders = { 0xD3 } },
       { "leave", "V13.2 can't start a program", "AN2606 table 136", loaders = { 0xD2 } },
       { "announces-too-much", "a chip with 1 MB has a hole from 0x08080000 to 0x080FFFFF, an H750 "
-        .. "only 128 KB; all announce 2 MB", "stm32-data" },
+        .. "only 128 KB; all announce 2 MB", "stm32-data", hole = { 0x08080000, 0x080FFFFF } },
     },
     options = {
       source = "CMSIS; length from dfu-util -l", form = "registers", resets = false,
@@ -101,7 +102,7 @@ return {
     },
     flash = { { "256*8Kg", "128*8Kg", "16*8Kg" }, "stm32-data" },
     unit = { 16, "OpenOCD; stm32-data says 32" },
-    connect_ms = { 54, "AN2606 table 227" },
+    connect_ms = { 599, "AN2606 table 227" },
     loader_id = { 0x1FF13FFE, "AN2606" }, loaders = { 0x90, 0x91,
       0x92 },
     uid = { { 0x08FFF800, 4, 8 }, "CMSIS" }, size_at = { 0x08FFF80C, "CMSIS" },
@@ -115,7 +116,7 @@ return {
         [0x00] = FIRST .. " VDDMMC_HSLV[16] SWAP_BANK_OPT[31]", [0x0C] = AREA[1], [0x14] = AREA[2],
         [0x1C] = "WRPSGn1[31:0]", [0x24] = BOOT, [0x4C] = "OTPBL[31:0]",
         [0x11C] = "WRPSGn2[31:0]" } },
-      keep = { OTPBL = true },
+      keep = { OTPBL = "it locks OTP memory for ever" },
       open = { "RDP", 0xAA }, forever = FOREVER,
       -- a bit for four pages
       protects = { bits = { "WRPSGn1", "WRPSGn2" }, protected = 0, size = 32 * KB,

@@ -16,7 +16,8 @@ local function family(it)
   it.enter = { "BOOT0 high and BOOT1 low, then reset. The ROM takes its USB clock from a crystal.",
                "AN2606" }
   it.faults = { { "host-controllers", "data transfers fail on some high-speed host controllers; a "
-    .. "hub between board and computer helps", "AN2606 tables 158 to 161" } }
+    .. "hub between board and computer helps", "AN2606 tables 158 to 161" },
+    { "rtc", "V4.1 resets the RTC", "AN2606" } }
   it.options = {
     source = "CMSIS; length from dfu-util -l", form = "half", resets = false,
     { address = 0x1FF80000, length = 32, words = {

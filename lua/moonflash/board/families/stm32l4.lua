@@ -14,12 +14,20 @@ local RECALLED = { [0x08] = true, [0x10] = true, [0x18] = true, [0x20] = true }
 local OLD_BLOCKS = { "blocks-of-8", "a block of more than 256 bytes that is no multiple of 8 is "
   .. "written wrongly by old ROMs", "AN2606 tables 165 to 171" }
 
-local function bank(n, address, first)
+local NO_PCROP = "the ROM can't write it (AN2606 tables 163 to 175)"
+local PCROP = { PCROP1_STRT = NO_PCROP, PCROP1_END = NO_PCROP, PCROP_RDP = NO_PCROP,
+                PCROP2_STRT = NO_PCROP, PCROP2_END = NO_PCROP }
+
+-- wide: PCROP and WRP have 16 and 8 bits, as in the L47x.
+local function bank(n, address, first, wide)
+  local pcrop = wide and "[15:0]" or "[14:0]"
+  local start, stop = wide and "[7:0]" or "[6:0]", wide and "[23:16]" or "[22:16]"
   return { address = address, length = 40, words = {
-    [0x00] = first, [0x08] = "PCROP" .. n .. "_STRT[14:0]",
-    [0x10] = "PCROP" .. n .. "_END[14:0]" .. (n == 1 and " PCROP_RDP[31]" or ""),
-    [0x18] = "WRP" .. n .. "A_STRT[6:0] WRP" .. n .. "A_END[22:16]",
-    [0x20] = "WRP" .. n .. "B_STRT[6:0] WRP" .. n .. "B_END[22:16]" }, recalled = RECALLED }
+    [0x00] = first, [0x08] = "PCROP" .. n .. "_STRT" .. pcrop,
+    [0x10] = "PCROP" .. n .. "_END" .. pcrop .. (n == 1 and " PCROP_RDP[31]" or ""),
+    [0x18] = "WRP" .. n .. "A_STRT" .. start .. " WRP" .. n .. "A_END" .. stop,
+    [0x20] = "WRP" .. n .. "B_STRT" .. start .. " WRP" .. n .. "B_END" .. stop },
+    recalled = RECALLED }
 end
 
 local function areas(size, second)
@@ -31,6 +39,9 @@ local function areas(size, second)
   end
   return { areas = list, size = size, mark = "recalled" }
 end
+
+local CHANGE = "All page sizes change: the flash has to be written again."
+local SECTORS = { DBANK = CHANGE, DB1M = CHANGE, DB512K = CHANGE, DUALBANK = CHANGE }
 
 local function family(it)
   it.versions = it.versions or { { 0x2200 }, "logs of dfu-util -l" }
@@ -47,16 +58,18 @@ local function family(it)
   return it
 end
 
-local function options(blocks, protects, resets)
-  blocks.source, blocks.form = "CMSIS; length from dfu-util -l", "word"
+-- mark: of the places; "recalled" where no string was seen.
+local function options(blocks, protects, resets, mark)
+  blocks.source = mark and "CMSIS; the string was not seen" or "CMSIS; length from dfu-util -l"
+  blocks.form, blocks.mark = "word", blocks.mark or mark
   blocks.resets, blocks.protects = resets, protects
   blocks.open = { "RDP", 0xAA }
   blocks.forever = { RDP = { [0xCC] = "read protection level 2" } }
   return blocks
 end
 
-local function one_bank(resets)
-  return options({ bank(1, 0x1FFF7800, FIRST .. BOOT0) }, areas(2 * KB), resets)
+local function one_bank(resets, mark)
+  return options({ bank(1, 0x1FFF7800, FIRST .. BOOT0), keep = PCROP }, areas(2 * KB), resets, mark)
 end
 
 return {
@@ -66,7 +79,7 @@ return {
                OTP, FEATURE, inferred = "as the L45x" } },
     flash = { { "64*2Kg", "32*2Kg" }, "stm32-data" }, connect_ms = { 820, "AN2606 table 229" },
     loader_id = { 0x1FFF6FFE, "AN2606" }, loaders = { 0xD1 },
-    options = one_bank(true),
+    options = one_bank(true, "recalled"),
   },
   family {
     name = "STM32L43x/44x", covers = "STM32L431, L432, L433, L442, L443",
@@ -101,21 +114,23 @@ return {
                BOTH_OPTIONS, OTP, FEATURE,
                inferred = "the flash string was seen (51988937628); the rest as the L4R" } },
     flash = { { "512*2Kg", "256*2Kg", "128*2Kg" }, "stm32-data" },
-    connect_ms = { 2560, "AN2606 table 229, without LSE" },
+    connect_ms = { 2860, "AN2606 table 229, without LSE: 300, and 2560 to start" },
     loader_id = { 0x1FFF6FFE, "AN2606" }, loaders = { 0xA3, 0x92 },
     enter = { "BOOT0 high, then reset. With an LSE or HSE crystal the board appears sooner.",
               "AN2606" },
     faults = { OLD_BLOCKS, { "ram", "V10.1 and V9.0 write RAM wrongly", "AN2606 table 169" } },
-    options = options({ bank(1, 0x1FFF7800, FIRST .. BANKS), bank(2, 0x1FFFF800) },
-      areas(2 * KB, 0x08080000), false),
+    mass_ms = { 44.3, "DS11451 table 58, two banks", "inferred" },
+    options = options({ bank(1, 0x1FFF7800, FIRST .. BANKS, true), bank(2, 0x1FFFF800, nil, true),
+      keep = PCROP, costs = SECTORS }, areas(2 * KB, 0x08080000), false, "recalled"),
   },
   family {
     name = "STM32L496/4A6", covers = "STM32L496, L4A6", chip_id = { 0x461, "AN2606 table 226" },
     two_banks = { true, "stm32-data" },
     flash = { { "512*2Kg", "256*2Kg" }, "stm32-data" }, connect_ms = { 430, "AN2606 table 229" },
     loader_id = { 0x1FFF6FFE, "AN2606" }, loaders = { 0x93 },
-    options = options({ bank(1, 0x1FFF7800, FIRST .. BANKS .. BOOT0), bank(2, 0x1FFFF800) },
-      areas(2 * KB, 0x08080000), false),
+    mass_ms = { 44.3, "DS11451 table 58, two banks", "inferred" },
+    options = options({ bank(1, 0x1FFF7800, FIRST .. BANKS .. BOOT0), bank(2, 0x1FFFF800),
+      keep = PCROP, costs = SECTORS }, nil, false, "recalled"),
   },
   family {
     name = "STM32L4Rx/4Sx", covers = "STM32L4R5, L4R7, L4R9, L4S5, L4S7, L4S9",
@@ -134,9 +149,7 @@ return {
                 flash = { ["512*4Kg"] = "256*8Kg" }, source = "OpenOCD", mark = "inferred" } },
     loader_id = { 0x1FFF6FFE, "AN2606" }, loaders = { 0x95 },
     options = options({ bank(1, 0x1FF00000, FIRST .. BOOT0 .. " BFB2[20] DB1M[21] DBANK[22]"),
-      bank(2, 0x1FF01000), costs = { DBANK = "All page sizes change: the flash has to be written "
-      .. "again.", DB1M = "All page sizes change: the flash has to be written again." } },
-      areas(4 * KB, 0x08100000), false),
+      bank(2, 0x1FF01000), costs = SECTORS }, nil, false),
   },
   family {
     name = "STM32L4Px/4Qx", covers = "STM32L4P5, L4Q5", chip_id = { 0x471, "AN2606 table 226" },
@@ -147,8 +160,7 @@ return {
     mass_ms = { 44.3, "as the L4, two banks", "inferred" },
     connect_ms = { 322, "AN2606 table 229" },
     loader_id = { 0x1FFF6FFE, "AN2606" }, loaders = { 0x90 },
-    options = options({ mark = "inferred",
-      bank(1, 0x1FF00000, FIRST .. BOOT0 .. " BFB2[20] DB512K[21] DBANK[22]") },
-      areas(4 * KB), false),
+    options = options({ bank(1, 0x1FF00000, FIRST .. BOOT0 .. " BFB2[20] DB512K[21] DBANK[22]"),
+      keep = PCROP, costs = SECTORS }, nil, false, "inferred"),
   },
 }

@@ -1,6 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- STM32WB. The top of the flash belongs to the firmware of the radio. The WB10 and WB15 have no USB
 -- DFU in their ROM (AN2606 table 3).
+local RADIO = "it belongs to the firmware of the radio"
+
 return {
   {
     name = "STM32WB30/35/50/55", covers = "STM32WB30, WB35, WB50, WB55",
@@ -42,8 +44,9 @@ return {
                      [0x70] = true, [0x78] = true } },
       open = { "RDP", 0xAA }, forever = { RDP = { [0xCC] = "read protection level 2" } },
       -- these belong to the firmware of the radio
-      keep = { ESE = true, IPCCDBA = true, SFSA = true, FSD = true, DDS = true, SBRV = true,
-               SBRSA = true, BRSD = true, SNBRSA = true, NBRSD = true, C2OPT = true },
+      keep = { ESE = RADIO, IPCCDBA = RADIO, SFSA = RADIO, FSD = RADIO, DDS = RADIO, SBRV = RADIO,
+               SBRSA = RADIO, BRSD = RADIO, SNBRSA = RADIO, NBRSD = RADIO, C2OPT = RADIO },
+      hidden = "it holds words of the radio's firmware",
       protects = { areas = { { "WRP1A_STRT", "WRP1A_END", from = 0x08000000 },
                              { "WRP1B_STRT", "WRP1B_END", from = 0x08000000 } },
                    size = 4096, mark = "recalled" },

@@ -9,4 +9,5 @@ return {
     { name = "@Option Bytes  /0x1FFFF800/01*016 e", role = "options",
       initial = "\xA5\x5A\xFF\0" .. ("\xFF\0"):rep(6) },
   },
+  habits = { "options-stay" },
 }

@@ -8,7 +8,7 @@ return {
     { name = "@Internal Flash   /0x08000000/256*08Kg", erase = 0.05, unit = 16, write = 290e-6 },
     { name = "@Option Bytes   /0x5200201C/01*297 e", role = "options",
       initial = ("\xF0\xAA\xC6\x1B"):rep(2) .. ("\0"):rep(4)
-        .. ("\xFF\0\0\0"):rep(4) .. ("\xFF\0\0\0"):rep(2) .. ("\0\x08\xF0\x1F"):rep(2) },
+        .. ("\xFF\0\0\0"):rep(4) .. ("\xFF"):rep(8) .. ("\0\x08\xF0\x1F"):rep(2) },
     { name = "@OTP Memory   /0x08FFF000/01*1024 e", role = "otp" },
     { name = "@System/0x1FF13FFE/01*002Ba", role = "system", hidden = true,
       initial = "\x92\xFF" },

@@ -10,7 +10,7 @@ return {
     { name = "@Option Bytes  /0x1FF8000/01*128 e", role = "options",
       real = "@Option Bytes/0x5200201C/01*128 e",
       initial = ("\xF0\xAA\xC6\x1B"):rep(2) .. ("\0"):rep(4)
-        .. ("\xFF\0\0\0"):rep(4) .. ("\xFF\0\0\0"):rep(2) .. ("\0\x08\xF0\x1F"):rep(2) },
+        .. ("\xFF\0\0\0"):rep(4) .. ("\xFF"):rep(8) .. ("\0\x08\xF0\x1F"):rep(2) },
     { name = "@OTP Memory  /0x1FF7000/01*1024 e", role = "system",
       real = "@Nothing/0x60000000/01*1024 a" },
   },
