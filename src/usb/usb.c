@@ -494,8 +494,7 @@ static void usb_cancel(struct port_handle *head)
 static int usb_select(struct port_handle *head, uint8_t interface, uint8_t alt)
 {
     struct usb_handle *handle = (struct usb_handle *)head;
-    int error = libusb_set_interface_alt_setting(handle->device, interface, alt);
-    return error == LIBUSB_SUCCESS ? 0 : usb_error(error);
+    return usbfs_select(handle->node, interface, alt);
 }
 
 static int usb_reset(struct port_handle *head)

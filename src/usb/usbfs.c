@@ -162,3 +162,23 @@ int usbfs_open(struct loop *loop, const char *node, struct port_handle **opened)
     *opened = &handle->head;
     return 0;
 }
+
+int usbfs_select(int node, unsigned interface, unsigned alt)
+{
+    struct usbdevfs_setinterface wanted = { .interface = interface, .altsetting = alt };
+    if (ioctl(node, USBDEVFS_SETINTERFACE, &wanted) >= 0)
+        return 0;
+    switch (errno) {
+    case EPIPE:
+        return PORT_STALL;
+    case ENODEV:
+    case ESHUTDOWN:
+        return PORT_GONE;
+    case ETIMEDOUT:
+        return PORT_TIMEOUT;
+    case EBUSY:
+        return PORT_BUSY;
+    default:
+        return PORT_IO;
+    }
+}

@@ -66,12 +66,12 @@ rig.case("28 dfu-util has the board", function()
   rig.check(board:peek(rig.FLASH, F407.size) == F407.new, "the flash is wrong")
 end)
 
-rig.case("moonflash takes at most three transfers a block, and forty more", function()
+rig.case("moonflash takes at most three transfers a block, and fifty-five more", function()
   local board <close> = rig.board()
   board:begin()
   rig.equal(rig.moonflash("flash", F407.image).status, 0, "moonflash flash")
   local blocks = (#F407.bytes + 2047) // 2048
-  rig.check(board:requests() <= 3 * blocks + 40, "%d requests for %d blocks", board:requests(),
+  rig.check(board:requests() <= 3 * blocks + 55, "%d requests for %d blocks", board:requests(),
     blocks)
 end)
 

@@ -304,10 +304,16 @@ end)
 rig.case("14 a write-protected sector", function()
   local board <close> = rig.board { wrp = 1 }
   local r = rig.moonflash(table.unpack(FLASH))
-  rig.equal(r.status, 79, "status: " .. r.err)
+  rig.equal(r.status, 80, "status: " .. r.err)
   rig.check(flash_of(board) == F407.old, "the flash has changed")
-  rig.equal(r.result.ranges[1].state, "doubt", "the claim")
-  rig.has(r.err, "write-protected", "message")
+  rig.equal(#r.result.ranges, 0, "the claims")
+  rig.has(r.err, "protect the sectors at 0x08000000 against writing", "message")
+  -- where nothing is read before, verification finds it
+  r = rig.moonflash("--json", "flash", F407.image, "--full", "--no-verify", "--trust-erase")
+  rig.equal(r.status, 0, "without reading: " .. r.err)
+  rig.check(r.result.unverified and not r.result.verified, "it does not say so")
+  r = rig.moonflash("--json", "verify", F407.image)
+  rig.equal(r.status, 79, "verify: " .. r.err)
 end)
 
 rig.case("15 verification is not wanted", function()
@@ -375,7 +381,7 @@ rig.case("17 option bytes by name, through the reset", function()
   rig.has(r.err, "wrote 16 B, verified", "what it said")
   rig.equal(board:peek(0x1FFFC000, 10), "\xEB\xAA" .. ("\255"):rep(6) .. "\xFE\x0F", "the bytes")
   rig.check(flash_of(board) == F407.old, "the flash has changed")
-  rig.equal(rig.moonflash(table.unpack(FLASH)).status, 79, "flash, the first sector protected")
+  rig.equal(rig.moonflash(table.unpack(FLASH)).status, 80, "flash, the first sector protected")
 end)
 
 -- ---- 32, 37: boards that come back ----
