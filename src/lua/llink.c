@@ -52,11 +52,13 @@ static struct port *port_of(lua_State *L, const char *path)
 static bool push_device(void *arg, const struct port_device *device)
 {
     lua_State *L = arg;
-    lua_createtable(L, 0, 5);
+    lua_createtable(L, 0, 6);
     lua_pushstring(L, device->path);
     lua_setfield(L, -2, "path");
     lua_pushinteger(L, device->generation);
     lua_setfield(L, -2, "generation");
+    lua_pushinteger(L, device->number);
+    lua_setfield(L, -2, "number");
     lua_pushlstring(L, (const char *)device->device, device->device_length);
     lua_setfield(L, -2, "device");
     lua_pushlstring(L, (const char *)device->config, device->config_length);
@@ -67,7 +69,7 @@ static bool push_device(void *arg, const struct port_device *device)
     return true;
 }
 
-/*** link.devices(path?) --> { { path=, generation=, device=bytes, config=bytes,
+/*** link.devices(path?) --> { { path=, generation=, number=, device=bytes, config=bytes,
  * configuration= }, ... } */
 static int link_devices(lua_State *L)
 {
@@ -245,6 +247,18 @@ static int link_early_poll(lua_State *L)
     return 1;
 }
 
+/*** link.transfer_size(board, size, announced): sets the bytes of a block.  Boards may count blocks
+ * in the size that they announce: with another one, each block gets its address. */
+static int link_transfer_size(lua_State *L)
+{
+    struct board *board = lboard_board(L);
+    lua_Integer size = luaL_checkinteger(L, 2);
+    luaL_argcheck(L, size > 0 && size <= 4096, 2, "1 to 4096");
+    board->dfu.transfer_size = (uint16_t)size;
+    board->dfu.transfer_size_unknown = size != luaL_checkinteger(L, 3);
+    return 0;
+}
+
 /*** link.is_closing(path) --> whether a board there is closed, but not yet released */
 static int link_is_closing(lua_State *L)
 {
@@ -332,6 +346,7 @@ static const luaL_Reg link_lib[] = {
     { "stale", link_stale },
     { "selected", link_selected },
     { "early_poll", link_early_poll },
+    { "transfer_size", link_transfer_size },
     { "is_closing", link_is_closing },
     { "detach", link_detach },
     { "observe", link_observe },

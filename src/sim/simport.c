@@ -208,7 +208,8 @@ static void simport_list(struct port *head, const char *path,
         if (!meant || board->removed || (life != SIM_DFU && life != SIM_RUNTIME))
             continue;
         struct port_device device = { .path = board->path,
-                                      .generation = sim_generation(board->sim) };
+                                      .generation = sim_generation(board->sim),
+                                      .number = sim_generation(board->sim) };
         device.device = sim_device_descriptor(board->sim, &device.device_length);
         device.config = sim_config_descriptor(board->sim, &device.config_length);
         if (!each(arg, &device))

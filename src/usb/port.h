@@ -34,6 +34,7 @@ enum port_result {
 struct port_device {
     const char *path;               /* "1-4.2", "sim:f407" */
     unsigned generation;            /* another number for each device that comes to this path */
+    unsigned number;                /* the operating system's number of the device on its bus */
     const uint8_t *device, *config; /* its descriptors */
     size_t device_length, config_length; /* config: all configurations, one after the other */
     unsigned configuration;              /* bConfigurationValue of the active one; 0: not known */

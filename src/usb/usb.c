@@ -185,6 +185,7 @@ static bool describe(struct usb_port *port, const char *name, struct port_device
     *device = (struct port_device){
         .path = name,
         .generation = generation_of(name, &bus, &number),
+        .number = number,
         .device = port->descriptors,
         .device_length = DEVICE_LENGTH,
         .config = port->descriptors + DEVICE_LENGTH,

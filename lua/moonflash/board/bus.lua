@@ -47,7 +47,7 @@ local function describe(row)
   local functional = device and descriptor.dfu(row.config, device, row.configuration)
   if not functional then return nil end
   local info = {
-    path = row.path, generation = row.generation,
+    path = row.path, generation = row.generation, devnum = row.number,
     vid = device.vid, pid = device.pid, version = device.version,
     mode = functional.mode, alts = {},
     configuration = functional.configuration, interface = functional.interface,

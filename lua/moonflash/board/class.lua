@@ -162,9 +162,11 @@ link.callbacks {
     misuse("a Board has no '%s'%s", key, suggest.hint(key, M.names()))
   end,
 
-  assign = function(board, _, key, value)
-    if key ~= "early_poll" then
-      misuse("a Board's '%s' can't be set; timeout and early_poll can", key)
+  assign = function(board, state, key, value)
+    if key == "transfer_size" then
+      return link.transfer_size(board, state.device:use_transfer_size(value))
+    elseif key ~= "early_poll" then
+      misuse("a Board's '%s' can't be set; timeout, transfer_size and early_poll can", key)
     end
     if type(value) ~= "boolean" then misuse("board.early_poll: true or false") end
     link.early_poll(board, value)

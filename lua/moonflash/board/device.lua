@@ -2,6 +2,7 @@
 -- A Device: the facts about the device that a Board is open on. Each opening creates a new one.
 local errors = require "moonflash.errors"
 local memory = require "moonflash.memory"
+local misuse = require "moonflash.base.misuse"
 local part_of = require "moonflash.board.part"
 local settings = require "moonflash.board.settings"
 
@@ -23,6 +24,7 @@ Device.__index = Device
 local M = {}
 
 local MOST_TRANSFER_SIZE = 4096  -- libusb's longest control transfer on Linux
+local GRAIN = 16                 -- the largest alignment of writes that AN2606 asks for
 local DEFAULT_TRANSFER_SIZE = 64 -- the smallest of DFU 1.1, if the functional descriptor gives none
 
 -- The memories that the device reports, without what is known to be wrong. --layout replaces the
@@ -87,6 +89,11 @@ function M.is_dfuse(info)
   return false
 end
 
+-- The bytes of a block, as the board announces them.
+local function announced_size(info)
+  return math.min(info.functional.transfer_size or DEFAULT_TRANSFER_SIZE, MOST_TRANSFER_SIZE)
+end
+
 ---@param info table
 ---@param found_state? string
 ---@return moonflash.Device
@@ -96,8 +103,7 @@ function M.new(info, found_state)
   return setmetatable({ info = info, part = part, alts = alts, known = {},
     shared = share_addresses(alts), dfuse = M.is_dfuse(info), found_state = found_state,
     dry = settings.dry,
-    transfer_size = math.min(info.functional.transfer_size or DEFAULT_TRANSFER_SIZE,
-      MOST_TRANSFER_SIZE) }, Device)
+    transfer_size = announced_size(info) }, Device)
 end
 
 ---The device of a Board that has not been opened.
@@ -121,6 +127,23 @@ function Device:configuration()
     transfer_size = self.transfer_size,
     regions = self.dfuse and part_of.regions(self.alts) or {},
   }
+end
+
+---Sets the bytes of a block, for board.transfer_size. Returns them, and what the board announces.
+---@param size integer
+---@return integer size
+---@return integer announced
+function Device:use_transfer_size(size)
+  local announced = self.info and announced_size(self.info) or 0
+  local most = self.info and not self.info.functional.transfer_size and MOST_TRANSFER_SIZE
+    or announced
+  if math.type(size) ~= "integer" or size < 1 or size > most then
+    misuse("board.transfer_size: bytes, from 1 to what the board announces (%d)", most)
+  elseif self.dfuse and size % GRAIN ~= 0 then
+    misuse("board.transfer_size: of a DfuSe board, a multiple of %d", GRAIN)
+  end
+  self.transfer_size = size
+  return size, announced
 end
 
 ---The alternate setting of a range; nil if addresses alone are unambiguous.

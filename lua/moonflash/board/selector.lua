@@ -1,5 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Selectors, which choose a board: "1-4.2", "0483:df11", "serial=A1,alt=1", "sim:f407", or a table.
+-- "1d50:6018/1d50:6017" has the ids that a board has while it runs its program, and those in DFU
+-- mode.
 local errors = require "moonflash.errors"
 local misuse = require "moonflash.base.misuse"
 local slots = require "moonflash.board.slots"
@@ -10,8 +12,9 @@ local M = {}
 -- The fields of a selector, and the function that converts each from a string.
 local function as_it_is(value) return value end
 local function id(value) return value:find("^%x%x%x%x$") and tonumber(value, 16) end
+local function number(value) return math.tointeger(tonumber(value)) end
 local SELECTOR = { path = as_it_is, vid = id, pid = id, serial = as_it_is, alt = as_it_is,
-                   mode = as_it_is }
+                   mode = as_it_is, devnum = number, runtime_vid = id, runtime_pid = id }
 
 local function bad_selector(selector, why)
   errors.raise {
@@ -21,10 +24,17 @@ local function bad_selector(selector, why)
 end
 
 local function parse_item(wanted, item, selector)
-  local vid, pid = item:match("^0?x?(%x%x%x%x):0?x?(%x%x%x%x)$")
+  local before, after = item:match("^([^/]+:[^/]+)/([^/]+:[^/]+)$")
+  local vid, pid = (after or item):match("^0?x?(%x%x%x%x):0?x?(%x%x%x%x)$")
+  local runtime_vid, runtime_pid
+  if before then runtime_vid, runtime_pid = before:match("^0?x?(%x%x%x%x):0?x?(%x%x%x%x)$") end
+  if before and not runtime_vid then vid = nil end
   local key, value = item:match("^(%a+)=(.*)$")
   if vid then
     wanted.vid, wanted.pid = tonumber(vid, 16), tonumber(pid, 16)
+    if runtime_vid then
+      wanted.runtime_vid, wanted.runtime_pid = tonumber(runtime_vid, 16), tonumber(runtime_pid, 16)
+    end
   elseif slots.is_path(item) then
     wanted.path = item
   elseif key and not SELECTOR[key] then
@@ -32,7 +42,8 @@ local function parse_item(wanted, item, selector)
       suggest.hint(key, suggest.keys(SELECTOR))))
   elseif key and value ~= "" then
     wanted[key] = SELECTOR[key](value)
-      or bad_selector(selector, ("%s is four hexadecimal digits"):format(key))
+      or bad_selector(selector, key == "devnum" and "devnum is a number"
+        or ("%s is four hexadecimal digits"):format(key))
   else
     local path, guess = slots.place(item)
     wanted.path = path or bad_selector(selector,
@@ -41,7 +52,8 @@ local function parse_item(wanted, item, selector)
 end
 
 local TYPES = { path = "string", vid = "integer", pid = "integer", serial = "string",
-                alt = "string or integer", mode = "string" }
+                alt = "string or integer", mode = "string", devnum = "integer",
+                runtime_vid = "integer", runtime_pid = "integer" }
 
 local function check_table(selector)
   for key, value in pairs(selector) do
@@ -59,7 +71,8 @@ local function check_table(selector)
   return selector
 end
 
----A selector as a table: path, vid, pid, serial, alt, mode. Raises `usage` for an invalid string, a
+---A selector as a table: path, vid, pid, serial, alt, mode, devnum, and runtime_vid, runtime_pid,
+---with which vid and pid are those of DFU mode only. Raises `usage` for an invalid string, a
 ---plain error for an invalid table.
 ---@param selector? string|table
 ---@return table
@@ -79,17 +92,25 @@ function M.parse(selector)
   return wanted
 end
 
----The alternate setting with that number, or the first whose name begins with that text.
+---The alternate setting with that number or name: its string, or its name in the layout; else the
+---first whose name begins with that text.
 ---@param alts table[]
 ---@param wanted string|integer
 ---@return table?
 function M.find_alt(alts, wanted)
-  local number = math.tointeger(tonumber(wanted))
-  for _, alt in ipairs(alts) do
-    if alt.number == number then return alt end
-  end
-  for _, alt in ipairs(alts) do
-    if alt.layout.name:lower():find(tostring(wanted):lower(), 1, true) == 1 then return alt end
+  local number_wanted = math.tointeger(tonumber(wanted))
+  local start = tostring(wanted):lower()
+  local ways = {
+    function(alt) return alt.number == number_wanted end,
+    function(alt) return alt.name == wanted end,
+    function(alt) return alt.layout.name == wanted end,
+    function(alt) return alt.layout.name:lower():find(start, 1, true) == 1 end,
+    function(alt) return alt.name:lower():find(start, 1, true) == 1 end,
+  }
+  for _, is_it in ipairs(ways) do
+    for _, alt in ipairs(alts) do
+      if is_it(alt) then return alt end
+    end
   end
 end
 
@@ -103,9 +124,20 @@ function M.text(wanted)
   end
   add("vid", "vid=%04x")
   add("pid", "pid=%04x")
+  add("runtime_vid", "runtime_vid=%04x")
+  add("runtime_pid", "runtime_pid=%04x")
+  add("devnum", "devnum=%d")
   add("serial", "serial=%s")
   add("alt", "alt=%s")
   return (table.concat(items, ","):gsub("^vid=(%x+),pid=", "%1:"))
+end
+
+local function has_ids(info, wanted)
+  local vid, pid = wanted.vid, wanted.pid
+  if info.mode == "runtime" and (wanted.runtime_vid or wanted.runtime_pid) then
+    vid, pid = wanted.runtime_vid, wanted.runtime_pid
+  end
+  return (not vid or info.vid == vid) and (not pid or info.pid == pid)
 end
 
 ---@param info table in the format of dfu.list()
@@ -113,8 +145,8 @@ end
 ---@return boolean
 function M.matches(info, wanted)
   return (not wanted.path or info.path == wanted.path)
-    and (not wanted.vid or info.vid == wanted.vid)
-    and (not wanted.pid or info.pid == wanted.pid)
+    and has_ids(info, wanted)
+    and (not wanted.devnum or info.devnum == wanted.devnum)
     and (not wanted.serial or info.serial == wanted.serial)
     and (not wanted.mode or info.mode == wanted.mode)
     and (not wanted.alt or M.find_alt(info.alts, wanted.alt) ~= nil)

@@ -24,8 +24,8 @@ within 60 grep -q '"path":"1-1".*"outcome":"PASS"' events || fail "$(cat said)"
 wait $all
 got=$?
 cat said
-[ $got = 79 ] || fail "it ended with $got, not with the first failure's 79"
-says said "left: 1-2: verify failed at 0x08000000"
+[ $got = 80 ] || fail "it ended with $got, not with the first failure's 80"
+says said "left: 1-2: the option bytes (nWRP) protect the sectors at 0x08000000"
 says said "rear: 1-3: the board went away"
 says said "right: 1-4: no answer while"
 cmp -n 58836 1.img /tests/ch.bin || fail "the good one was not written"
