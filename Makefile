@@ -236,13 +236,20 @@ bench: all firmware build/bench_prompt
 build/bench_prompt: tests/bench_prompt.c
 	@echo CC $@; $(CC) $(ALL_CFLAGS) -o $@ $< -lutil
 
+# Links for programs that call dfu-util, in a folder of their own: docs/dfu-util.md.
+STAND_INS = dfu-util dfu-suffix dfu-prefix
+
 install: $(BUILD)/installed/moonflash
 	install -D -m 755 $(BUILD)/installed/moonflash $(DESTDIR)$(PREFIX)/bin/moonflash
+	install -d $(DESTDIR)$(PREFIX)/lib/moonflash/bin
+	for name in $(STAND_INS); do \
+	  ln -sf ../../../bin/moonflash $(DESTDIR)$(PREFIX)/lib/moonflash/bin/$$name; done
 	install -d $(DESTDIR)/etc/udev/rules.d
 	$(BUILD)/installed/moonflash udev > $(DESTDIR)/etc/udev/rules.d/70-moonflash.rules
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/moonflash $(DESTDIR)/etc/udev/rules.d/70-moonflash.rules
+	rm -rf $(DESTDIR)$(PREFIX)/lib/moonflash
 
 clean:
 	rm -rf build

@@ -11,6 +11,21 @@ local function check_kind(firmware)
     hint = "--force converts it anyway." }
 end
 
+-- The ids of --suffix: "0483:df11", "0483:df11:0200"; "ffff" is any.
+local function suffix_of(words)
+  local vid, pid, version = words:match("^(%x%x?%x?%x?):(%x%x?%x?%x?):?(%x?%x?%x?%x?)$")
+  if not vid then
+    errors.raise { code = "usage", hint = "For example: --suffix 0483:df11",
+      message = ("--suffix '%s' is not VID:PID or VID:PID:VERSION"):format(words) }
+  end
+  return { vid = tonumber(vid, 16), pid = tonumber(pid, 16), version = tonumber(version, 16) }
+end
+
+local function check_prefix(kind)
+  if kind == "ti" or kind == "lpc" then return end
+  errors.raise { code = "usage", message = ("--prefix '%s' is not ti or lpc"):format(kind) }
+end
+
 local function span(firmware)
   local first, last = math.huge, 0
   for _, segment in ipairs(firmware.segments) do
@@ -31,6 +46,9 @@ return {
     { "--address", "load address of raw binaries", default = 0x08000000, type = "address" },
     { "--pad", "fill the gaps between segments", default = false },
     { "--pad-byte", "the byte in the gaps (default: 0xFF)", type = "address" },
+    { "--suffix", "DFU suffix for a raw binary or a .dfu: VID:PID or VID:PID:VERSION",
+      type = "string" },
+    { "--prefix", "put a prefix in front of a raw binary: ti or lpc", type = "string" },
     { "--force", "convert what is not firmware, or is for another address; replace the output",
       default = false },
   },
@@ -46,13 +64,15 @@ return {
     if opt.pad_byte and opt.pad_byte > 0xFF then
       errors.raise { code = "usage", message = "--pad-byte must be 0x00 to 0xFF" }
     end
+    local suffix = opt.suffix and suffix_of(opt.suffix) or nil
+    if opt.prefix then check_prefix(opt.prefix) end
     if not opt.force then files.check_writable(out) end
     local firmware = image.load(names, { address = opt.address, force = opt.force, move = true })
     if firmware.misplaced and not opt.force then error(firmware.misplaced, 0) end
     if firmware.doubt and firmware.doubt.kind then check_kind(firmware) end
     local first, last = span(firmware)
     if opt.pad or opt.pad_byte then firmware = firmware:pad(first, last, opt.pad_byte or 0xFF) end
-    firmware:save(out, opt.format)
+    firmware:save(out, opt.format, { suffix = suffix, prefix = opt.prefix })
     return ("%s: %s in %s, %s"):format(out, text.size(firmware.size),
       text.count(#firmware.segments, "segment"), text.range(first, last))
   end,

@@ -4,8 +4,8 @@
 local bus = require "moonflash.board.bus"
 local chip = require "moonflash.board.chip"
 local class = require "moonflash.board.class"
-local leave = require "moonflash.flash.leave"
 local guard = require "moonflash.board.guard"
+local leave = require "moonflash.flash.leave"
 local link = require "moonflash.link"
 local place = require "moonflash.board.place"
 local refusal = require "moonflash.board.refusal"
@@ -65,7 +65,7 @@ M.open, M.at, M.arrivals = place.open_any, place.at, place.arrivals
 M.defaults = settings
 M.fields, M.names = class.state, class.names()
 M.wait_for, M.whereabouts, M.several = place.wait_for, place.whereabouts, refusal.several
-M.others, M.device = bus.others, bus.device
+M.others, M.device, M.ports = bus.others, bus.device, bus.ports
 M.states, M.statuses = link.states, link.statuses
 M.observe, M.is_closing = link.observe, link.is_closing
 

@@ -24,6 +24,10 @@ void serial_drop_unsent(const struct serial *serial);
 /* Closes the port and restores its settings, unless bytes are unsent, which that would garble. */
 void serial_close(struct serial *serial);
 
+/* Opens the port at 1200 baud and closes it with DTR low: boards with Arduino's USB core enter
+ * their boot loader then.  False and errno. */
+bool serial_touch(const char *path);
+
 /* Whether a serial port can have this baud rate. */
 bool serial_has_rate(unsigned baud);
 

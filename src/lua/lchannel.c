@@ -419,6 +419,15 @@ static int lchannel_serial(lua_State *L)
     return 1;
 }
 
+/*** outside.touch(path) --> true; or nil, a word and why */
+static int lchannel_touch(lua_State *L)
+{
+    if (!serial_touch(luaL_checkstring(L, 1)))
+        return refuse(L, errno);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
 /*** outside.input() --> channel: standard input */
 static int lchannel_input(lua_State *L)
 {
@@ -429,11 +438,8 @@ static int lchannel_input(lua_State *L)
 }
 
 static const luaL_Reg outside_lib[] = {
-    { "start", lchannel_start },
-    { "serial", lchannel_serial },
-    { "has_rate", lchannel_has_rate },
-    { "input", lchannel_input },
-    { NULL, NULL },
+    { "start", lchannel_start },       { "serial", lchannel_serial }, { "touch", lchannel_touch },
+    { "has_rate", lchannel_has_rate }, { "input", lchannel_input },   { NULL, NULL },
 };
 
 static const luaL_Reg channel_meth[] = {

@@ -259,6 +259,17 @@ static int link_transfer_size(lua_State *L)
     return 0;
 }
 
+/*** link.progress(board) --> bytes that the read or write under way has moved; nil: there is none
+ */
+static int link_progress(lua_State *L)
+{
+    struct board *board = lboard_board(L);
+    if (!board->busy || (board->op.kind != DFU_READ && board->op.kind != DFU_WRITE))
+        return 0;
+    lua_pushinteger(L, (lua_Integer)board->op.done);
+    return 1;
+}
+
 /*** link.is_closing(path) --> whether a board there is closed, but not yet released */
 static int link_is_closing(lua_State *L)
 {
@@ -347,6 +358,7 @@ static const luaL_Reg link_lib[] = {
     { "selected", link_selected },
     { "early_poll", link_early_poll },
     { "transfer_size", link_transfer_size },
+    { "progress", link_progress },
     { "is_closing", link_is_closing },
     { "detach", link_detach },
     { "observe", link_observe },

@@ -25,8 +25,9 @@ end
 ---empty.
 ---@param name string
 ---@param most integer bytes
+---@param may_be_empty? boolean
 ---@return string
-function M.read(name, most)
+function M.read(name, most, may_be_empty)
   local stat, why = sys.stat(name)
   if not stat then
     errors.raise { code = "file", message = ("%s: %s"):format(name, why) }
@@ -43,7 +44,7 @@ function M.read(name, most)
   file:close()
   if not bytes then
     errors.raise { code = "file", message = ("%s: %s"):format(name, cause) }
-  elseif bytes == "" then
+  elseif bytes == "" and not may_be_empty then
     errors.raise { code = "image", message = name .. " is empty" }
   elseif #bytes > most then
     errors.raise { code = "image", message = name .. " is larger than any flash" }

@@ -291,6 +291,21 @@ function M.others()
   return others
 end
 
+---The serial ports of the devices on the bus.
+---@return table[] { { tty=, path=, vid=, pid= }, ... } sorted by tty
+function M.ports()
+  local ports = {}
+  for _, row in ipairs(link.devices()) do
+    local device = descriptor.device(row.device)
+    local tty = link.tty(row.path, row.generation) or sim.tty(row.path)
+    if device and tty then
+      ports[#ports + 1] = { tty = tty, path = row.path, vid = device.vid, pid = device.pid }
+    end
+  end
+  table.sort(ports, function(a, b) return a.tty < b.tty end)
+  return ports
+end
+
 local ACM = 0x0202 -- class and subclass of an interface for which Linux creates a ttyACM
 
 local function has_acm(config_bytes)

@@ -16,6 +16,24 @@ M.known = {
   { 0x2341, 0x035B, "Arduino Portenta" },
 }
 
+-- Programs that enter a DFU boot loader when their serial port is touched (1200 baud): those whose
+-- upload tool is dfu-util and that have use_1200bps_touch (ArduinoCore-mbed @04ccf55c boards.txt,
+-- seen).
+local TOUCHED = {
+  [0x2341] = { [0x005B] = true, [0x025B] = true, [0x045B] = true, [0x055B] = true, -- Portenta H7
+               [0x025F] = true, [0x045F] = true, [0x055F] = true,                  -- Nicla Vision
+               [0x0064] = true, [0x0164] = true, [0x0264] = true },                -- Opta
+  [0x35D1] = { [0x0064] = true, [0x0164] = true, [0x0264] = true },                -- Opta
+}
+
+---Whether a program with these ids enters its boot loader when its serial port is touched.
+---@param vid integer
+---@param pid integer
+---@return boolean
+function M.is_touched(vid, pid)
+  return TOUCHED[vid] ~= nil and TOUCHED[vid][pid] == true
+end
+
 -- ST's debug probes. They are not boards, but some boards have one (their udev rules; stlink's
 -- list).
 local ST_LINKS = { [0x3744] = true, [0x3748] = true, [0x374A] = true, [0x374B] = true,

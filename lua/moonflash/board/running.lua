@@ -14,26 +14,29 @@ local task = require "task"
 
 local M = {}
 
+---Tells a board in run-time mode to enter DFU mode, and closes it.
+---@param board table
+function M.send_detach(board)
+  if not board.is_open then place.open(board, nil, { mode = "runtime" }) end
+  if board.mode ~= "runtime" then misuse("%s is in DFU mode already", board.path) end
+  local functional = class.state(board).info.functional
+  link.detach(board, math.min(math.floor((functional.detach_timeout or 1) * 1000), 65535))
+  if settings.dry or not board.is_open then return end
+  -- DFU 1.1: the host resets the bus, unless the device detaches by itself
+  if functional.attributes.will_detach then board:close() else board:reset() end
+end
+
 ---Board:detach. Takes a board from run-time mode to DFU mode, and opens it again.
 ---@param board table
 ---@param seconds? number the longest time until it is back; default 10
 ---@return table board
 function M.detach(board, seconds)
   seconds = check.seconds("board:detach(seconds)", seconds) or 10
-  if not board.is_open then place.open(board, nil, { mode = "runtime" }) end
-  if board.mode ~= "runtime" then misuse("%s is in DFU mode already", board.path) end
-  local info = class.state(board).info
-  local functional = info.functional
-  link.detach(board, math.min(math.floor((functional.detach_timeout or 1) * 1000), 65535))
+  M.send_detach(board)
   if settings.dry then return end
-  if board.is_open then
-    -- DFU 1.1: the host resets the bus, unless the device detaches by itself
-    if functional.attributes.will_detach then
-      bus.wait_gone(board.path, info.generation, seconds)
-      board:close()
-    else
-      board:reset()
-    end
+  local info = class.state(board).info
+  if info.functional.attributes.will_detach then
+    bus.wait_gone(board.path, info.generation, seconds)
   end
   return place.open(board, seconds, {})
 end

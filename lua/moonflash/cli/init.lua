@@ -105,13 +105,15 @@ local function count_own(loaded, after)
   return math.min(i - 1, #after)
 end
 
--- The options of a recipe, from the words behind it. Applies moonflash's options among these.
+-- The options of a recipe, from the words behind it. Applies moonflash's options among these. A
+-- recipe with the field `words` gets the words as they are.
 local function options_of(session, loaded, after)
+  if loaded.table.words then return { words = after } end
   local args = library("run.args")
   local own_count = count_own(loaded, after)
   local command = "moonflash " .. loaded.name
   local parser = args.parser(command, loaded.summary, loaded.args, options.args())
-  local values = args.parse(parser, table.move(after, 1, own_count, 1, {}), command)
+  local values = args.parse(parser, table.move(after, 1, own_count, 1, {}), command, loaded.args)
   args.note_typed(values, loaded.args)
   options.apply(session, values)
   if loaded.table.virtual then options.let_time_jump(session) end
@@ -177,6 +179,33 @@ local function run_script(session, found, after)
   return 0
 end
 
+-- The programs that moonflash stands in for, by name: the functions of their recipes.
+local STAND_INS = {
+  ["dfu-util"] = function(words) return library("dfu_util")(words) end,
+  ["dfu-suffix"] = function(words) return library("dfu_util.companions").suffix(words) end,
+  ["dfu-prefix"] = function(words) return library("dfu_util.companions").prefix(words) end,
+}
+
+-- The name of such a program, if moonflash was called by it: "dfu-util", "/opt/bin/dfu-util.exe".
+local function called_as(path)
+  local name = (path or ""):match("([^/\\]*)$"):gsub("%.exe$", "")
+  return STAND_INS[name] and name
+end
+
+-- Runs such a program without looking for recipes: programs call it ten times a second. The one of
+-- MOONFLASH_DEVICE is its board.
+local function run_program(name, words, command)
+  options.choose_boards(options.session(command))
+  local job = task.spawn(STAND_INS[name], words)
+  return job:join()
+end
+
+-- Whether a recipe has an option -h of its own.
+local function has_own_help(name)
+  local ok, loaded = pcall(library("run.recipe").load, name)
+  return ok and loaded and loaded.table.words
+end
+
 local function has(words, option, short)
   for _, word in ipairs(words) do
     if word == option or word == short then return true end
@@ -186,6 +215,8 @@ end
 
 local function main(argv)
   local before, name, after = split(argv)
+  local program = called_as(argv[0])
+  if program then return run_program(program, table.move(argv, 1, #argv, 1, {}), as_typed(argv)) end
   if has(before, "--version") then -- whatever else is given
     io.stdout:write("moonflash ", MOONFLASH_VERSION, ", ", _VERSION, "\n")
     return 0
@@ -196,7 +227,8 @@ local function main(argv)
   local values = library("run.args").parse(parser, before, "moonflash")
   if name == "help" and not values.e then
     return help(after[1])
-  elseif values.help or name and not values.e and has(after, "--help", "-h") then
+  elseif values.help or name and not values.e and has(after, "--help", "-h")
+    and not has_own_help(name) then
     return help(name)
   end
   options.apply(session, values)

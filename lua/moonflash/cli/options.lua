@@ -175,8 +175,9 @@ local function prepare_boards(session)
   end
 end
 
--- Chooses the boards, from several options.
-local function choose_boards(session)
+---Chooses the boards, from several options and MOONFLASH_DEVICE.
+---@param session table
+function M.choose_boards(session)
   check_every_slot(session)
   session.selectors = selectors_of(session)
   require("dfu").defaults.selectors = session.selectors
@@ -216,7 +217,7 @@ function M.apply(session, values)
     library("run.recipe").stdout_is_data = session.json or false
   end
   take(session, values, false)
-  choose_boards(session)
+  M.choose_boards(session)
 end
 
 ---Turns virtual time on for a recipe with the field `virtual`, unless --virtual-time was given.

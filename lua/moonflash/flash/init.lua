@@ -159,7 +159,7 @@ function M.verify(board, image, options)
   fields.job:take(image)
   if not fields.dfuse then -- its one memory starts at 0, whatever the image's address
     lay.check_plain(board, image)
-    segments = { { address = 0, bytes = segments[1].bytes } }
+    segments = { { address = 0, bytes = lay.plain_bytes(image) } }
   end
   for _, s in ipairs(segments) do
     if s.alt then lay.memory_of(board, image, s.address, s.address + #s.bytes - 1, s.alt) end

@@ -6,6 +6,7 @@ local errors = require "moonflash.errors"
 local failure = require "moonflash.board.failure"
 local link = require "moonflash.link"
 local memory = require "moonflash.memory"
+local prefixes = require "moonflash.image.prefix"
 local scope = require "moonflash.flash.scope"
 local sectors_of = require "moonflash.flash.sectors"
 local text = require "moonflash.base.text"
@@ -44,6 +45,16 @@ end
 function M.check_plain(board, image)
   if #image.segments == 1 then return end
   M.misfit(board, image, "has gaps, and plain DFU has no addresses", { "only" }, memory_of(board))
+end
+
+---The bytes that plain DFU sends for an image of one piece. A file's prefix is for the boot loader,
+---which takes the address or the length from it.
+---@param image table
+---@return string
+function M.plain_bytes(image)
+  local piece = image.segments[1]
+  if not image.prefix then return piece.bytes end
+  return prefixes.add(image.prefix.kind, piece.address, piece.bytes)
 end
 
 local OUTSIDE = { "skip-outside", "only" } -- remedies for pieces without a memory

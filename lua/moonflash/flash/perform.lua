@@ -8,6 +8,7 @@ local errors = require "moonflash.errors"
 local events = require "moonflash.base.events"
 local kept = require "moonflash.flash.kept"
 local lay = require "moonflash.flash.lay"
+local link = require "moonflash.link"
 local memory = require "moonflash.memory"
 local plans = require "moonflash.flash.plan"
 local rules = require "moonflash.flash.rules"
@@ -286,6 +287,20 @@ local function why_unread(board)
   return not attributes.can_upload and "the board can't be read" or nil
 end
 
+local TICK = 0.1 -- seconds between two events about a download by plain DFU
+
+-- Plain DFU is written in one operation. While it goes on, its progress becomes events.
+local function follow(board, phase)
+  local job = task.spawn(function()
+    while true do
+      task.sleep(TICK)
+      local done = link.progress(board)
+      if done and done > phase.done then phase:advance(done - phase.done) end
+    end
+  end)
+  return setmetatable({}, { __close = function() job:cancel() end })
+end
+
 ---Writes an image by plain DFU, which has one memory, from 0. A board that is manifestation
 ---tolerant is read back; any other board starts the program at once.
 ---@param board table
@@ -294,11 +309,14 @@ end
 function M.plain(board, image, options)
   lay.check_plain(board, image)
   local history = class.state(board).history
-  local bytes = image.segments[1].bytes
+  local bytes = lay.plain_bytes(image)
   local phase = events.phase(board, "write", #bytes, "bytes")
   history:want(0, #bytes - 1)
-  board:write(0, bytes)
-  phase:advance(#bytes)
+  do
+    local _ <close> = follow(board, phase)
+    board:write(0, bytes)
+  end
+  phase:advance(#bytes - phase.done)
   phase:finish()
   if board.dry then return end
   if option(options, "no_verify") then

@@ -1,50 +1,11 @@
 -- SPDX-License-Identifier: MIT
 -- DfuSe files (ST's UM0391): a prefix, then one target for each alternate setting, with elements
--- and their addresses in it. Also the suffix that every DFU file has (DFU 1.1, appendix B).
-local crc = require "moonflash.image.crc"
+-- and their addresses in it, and a DFU suffix.
 local segments = require "moonflash.image.segments"
+local suffixes = require "moonflash.image.suffix"
 local wrong = require "moonflash.image.wrong"
 
 local M = { title = "a DfuSe file" }
-
--- ---- the suffix ----
-
-local SUFFIX = "<I2I2I2I2c3BI4" -- bcdDevice, idProduct, idVendor, bcdDFU, "UFD", bLength, dwCRC
-local SUFFIX_SIZE = SUFFIX:packsize()
-local VERSION = 0x011A -- bcdDFU of DfuSe
-M.ANY = 0xFFFF         -- an id that matches any
-M.ANY_PRODUCT = 0x0000 -- a product id that matches any, too: in ST's own files in CubeF4 and CubeWB
-
----Checks the suffix, if there is one, and removes it.
----@param name string of the file
----@param bytes string
----@return string content
----@return table? suffix { vid=, pid=, version=, format=, size= bytes }
-function M.strip(name, bytes)
-  local at = #bytes - SUFFIX_SIZE
-  if at < 0 or bytes:sub(-8, -6) ~= "UFD" then return bytes end
-  local version, pid, vid, format, _, length, sum = SUFFIX:unpack(bytes, at + 1)
-  if length < SUFFIX_SIZE or length > #bytes then
-    wrong.offset(name, at + 11, "the DFU suffix claims to have %d bytes: %d or more, and no more"
-      .. " than the file", length, SUFFIX_SIZE)
-  end
-  local right = crc.dfu(bytes:sub(1, -5))
-  if sum ~= right then
-    wrong.offset(name, at + 12, "the CRC in the DFU suffix is %08X, the file adds up to %08X", sum,
-      right)
-  end
-  return bytes:sub(1, -length - 1), { vid = vid, pid = pid, version = version, format = format,
-                                    size = length }
-end
-
-local function with_suffix(content, ids)
-  local version = ids and ids.version or M.ANY
-  local bytes = content .. SUFFIX:sub(1, -3):pack(version, ids and ids.pid or M.ANY,
-    ids and ids.vid or M.ANY, VERSION, "UFD", SUFFIX_SIZE)
-  return bytes .. ("<I4"):pack(crc.dfu(bytes))
-end
-
--- ---- DfuSe ----
 
 local PREFIX = "<c5BI4B"          -- "DfuSe", bVersion, DFUImageSize, bTargets
 local TARGET = "<c6BI4c255I4I4"   -- "Target", bAlternateSetting, bTargetNamed, szTargetName,
@@ -64,8 +25,9 @@ end
 ---@param name string of the file
 ---@param suffix table
 function M.check_plain(name, suffix)
-  if suffix.format == VERSION then
-    wrong.offset(name, 0, "its DFU suffix is DfuSe's (%04X), but there is no DfuSe prefix", VERSION)
+  if suffix.format == suffixes.DFUSE then
+    wrong.offset(name, 0, "its DFU suffix is DfuSe's (%04X), but there is no DfuSe prefix",
+      suffixes.DFUSE)
   end
 end
 
@@ -91,9 +53,9 @@ local function elements(name, content, at, stop, number, alt, f)
   end
 end
 
--- Calls f(address, bytes, alt, offset) for each element. Some tools include the suffix in
--- DFUImageSize, and some leave it 0.
-local function each(name, content, suffix_size, f)
+-- Calls begin(alt, name, bytes) for each target, and f(address, bytes, alt, offset) for each
+-- element. Some tools include the suffix in DFUImageSize, and some leave it 0.
+local function each(name, content, suffix_size, f, begin)
   local _, version, size, number = PREFIX:unpack(content)
   if version ~= 1 then
     wrong.offset(name, 5, "version %d of DfuSe files; there is only 1", version)
@@ -106,7 +68,7 @@ local function each(name, content, suffix_size, f)
     if at + TARGET_SIZE > #content then
       wrong.offset(name, at, "target %d of %d begins past the end", i, number)
     end
-    local mark, alt, _, _, length, count = TARGET:unpack(content, at + 1)
+    local mark, alt, named, title, length, count = TARGET:unpack(content, at + 1)
     if mark ~= "Target" then
       wrong.offset(name, at, "target %d of %d does not begin with 'Target'", i, number)
     elseif at + TARGET_SIZE + length > #content then
@@ -114,6 +76,7 @@ local function each(name, content, suffix_size, f)
         i, length, #content - at - TARGET_SIZE)
     end
     at = at + TARGET_SIZE
+    if begin then begin(alt, named ~= 0 and title:match("^%Z*") or nil, length) end
     elements(name, content, at, at + length, count, alt, f)
     at = at + length
   end
@@ -126,17 +89,24 @@ end
 ---@param content string without its suffix
 ---@param suffix? table
 ---@return table[] segments
+---@return table[] targets { { alt=, name=, size= bytes, elements = { { address=, size= }, ... } },
+---  ... } in the order of the file
 function M.parse(name, content, suffix)
   if #content < PREFIX_SIZE then
     wrong.offset(name, #content, "the file is cut off within the DfuSe prefix")
   elseif not suffix then
     wrong.offset(name, #content, "no DFU suffix at the end: the file is cut off")
-  elseif suffix.format ~= VERSION then
+  elseif suffix.format ~= suffixes.DFUSE then
     wrong.offset(name, #content + 6, "the suffix has version %04X; a DfuSe file has %04X",
-      suffix.format, VERSION)
+      suffix.format, suffixes.DFUSE)
   end
-  local merger = segments.merger(name)
-  each(name, content, suffix.size, function(...) merger:add(...) end)
+  local merger, targets = segments.merger(name), {}
+  each(name, content, suffix.size, function(first, bytes, alt)
+    merger:add(first, bytes, alt)
+    table.insert(targets[#targets].elements, { address = first, size = #bytes })
+  end, function(alt, title, size)
+    targets[#targets + 1] = { alt = alt, name = title, size = size, elements = {} }
+  end)
   local list, address = merger:finish()
   if not list then -- a second pass finds the offset for the error
     local before = {}
@@ -150,12 +120,13 @@ function M.parse(name, content, suffix)
       before[alt] = earlier or { value = value, offset = offset }
     end)
   end
-  return list
+  return list, targets
 end
 
 ---@param image table
+---@param ids? table for the suffix; default: those of the image
 ---@return string
-function M.write(image)
+function M.write(image, ids)
   local merger = segments.merger(image.name)
   for _, segment in ipairs(image.segments) do
     merger:add(segment.address, segment.bytes, segment.alt or 0)
@@ -179,7 +150,8 @@ function M.write(image)
     parts[i] = TARGET:pack("Target", body.alt, 0, "", #bytes, #body) .. bytes
     size = size + #parts[i]
   end
-  return with_suffix(PREFIX:pack("DfuSe", 1, size, number) .. table.concat(parts), image.ids)
+  return suffixes.add(PREFIX:pack("DfuSe", 1, size, number) .. table.concat(parts),
+    ids or image.ids, suffixes.DFUSE)
 end
 
 return M

@@ -1,15 +1,18 @@
 -- SPDX-License-Identifier: MIT
 -- The ids in a file's DFU suffix, which name the boards that the file is for.
-local dfu = require "moonflash.image.dfu"
+local M = {
+  ANY = 0xFFFF, -- an id that matches any
+}
 
-local M = {}
+-- A product id that matches any, too: in ST's own files in CubeF4 and CubeWB.
+local ANY_PRODUCT = 0x0000
 
 ---Whether an id matches any.
 ---@param id integer
 ---@param is_product? boolean
 ---@return boolean
 function M.is_any(id, is_product)
-  return id == dfu.ANY or is_product and id == dfu.ANY_PRODUCT or false
+  return id == M.ANY or is_product and id == ANY_PRODUCT or false
 end
 
 local function same(a, b, is_product)

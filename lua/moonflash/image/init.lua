@@ -9,8 +9,10 @@ local files = require "moonflash.base.files"
 local misuse = require "moonflash.base.misuse"
 local records = require "moonflash.image.records"
 local ids_of = require "moonflash.image.ids"
+local prefixes = require "moonflash.image.prefix"
 local segments = require "moonflash.image.segments"
 local strangers = require "moonflash.image.strangers"
+local suffixes = require "moonflash.image.suffix"
 local sys = require "moonflash.system"
 local text = require "moonflash.base.text"
 local typed = require "moonflash.image.typed"
@@ -128,38 +130,52 @@ local function read(path)
   return files.read(path, head and formats.elf.recognise(head) and MOST_ELF or MOST)
 end
 
-local function load_one(spec, options)
-  local path, address = split(spec)
-  local bytes = read(path)
-  local content, suffix = dfu.strip(path, bytes)
-  local format, title = recognise(content)
+-- The content of a raw binary, without a prefix: its segments, start, doubt, error for a wrong
+-- place, and prefix.
+local function parse_raw(path, content, address, options, suffix)
+  local what, page = strangers.recognise(content)
+  local program, prefix = prefixes.strip(content)
+  local where, given = address_of(address, options)
+  if prefix and prefix.address and not given then where = prefix.address end
   local force = rawget(options, "force")
-  local list, entry, machine, start, doubt, misplaced
+  local meant = given or force or rawget(options, "data") or prefix ~= nil
+  if page and not meant then M.refuse("", path, what) end -- no board accepts these
+  check_raw(path, content, suffix)
+  local list = bin.parse(path, program, where)
+  local start = vectors.find(list)
+  return list, start, not meant and doubt_of(what, list, start) or nil,
+    not force and bin.misplaced(path, program, where) or nil, prefix
+end
+
+-- Makes an image of the bytes of a file. address: the one in FILE@ADDRESS.
+local function parse_one(spec, path, bytes, address, options)
+  local content, suffix = suffixes.strip(path, bytes)
+  local format, title = recognise(content)
+  local image = { name = path:match("[^/]+$") or path, format = format or "bin",
+    ids = suffix and { vid = suffix.vid, pid = suffix.pid, version = suffix.version } }
   if format then
-    list, entry, machine = formats[format].parse(path, content, suffix)
-    start = vectors.find(list, entry)
+    local list, entry, machine = formats[format].parse(path, content, suffix)
+    if format == "dfu" then image.targets, entry = entry, nil end
+    image.start, image.machine = vectors.find(list, entry), machine
     if address then
-      list, start = moved(spec, path, title, list, start, address, rawget(options, "move"))
+      list, image.start = moved(spec, path, title, list, image.start, address,
+        rawget(options, "move"))
     end
+    image.segments = list
   else
-    local where, given = address_of(address, options)
-    local meant = given or force or rawget(options, "data")
-    local what, page = strangers.recognise(content)
-    if page and not meant then M.refuse("", path, what) end -- no board accepts these
-    check_raw(path, content, suffix)
-    format = "bin"
-    list = bin.parse(path, content, where)
-    misplaced = not force and bin.misplaced(path, content, where) or nil
-    start = vectors.find(list)
-    doubt = not meant and doubt_of(what, list, start) or nil
+    image.segments, image.start, image.doubt, image.misplaced, image.prefix =
+      parse_raw(path, content, address, options, suffix)
   end
   if suffix and format ~= "dfu" then dfu.check_plain(path, suffix) end
-  local name = path:match("[^/]+$") or path
-  if doubt then doubt.name = name end
-  return value.make { name = name, format = format, start = start, segments = list, doubt = doubt,
-    machine = machine, misplaced = misplaced,
-    ids = suffix and { vid = suffix.vid, pid = suffix.pid, version = suffix.version },
-    files = { { name = name, sha256 = sys.sha256(bytes), size = #bytes, format = format } } }
+  if image.doubt then image.doubt.name = image.name end
+  image.files = { { name = image.name, sha256 = sys.sha256(bytes), size = #bytes,
+                    format = image.format } }
+  return value.make(image)
+end
+
+local function load_one(spec, options)
+  local path, address = split(spec)
+  return parse_one(spec, path, read(path), address, options)
 end
 
 -- ---- ids ----
@@ -250,6 +266,28 @@ local function arguments(...)
   return specs, options
 end
 
+local function check_options(usage, options)
+  check.options(usage, options, { "address", "force", "data", "move" })
+  local address = rawget(options, "address")
+  if address ~= nil and (math.type(address) ~= "integer" or address & ~0xFFFFFFFF ~= 0) then
+    misuse("%s: an address has 32 bits", usage)
+  end
+  return address
+end
+
+---Makes an image of the bytes of a file, as image.load does of the file.
+---@param name string of the file
+---@param bytes string
+---@param options? table as for image.load
+---@return table image
+function M.parse(name, bytes, options)
+  if type(name) ~= "string" or type(bytes) ~= "string" then
+    misuse("image.parse takes the name of a file, and its bytes")
+  end
+  check_options("image.parse(name, bytes, options)", options or {})
+  return parse_one(name, name, bytes, nil, options or {})
+end
+
 ---Loads firmware: one file, or several that become one image.
 ---@param ... string|string[]|table FILE, FILE@ADDRESS, or lists of these; last, options:
 ---  address: for raw binaries; force: accept files for another address, or that are not firmware;
@@ -258,11 +296,7 @@ end
 ---@return table image
 function M.load(...)
   local specs, options = arguments(...)
-  check.options("image.load(file, options)", options, { "address", "force", "data", "move" })
-  local address = rawget(options, "address")
-  if address ~= nil and (math.type(address) ~= "integer" or address & ~0xFFFFFFFF ~= 0) then
-    misuse("image.load: an address has 32 bits")
-  end
+  local address = check_options("image.load(file, options)", options)
   local images, raw = {}, false
   for i, spec in ipairs(specs) do
     images[i] = load_one(spec, options)

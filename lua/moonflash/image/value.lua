@@ -6,7 +6,9 @@ local crc = require "moonflash.image.crc"
 local errors = require "moonflash.errors"
 local files = require "moonflash.base.files"
 local misuse = require "moonflash.base.misuse"
+local prefixes = require "moonflash.image.prefix"
 local segments = require "moonflash.image.segments"
+local suffixes = require "moonflash.image.suffix"
 local suggest = require "moonflash.base.suggest"
 local text = require "moonflash.base.text"
 
@@ -44,7 +46,8 @@ end
 local function changed(image, list)
   return M.make { name = image.name, format = image.format, start = image.start, segments = list,
                   ids = image.ids, files = image.files, doubt = image.doubt,
-                  machine = image.machine, misplaced = image.misplaced }
+                  machine = image.machine, misplaced = image.misplaced,
+                  prefix = image.prefix }
 end
 
 function meta:__tostring()
@@ -186,31 +189,68 @@ end
 
 -- ---- files ----
 
+-- Checks the options of encode and save. Returns the ids and the prefix.
+local function check_extras(usage, image, format, options)
+  check.options(usage, options, { "suffix", "prefix" })
+  local suffix = options and rawget(options, "suffix") or nil
+  local prefix = options and rawget(options, "prefix") or nil
+  if suffix ~= nil and type(suffix) ~= "table" then
+    misuse("%s: suffix is a table: vid, pid, version", usage)
+  end
+  for key, id in pairs(suffix or {}) do
+    if key ~= "vid" and key ~= "pid" and key ~= "version" then
+      misuse("%s: a suffix has no '%s'", usage, tostring(key))
+    end
+    check.integer(usage, key, id, 0, 0xFFFF)
+  end
+  if prefix ~= nil and prefix ~= "ti" and prefix ~= "lpc" then
+    misuse("%s: prefix is \"ti\" or \"lpc\"", usage)
+  elseif (prefix and format ~= "bin") or (suffix and format ~= "bin" and format ~= "dfu") then
+    errors.raise { code = "image", message = ("%s: only raw binaries have a prefix, and only these "
+      .. "and DfuSe files a suffix"):format(image.name) }
+  elseif prefix == "ti" and not prefixes.can_hold(image.segments[1].address) then
+    errors.raise { code = "image", message = ("%s: TI's prefix can't hold the address %s: a "
+      .. "multiple of 1 KB, below 64 MB"):format(image.name, text.hex(image.segments[1].address)) }
+  end
+  return suffix, prefix
+end
+
+local function encoded(image, format, suffix, prefix)
+  if format == "dfu" then return writers.dfu.write(image, suffix) end
+  local bytes = writers[format].write(image)
+  if prefix then bytes = prefixes.add(prefix, image.segments[1].address, bytes) end
+  return suffix and suffixes.add(bytes, suffix, suffixes.DFU) or bytes
+end
+
 ---The bytes of a file in a format. Raises `image` if the format can't express the image.
 ---@param format string "bin", "hex", "srec", "dfu"
+---@param options? table for "bin" and "dfu": suffix = { vid=, pid=, version= }, a DFU suffix with
+---  these ids; for "bin": prefix = "ti" or "lpc"
 ---@return string
-function Image:encode(format)
+function Image:encode(format, options)
   if not writers[format] then misuse("image:encode takes a format: bin, hex, srec or dfu") end
-  return writers[format].write(self)
+  return encoded(self, format,
+    check_extras("image:encode(format, options)", self, format, options))
 end
 
 ---Writes a whole file or nothing. Raises `image` if the format can't express the image, `usage` for
 ---an unknown extension, `file.write`.
 ---@param name string
 ---@param format? string "bin", "hex", "srec", "dfu"; default: by the extension of the name
-function Image:save(name, format)
+---@param options? table as for encode
+function Image:save(name, format, options)
   if type(name) ~= "string" then misuse("image:save takes the name of a file") end
   local ending = name:match("%.(%w+)$")
   format = format or ending and M.endings[ending:lower()]
-  local writer = writers[format]
-  if not writer then
+  if not writers[format] then
     local there_are = suggest.keys(writers)
     errors.raise { code = "usage",
       message = format and ("%s: images are not written as '%s'%s"):format(name, format,
         suggest.hint(format, there_are)) or name .. ": its ending names no format",
       remedy = { "formats", names = there_are } }
   end
-  files.write(name, writer.write(self))
+  files.write(name, encoded(self, format,
+    check_extras("image:save(name, format, options)", self, format, options)))
 end
 
 return M

@@ -21,6 +21,7 @@ local types = {
   string = function(s) return s end,
   file = function(s) return s end,
   words = function(s) return s end, -- a list of words
+  tty = function(s) return s end,   -- a serial port, which may be left out: ""
 }
 
 local type_names = suggest.keys(types)
@@ -152,12 +153,31 @@ function M.note_typed(values, args)
   end
 end
 
+-- The words with the value of each option of type tty behind a "=": a word that is no path is not
+-- its value.
+local function with_ports(argv, args)
+  local is_tty, words, i = {}, {}, 1
+  for _, arg in ipairs(args or {}) do is_tty[arg.name] = arg.type == "tty" end
+  while i <= #argv do
+    local word = argv[i]
+    if is_tty[word] then
+      local value = argv[i + 1] and argv[i + 1]:find("^/") and argv[i + 1] or nil
+      i = value and i + 1 or i
+      word = word .. "=" .. (value or "")
+    end
+    words[#words + 1], i = word, i + 1
+  end
+  return words
+end
+
 ---Parses argv. Raises `usage` with the parser's message.
 ---@param parser table
 ---@param argv string[]
 ---@param command string the command, for the hint
+---@param args? table[] from M.check
 ---@return table values
-function M.parse(parser, argv, command)
+function M.parse(parser, argv, command, args)
+  argv = with_ports(argv, args)
   local ok, result = parser:pparse(argv)
   if ok then return result end
   local message, more = result:match("^([^\n]*)\n?(.*)$")

@@ -21,10 +21,17 @@ function M.check(info, selector, recipe)
       for_what) }
 end
 
+---The mode in which a recipe wants its boards.
+---@param recipe table
+---@return string?
+function M.mode(recipe)
+  return not dfu.defaults.entered and recipe.table.mode or nil
+end
+
 -- The devices that match a selector and the recipe, and the selector as a table.
 local function find(selector, recipe)
   local wanted = selectors.parse(selector)
-  local found = dfu.wait_for(setmetatable({ mode = recipe.table.mode }, { __index = wanted }),
+  local found = dfu.wait_for(setmetatable({ mode = M.mode(recipe) }, { __index = wanted }),
     recipe.wait)
   if not recipe.table.board then return found, wanted end
   local right, meant = selectors.parse(recipe.table.board), {}
@@ -117,7 +124,8 @@ function M.choose(recipe, options)
   if recipe.table.start == "operator" then return away(recipe, options) end
   if options.every_slot then return in_slots(recipe) end
   local boards, seen = {}, {}
-  for _, selector in ipairs(options.selectors or { recipe.table.board or false }) do
+  local wanted_boards = dfu.defaults.entered or options.selectors or { recipe.table.board or false }
+  for _, selector in ipairs(wanted_boards) do
     local found, wanted = find_named(selector or nil, recipe)
     if #found > 1 and not options.every_board then dfu.several(found) end
     for _, info in ipairs(found) do

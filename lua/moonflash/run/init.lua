@@ -33,7 +33,9 @@ local function work(recipe, board, opt, value, result)
   job:begin(recipe.table.seconds)
   if job.refused then error(job.refused, 0) end
   local brought = recipe.table.start == "operator" -- the recipe opens the board
-  if not brought then board:open { wait = recipe.wait, selector = { mode = recipe.table.mode } } end
+  if not brought then
+    board:open { wait = recipe.wait, selector = { mode = places.mode(recipe) } }
+  end
   result.opened = task.now()
   -- closed first: the time ends before the board is closed, however the run ends
   local _ <close> = setmetatable({}, { __close = function()

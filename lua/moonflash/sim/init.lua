@@ -4,12 +4,17 @@
 local errors = require "moonflash.errors"
 local files = require "moonflash.base.files"
 local misuse = require "moonflash.base.misuse"
-local products = require "moonflash.sim.product"
-local replays = require "moonflash.sim.replay"
 local sim = require "moonflash.simulator"
 local suggest = require "moonflash.base.suggest"
 local sys = require "moonflash.system"
 local text = require "moonflash.base.text"
+
+-- Modules that are loaded when a board needs them.
+local function lazily(name)
+  return setmetatable({}, { __index = function(_, key) return require(name)[key] end })
+end
+local products = lazily "moonflash.sim.product"
+local replays = lazily "moonflash.sim.replay"
 
 local STATES = {
   "dfuIDLE", "dfuDNLOAD-SYNC", "dfuDNBUSY", "dfuDNLOAD-IDLE", "dfuMANIFEST-SYNC", "dfuMANIFEST",

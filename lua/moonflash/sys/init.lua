@@ -179,6 +179,15 @@ function sys.serial(path, baud)
   return stream.new(channel, path)
 end
 
+---Touches a serial port: opens it at 1200 baud, and closes it. Boards with Arduino's USB core enter
+---their boot loader then.
+---@param path string "/dev/ttyACM0"
+function sys.touch(path)
+  path = check_text("sys.touch(tty)", "tty", path)
+  local touched, word, why = outside.touch(path)
+  if not touched then refuse(path, "port", word, why) end
+end
+
 -- ---- the operator ----
 
 local ask

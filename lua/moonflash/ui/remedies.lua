@@ -448,6 +448,12 @@ function ways.recipes() return "moonflash recipes    lists them" end
 
 function ways.install() return "Is the program installed, and in PATH?" end
 
+-- ports: those of USB devices, in words.
+function ways.touch(remedy)
+  if remedy.ports == "" then return "There are no serial ports of USB devices." end
+  return ("Name the port: --touch TTY. There are: %s."):format(remedy.ports)
+end
+
 ways["plug-in"] = function() return "Is it plugged in?" end
 
 ways["may-run"] = function() return "Is it a program, and may this user run it?" end

@@ -199,6 +199,11 @@ end
 
 remarks["option-bytes"] = function(facts) return facts.text end
 
+function remarks.entering(facts)
+  return ("%s: %s; waiting up to %g s for it to come back in DFU mode"):format(facts.path,
+    facts.done, facts.seconds)
+end
+
 function remarks.saved(facts)
   return ("%s: %d bytes from %s"):format(facts.file, facts.bytes, text.hex(facts.address))
 end

@@ -178,7 +178,7 @@ local function scene(kind, size, sector, length)
 end
 
 M.F407 = scene("f407", 0x100000, 0x4000, 4200) -- a sector; three blocks
-M.L433 = scene("l433", 0x80000, 0x800, 2600)   -- two pages; two blocks
+M.L452 = scene("l452", 0x80000, 0x800, 2600)   -- two pages; two blocks
 
 ---A board of a scene (default: F407), full of an old firmware, in dfuIDLE.
 ---@param options? table kind= and what bed.board takes
@@ -291,7 +291,7 @@ end
 
 ---How many bytes at the start of the flash a run that leads from one to the other may change.
 function M.planned(wanted, before)
-  for _, s in ipairs { M.F407, M.L433 } do
+  for _, s in ipairs { M.F407, M.L452 } do
     if wanted == s.new and before == s.old then return s.erased end
   end
   return #wanted

@@ -6,7 +6,7 @@
 local folder = arg[0]:match("^(.*)/") or "."
 package.path = folder .. "/?.lua;" .. package.path
 
-local FILES = { "promises", "faults", "descriptors", "people", "doctor", "clients" }
+local FILES = { "promises", "faults", "descriptors", "people", "doctor", "clients", "dfu_util" }
 
 local options = { jobs = 2, share = nil, of = nil, text = "", verbose = false }
 do

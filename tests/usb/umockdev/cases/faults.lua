@@ -2,7 +2,7 @@
 -- Faults of the field that are not a matter of every request, each by its number.
 local rig = require "rig"
 
-local F407, L433 = rig.F407, rig.L433
+local F407, L452 = rig.F407, rig.L452
 local FLASH = { "--json", "flash", F407.image, "--leave" }
 local HASTY = { "--json", rig.HASTY, F407.image, "--leave" }
 local DNLOAD, UPLOAD, CLRSTATUS, GETSTATE = 1, 2, 4, 5
@@ -197,7 +197,7 @@ for state, name in pairs { [7] = "dfuMANIFEST", [8] = "dfuMANIFEST-WAIT-RESET", 
   end)
 end
 
-for _, scene in ipairs { F407, L433 } do
+for _, scene in ipairs { F407, L452 } do
   for _, poll in ipairs { 0, 0xFFFFFF } do
     rig.case(("11 bwPollTimeout 0x%X on %s"):format(poll, scene.kind), function()
       local board <close> = rig.board({ poll = poll }, scene)

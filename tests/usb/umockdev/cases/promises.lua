@@ -45,7 +45,7 @@ local KINDS = {
 
 -- ---- what is run ----
 
-local F407, L433 = rig.F407, rig.L433
+local F407, L452 = rig.F407, rig.L452
 local READ = rig.place .. "/read.bin"
 
 -- Each: what to run on a board of which scene, what the flash holds before and after a run that
@@ -53,8 +53,8 @@ local READ = rig.place .. "/read.bin"
 local OPERATIONS = {
   { name = "flash", scene = F407, words = { "--json", "flash", F407.image, "--leave" },
     before = F407.old, after = F407.new, leaves = true },
-  { name = "flash of an L433", scene = L433, words = { "--json", "flash", L433.image },
-    before = L433.old, after = L433.new },
+  { name = "flash of an L452", scene = L452, words = { "--json", "flash", L452.image },
+    before = L452.old, after = L452.new },
   { name = "verify", scene = F407, words = { "--json", "verify", F407.image },
     before = F407.new, after = F407.new },
   { name = "read", scene = F407, words = { "--json", "read", READ, "--address", "0x08000F00",
