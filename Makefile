@@ -230,7 +230,7 @@ demo: deps
 	@echo "build/moonflash --device sim:f407 discovery build/ch.bin"
 	@build/moonflash --device sim:f407 discovery build/ch.bin
 
-bench: all firmware build/bench_prompt
+bench: all firmware bed build/bench_prompt
 	@tests/bench.sh
 
 build/bench_prompt: tests/bench_prompt.c

@@ -22,6 +22,9 @@ if command -v lua5.4 >/dev/null; then
   echo "lua5.4 -v: $(average lua5.4 -v) ms"
 fi
 build/bench_prompt build/moonflash build/ch.bin
+if [ -x build/umockdev/bed ]; then # make bed
+  build/umockdev/bed tests/usb/umockdev/bench-list.lua build/moonflash
+fi
 build/moonflash --virtual-time tests/bench.lua
 build/moonflash --virtual-time tests/bench-kinds.lua
 build/moonflash tests/bench-images.lua build/moonflash

@@ -18,6 +18,9 @@ of these, or a file (./mine.lua):
   boards       Show what is known of a chip, and how well
   convert      Convert firmware to bin, hex, srec or dfu
   detach       Put a board that runs its program into DFU mode
+  dfu-prefix   Stand in for dfu-prefix 0.11
+  dfu-suffix   Stand in for dfu-suffix 0.11
+  dfu-util     Stand in for dfu-util 0.11: its options, and verification
   discovery    Flash ch.bin on an STM32F4 Discovery and start it
   doctor       Find out why flashing does not work
   erase        Erase sectors, or everything
@@ -71,6 +74,9 @@ $ moonflash recipes
   boards       Show what is known of a chip, and how well
   convert      Convert firmware to bin, hex, srec or dfu
   detach       Put a board that runs its program into DFU mode
+  dfu-prefix   Stand in for dfu-prefix 0.11
+  dfu-suffix   Stand in for dfu-suffix 0.11
+  dfu-util     Stand in for dfu-util 0.11: its options, and verification
   discovery    Flash ch.bin on an STM32F4 Discovery and start it
   doctor       Find out why flashing does not work
   erase        Erase sectors, or everything

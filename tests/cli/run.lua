@@ -23,7 +23,8 @@ if #files == 0 then
   table.sort(files)
   local tree = folder .. "/../.."
   for _, name in ipairs { "README.md", "docs/recipes.md", "docs/plan.md", "docs/report.md",
-                          "docs/debugging.md", "docs/trace.md", "docs/fixtures.md" } do
+                          "docs/debugging.md", "docs/trace.md", "docs/fixtures.md",
+                          "docs/dfu-util.md" } do
     files[#files + 1] = tree .. "/" .. name
   end
 end

@@ -178,7 +178,7 @@ end
 -- Whether all of an image is in memories that can be erased and written.
 local function has_place(board, image)
   local there, err = pcall(check_place, board, image)
-  if not there and not (errors.is(err) and err.code == "dfu-util") then error(err, 0) end
+  if not there and not (errors.is(err) and err.own_status) then error(err, 0) end
   return there
 end
 

@@ -12,7 +12,7 @@ local M = {
 ---@param status integer
 ---@param message string for string.format
 function M.fail(status, message, ...)
-  errors.raise { code = "dfu-util", status = status,
+  errors.raise { code = "fail", own_status = status,
                  message = select("#", ...) > 0 and message:format(...) or message }
 end
 
@@ -24,7 +24,7 @@ local KEPT = { [64] = true, [65] = true, [66] = true, [70] = true, [73] = true, 
 ---@param err any
 ---@return integer
 function M.of(err)
-  if errors.is(err) and err.code == "dfu-util" then return err.status end
+  if errors.is(err) and err.own_status then return err.own_status end
   if errors.matches(err, "board.write-protected") then return M.VERIFY end
   local status = errors.exit_status(err)
   return KEPT[status] and status or status == 1 and M.BUG or M.IO

@@ -451,7 +451,7 @@ function ways.install() return "Is the program installed, and in PATH?" end
 -- ports: those of USB devices, in words.
 function ways.touch(remedy)
   if remedy.ports == "" then return "There are no serial ports of USB devices." end
-  return ("Name the port: --touch TTY. There are: %s."):format(remedy.ports)
+  return ("Name the port. There are: %s."):format(tostring(remedy.ports))
 end
 
 ways["plug-in"] = function() return "Is it plugged in?" end

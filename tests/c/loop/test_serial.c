@@ -100,6 +100,23 @@ static void test_what_is_no_port(void **state)
     assert_int_equal(errno, ENOENT);
 }
 
+/* The rate stays: a board looks at it when the line falls. */
+static void test_touch(void **state)
+{
+    struct termios settings;
+    struct serial serial;
+    (void)state;
+    assert_true(serial_touch(path));
+    assert_int_equal(tcgetattr(near_end, &settings), 0);
+    assert_int_equal(cfgetospeed(&settings), B1200);
+    assert_true(serial_open(&serial, path, 9600)); /* it is not locked */
+    assert_false(serial_touch(path));
+    assert_int_equal(errno, EBUSY);
+    serial_close(&serial);
+    assert_false(serial_touch("/dev/there-is-none"));
+    assert_int_equal(errno, ENOENT);
+}
+
 static void test_unplugged(void **state)
 {
     char byte;
@@ -126,9 +143,13 @@ static void test_rates(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SERIAL_TEST(test_bytes_as_they_are), SERIAL_TEST(test_settings_come_and_go),
-        SERIAL_TEST(test_one_at_a_time),     SERIAL_TEST(test_what_is_no_port),
-        SERIAL_TEST(test_unplugged),         cmocka_unit_test(test_rates),
+        SERIAL_TEST(test_bytes_as_they_are),
+        SERIAL_TEST(test_settings_come_and_go),
+        SERIAL_TEST(test_one_at_a_time),
+        SERIAL_TEST(test_what_is_no_port),
+        SERIAL_TEST(test_touch),
+        SERIAL_TEST(test_unplugged),
+        cmocka_unit_test(test_rates),
     };
 
     alarm(60);

@@ -190,6 +190,28 @@ function TestFields.test_unknown_ones()
   assert_fails("has no '1'", function() return board[1] end)
 end
 
+-- Blocks of another size than the announced one: each gets its address, so a board that counts in
+-- its own size puts them where they belong.
+function TestFields.test_transfer_size()
+  local board, _ <close>, place = open("f407,usb=ideal")
+  board.transfer_size = 64
+  lu.assertEquals(board.transfer_size, 64)
+  local bytes = ("0123456789abcdef"):rep(20) -- five blocks
+  board:erase_page(0x08000000)
+  board:write(0x08000000, bytes)
+  lu.assertEquals(place:peek(0x08000000, 330), bytes .. ("\255"):rep(10))
+  lu.assertEquals(board:read(0x08000000, #bytes), bytes)
+  board.transfer_size = 2048
+  lu.assertEquals(board:read(0x08000010, 32), bytes:sub(17, 48))
+  for _, bad in ipairs { 0, -16, 65, 2064, 64.5, "64" } do
+    assert_fails("board.transfer_size: ", function() board.transfer_size = bad end)
+  end
+  board.transfer_size = 64
+  board:close()
+  board:open()
+  lu.assertEquals(board.transfer_size, 2048) -- again what the board announces
+end
+
 function TestFields.test_timeout_and_early_poll()
   local board, _ <close> = open()
   board.timeout = 0.5

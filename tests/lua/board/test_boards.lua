@@ -3,6 +3,7 @@
 -- leaves, and another comes to.
 local dfu = require "dfu"
 local remedies = require "moonflash.ui.remedies"
+local memory = require "moonflash.memory"
 local selectors = require "moonflash.board.selector"
 local lu = require "luaunit"
 local sim = require "sim"
@@ -46,13 +47,17 @@ function TestSelectors.test_strings()
   parsed("vid=0483,pid=df11", { vid = 0x0483, pid = 0xDF11 })
   parsed("serial=315A,alt=1,mode=dfu", { serial = "315A", alt = "1", mode = "dfu" })
   parsed("serial=a=b", { serial = "a=b" })
+  parsed("devnum=12", { devnum = 12 })
+  parsed("1d50:6018/1d50:6017",
+    { vid = 0x1D50, pid = 0x6017, runtime_vid = 0x1D50, runtime_pid = 0x6018 })
   parsed("2-1,0483:df11", { path = "2-1", vid = 0x0483, pid = 0xDF11 })
   parsed("sim:f407,serial=A,usb=ideal", { path = "sim:f407,serial=A,usb=ideal" })
 end
 
 function TestSelectors.test_bad_strings()
   for _, bad in ipairs { "", ",", "x", "1-", "0483:", "0483:df1", "serial=", "vid=483", "pid=xxxx",
-                         "mode=off", "speed=fast", "0483:df11:1", "=x", "serial" } do
+                         "mode=off", "speed=fast", "0483:df11:1", "=x", "serial",
+                         "devnum=x", "1d50:6018/1d50", "1d50/1d50:6017", "a/b" } do
     local err = assert_raises("usage", selectors.parse, bad)
     lu.assertStrContains(err.message, ("'%s' is not a board selector"):format(bad))
     lu.assertIsString(err.hint)
@@ -79,6 +84,39 @@ function TestSelectors.test_other_types()
     assert_fails("a selector is a string or a table", dfu.at, bad)
     assert_fails("a selector is a string or a table", dfu.arrivals, bad)
   end
+end
+
+-- A board has other ids while it runs its program.
+function TestSelectors.test_pairs_of_ids()
+  local board <close> = sim.new("dfu11,usb=ideal")
+  lu.assertEquals(list("1209:0001/1209:0002", board), board.path)
+  lu.assertEquals(list("1209:0002/1209:0001", board), "")
+  lu.assertEquals(list("1209:0002", board), "")
+  local open <close> = dfu.at(board.path):detach()
+  lu.assertEquals(list("1209:0001/1209:0002", board), board.path)
+  lu.assertEquals(list("1209:0002/1209:0001", board), "")
+end
+
+function TestSelectors.test_device_number()
+  local board <close> = sim.new("f407,usb=ideal")
+  local info = dfu.list(board.path)[1]
+  lu.assertEquals({ info.configuration, info.interface }, { 1, 0 })
+  lu.assertEquals(list({ path = board.path, devnum = info.devnum }, board), board.path)
+  lu.assertEquals(list({ path = board.path, devnum = info.devnum + 1 }, board), "")
+end
+
+-- A whole name counts before one that only begins so.
+function TestSelectors.test_names_of_alternate_settings()
+  local alts = {}
+  for i, name in ipairs { "fw2", "fw", "@Internal Flash  /0x08000000/04*016Kg" } do
+    alts[i] = { number = i - 1, name = name, layout = memory.parse(name) }
+  end
+  local function found(wanted) return (selectors.find_alt(alts, wanted) or {}).number end
+  lu.assertEquals({ found("fw"), found("fw2"), found("f"), found("FW") }, { 1, 0, 0, 0 })
+  lu.assertEquals({ found("internal"), found("@Internal"), found(alts[3].name), found(2) },
+    { 2, 2, 2, 2 })
+  lu.assertNil(found("other"))
+  lu.assertNil(found(9))
 end
 
 -- Two products of one vendor.

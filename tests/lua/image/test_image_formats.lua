@@ -423,5 +423,71 @@ function TestRaw.test_pages_and_pointers()
   end
 end
 
+-- ---- suffixes and prefixes ----
+
+local TestEnds = {}
+
+local PROGRAM = ("program "):rep(100)
+
+local function raw(address, bytes)
+  return image.new { segments = { { address = address, bytes = bytes or PROGRAM } } }
+end
+
+function TestEnds.test_suffix_of_a_raw_binary()
+  local bytes = raw(BASE):encode("bin", { suffix = { vid = 0x1234, pid = 0x5678, version = 9 } })
+  lu.assertEquals(#bytes, #PROGRAM + 16)
+  lu.assertEquals(bytes:sub(-16, -5), "\9\0\x78\x56\x34\x12\0\1UFD\16")
+  local back = image.parse("a.bin", bytes, { address = BASE, data = true })
+  lu.assertEquals(back.ids, { vid = 0x1234, pid = 0x5678, version = 9 })
+  lu.assertEquals(back.segments, { { address = BASE, bytes = PROGRAM } })
+  lu.assertEquals(raw(BASE):encode("bin", { suffix = {} }):sub(-16, -11), ("\255"):rep(6))
+end
+
+function TestEnds.test_prefixes()
+  local ti = raw(0x4000):encode("bin", { prefix = "ti" })
+  lu.assertEquals(ti, "\1\0\16\0\x20\3\0\0" .. PROGRAM) -- 0x4000 / 1024; 800 bytes
+  local back = image.parse("a.bin", ti)
+  lu.assertEquals(back.segments, { { address = 0x4000, bytes = PROGRAM } })
+  lu.assertEquals(back.prefix, { kind = "ti", size = 8, address = 0x4000 })
+  local lpc = raw(0):encode("bin", { prefix = "lpc" })
+  lu.assertEquals(lpc, "\x1A\x3F\2\0" .. ("\0"):rep(8) .. "\255\255\255\255" .. PROGRAM)
+  back = image.parse("a.bin", lpc, { address = 0 })
+  lu.assertEquals(back.segments, { { address = 0, bytes = PROGRAM } })
+  lu.assertEquals(back:patch(0, "P").prefix.kind, "lpc")
+  -- a length that is not that of the file is no prefix
+  lu.assertNil(image.parse("a.bin", ti .. "x", { data = true }).prefix)
+end
+
+function TestEnds.test_what_is_refused()
+  support.assert_raises("image", raw(0x4001).encode, raw(0x4001), "bin", { prefix = "ti" })
+  support.assert_raises("image", raw(BASE).encode, raw(BASE), "bin", { prefix = "ti" })
+  support.assert_raises("image", raw(BASE).encode, raw(BASE), "hex", { suffix = {} })
+  support.assert_raises("image", raw(BASE).encode, raw(BASE), "dfu", { prefix = "lpc" })
+  support.assert_fails("a suffix has no 'id'", raw(BASE).encode, raw(BASE), "bin",
+    { suffix = { id = 1 } })
+  support.assert_fails("vid", raw(BASE).encode, raw(BASE), "bin", { suffix = { vid = 1 << 16 } })
+  support.assert_fails('"ti" or "lpc"', raw(BASE).encode, raw(BASE), "bin", { prefix = "x" })
+end
+
+function TestEnds.test_targets_of_dfuse()
+  local bytes = image.new { segments = { { address = BASE, bytes = "aa", alt = 0 },
+    { address = 0x1FFF7800, bytes = "b", alt = 2 } } }:encode("dfu", { suffix = { vid = 7 } })
+  local back = image.parse("a.dfu", bytes)
+  lu.assertEquals(back.ids.vid, 7)
+  lu.assertEquals(back.targets, {
+    { alt = 0, size = 10, elements = { { address = BASE, size = 2 } } },
+    { alt = 2, size = 9, elements = { { address = 0x1FFF7800, size = 1 } } },
+  })
+end
+
+-- A plain DFU boot loader that takes the address from the prefix gets it; DfuSe does not.
+function TestEnds.test_prefix_on_the_board()
+  local ti = image.parse("a.bin", raw(0x4000):encode("bin", { prefix = "ti" }))
+  local simulated <close> = require("sim").new("dfu11")
+  local board <close> = require("dfu").at(simulated.path):detach()
+  require("moonflash.flash").write(board, ti, { force = true })
+  lu.assertEquals(simulated:peek(0, 16), "\1\0\16\0\x20\3\0\0program ")
+end
+
 return { TestHex = TestHex, TestSrec = TestSrec, TestElf = TestElf, TestDfu = TestDfu,
-         TestRaw = TestRaw }
+         TestRaw = TestRaw, TestEnds = TestEnds }
