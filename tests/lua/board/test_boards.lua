@@ -92,7 +92,7 @@ function TestSelectors.test_pairs_of_ids()
   lu.assertEquals(list("1209:0001/1209:0002", board), board.path)
   lu.assertEquals(list("1209:0002/1209:0001", board), "")
   lu.assertEquals(list("1209:0002", board), "")
-  local open <close> = dfu.at(board.path):detach()
+  local _ <close> = dfu.at(board.path):detach()
   lu.assertEquals(list("1209:0001/1209:0002", board), board.path)
   lu.assertEquals(list("1209:0002/1209:0001", board), "")
 end
