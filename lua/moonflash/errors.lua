@@ -48,6 +48,11 @@ getmetatable(new { code = "", message = "" }).__index = function(err, key)
   if key == "hint" and advice then return advice(err) end
 end
 
+-- "the first board: " .. err
+getmetatable(new { code = "", message = "" }).__concat = function(a, b)
+  return tostring(a) .. tostring(b)
+end
+
 ---Whether a value is an error object.
 ---@type fun(value: any): boolean
 M.is = inspect.is_error
@@ -162,7 +167,11 @@ end
 ---@param message string a format for string.format, if arguments follow
 function M.fail(message, ...)
   message = tostring(message)
-  if select("#", ...) > 0 then message = message:format(...) end
+  if select("#", ...) > 0 then
+    local ok, formatted = pcall(string.format, message, ...)
+    if not ok then misuse("fail(message, ...): %s", formatted:match("%((.*)%)$") or formatted) end
+    message = formatted
+  end
   local board = require("task").tag()
   M.raise { code = "fail", message = board and board.path .. ": " .. message or message,
             path = board and board.path }
@@ -199,7 +208,8 @@ end
 ---@return string
 function M.text(err)
   if not M.is(err) then return M.said(err) end
-  local lines = { err.message }
+  local where = err.where and " (it was at " .. err.where:gsub("/%./", "/") .. ")" or ""
+  local lines = { err.message .. where }
   for _, more in ipairs { err.flash or false, err.hint or false } do
     if more then
       for line in M.words(more):gmatch("[^\n]+") do lines[#lines + 1] = "  " .. line end

@@ -5,23 +5,32 @@
 #include <stdarg.h>
 #include <string.h>
 
-/* Pushes the position of the script's function that called the library, "script.lua:12: "; or "",
- * if there is none, as behind a tail call.  luaL_where needs the number of levels, which differs:
- * the caller may be Lua code of the library. [-0, +1, e] */
-static void push_position(lua_State *L)
+/* luaL_where needs the number of levels, which differs: the caller may be Lua code of the library.
+ */
+void push_place(lua_State *L)
 {
     lua_Debug about;
-    for (int level = 1; lua_getstack(L, level, &about); level++) {
+    for (int level = 0; lua_getstack(L, level, &about); level++) {
         lua_getinfo(L, "Sl", &about);
         if (strcmp(about.what, "C") == 0 || strstr(about.source, "lua/moonflash/"))
             continue;
         if (about.currentline > 0) {
-            lua_pushfstring(L, "%s:%d: ", about.short_src, about.currentline);
+            lua_pushfstring(L, "%s:%d", about.short_src, about.currentline);
             return;
         }
         break;
     }
     lua_pushliteral(L, "");
+}
+
+/* Pushes the same, to begin a message with: "script.lua:12: ". [-0, +1, e] */
+static void push_position(lua_State *L)
+{
+    push_place(L);
+    if (*lua_tostring(L, -1)) {
+        lua_pushliteral(L, ": ");
+        lua_concat(L, 2);
+    }
 }
 
 int misuse(lua_State *L, const char *format, ...)
@@ -73,9 +82,30 @@ void *method_self(lua_State *L, const char *type)
     return NULL;
 }
 
+/* How the methods are called whose arguments are confused. */
+static const char *usage_of(const char *method)
+{
+    static const struct {
+        const char *method, *usage;
+    } usages[] = {
+        { "read", "board:read(address, length)" },
+        { "write", "board:write(address, data)" },
+        { "erase_page", "board:erase_page(address)" },
+        { "set_address", "board:set_address(address)" },
+        { "download_block", "board:download_block(number, data)" },
+        { "upload_block", "board:upload_block(number, length)" },
+    };
+    for (size_t i = 0; i < sizeof usages / sizeof *usages; i++)
+        if (strcmp(method, usages[i].method) == 0)
+            return usages[i].usage;
+    return NULL;
+}
+
 int misuse_argument(lua_State *L, const char *method, int index, const char *what)
 {
-    return misuse(L, "bad argument #%d to '%s' (%s)", index - 1, method, what);
+    const char *usage = usage_of(method);
+    return misuse(L, "bad argument #%d to '%s' (%s)%s%s", index - 1, method, what,
+                  usage ? "; it is " : "", usage ? usage : "");
 }
 
 static int misuse_type(lua_State *L, const char *method, int index, const char *expected)
@@ -99,6 +129,10 @@ lua_Integer method_integer(lua_State *L, const char *method, int index)
 const char *method_string(lua_State *L, const char *method, int index, size_t *length)
 {
     const char *value = lua_tolstring(L, index, length);
+    if (!value && lua_istable(L, index) && strcmp(method, "write") == 0)
+        misuse(L,
+               "board:write(address, data): data is a string, not a table; an image is written by "
+               "flash.write(board, image)");
     if (!value)
         misuse_type(L, method, index, "string");
     return value;

@@ -8,6 +8,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* Pushes the place of the script's function that is running, "script.lua:12"; or "", if there is
+ * none, as behind a tail call. [-0, +1, e] */
+void push_place(lua_State *L);
+
 /* Raises. [-0, +0, v] */
 __attribute__((format(printf, 2, 3))) int misuse(lua_State *L, const char *format, ...);
 

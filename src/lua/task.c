@@ -9,6 +9,7 @@
 
 #include "lua/context.h"
 #include "lua/error.h"
+#include "lua/lmisuse.h"
 #include "lua/task_private.h"
 
 #define GRACE 5.0 /* seconds of clean-up after a cancellation */
@@ -185,10 +186,30 @@ static void finish(struct task *task)
 
 /* ---- running ---- */
 
+/* Gives the value at index 1 the place where it was raised: error(nil) would look like success to
+ * callers of pcall, and what a deadline ends says nothing of what it was at. */
+static void add_place(lua_State *L, const struct task *task)
+{
+    if (!lua_isnil(L, 1) && !(task && task->cancel == CANCEL_RAISED && error_is(L, 1)))
+        return;
+    push_place(L);
+    if (lua_isnil(L, 1)) {
+        const char *place = lua_tostring(L, -1);
+        lua_pushfstring(L, "%s%serror(nil) was raised", place, *place ? ": " : "");
+        lua_replace(L, 1);
+    } else if (*lua_tostring(L, -1) && lua_getfield(L, 1, "code") == LUA_TSTRING &&
+               strcmp(lua_tostring(L, -1), "timeout") == 0) {
+        lua_pushvalue(L, 2);
+        lua_setfield(L, 1, "where");
+    }
+    lua_settop(L, 1);
+}
+
 /* Called before the stack unwinds: keeps the traceback in the task. */
 static int message_handler(lua_State *L)
 {
     struct task *task = task_current(L);
+    add_place(L, task);
     luaL_traceback(L, L, NULL, 1);
     if (task && task->ref != LUA_NOREF) {
         lua_rawgeti(L, LUA_REGISTRYINDEX, task->ref);

@@ -18,11 +18,11 @@ moonflash: unknown option '--adress'
   moonflash flash --help    shows the options
 [status 64]
 $ moonflash -d sim:f407 flash ch.bin --address 0x1FFFFFFFF
-moonflash: 0x1FFFFFFFF is too large: at most 0xFFFFFFFF
+moonflash: --address: 0x1FFFFFFFF is too large: at most 0xFFFFFFFF
   moonflash flash --help    shows the options
 [status 64]
 $ moonflash -d sim:f407 flash ch.bin --address 99999999999999999999999999
-moonflash: 99999999999999999999999999 is too large: at most 0xFFFFFFFF
+moonflash: --address: 99999999999999999999999999 is too large: at most 0xFFFFFFFF
   moonflash flash --help    shows the options
 [status 64]
 $ moonflash -d sim:f407 flash ch.bin --address -1
@@ -140,7 +140,7 @@ moonflash: unknown option '--every-bord'
   moonflash list --help    shows the options
 [status 64]
 $ moonflash --wait soon -d sim:f407 flash ch.bin
-moonflash: 'soon' is not a number of seconds
+moonflash: --wait: 'soon' is not a number of seconds
   moonflash --help    shows the options
 [status 64]
 $ moonflash --virtual-time -d 1-4.2 flash ch.bin

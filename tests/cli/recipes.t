@@ -69,13 +69,13 @@ $ moonflash -d sim:f407 sub/a.lua
 moonflash: sub/a.lua: a recipe can't open a board while it is loaded; its run can
 [status 1]
 $ echo 'return { api = 1, seconds = 1, run = function() while true do end end }' >sub/a.lua; moonflash --virtual-time -d sim:f407 sub/a.lua
-moonflash: sim:f407: not done within 1 s
+moonflash: sim:f407: not done within 1 s (it was at sub/a.lua:1)
   The flash is untouched.
 [status 82]
 $ echo 'return { value = 42 }' >sub/help.lua; echo 'print(require("help").value, here("x.bin"))' >sub/a.lua; moonflash sub/a.lua
 42	sub/x.bin
 $ echo 'print("from the working directory")' >evil.lua; echo 'require "evil"' >sub/a.lua; moonflash sub/a.lua 2>&1 | head -n 1
-moonflash: sub/a.lua:1: module 'evil' not found:
+moonflash: sub/a.lua:1: there is no module 'evil': no evil.lua beside the recipe
 $ moonflash -e 'for template in package.cpath:gmatch("[^;]+") do assert(template:find("^/"), template) end'
 $ echo 'return { api = 1, run = function(b) use("flash", { file = "ch.bin" })(b) b:leave() end }' >sub/a.lua; moonflash --virtual-time -d sim:f407 sub/a.lua
 wrote 57.5 KB, verified, started 0x08000000 (1.3 s)

@@ -5,7 +5,7 @@ moonflash: sim:f407 is not a board for recipe './theirs.lua' (0483:df12)
   The flash is untouched.
 [status 69]
 $ echo 'return { api = 1, seconds = 5, run = function(b) b:step("sleep", 9) task.sleep(7) end }' >theirs.lua; moonflash --virtual-time -d sim:f407 uses.lua
-moonflash: sim:f407: recipe './theirs.lua' not done within 5 s
+moonflash: sim:f407: recipe './theirs.lua' not done within 5 s (it was at ./theirs.lua:1)
   The flash is untouched.
 [status 82]
 $ echo 'return { api = 1, run = function(b) use("./self.lua")(b) end }' >self.lua; moonflash --virtual-time -d sim:f407 self.lua

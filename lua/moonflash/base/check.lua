@@ -70,6 +70,22 @@ function M.wait(usage, options, names)
   return M.seconds(usage, options and options.wait)
 end
 
+-- The tables of options that recipes get.
+local of_recipes = setmetatable({}, { __mode = "k" })
+
+---Remembers that a table has the options of a recipe. Returns it.
+---@param options table
+---@return table
+function M.note_recipe_options(options)
+  of_recipes[options] = true
+  return options
+end
+
+---Whether a value is a table with the options of a recipe.
+---@param value any
+---@return boolean
+function M.is_recipe_options(value) return of_recipes[value] == true end
+
 ---Checks a table of options: a key that is not in `names` is misuse. A table with a metatable holds
 ---the options of a recipe, and may have other keys as well.
 ---@param usage string

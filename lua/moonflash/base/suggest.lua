@@ -20,6 +20,17 @@ local function distance(a, b)
   return row[#b]
 end
 
+-- The shortest candidate that begins with a name, at the end of a word: "erase" -> "erase_page".
+local function beginning_with(name, candidates)
+  local best
+  for _, candidate in ipairs(candidates) do
+    local begins = candidate:lower():sub(1, #name) == name:lower()
+      and candidate:find("^[^%w]", #name + 1)
+    if begins and (not best or #candidate < #best) then best = candidate end
+  end
+  return best
+end
+
 ---The candidate that is most like `name`; nil if none is similar enough.
 ---@param name string
 ---@param candidates string[]
@@ -33,7 +44,7 @@ function M.guess(name, candidates)
       if d < least then best, least = candidate, d end
     end
   end
-  return best
+  return best or #name >= 3 and beginning_with(name, candidates) or nil
 end
 
 ---" (did you mean 'x'?)", or "".

@@ -137,6 +137,12 @@ local function run_recipe(session, loaded, after)
   return library("run").recipe(loaded, own, session)
 end
 
+-- Whether a file was run for boards that were named on the command line.
+local function is_for_boards(session, found)
+  return found.folder ~= nil and (#session.devices > 0 or session.every_board
+    or session.every_slot) or false
+end
+
 -- Runs a compiled script. If it returns a table, the table is a recipe, and is run.
 local function run_chunk(session, found, chunk, env, after)
   local script_args = { [0] = found.name }
@@ -151,6 +157,9 @@ local function run_chunk(session, found, chunk, env, after)
     loaded = library("run.recipe").from(found, run.shielded(chunk, table.unpack(after)), env)
     if loaded and settings.opened > opened then
       error(found.name .. ": a recipe can't open a board while it is loaded; its run can", 0)
+    elseif not loaded and settings.opened == opened and is_for_boards(session, found) then
+      errors.raise { code = "recipe", message = found.name .. " returned nothing, and has opened "
+        .. "no board", hint = "A recipe ends with: return { api = 1, ... }" }
     end
     return not loaded and 0
   end)

@@ -55,9 +55,13 @@ local names = {}
 for i, definition in ipairs(M.options) do names[i] = definition[1]:sub(3):gsub("-", "_") end
 
 local function check_image(usage, image)
-  if type(image) ~= "table" or type(image.segments) ~= "table" then
-    misuse("%s: an image, from image.load", usage)
+  if type(image) == "table" and type(rawget(image, "segments")) == "table" then return end
+  if type(image) == "string" then
+    misuse("%s: an image, not a string: image.load(%q)", usage, image)
+  elseif check.is_recipe_options(image) then
+    misuse("%s: an image, not the recipe's options; a recipe's run has (board, opt, value)", usage)
   end
+  misuse("%s: an image, from image.load", usage)
 end
 
 ---The plan for an image: for each sector, what is the same, erased, written, kept and lost. Reads

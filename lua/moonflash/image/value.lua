@@ -21,13 +21,26 @@ local writers = {
   srec = require "moonflash.image.srec", dfu = require "moonflash.image.dfu",
 }
 
+-- Fields that an image may have.
+local FIELDS = {}
+for _, name in ipairs { "name", "format", "start", "segments", "ids", "files", "doubt", "machine",
+                        "misplaced", "prefix", "targets", "size" } do
+  FIELDS[name] = true
+end
+
 -- The formats of file extensions.
 M.endings = {
   bin = "bin", hex = "hex", ihex = "hex", ihx = "hex", srec = "srec", s19 = "srec", s28 = "srec",
   s37 = "srec", mot = "srec", dfu = "dfu", elf = "elf", axf = "elf",
 }
 
+-- A name that is like that of a method is a mistake; other fields may be missing.
 local Image = {}
+setmetatable(Image, { __index = function(_, key)
+  local guess = type(key) == "string" and not FIELDS[key]
+    and suggest.guess(key, suggest.keys(Image))
+  if guess then misuse("an image has no '%s' (did you mean '%s'?)", key, guess) end
+end })
 local meta = { __index = Image, __name = "image" }
 
 ---Makes an image of sorted, disjoint segments.

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Makes a parser (lua-argparse) from a recipe's list of arguments, and a table of options from
 -- argv. The table raises for unknown names.
+local check = require "moonflash.base.check"
 local errors = require "moonflash.errors"
 local suggest = require "moonflash.base.suggest"
 local text = require "moonflash.base.text"
@@ -34,10 +35,68 @@ local function type_of_default(default)
   return "string"
 end
 
+local FIELDS = { "default", "type", "required", "choices", "min", "max" }
+
+-- Whether a value can be one of an argument of that kind.
+local function has_kind(kind, value)
+  if kind == "flag" then return type(value) == "boolean" end
+  if kind == "integer" then return math.type(value) == "integer" end
+  if kind == "address" then return math.type(value) == "integer" and value & ~0xFFFFFFFF == 0 end
+  if kind == "seconds" then return type(value) == "number" and value >= 0 end
+  if kind == "words" then return type(value) == "table" end
+  return type(value) == "string"
+end
+
+local NUMBERS = { integer = true, address = true, seconds = true }
+
+-- Why a value is not allowed: its choices, its range; nil where it is.
+local function why_not(arg, value)
+  if value == nil then return nil end
+  for _, choice in ipairs(arg.choices or { value }) do
+    if choice == value then break end
+    if choice == arg.choices[#arg.choices] then
+      return ("'%s' is not one of %s%s"):format(tostring(value), table.concat(arg.choices, ", "),
+        suggest.hint(value, arg.choices))
+    end
+  end
+  if arg.min and value < arg.min or arg.max and value > arg.max then
+    return ("%s is not %s"):format(tostring(value), not arg.max and arg.min .. " or more"
+      or not arg.min and arg.max .. " or less" or arg.min .. " to " .. arg.max)
+  end
+end
+
+-- Raises if the rules of an argument contradict each other.
+local function check_rules(name, item, kind)
+  local function bad(format, ...)
+    error(("argument '%s': "):format(name) .. format:format(...), 0)
+  end
+  if item.required ~= nil and type(item.required) ~= "boolean" then bad("required is true") end
+  if item.required and item.default ~= nil then bad("it is required, and has a default") end
+  if item.required and kind == "flag" then bad("a flag can't be required") end
+  if item.choices ~= nil and (type(item.choices) ~= "table" or #item.choices == 0) then
+    bad("choices is a list")
+  end
+  for _, choice in ipairs(item.choices or {}) do
+    if not has_kind(kind, choice) then bad("the choice '%s' is no %s", tostring(choice), kind) end
+  end
+  for _, bound in ipairs { "min", "max" } do
+    if item[bound] ~= nil and (type(item[bound]) ~= "number" or not NUMBERS[kind]) then
+      bad("%s is a number, for arguments that are numbers", bound)
+    end
+  end
+  if item.default ~= nil and not has_kind(kind, item.default) then
+    bad("its default, %s, is no %s", tostring(item.default), kind)
+  end
+  local why = kind ~= "words" and why_not(item, item.default)
+  if why then bad("its default %s", why) end
+end
+
 ---Checks a recipe's list of arguments. Returns a list with the type and field of each.
----@param list table[] { { name, description, default=, type= }, ... }
+---@param list table[] { { name, description, default=, type=, required=, choices=, min=, max= },
+---  ... }
 ---@param taken table<string, boolean> names that recipes may not use
----@return table[] { { name=, field=, description=, default=, type=, dashed= }, ... }
+---@return table[] { { name=, field=, description=, default=, type=, dashed=, required=, choices=,
+---  min=, max= }, ... }
 function M.check(list, taken)
   local args = {}
   local seen = {}
@@ -47,13 +106,14 @@ function M.check(list, taken)
       error(("argument %d has no name; an argument is { \"file\", \"what it is\" } or "
         .. "{ \"--name\", \"what it is\", default = ... }"):format(i), 0)
     end
-    for key in pairs(item) do
-      if key ~= 1 and key ~= 2 and key ~= "default" and key ~= "type" then
-        error(("argument '%s' has an unknown field '%s'%s"):format(name, tostring(key),
-          suggest.hint(key, { "default", "type" })), 0)
+    for _, key in ipairs(suggest.keys(item)) do
+      if not M.is_field(key) then
+        error(("argument '%s' has an unknown field '%s'%s"):format(name, key,
+          suggest.hint(key, FIELDS)), 0)
       end
     end
-    local kind = item.type or type_of_default(item.default)
+    local kind = item.type or item.default == nil and item.choices
+      and type_of_default(item.choices[1]) or type_of_default(item.default)
     if kind ~= "flag" and not types[kind] then
       error(("argument '%s' has an unknown type '%s'%s; there are %s"):format(name, tostring(kind),
         suggest.hint(kind, type_names), table.concat(type_names, ", ")), 0)
@@ -61,6 +121,7 @@ function M.check(list, taken)
     if kind == "words" and name:find("^%-") then
       error(("argument '%s': an option takes one word, not a list"):format(name), 0)
     end
+    check_rules(name, item, kind)
     local field = text.field_name(name)
     if taken[name] or seen[field] then
       error(("argument '%s' is %s"):format(name,
@@ -68,9 +129,20 @@ function M.check(list, taken)
     end
     seen[field] = true
     args[i] = { name = name, field = field, description = item[2] or "", default = item.default,
-                type = kind, dashed = name:find("^%-") ~= nil }
+                type = kind, dashed = name:find("^%-") ~= nil, required = item.required or false,
+                choices = item.choices, min = item.min, max = item.max }
   end
   return args
+end
+
+---Whether an argument can have a field of that name.
+---@param key string
+---@return boolean
+function M.is_field(key)
+  for _, field in ipairs(FIELDS) do
+    if key == field then return true end
+  end
+  return false
 end
 
 -- ---- the parser ----
@@ -84,9 +156,24 @@ local function shown_default(arg)
   return (" (default: %s)"):format(shown)
 end
 
+-- What the help says of the rules of an argument.
+local function shown_rules(arg)
+  local parts = {}
+  if arg.required then parts[1] = "required" end
+  if arg.choices then parts[#parts + 1] = table.concat(arg.choices, ", ") end
+  if arg.min or arg.max then
+    parts[#parts + 1] = ("%s..%s"):format(arg.min or "", arg.max or "")
+  end
+  return #parts > 0 and (" (%s)"):format(table.concat(parts, "; ")) or ""
+end
+
 local function add(parser, arg)
-  local description = arg.description .. shown_default(arg)
-  local convert = types[arg.type]
+  local description = arg.description .. shown_rules(arg) .. shown_default(arg)
+  local function convert(word)
+    local value, why = types[arg.type](word)
+    if value == nil then return nil, ("%s: %s"):format(arg.name, why) end
+    return value
+  end
   if arg.type == "flag" then
     return parser:flag(arg.name, description)
   elseif arg.dashed then
@@ -129,14 +216,30 @@ local function options_table(values, args)
     error(("there is no option '%s'%s"):format(tostring(key),
       suggest.hint(key, suggest.keys(names))), 2)
   end
-  return setmetatable(values, { __index = unknown })
+  return check.note_recipe_options(setmetatable(values, { __index = unknown }))
 end
 
----Fills in the defaults, and changes `values` to a table of options.
+-- Raises `usage` for an argument that is missing or not allowed.
+local function check_values(values, args)
+  for _, arg in ipairs(args) do
+    local value = rawget(values, arg.field)
+    local why = why_not(arg, value)
+    if value == nil and arg.required then
+      errors.raise { code = "usage", message = ("%s is missing%s"):format(arg.name,
+        arg.description ~= "" and ": " .. arg.description or "") }
+    elseif why then
+      errors.raise { code = "usage", message = ("%s: %s"):format(arg.name, why) }
+    end
+  end
+end
+
+---Checks the values, fills in the defaults, and changes `values` to a table of options. Raises
+---`usage`.
 ---@param values table
 ---@param args table[] from M.check
 ---@return table options
 function M.complete(values, args)
+  check_values(values, args)
   for _, arg in ipairs(args) do
     if values[arg.field] == nil then values[arg.field] = arg.default end
   end
@@ -200,6 +303,13 @@ function M.given(given, args, name)
         suggest.hint(key, suggest.keys(names))), 3)
     end
     values[key] = value
+  end
+  for _, arg in ipairs(args) do
+    local value = values[arg.field]
+    if value ~= nil and arg.type ~= "words" and not has_kind(arg.type, value) then
+      error(("recipe '%s': %s is of type %s, not %s"):format(name, arg.field, arg.type,
+        type(value)), 3)
+    end
   end
   M.note_typed(values, args)
   for _, arg in ipairs(args) do

@@ -68,6 +68,7 @@ function M.on_board(recipe, board, opt, value)
   result.ranges = dfu.fields(board).journal:claims()
   result.err = errors.of_memory(result.err)
   local err = errors.is(result.err) and result.err or nil
+  if err and recipe.from == "built in" then err.where = nil end
   local last = result.stats.steps[#result.stats.steps]
   result.step = not ok and last and last.name or nil -- the step in which it failed
   if err then err.step = result.step end

@@ -4,6 +4,7 @@ local args = require "moonflash.run.args"
 local errors = require "moonflash.errors"
 local events = require "moonflash.base.events"
 local files = require "moonflash.base.files"
+local misuse = require "moonflash.base.misuse"
 local suggest = require "moonflash.base.suggest"
 local sys = require "sys"
 local task = require "task"
@@ -155,6 +156,34 @@ local LIBRARY = {
 }
 M.library = LIBRARY
 
+-- Makes reading an unknown name of a module an error, with a guess.
+local function strict(module, name)
+  if type(module) ~= "table" or getmetatable(module) then return module end
+  return setmetatable(module, { __index = function(_, key)
+    misuse("%s has no '%s'%s", name, tostring(key), suggest.hint(key, suggest.keys(module)))
+  end })
+end
+
+-- The module that has a function of that name: "sleep" -> "task.sleep".
+local function where_else(name)
+  for _, module in ipairs(suggest.keys(LIBRARY)) do
+    local value = package.loaded[LIBRARY[module]]
+    if type(value) == "table" and rawget(value, name) ~= nil then
+      return (" (did you mean '%s.%s'?)"):format(module, name)
+    end
+  end
+end
+
+-- Files of the user's own are modules, too, and have no module of ours as a global.
+setmetatable(_G, { __index = function(_, name)
+  local caller = LIBRARY[name] and debug.getinfo(2, "S")
+  if caller and caller.source:find("^@") and not caller.source:find("^@/usr/")
+    and not caller.source:find("lua/moonflash/", 1, true) then
+    error(("'%s' is not defined in a module: local %s = require \"%s\""):format(name, name,
+      LIBRARY[name]), 2)
+  end
+end })
+
 -- Makes an environment in which reading or setting an unknown global raises, with a suggestion. The
 -- top level of the script may set new globals, which declares them.
 local function guard(env)
@@ -170,13 +199,14 @@ local function guard(env)
   function meta.__index(_, name)
     local module = LIBRARY[name]
     if module then
-      local value = require(module)
+      local value = strict(require(module), name)
       rawset(env, name, value)
       return value
     end
-    local value = _G[name]
+    local value = rawget(_G, name)
     if value ~= nil or declared[name] then return value end
-    error(("'%s' is not defined%s"):format(tostring(name), suggest.hint(name, known())), 2)
+    error(("'%s' is not defined%s"):format(tostring(name), where_else(name)
+      or suggest.hint(name, known())), 2)
   end
   function meta.__newindex(_, name, value)
     local where = debug.getinfo(2, "S")
@@ -203,6 +233,20 @@ end
 -- Values that setup of used recipes returned. They are closed at the end of the run.
 M.to_close = {}
 
+-- `require` for recipes: a module that is not there is told in a line.
+local function require_beside(name, folder)
+  local ok, result, more = pcall(require, name)
+  if ok then return result, more end
+  local missing = type(result) == "string" and result:match("^module '([^']*)' not found:")
+  if missing ~= name or not folder then error(result, 0) end
+  local names = {}
+  for _, file in ipairs(sys.readdir(folder) or {}) do
+    names[#names + 1] = file:match("^([%w_-]+)%.lua$")
+  end
+  misuse("there is no module '%s': no %s.lua beside the recipe%s", name, (name:gsub("%.", "/")),
+    suggest.hint(name, names))
+end
+
 ---The environment of a script: its own functions, and the library.
 ---@param found table from M.find
 ---@return table env
@@ -214,6 +258,9 @@ function M.environment(found)
   end
   function env.use(name, options)
     return M.use(name, options, found)
+  end
+  function env.require(name)
+    return require_beside(name, found.folder)
   end
   if M.stdout_is_data then env.print = print_above end
   env._G = env
