@@ -7,6 +7,7 @@ local class = require "moonflash.board.class"
 local guard = require "moonflash.board.guard"
 local leave = require "moonflash.flash.leave"
 local link = require "moonflash.link"
+local memory = require "moonflash.memory"
 local place = require "moonflash.board.place"
 local refusal = require "moonflash.board.refusal"
 local running = require "moonflash.board.running"
@@ -44,7 +45,39 @@ for name, command in pairs { read_unprotect = 0x92, mass_erase = 0x41 } do
   methods[name] = function(board, ...)
     local state = class.check("board:" .. name .. "()", board)
     guard.command(state, board, command, (name:gsub("_", " ")))
+    if state.device.dry then state.device:pretend():erase_all(state.device.alts) end
     return primitive(board, ...)
+  end
+end
+-- What a dry run would have changed is read as if it had.
+local read, write, erase_page = link.methods.read, link.methods.write, link.methods.erase_page
+function methods.read(board, ...)
+  local device = class.state(board).device
+  local pretended = device.pretended
+  local address, length = ...
+  if not pretended or not math.tointeger(address) or not math.tointeger(length) then
+    return read(board, ...)
+  end
+  return pretended:read(address, length, device.part.erased, function()
+    return read(board, address, length)
+  end)
+end
+function methods.write(board, ...)
+  write(board, ...)
+  local device = class.state(board).device
+  if device.dry then device:pretend():write(...) end
+end
+function methods.erase_page(board, ...)
+  erase_page(board, ...)
+  local address = ...
+  local device = class.state(board).device
+  if device.dry then
+    local alt = device.alts[1]
+    for _, other in ipairs(device.alts) do
+      if memory.find(other.layout.segments, address) then alt = other end
+    end
+    local segment, start = memory.find(alt.layout.segments, address)
+    device:pretend():erase(start, segment.size, device.part.erased)
   end
 end
 for name, method in pairs(methods) do link.extend(name, method) end

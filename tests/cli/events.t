@@ -24,10 +24,12 @@ $ moonflash --virtual-time --json -d sim:f407 again.lua | grep -c '"event":"boar
 1
 $ moonflash --virtual-time --dry-run -d sim:f407 again.lua
 sim:f407: would remove the read protection (erases the whole chip)
+Nothing was written.
 $ printf 'return { api = 1, run = function(board)\n  board:leave(0x08000000)\n  return board.dry and next(board:wait_app(5)) == nil and "nothing known"\nend }' >app.lua
 $ moonflash --virtual-time --dry-run -d sim:f407 app.lua
 sim:f407: would start 0x08000000
 sim:f407: would wait for its program
+Nothing was written.
 nothing known
 $ printf 'return { left = "sim:f407#1" }' >slots.lua
 $ VOLTS=left=-3.30 tests/fixture/serial meter=meter -- moonflash --virtual-time --slots slots.lua -d left scripts/examples/fixture.lua --relay tests/fixture/relay --meter meter
@@ -49,12 +51,13 @@ ch.bin + app.bin  115 KB in 2 pieces, starts at 0x08000000
   0x08008000     16 KB   blank    write 16 KB
   0x0800C000     16 KB   blank    write 9.5 KB
   0x08010000     64 KB   blank    write 57.5 KB
-About 2.6 s, instead of 5.2 s for everything. Nothing was written.
+About 2.6 s, instead of 5.2 s for everything.
 BOR_LEV: 3 -> 1, brownout reset level 2
 nWRP: 0xFFF -> 0xFFE, write-protected: sector 0 of 12
 sim:f407#1: would write 0x1FFFC000, 16 B
 sim:f407#1: would start 0x08000000
 sim:f407#1: would wait for its program
+Nothing was written.
 $ ls -l meter
 ls: cannot access 'meter': No such file or directory
 [status 2]
@@ -63,3 +66,4 @@ $ moonflash --virtual-time --json -d sim:f407 ./own.lua 2>/dev/null | tail -1
 {"event":"result","path":"sim:f407","outcome":"FAIL","code":"usb.gone","board_seconds":0.0,"bytes_skipped":0,"bytes_verified":0,"bytes_written":0,"flash":"The flash is untouched.","message":"sim:f407: it went","ranges":[],"sectors_erased":0,"verified":false}
 $ echo 'return { base = "dfu11", starts_idle = true }' >plain.lua; moonflash --virtual-time -d sim:./plain.lua --dry-run leave
 sim:./plain.lua: would start the program
+Nothing was written.

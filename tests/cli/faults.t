@@ -87,10 +87,12 @@ ch.bin  57.5 KB, starts at 0x08000000
   0x08008000     16 KB   same     -
   0x0800C000     16 KB   differs  erase, write 9.5 KB; data after it in the sector is erased
 Compared before and after the erase: 0x08010000..0x080107FF, 0x0800B800..0x0800BFFF, 0x08000000..0x080007FF.
-About 0.7 s, instead of 2.8 s for everything. Nothing was written.
+About 0.7 s, instead of 2.8 s for everything.
 sim:f407,flash=board.img: would start 0x08000000
+Nothing was written.
 $ moonflash --virtual-time -d sim:f407,flash=board.img --dry-run erase --all
 sim:f407,flash=board.img: would erase the whole chip
+Nothing was written.
 $ moonflash --virtual-time -d sim:f407 flash ch.bin --no-verify
 wrote 57.5 KB, NOT VERIFIED (--no-verify) (1.2 s)
 $ moonflash --virtual-time -d sim:dfu11 detach

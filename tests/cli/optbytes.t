@@ -28,6 +28,7 @@ nWRP        0xFFF  no sector is write-protected
 $ moonflash --virtual-time -d sim:f407 --dry-run optbytes BOR_LEV=2
 BOR_LEV: 3 -> 2, brownout reset level 1
 sim:f407: would write 0x1FFFC000, 16 B
+Nothing was written.
 $ moonflash --virtual-time -d sim:f407 --json optbytes BOR_LEV=1 2>/dev/null | tail -n 1
 {"event":"result","path":"sim:f407","outcome":"PASS","board_seconds":0.11332701612903,"bytes_skipped":0,"bytes_verified":16,"bytes_written":16,"data":{"BOR_LEV":1,"RDP":170,"WDG_SW":1,"nRST_STDBY":1,"nRST_STOP":1,"nWRP":4095},"sectors_erased":0,"verified":true}
 $ moonflash --virtual-time -d sim:f407 optbytes RDP=0xBB

@@ -4,6 +4,7 @@ local errors = require "moonflash.errors"
 local memory = require "moonflash.memory"
 local misuse = require "moonflash.base.misuse"
 local part_of = require "moonflash.board.part"
+local pretend = require "moonflash.board.pretend"
 local settings = require "moonflash.board.settings"
 
 ---@class moonflash.Device
@@ -17,6 +18,7 @@ local settings = require "moonflash.board.settings"
 ---@field dry boolean dry run: no request that changes the device is sent
 ---@field settled? string the mode that its option bytes set: a name, "" for none; nil if unknown
 ---@field known table<string, table> facts that were read (remember)
+---@field pretended? moonflash.Pretended what a dry run would have changed
 ---@field erasing? table an erase that may still be running (failure.left_erasing)
 local Device = {}
 Device.__index = Device
@@ -194,6 +196,13 @@ end
 function Device:remember(name, f)
   if self.known[name] == nil then self.known[name] = { f() } end
   return self.known[name][1]
+end
+
+---What a dry run would have changed on this device.
+---@return moonflash.Pretended
+function Device:pretend()
+  self.pretended = self.pretended or pretend.new()
+  return self.pretended
 end
 
 ---Records the erase that a failed operation may have left running. nil changes nothing.

@@ -91,12 +91,20 @@ local function check_irreversible(board, plan)
   for _, run in ipairs(plan.runs) do guard.write(fields, board, run.address, run.bytes) end
 end
 
+-- Records what a plan would have done, for the rest of a dry run.
+local function pretend(device, plan)
+  local pretended = device:pretend()
+  if plan.mass then pretended:erase_all(device.alts) end
+  for _, sector in ipairs(plan.erased) do
+    pretended:erase(sector.address, sector.size, device.part.erased)
+  end
+  for _, run in ipairs(plan.runs) do pretended:write(run.address, run.bytes) end
+end
+
 local function write_dfuse(board, image, options)
   local fields = class.state(board)
   if option(options, "unprotect") and unprotect.state(board) ~= false then
-    if unprotect.run(board, options) and board.dry then
-      return events.emit("remark", board, "would-write-all")
-    end
+    unprotect.run(board, options)
   end
   local plan = plans.make(board, image, options)
   fields.job:take(plan.image, plan)
@@ -106,7 +114,11 @@ local function write_dfuse(board, image, options)
   if option(options, "leave") then start.find(board, plan) end
   events.emit("plan", board, plan, board.dry)
   rules.check(board, plan)
-  if not board.dry then perform.plan(board, plan, options) end
+  if board.dry then
+    pretend(fields.device, plan)
+  else
+    perform.plan(board, plan, options)
+  end
 end
 
 -- Refuses options that need addresses or commands, which plain DFU does not have.
@@ -167,6 +179,9 @@ function M.verify(board, image, options)
   end
   for _, s in ipairs(segments) do
     if s.alt then lay.memory_of(board, image, s.address, s.address + #s.bytes - 1, s.alt) end
+  end
+  if fields.device.pretended then -- it would compare with what it would have written
+    return events.emit("would", board, "verify", segments[1].address)
   end
   local result = verify.compare(board, segments)
   if result.first then verify.complain(board, result) end

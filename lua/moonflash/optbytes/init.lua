@@ -347,7 +347,11 @@ local function write_blocks(board, options, before, after, given)
       -- locks that were closed before stay so; in a block with such options the others may change
       local locked = given.irreversible or guard.is_locked(part, block.address, before[i])
       board:write(block.address, after[i], { irreversible = locked })
-      if not board.dry and not options.resets then settle(board) end
+      if board.dry then
+        class.state(board).device:pretend():write(block.address, after[i])
+      elseif not options.resets then
+        settle(board)
+      end
     end
   end
 end
@@ -364,6 +368,14 @@ function M.read(board)
 end
 
 local WRITE = "optbytes.write(board, changes, options)"
+
+-- On a dry run a protected board stays so, and its option bytes can't be read.
+local function would_write(board, options, changes)
+  for _, name in ipairs(suggest.keys(changes)) do
+    events.emit("remark", board, "option-bytes", { text = ("would set %s to %s"):format(name,
+      shown(options.fields[name], changes[name])) })
+  end
+end
 
 ---Changes option bytes by name; all others are kept. The board is opened again after its reset;
 ---then the option bytes are read and compared. Without a change nothing is written.
@@ -385,6 +397,8 @@ function M.write(board, changes, options)
   end
   given.seconds = given.seconds or BACK
   check(board, known, changes, given)
+  local pretended = class.state(board).device.pretended
+  if pretended and pretended.blank then return would_write(board, known, changes) end
   local before = load_sound(board, known)
   local after, lines = merge(known, before, changes)
   if #lines == 0 then
@@ -405,8 +419,9 @@ end
 ---@return table? options
 ---@return table? sound the values whose complements are right, or that need none
 function M.values(board)
-  local options = M.family(board)
-  if not options or not class.state(board).info.functional.attributes.can_upload then return nil end
+  local options, state = M.family(board), class.state(board)
+  if not options or not state.info.functional.attributes.can_upload then return nil end
+  if state.device.pretended and state.device.pretended.blank then return nil end -- on a dry run
   local blocks = {}
   for i, block in ipairs(options) do
     blocks[i] = errors.catch("dfu", board.read, board, block.address, length_of(board, options, i))

@@ -4,6 +4,7 @@
 local console = require "moonflash.ui.console"
 local errors = require "moonflash.errors"
 local measurement = require "moonflash.board.measurement"
+local settings = require "moonflash.board.settings"
 local show = require "moonflash.flash.show"
 local sys = require "sys"
 local text = require "moonflash.base.text"
@@ -47,7 +48,7 @@ function M:would(board, ...)
 end
 
 function M:plan(board, plan, dry)
-  if dry then self:print(board, show.plan(plan) .. " Nothing was written.") end
+  if dry then self:print(board, show.plan(plan)) end
 end
 
 function M:step(board, step)
@@ -153,6 +154,10 @@ function M.all_passed(_, count)
 end
 
 function M:summary(results, also_failed)
+  if settings.dry and #results > 0 then
+    self:end_drawing()
+    console.say("Nothing was written.\n")
+  end
   if not console.is_several() then return end
   local failed, names = {}, {}
   for _, result in ipairs(results) do

@@ -120,7 +120,7 @@ end
 
 -- ---- dry runs ----
 
-local HAS_ADDRESS = { erase = true, write = true, leave = true }
+local HAS_ADDRESS = { erase = true, write = true, leave = true, verify = true }
 local WOULD = { ["read unprotect"] = "remove the read protection (erases the whole chip)",
                 leave = "start", ["mass erase"] = "erase the whole chip" }
 
@@ -186,10 +186,6 @@ end
 function remarks.fault(facts) return ("To mind: %s (%s)."):format(facts.text, facts.source) end
 
 remarks["not-protected"] = function() return "There is no read protection to remove." end
-
-remarks["would-write-all"] = function()
-  return "Then the whole image would be written. Nothing was changed."
-end
 
 remarks["option-bytes-same"] = function() return "The option bytes have these values already." end
 

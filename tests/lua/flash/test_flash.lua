@@ -7,6 +7,7 @@ local fits = require "moonflash.flash.fits"
 local flash = require "moonflash.flash"
 local image = require "moonflash.image"
 local remedies = require "moonflash.ui.remedies"
+local optbytes = require "moonflash.optbytes"
 local sim = require "sim"
 local support = require "support"
 local sys = require "sys"
@@ -327,7 +328,41 @@ function TestFlash.test_dry_run_touches_nothing()
   board:read_unprotect()
   lu.assertEquals(other:peek(BASE, 4), "old!")
   lu.assertNil(other.started)
-  lu.assertEquals(board:read(BASE, 4), "old!")
+  lu.assertEquals(board:read(BASE, 4), "\255\255\255\255") -- as it would be
+end
+
+-- A dry run goes on with what it would have written, and the board keeps what it has.
+function TestFlash.test_dry_run_goes_on()
+  dfu.defaults.dry = true
+  local other <close> = sim.new("f407,usb=none")
+  local board <close> = dfu.open(other.path)
+  dfu.defaults.dry = false
+  other:poke(BASE, ("old!"):rep(0x2000))
+  flash.write(board, raw(BASE, "new!"))
+  flash.verify(board, raw(BASE, "new!"))
+  lu.assertEquals(board:read(BASE - 0, 8), "new!\255\255\255\255")
+  lu.assertEquals(board:read(BASE + 0x3FFE, 4), "\255\255ol")
+  flash.write(board, raw(BASE + 0x4000, "two"))
+  lu.assertEquals(flash.plan(board, raw(BASE + 0x4000, "two")).bytes_write, 0)
+  board:erase_page(BASE)
+  board:write(BASE + 4, "more")
+  lu.assertEquals(board:read(BASE, 8), "\255\255\255\255more")
+  lu.assertEquals(other:peek(BASE, 0x8000), ("old!"):rep(0x2000))
+end
+
+function TestFlash.test_dry_run_of_a_protected_board()
+  dfu.defaults.dry = true
+  local other <close> = sim.new("f407,usb=none,rdp=1")
+  local board <close> = dfu.open(other.path)
+  dfu.defaults.dry = false
+  flash.unprotect(board, { yes = true })
+  local plan = flash.plan(board, raw(BASE, ("x"):rep(0x5000)))
+  lu.assertEquals({ plan.bytes_write, #plan.sectors }, { 0x5000, 2 })
+  flash.write(board, raw(BASE, ("x"):rep(0x5000)))
+  lu.assertEquals(board:read(BASE + 0x4FFF, 2), "x\255")
+  optbytes.write(board, { BOR_LEV = 1 })
+  lu.assertEquals(other.requests > 0, true)
+  raises("board.protected", board.read, board, 0x1FFFC000, 4)
 end
 
 function TestFlash:test_read_and_sectors()

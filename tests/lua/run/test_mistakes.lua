@@ -141,7 +141,7 @@ function TestMistakes.test_used_recipes()
       options) })
   end
   lu.assertStrContains(of("{ n = 10, who = 'x' }"), "--n: 10 is not 9 or less")
-  lu.assertStrContains(of("{ n = '3', who = 'x' }"), "recipe 'used': n is of type integer, not string")
+  lu.assertStrContains(of("{ n = '3', who = 'x' }"), "'used': n is of type integer, not string")
   lu.assertStrContains(of("{}"), "--who is missing")
 end
 
