@@ -190,7 +190,7 @@ end
 
 -- The programs that moonflash stands in for, by name: the functions of their recipes.
 local STAND_INS = {
-  ["dfu-util"] = function(words) return library("dfu_util")(words) end,
+  ["dfu-util"] = function(words, choose) return library("dfu_util")(words, choose) end,
   ["dfu-suffix"] = function(words) return library("dfu_util.companions").suffix(words) end,
   ["dfu-prefix"] = function(words) return library("dfu_util.companions").prefix(words) end,
 }
@@ -204,8 +204,8 @@ end
 -- Runs such a program without looking for recipes: programs call it ten times a second. The one of
 -- MOONFLASH_DEVICE is its board.
 local function run_program(name, words, command)
-  options.choose_boards(options.session(command))
-  local job = task.spawn(STAND_INS[name], words)
+  local session = options.session(command)
+  local job = task.spawn(STAND_INS[name], words, function() options.choose_boards(session) end)
   return job:join()
 end
 

@@ -1,10 +1,10 @@
 -- SPDX-License-Identifier: MIT
 -- Stands in for dfu-suffix and dfu-prefix of dfu-util 0.11, which change a file in its place.
 local errors = require "moonflash.errors"
-local files = require "moonflash.base.files"
 local firmware = require "moonflash.dfu_util.firmware"
 local getopt = require "moonflash.dfu_util.getopt"
 local lines = require "moonflash.dfu_util.lines"
+local options = require "moonflash.dfu_util.options"
 local prefixes = require "moonflash.image.prefix"
 local statuses = require "moonflash.dfu_util.status"
 local suffixes = require "moonflash.image.suffix"
@@ -16,10 +16,7 @@ local function usage(message, ...)
 end
 
 local function hex(name, s)
-  local digits = s:match("^0[xX](%x+)$") or s:match("^(%x+)$")
-  local n = digits and tonumber(digits, 16)
-  if not n or n > 0xFFFF then usage("the value of --%s is not a number of 16 bits: %s", name, s) end
-  return n
+  return options.hex16(s) or usage("the value of --%s is not a number of 16 bits: %s", name, s)
 end
 
 -- The file without suffix and prefix, and both of these.
@@ -36,10 +33,13 @@ local function store(file, prefix, suffix)
   if bytes == "" then
     statuses.fail(statuses.DATA, "%s: nothing would be left in the file", file.name)
   end
-  local _, err = errors.catch("file.write", files.write, file.name, bytes)
-  if err then
+  -- in its place, as the originals do: the file may be linked, and keeps its mode
+  local handle, why = io.open(file.name, "wb")
+  local written = handle and handle:write(bytes)
+  local closed = handle and handle:close()
+  if not (written and closed) then
     statuses.fail(statuses.CANNOT_CREATE, "Could not open file %s for writing: %s", file.name,
-      err.message)
+      why and why:match("^.*: (.-)$") or "the disk may be full")
   end
 end
 
@@ -142,11 +142,11 @@ Usage: dfu-prefix OPTION ...
 }
 
 local function address_of(s)
-  local text = require "moonflash.base.text"
-  local address = text.parse_integer(s, 0xFFFFFFFF)
-  if not address then usage("Invalid lmdfu address: %s", s) end
+  local address = options.c_number(s)
+  if not address or address > 0xFFFFFFFF then usage("Invalid lmdfu address: %s", s) end
   if not prefixes.can_hold(address) then
-    usage("TI's prefix can't hold the address 0x%08x: a multiple of 1 KB, below 64 MB", address)
+    statuses.fail(statuses.DATA, "TI's prefix can't hold the address 0x%08x: a multiple of 1 KB, "
+      .. "below 64 MB", address)
   end
   return address
 end
@@ -182,10 +182,10 @@ local KIND = { s = "ti", T = "ti", L = "lpc" }
 -- The options as a table by letter, with mode= "a", "c" or "D", file= and kind=. The last one is
 -- taken.
 local function read(program, argv)
-  local options, rest = getopt.read(program.rows, argv)
-  if not options then usage("%s", rest) end
+  local read_options, rest = getopt.read(program.rows, argv)
+  if not read_options then usage("%s", rest) end
   local given = {}
-  for _, option in ipairs(options) do
+  for _, option in ipairs(read_options) do
     local letter = option.letter
     given[letter] = option.value or true
     given.kind = KIND[letter] or given.kind

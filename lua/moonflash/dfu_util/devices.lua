@@ -5,13 +5,13 @@ local dfu = require "dfu"
 local ids_of = require "moonflash.board.ids"
 local lines = require "moonflash.dfu_util.lines"
 local memory = require "moonflash.memory"
-local selectors = require "moonflash.board.selector"
 local statuses = require "moonflash.dfu_util.status"
 local task = require "task"
 
 local M = {}
 
-local LOOK = 0.02 -- seconds between two looks for a board that is awaited
+local PATIENCE = 1 -- seconds that -w waits for the ids of -d before it takes another board
+local LOOK = 0.02  -- seconds between two looks for a board that is awaited
 
 -- ---- matching ----
 
@@ -95,7 +95,8 @@ end
 function M.find(request, loosely)
   local able, named = {}, {}
   for _, info in ipairs(present()) do
-    if fits(info, request) and (loosely or is_named(info, request)) and may_open(info) then
+    local is_near = is_named(info, request) or loosely and info.mode == "dfu"
+    if is_near and fits(info, request) and may_open(info) then
       able[#able + 1] = info
       if is_named(info, request) then named[#named + 1] = info end
     end
@@ -131,8 +132,11 @@ end
 ---@param file_ids? fun(info: table): boolean whether the file is for a board
 ---@return table info
 function M.one(request, file_ids)
+  local began = task.now()
   while true do
-    local found = narrowed(M.find(request, not request.wait), file_ids)
+    -- with -w the right board may come a little later than another one
+    local loosely = not request.wait or task.now() - began >= PATIENCE
+    local found = narrowed(M.find(request, loosely), file_ids)
     if #found > 1 then several() end
     if #found == 1 then return found[1] end
     if not request.wait then none() end
@@ -146,11 +150,18 @@ local function alternates(alts)
   return table.concat(names, ", ")
 end
 
+-- The alternate setting with that number or whole name, or the only one whose name begins so.
 local function find_alt(alts, wanted)
-  if type(wanted) == "string" then return selectors.find_alt(alts, wanted) end
   for _, alt in ipairs(alts) do
-    if alt.number == wanted then return alt end
+    if wanted == (type(wanted) == "string" and alt.name or alt.number) then return alt end
   end
+  local found
+  for _, alt in ipairs(type(wanted) == "string" and wanted ~= "" and alts or {}) do
+    local is_it = alt.name:find(wanted, 1, true) == 1 or alt.layout.name:find(wanted, 1, true) == 1
+    if is_it and found then return nil end
+    found = is_it and alt or found
+  end
+  return found
 end
 
 ---The alternate setting that a request means. Without -a it is the only one, or that with the
@@ -167,11 +178,12 @@ function M.alt(request, info, all)
       alternates(alts))
   end
   if all then return nil end
-  local address = request.dfuse.address
-  for _, alt in ipairs(address and alts or {}) do
-    if memory.find(alt.layout.segments, address) then return alt end
+  local address, has_layout = request.dfuse.address, false
+  for _, alt in ipairs(alts) do
+    has_layout = has_layout or #alt.layout.segments > 0
+    if address and memory.find(alt.layout.segments, address) then return alt end
   end
-  if #alts == 1 or address or request.mode == "command" then return alts[1] end
+  if #alts == 1 or has_layout and (address or request.mode == "command") then return alts[1] end
   statuses.fail(statuses.IO, "More than one DFU capable USB device found! Try `--list' and specify "
     .. "the alternate setting with -a\n  %s has %s", info.path, alternates(alts))
 end

@@ -5,6 +5,7 @@ local errors = require "moonflash.errors"
 local events = require "moonflash.base.events"
 local firmware = require "moonflash.dfu_util.firmware"
 local flash = require "moonflash.flash"
+local images = require "moonflash.image"
 local lines = require "moonflash.dfu_util.lines"
 local memory = require "moonflash.memory"
 local dfu = require "dfu"
@@ -16,6 +17,7 @@ local task = require "task"
 local M = {}
 
 local FIRST_BLOCK = 2
+local COMPARED = 16 -- bytes that are compared together
 local BACK = 10 -- seconds in which a board is back after a reset of its own
 
 local function may_verify()
@@ -41,12 +43,15 @@ end
 
 -- Refuses pieces for which the board has no memory that can be written. dfu-util looks at the last
 -- byte first.
-local function check_place(board, image)
+local function check_place(board, image, raw)
   for _, piece in ipairs(image.segments) do
     local last = piece.address + #piece.bytes - 1
     for _, at in ipairs { last, piece.address } do
       local segment, alt = segment_of(board, at, piece.alt)
-      if not segment or not segment.writable then
+      if segment and memory.is_option_bytes(alt.layout) and not raw then
+        usage("0x%08x is in the option bytes; they are written with -s 0x%08x:will-reset", at,
+          piece.address)
+      elseif not segment or not segment.writable then
         usage("%sage at 0x%08x is not writeable", at == last and "Last p" or "P", at)
       elseif not segment.erasable and scope.without_erase(alt.layout) == "otp" then
         usage("0x%08x is OTP memory, which can be written only once; 'moonflash flash --otp' "
@@ -87,7 +92,9 @@ local function tell_verified(board)
   if stats.verified then
     lines.out("Verified")
   elseif stats.unverified then
-    lines.warn("dfu-util", "the board was written, and not verified: " .. stats.unverified)
+    if stats.unverified ~= "--no-verify" then -- that was said
+      lines.warn("dfu-util", "the board was written, and not verified: " .. stats.unverified)
+    end
   end
 end
 
@@ -107,6 +114,12 @@ end
 
 -- Ends a DfuSe session. A board that resets itself may be away.
 local function finish(board, request, start)
+  if not board.is_open then -- option bytes have reset it
+    if request.dfuse.leave then
+      lines.warn("dfu-util", "the board has reset itself, so it was not told to leave")
+    end
+    return
+  end
   if request.dfuse.leave then return leave(board, start) end
   if not request.dfuse.will_reset then return back_to_idle(board) end
   if board.is_open then errors.catch("usb.gone", back_to_idle, board) end
@@ -134,11 +147,17 @@ end
 
 -- ---- writing ----
 
+-- Erases everything, where it is not a part of the write.
+local function mass_erase(board, request)
+  if not request.dfuse.mass_erase then return end
+  lines.out("Performing mass erase, this can take a moment")
+  flash.erase_all(board)
+end
+
 -- Writes by the library, and shows it.
-local function write(board, request, image)
+local function write(board, request, image, erase_all)
   local shown = lines.download(image.size, request.verbose > 0)
   local _ <close> = events.on(shown)
-  local erase_all = request.dfuse.mass_erase
   if erase_all then lines.out("Performing mass erase, this can take a moment") end
   flash.write(board, image, { force = true, no_verify = not may_verify(), erase_all = erase_all,
     keep = not erase_all and begins_inside(board, image) })
@@ -149,7 +168,7 @@ end
 -- Writes a piece where the board reports no memory, or none that can be written ("force"): nothing
 -- is erased there. It is read back, if the board lets it.
 local function force(board, request, piece)
-  local shown = lines.download(#piece.bytes, request.verbose > 0)
+  local shown = lines.download(#piece.bytes, request.verbose > 0, true)
   local size = board.transfer_size
   local history = dfu.fields(board).history
   for at = 0, #piece.bytes - 1, size do
@@ -175,11 +194,37 @@ local function force(board, request, piece)
   lines.out("Verified")
 end
 
--- Whether all of an image is in memories that can be erased and written.
-local function has_place(board, image)
-  local there, err = pcall(check_place, board, image)
-  if not there and not (errors.is(err) and err.own_status) then error(err, 0) end
-  return there
+-- Splits a piece into the parts in memories that can be erased and written, and the others.
+local function split(board, piece)
+  local good, others = {}, {}
+  local at, stop = piece.address, piece.address + #piece.bytes
+  while at < stop do
+    local segment = segment_of(board, at, piece.alt)
+    local is_good = segment ~= nil and segment.writable and segment.erasable
+    local last = at + 1
+    while last < stop do -- to the next border of a run of sectors
+      local next_segment = segment_of(board, last, piece.alt)
+      local next_good = next_segment ~= nil and next_segment.writable and next_segment.erasable
+      if next_good ~= is_good then break end
+      last = next_segment and next_segment.address + next_segment.count * next_segment.size
+        or math.min(last + board.transfer_size, stop)
+    end
+    last = math.min(last, stop)
+    local list = is_good and good or others
+    list[#list + 1] = { address = at, alt = is_good and piece.alt or nil,
+                        bytes = piece.bytes:sub(at - piece.address + 1, last - piece.address) }
+    at = last
+  end
+  return good, others
+end
+
+-- Writes where the board has memories that can be erased, and by force everywhere else.
+local function write_forced(board, request, image)
+  local good, others = split(board, image.segments[1])
+  if #good > 0 then
+    write(board, request, images.new { name = image.name, segments = good })
+  end
+  for _, piece in ipairs(others) do force(board, request, piece) end
 end
 
 -- Option bytes: the ROM erases them itself, and resets the chip. They are read back afterwards.
@@ -216,15 +261,17 @@ local function write_raw(board, request, file, alt)
   if file.dfuse then usage("This is a DfuSe file, not meant for raw download") end
   firmware.check_raw(file)
   local image = firmware.raw(file, request.dfuse.address, alt.number)
-  local forced = request.dfuse.force and not has_place(board, image)
-  if not forced then check_place(board, image) end
+  local forced = request.dfuse.force and not is_option_bytes(board, image)
+  if not forced then check_place(board, image, true) end
   lines.out("Downloading element to address = 0x%08x, size = %d", request.dfuse.address, image.size)
   if is_option_bytes(board, image) then
+    mass_erase(board, request)
     write_option_bytes(board, request, image)
   elseif forced then
-    force(board, request, image.segments[1])
+    mass_erase(board, request)
+    write_forced(board, request, image)
   else
-    write(board, request, image)
+    write(board, request, image, request.dfuse.mass_erase)
   end
   lines.out("File downloaded successfully")
   finish(board, request, request.dfuse.address)
@@ -238,7 +285,8 @@ local function part_for(image, file, alt, board)
   for _, own in ipairs(board.alts) do has[own.number] = true end
   for i, target in ipairs(image.targets) do
     lines.out("Parsing DFU image %d", i)
-    lines.out(target.name and "Target name: %s" or "No target name", target.name)
+    lines.out(target.name and "Target name: %s" or "No target name",
+      target.name)
     lines.out("Image for alternate setting %d, (%d elements, total size = %d)", target.alt,
       #target.elements, target.size)
     local skipped = alt and alt.number ~= target.alt
@@ -260,8 +308,7 @@ local function part_for(image, file, alt, board)
   if #segments == 0 then
     statuses.fail(statuses.DATA, "%s has nothing for alternate setting %d", file.name, alt.number)
   end
-  local loaded = require "moonflash.image"
-  return loaded.new { name = image.name, segments = segments }
+  return images.new { name = image.name, segments = segments }
 end
 
 local function write_dfuse(board, request, file, alt)
@@ -269,7 +316,7 @@ local function write_dfuse(board, request, file, alt)
   lines.out("File contains %d DFU images", #whole.targets)
   local image = part_for(whole, file, alt, board)
   check_place(board, image)
-  write(board, request, image)
+  write(board, request, image, request.dfuse.mass_erase)
   lines.out("Done parsing DfuSe file")
   lines.out("File downloaded successfully")
   finish(board, request, image.start or image.segments[1].address)
@@ -281,6 +328,18 @@ end
 local function verify_plain(board)
   local history = dfu.fields(board).history
   if history.stats.verified or history.stats.unverified then return tell_verified(board) end
+end
+
+-- Whether most of what was sent is read back: then the device has a memory, and it is wrong.
+local function is_mostly_there(board, bytes)
+  local found = errors.catch("dfu", board.read, board, 0, #bytes)
+  if not found or #found ~= #bytes then return false end
+  local same, all = 0, 0
+  for at = 1, #bytes, COMPARED do
+    all = all + 1
+    if bytes:sub(at, at + COMPARED - 1) == found:sub(at, at + COMPARED - 1) then same = same + 1 end
+  end
+  return same * 2 >= all
 end
 
 local function write_plain(board, request, file)
@@ -295,6 +354,7 @@ local function write_plain(board, request, file)
   local _, differs = errors.catch("verify", flash.write, board, image,
     { force = true, no_verify = not may_verify() })
   shown.finish()
+  if differs and is_mostly_there(board, file.content) then error(differs, 0) end
   if differs then
     lines.warn("dfu-util", "the device took the file, and reads back other bytes: "
       .. differs.message)
@@ -327,10 +387,7 @@ function M.run(board, request, file, alt)
     lines.warn("dfu-util", "Only DfuSe file version 1.1a is supported")
     usage("(for raw binary download, use the --dfuse-address option)")
   else
-    if request.dfuse.mass_erase then
-      lines.out("Performing mass erase, this can take a moment")
-      flash.erase_all(board)
-    end
+    mass_erase(board, request)
     lines.out("DfuSe command mode")
     local first = board.alts[1].layout.segments[1]
     finish(board, request, request.dfuse.address or first and first.address)

@@ -13,14 +13,21 @@ local M = {}
 
 local MOST = 256 * 1024 * 1024 -- bytes: Linux systems are written by plain DFU, too
 
+local function cannot_read(name, why)
+  statuses.fail(statuses.NO_INPUT, "Could not open file %s for reading: %s", name, why)
+end
+
+local function read_standard_input()
+  local bytes, why = io.stdin:read(MOST + 1)
+  if not bytes and why then cannot_read("-", why) end
+  if bytes and #bytes > MOST then cannot_read("-", "it is too large") end
+  return bytes or ""
+end
+
 local function read(name)
-  local path = name == "-" and "/dev/stdin" or name
-  local bytes, err = errors.catch("file", files.read, path, MOST, true)
-  if not bytes then
-    statuses.fail(statuses.NO_INPUT, "Could not open file %s for reading: %s", name,
-      err.message:match("^.*: (.-)$") or err.message)
-  end
-  return bytes
+  if name == "-" then return read_standard_input() end
+  local bytes, err = errors.catch("file", files.read, name, MOST, true)
+  return bytes or cannot_read(name, err.message:match("^.*: (.-)$") or err.message)
 end
 
 ---Reads the file. Raises errors with the status 66 if it can't be read, and 65 for a wrong suffix.

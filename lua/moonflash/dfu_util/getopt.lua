@@ -35,6 +35,7 @@ end
 ---@param argv string[]
 ---@return table[]? options { { letter=, value= }, ... } in the order of argv; nil: they are wrong
 ---@return string[]|string rest the other words; or the reason
+---@return table[]? before the options before a wrong one
 function M.read(rows, argv)
   local options, rest, i = {}, {}, 1
   local function add(row, value) options[#options + 1] = { letter = row.letter, value = value } end
@@ -84,7 +85,7 @@ function M.read(rows, argv)
     else
       rest[#rest + 1] = word
     end
-    if why then return nil, why end
+    if why then return nil, why, options end
     i = i + 1
   end
   return options, rest

@@ -29,6 +29,9 @@ local function load_file(request)
 end
 
 local function work_on_board(request)
+  if require("dfu").defaults.dry then
+    statuses.fail(statuses.USAGE, "dfu-util has no dry run: moonflash flash --dry-run")
+  end
   local session = require "moonflash.dfu_util.session"
   local file = request.mode == "download" and load_file(request) or nil
   if request.wait then lines.out("Waiting for device, exit with ctrl-C") end
@@ -43,7 +46,7 @@ local function work_on_board(request)
   session.finish(board, request)
 end
 
-local function carry_out(argv)
+local function carry_out(argv, choose)
   local ok, request = pcall(options.read, argv)
   if not ok then
     if errors.is(request) then
@@ -66,6 +69,7 @@ local function carry_out(argv)
     lines.say("You need to specify one of -D or -U\n" .. options.HELP)
     return statuses.USAGE
   end
+  if choose then choose() end
   if request.mode == "list" then
     devices.list(devices.find(request))
   else
@@ -75,10 +79,11 @@ local function carry_out(argv)
 end
 
 ---@param argv string[]
+---@param choose? function that sets the boards to look at
 ---@return integer status
-return function(argv)
+return function(argv, choose)
   local _ <close> = events.apart("wire")
-  local ok, status = pcall(carry_out, argv)
+  local ok, status = pcall(carry_out, argv, choose)
   if ok then return status end
   local err = status
   if errors.matches(err, "exit") then error(err, 0) end

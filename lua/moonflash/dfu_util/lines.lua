@@ -8,11 +8,15 @@ local text = require "moonflash.base.text"
 
 local M = {}
 
----A line on standard output.
+---A line on standard output. Strings of boards and files can't begin another one.
 ---@param format string
 function M.out(format, ...)
+  local values = table.pack(...)
+  for i = 1, values.n do
+    if type(values[i]) == "string" then values[i] = values[i]:gsub("%c", "?") end
+  end
   M.end_bar()
-  output.raw(io.stdout, text.plain(format:format(...)) .. "\n")
+  output.raw(io.stdout, text.plain(format:format(table.unpack(values, 1, values.n))) .. "\n")
 end
 
 ---A line on standard error, with the program's name.

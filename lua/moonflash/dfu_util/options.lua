@@ -76,9 +76,19 @@ end
 
 -- A number as C's strtoul takes it with base 0: "0x10", "16", "020".
 local function c_number(s)
-  if s:find("^0[xX]%x+$") then return #s <= 17 and tonumber(s:sub(3), 16) or nil end
-  if s:find("^0[0-7]*$") then return tonumber(s, 8) end
+  local hex, octal = s:match("^0[xX]0*(%x+)$"), s:match("^0+([0-7]*)$")
+  if hex then return #hex <= 15 and tonumber(hex, 16) or nil end
+  if octal then return #octal <= 20 and tonumber("0" .. octal, 8) or nil end
   return s:find("^[1-9]%d*$") and #s <= 18 and tonumber(s) or nil
+end
+M.c_number = c_number
+
+---A number of 16 bits in hexadecimal, with or without 0x; nil for any other text.
+---@param s string
+---@return integer?
+function M.hex16(s)
+  local digits = s:match("^0[xX]0*(%x+)$") or s:match("^0*(%x+)$")
+  return digits and #digits <= 4 and tonumber(digits, 16) or nil
 end
 
 local function number_of(name, s, most)
@@ -94,10 +104,7 @@ local function one_id(s, otherwise)
   if not s or s == "" then return otherwise end
   if s == "*" then return nil end
   if s == "-" then return false end
-  local digits = s:match("^0[xX](%x+)$") or s:match("^(%x+)$")
-  local id = digits and tonumber(digits, 16)
-  if not id or id > 0xFFFF then usage("'%s' is not an id: it has four hexadecimal digits", s) end
-  return id
+  return M.hex16(s) or usage("'%s' is not an id: it has four hexadecimal digits", s)
 end
 
 -- "VID:PID[,VID:PID]": the ids in run-time mode, and those in DFU mode. A third pair is ignored.
@@ -162,7 +169,7 @@ local take = {
   v = function(r) r.verbose = r.verbose + 1 end,
   l = function(r) r.mode = "list" end,
   e = function(r) r.mode = "detach" end,
-  E = function(r, s) r.delay = number_of("detach-delay", s, 3600) end,
+  E = function(r, s) r.delay = number_of("detach-delay", s, 1000000) end,
   d = function(r, s) r.ids = parse_ids(s) end,
   p = function(r, s) r.path = s end,
   c = function(r, s) r.configuration = number_of("cfg", s, 255) end,
@@ -171,7 +178,10 @@ local take = {
   S = function(r, s) r.serial = parse_serial(s) end,
   t = function(r, s) r.transfer_size = number_of("transfer-size", s, MOST) end,
   U = function(r, s) r.mode, r.file = "upload", s end,
-  Z = function(r, s) r.upload_size = number_of("upload-size", s, MOST) end,
+  Z = function(r, s)
+    local size = number_of("upload-size", s, MOST)
+    r.upload_size = size > 0 and size or nil
+  end,
   D = function(r, s) r.mode, r.file, r.has_download = "download", s, true end,
   R = function(r) r.reset = true end,
   Q = function(r) r.detach_last = true end,
@@ -187,11 +197,13 @@ local take = {
 ---  interface=, alt=, dfuse=, transfer_size=, upload_size=, delay=, reset=, detach_last=, wait=,
 ---  verbose=
 function M.read(argv)
-  local options, rest = getopt.read(ROWS, argv)
+  local options, rest, before = getopt.read(ROWS, argv)
+  for _, option in ipairs(options or before) do
+    if option.letter == "h" then return { mode = "help" } end
+  end
   if not options then usage("%s", rest) end
   local request = { verbose = 0, delay = 5 }
   for _, option in ipairs(options) do
-    if option.letter == "h" then return { mode = "help" } end
     take[option.letter](request, option.value)
   end
   if #rest > 0 then usage("Error: Unexpected argument: %s", rest[1]) end
@@ -199,6 +211,10 @@ function M.read(argv)
     usage("-e and -D exclude each other: -D detaches a board that runs its program")
   end
   if not request.mode and request.dfuse then request.mode = "command" end
+  if request.mode == "upload" and request.dfuse
+    and (request.dfuse.mass_erase or request.dfuse.unprotect) then
+    usage("-U reads, and 'mass-erase' and 'unprotect' erase: call them one after the other")
+  end
   if request.configuration == 0 then request.configuration = nil end
   request.dfuse = request.dfuse or {}
   return request

@@ -147,16 +147,17 @@ local function use_transfer_size(board, request)
   board.transfer_size = size
 end
 
--- Raises the error for a file of another board. The ids of -d count, too: they may be those of the
--- program that the file replaces.
-local function check_file(file, request, info)
-  local runtime = request.ids and request.ids.runtime or info
-  if not file or firmware.is_for(file, info) or request.ids and firmware.is_for(file, runtime) then
-    return
-  end
+-- Raises the error for a file of another board. The ids of -d count, too, and those that the board
+-- had while it ran its program.
+local function check_file(file, request, info, first)
+  local named = request.ids and request.ids.runtime or {}
+  local runtime = { vid = named.vid, pid = named.pid }
+  if named.vid == nil then runtime.vid = first.vid end -- any
+  if named.pid == nil then runtime.pid = first.pid end
+  if not file or firmware.is_for(file, info) or firmware.is_for(file, runtime) then return end
   statuses.fail(statuses.USAGE, "Error: File ID %04x:%04x does not match device (%04x:%04x or "
-    .. "%04x:%04x)", file.suffix.vid, file.suffix.pid, runtime.vid or info.vid,
-    runtime.pid or info.pid, info.vid, info.pid)
+    .. "%04x:%04x)", file.suffix.vid, file.suffix.pid, runtime.vid or first.vid,
+    runtime.pid or first.pid, info.vid or first.vid, info.pid or first.pid)
 end
 
 ---Finds the board and opens it, in dfuIDLE.
@@ -172,7 +173,10 @@ function M.open(request, file)
   lines.out("%s DFU version %04x", info.mode == "runtime" and "Run-Time device" or "Device",
     info.functional.dfu_version)
   if request.verbose > 0 then tell_attributes(info.functional) end
-  local board = dfu.at { path = info.path }
+  local board, first = dfu.at { path = info.path }, info
+  if info.mode == "runtime" then -- before it is taken out of its program
+    check_file(file, request, request.ids and request.ids.dfu or first, first)
+  end
   local ok, err = pcall(function()
     if info.mode == "runtime" then
       detach(board, request, true)
@@ -189,7 +193,7 @@ function M.open(request, file)
     board:select(alt.number)
   end
   settle(board)
-  check_file(file, request, info)
+  check_file(file, request, info, first)
   lines.out("DFU mode device DFU version %04x", info.functional.dfu_version)
   if not dfu.fields(board).dfuse and request.dfuse_words then
     lines.out("Warning: DfuSe option used on non-DfuSe device")

@@ -12,8 +12,13 @@ local M = {
 ---@param status integer
 ---@param message string for string.format
 function M.fail(status, message, ...)
+  local values = table.pack(...)
+  for i = 1, values.n do -- names of files and boards stay on their line
+    if type(values[i]) == "string" then values[i] = values[i]:gsub("%c", "?") end
+  end
   errors.raise { code = "fail", own_status = status,
-                 message = select("#", ...) > 0 and message:format(...) or message }
+                 message = values.n > 0 and message:format(table.unpack(values, 1, values.n))
+                   or message }
 end
 
 -- The statuses of dfu-util for the codes of moonflash that have others. dfu-util knows 74 for all

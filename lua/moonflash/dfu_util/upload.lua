@@ -11,7 +11,7 @@ local statuses = require "moonflash.dfu_util.status"
 
 local M = {}
 
-local LAST_BLOCK = 0xFFFF
+local MOST = 2 << 30   -- bytes of an upload by plain DFU
 local DEFAULT = 0x4000 -- bytes that are read without a length or an end
 
 -- Raises the error for a file that exists or can't be created.
@@ -57,6 +57,9 @@ local function read_dfuse(board, request, alt)
     lines.warn("dfu-util", "-Z has no effect on a DfuSe board; give the length with -s")
   end
   local address, length = range_of(request, alt)
+  if address + length > 1 << 32 then
+    statuses.fail(statuses.USAGE, "Page at 0x%08x is not readable", 0xFFFFFFFF)
+  end
   local function advance(_, phase)
     if phase.name == "read" and request.verbose == 0 then
       lines.bar("Upload", phase.done, phase.total)
@@ -70,13 +73,16 @@ end
 local function read_plain(board, request)
   lines.out("Copying data from DFU device to PC")
   local size, parts, done = board.transfer_size, {}, 0
-  repeat -- a short block is the last one
-    local bytes = board:upload_block(#parts, size)
+  repeat -- a short block is the last one; the number of a block has 16 bits
+    local bytes = board:upload_block(#parts & 0xFFFF, size)
     parts[#parts + 1], done = bytes, done + #bytes
+    if done > MOST then
+      statuses.fail(statuses.IO, "the device sends more than %d bytes, and does not end", MOST)
+    end
     if request.verbose == 0 and #bytes == size then
       lines.bar("Upload", done, math.max(request.upload_size or 0, done + 1))
     end
-  until #bytes < size or #parts > LAST_BLOCK
+  until #bytes < size
   if request.verbose == 0 then lines.bar("Upload", done, done) end
   local bytes = table.concat(parts)
   lines.out("Received a total of %d bytes", #bytes)
@@ -97,7 +103,7 @@ function M.run(board, request, alt)
   files.write(request.file, bytes)
   if is_dfuse and request.dfuse.leave then
     lines.out("Submitting leave request...")
-    board:leave(request.dfuse.address)
+    board:leave(request.dfuse.address or alt.layout.segments[1].address)
     lines.out("Transitioning to dfuMANIFEST state")
   elseif board.is_open and board:status().state ~= "dfuIDLE" then
     board:abort()
