@@ -70,8 +70,8 @@ BCD DFU:	0x0100
 Length:		16
 CRC:		0x70160467
 $ moonflash -d sim:dfu11 dfu-util -D f.bin | tail -1
-dfu-util: Error: File ID 0483:df11 does not match device (1209:0002 or 1209:0002)
-DFU state(2) = dfuIDLE, status(0) = No error condition is present
+dfu-util: Error: File ID 0483:df11 does not match device (1209:0001 or 1209:0001)
+Run-Time device DFU version 0110
 $ moonflash dfu-suffix -D f.bin; cmp f.bin ch.bin
 dfu-suffix (dfu-util) 0.11
 moonflash 0.1.0, in its place: report bugs to moonflash

@@ -428,7 +428,9 @@ local rows = {
   { 114, A .. ":0xFFFFFFFF -U @up", ours = 64, boards = { F1 }, uploaded = false },
   { 115, "-a @ -s 0x08000000 -D @f", ours = 74, boards = { F1 }, flash = "old" },
   { 116, "-a 0 -s 0x080FF800:force -D @f", ours = 74, boards = { F1 },
-    check = function(r) rig.check(r.flash[1]:sub(1, 4096) == F407.old:sub(1, 4096), "it moved") end },
+    check = function(r)
+      rig.check(r.flash[1]:sub(1, 4096) == F407.old:sub(1, 4096), "the start has changed")
+    end },
   { 117, "-D @others", ours = 64, boards = { RUNTIME }, life = "runtime" },
   { 118, "-a 0 -s :64:leave -U @up", ours = 0, boards = { F1 }, uploaded = 64,
     started = rig.FLASH },
