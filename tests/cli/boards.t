@@ -36,8 +36,8 @@ option bytes: aa f8 ef ff 55 07 10 00 ff 7f ff ff 00 80 00 00 00 00 00 00 ff ff 
 mind: V13.3 can't start a program from the second bank (AN2606)
 $ moonflash -d sim:f407 -d sim:f407#2 -d 0483:df11 flash ch.bin
 moonflash: 2 boards match; choose one, or all of them:
-  -d sim:f407
-  -d sim:f407#2
+  -d sim:f407    315A28A0B956  STM32  BOOTLOADER
+  -d sim:f407#2    315A28A0B956  STM32  BOOTLOADER
   --every-board
 [status 81]
 $ moonflash --virtual-time -d sim:f407 -d sim:f407#2 flash ch.bin

@@ -73,12 +73,14 @@ moonflash: sim:dfu11: no board in DFU mode; sim:dfu11 (Simulated DFU 1.1 board) 
 [status 69]
 $ moonflash --slots slots.lua -d left -d rear flash ch.bin
 moonflash: rear: 1-99.1: no board in DFU mode
+  In DFU mode:
+    sim:f407#1  0483:df11  315A28A0B956  STM32  BOOTLOADER
   STM32: connect BOOT0 to VDD (on an F4 also PB2 to GND), press reset, then run
   the same command again, or add --wait 60.
   Without a board: --device sim:f407 is a simulated one.
 [status 69]
 $ moonflash --slots slots.lua -d left -d rear flash ch.bin --json 2>/dev/null
-{"event":"result","path":"1-99.1","slot":"rear","outcome":"ERROR","code":"usb.no-device","message":"rear: 1-99.1: no board in DFU mode","remedy":["enter-dfu"]}
+{"event":"result","path":"1-99.1","slot":"rear","outcome":"ERROR","code":"usb.no-device","message":"rear: 1-99.1: no board in DFU mode","remedy":["others","enter-dfu"]}
 [status 69]
 $ moonflash --virtual-time --slots l452.lua -d rear ./ours.lua
 moonflash: rear: sim:l452 is not a board for this recipe (0483:df11,serial=315A28A0B956)

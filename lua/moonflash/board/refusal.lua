@@ -49,6 +49,13 @@ function M.no_device(wanted, path, was_there, brought)
     raise_absent(path, was_there, ("no board in DFU mode; %s (%s) runs its program"):format(
       running.path, running.product or "no name"), { "detach", path = running.path })
   end
+  local others = was_there and {} or bus.find { mode = "dfu" }
+  local meant = selectors.text(wanted)
+  if #others > 0 then
+    raise_absent(path, was_there, meant == "" and "no board in DFU mode"
+      or "no board matches " .. meant, { "others", wanted.path and "enter-dfu" or nil,
+      boards = others, probe = bus.st_link(), brought = brought })
+  end
   raise_absent(path, was_there, "no board in DFU mode",
     { "enter-dfu", probe = bus.st_link(), brought = brought })
 end
@@ -68,7 +75,7 @@ end
 function M.several(found)
   local paths = {}
   for i, info in ipairs(found) do paths[i] = info.path end
-  errors.raise { code = "usb.several", remedy = { "choose", paths = paths },
+  errors.raise { code = "usb.several", remedy = { "choose", paths = paths, boards = found },
     message = ("%d boards match; choose one, or all of them:"):format(#found) }
 end
 

@@ -113,6 +113,7 @@ local function options_of(session, loaded, after)
   local own_count = count_own(loaded, after)
   local command = "moonflash " .. loaded.name
   local parser = args.parser(command, loaded.summary, loaded.args, options.args())
+  args.explain = library("cli.translate").option
   local values = args.parse(parser, table.move(after, 1, own_count, 1, {}), command, loaded.args)
   args.note_typed(values, loaded.args)
   options.apply(session, values)
@@ -222,6 +223,19 @@ local function has(words, option, short)
   return false
 end
 
+-- Raises `usage` with the line that does the same, for options of dfu-util.
+local function check_not_dfu_util(argv, before)
+  for _, word in ipairs(before) do
+    local option = word:match("^(%-%-[^=]+)") or word:sub(1, 2)
+    if not options.is_own(option) then
+      local line = library("cli.translate").line(argv)
+      if not line then return end
+      errors.raise { code = "usage", message = "these are options of dfu-util",
+        hint = ("Here: %s\nOr: moonflash dfu-util, with the same words"):format(line) }
+    end
+  end
+end
+
 local function main(argv)
   local before, name, after = split(argv)
   local program = called_as(argv[0])
@@ -230,12 +244,13 @@ local function main(argv)
     io.stdout:write("moonflash ", MOONFLASH_VERSION, ", ", _VERSION, "\n")
     return 0
   end
+  check_not_dfu_util(argv, before)
   local session = options.session(as_typed(argv))
   library("run.recipe").reserve(options.is_own)
   local parser = library("run.args").parser("moonflash", "", {}, options.args(true))
   local values = library("run.args").parse(parser, before, "moonflash")
   if name == "help" and not values.e then
-    return help(after[1])
+    return help(after[1] ~= "help" and after[1] or nil)
   elseif values.help or name and not values.e and has(after, "--help", "-h")
     and not has_own_help(name) then
     return help(name)

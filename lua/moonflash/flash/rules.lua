@@ -273,6 +273,7 @@ function M.look(board, plan, blind)
   local values
   if not blind or fault_of(part, "radio") then
     plan.protected, plan.protected_by, values = M.protected(board, touched)
+    plan.protection_known = values ~= nil
   end
   check_radio(board, touched, values)
   if not plan.mass then check_second_bank(board, plan.erased) end

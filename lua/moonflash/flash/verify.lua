@@ -204,7 +204,8 @@ function M.complain(board, result)
       first.found == "" and "nothing" or text.bytes(first.found)),
     flash = fields.journal:text(), ranges = fields.journal:claims(),
     differing = result.bad_count, checked = result.sectors,
-    remedy = { fields.stats.bytes_written > 0 and "write-protection" or nil, again = true,
+    remedy = { fields.stats.bytes_written > 0 and (fields.plan and fields.plan.protection_known
+        and "not-protected" or "write-protection") or nil, again = true,
                optbytes = optbytes.family(board) ~= nil } }
 end
 

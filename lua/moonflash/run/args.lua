@@ -273,6 +273,11 @@ local function with_ports(argv, args)
   return words
 end
 
+---What to say of an unknown letter; nil where there is nothing. The command line sets it.
+---@param option string
+---@return string?
+function M.explain(option) return option and nil end
+
 ---Parses argv. Raises `usage` with the parser's message.
 ---@param parser table
 ---@param argv string[]
@@ -284,7 +289,12 @@ function M.parse(parser, argv, command, args)
   local ok, result = parser:pparse(argv)
   if ok then return result end
   local message, more = result:match("^([^\n]*)\n?(.*)$")
-  if message:find("option '%-[^-]'") then more = "" end -- no help for a single letter
+  local letter = message:match("unknown option '(%-[^-])'")
+  if letter then more = "" end -- no help for a single letter
+  local explained = letter and M.explain(letter)
+  if explained then
+    errors.raise { code = "usage", message = message, hint = explained .. "." }
+  end
   errors.raise { code = "usage", message = message,
     remedy = { "help", command = command, guess = more ~= "" and more or nil } }
 end

@@ -96,6 +96,13 @@ local function check_is_text(name, source)
     message = ("%s is firmware (%s), not a recipe: moonflash flash %s"):format(name, format, name) }
 end
 
+-- What recipes are called elsewhere.
+local SYNONYMS = {
+  write = "flash", program = "flash", download = "flash", burn = "flash", upload = "read",
+  dump = "read", reset = "leave", run = "leave", start = "leave", boot = "leave",
+  unlock = "unprotect", devices = "list", check = "verify", compare = "verify", wipe = "erase",
+}
+
 local function no_recipe(name)
   local stat = sys.stat(name)
   if stat and stat.type == "file" then
@@ -106,8 +113,10 @@ local function no_recipe(name)
   local names = {}
   for i, item in ipairs(M.all()) do names[i] = item.name end
   names[#names + 1] = "help"
+  local synonym = SYNONYMS[name]
   errors.raise { code = "usage",
-    message = ("there is no recipe '%s'%s"):format(name, suggest.hint(name, names)),
+    message = ("there is no recipe '%s'%s"):format(name, synonym
+      and (" (did you mean '%s'?)"):format(synonym) or suggest.hint(name, names)),
     remedy = { "recipes" } }
 end
 

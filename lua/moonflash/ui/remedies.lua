@@ -8,6 +8,8 @@
 -- should be run again afterwards. The others are described above each sentence.
 local text = require "moonflash.base.text"
 
+local SHOWN = 8 -- boards that a message lists
+
 local M = {}
 
 -- ---- the reader ----
@@ -165,11 +167,31 @@ ways["right-board"] = function()
     "Connect the right board there and try again.")
 end
 
--- paths: of the matching boards.
+-- The facts by which boards are told apart: "315A28A0B956  STM32  BOOTLOADER".
+local function who(info)
+  return ("%s  %s"):format(info.serial or "no serial number", info.product or "no name")
+end
+
+-- boards: those in DFU mode, which don't match.
+function ways.others(remedy)
+  local lines = { "In DFU mode:" }
+  for i, info in ipairs(remedy.boards) do
+    if i > SHOWN then
+      lines[#lines + 1] = ("  and %d more"):format(#remedy.boards - SHOWN)
+      break
+    end
+    lines[#lines + 1] = ("  %s  %04x:%04x  %s"):format(info.path, info.vid, info.pid, who(info))
+  end
+  return table.concat(lines, "\n")
+end
+
+-- paths: of the matching boards; boards: what is known of them.
 function ways.choose(remedy)
   local lines = {}
   for i, path in ipairs(remedy.paths) do
+    local info = remedy.boards and remedy.boards[i]
     lines[i] = either("-d " .. path, ("board = dfu.open(%q)"):format(path))
+      .. (info and "    " .. who(info) or "")
   end
   if not is_at_prompt() then lines[#lines + 1] = "--every-board" end
   return table.concat(lines, "\n")
@@ -230,6 +252,12 @@ ways["write-protection"] = function(remedy, err)
   if not remedy.optbytes then return sentence end
   return sentence .. "\n" .. either("'moonflash optbytes'", "optbytes.read(board)")
     .. " shows the write protection."
+end
+
+ways["not-protected"] = function(remedy)
+  return (remedy.again and same_again() .. ". " or "")
+    .. "No write protection is set there; if it fails again at this address, the flash may be "
+    .. "worn out."
 end
 
 -- names: of the formats in which images are written.

@@ -229,8 +229,8 @@ function TestFlash:test_what_was_kept_where_verifying_fails()
   self.sim:poke(BASE + 0x4000, "old!")
   self.sim:fault("corrupt", "write 0x08004000")
   local err = raises("verify", flash.write, self.board, raw(BASE + 0x5000, "new!"), { keep = true })
-  lu.assertStrMatches(err.hint, "1 of 1 sector differs%.\nThe sector may be write%-protected%.\n"
-    .. "'moonflash optbytes' shows the write protection%.\nThe kept bytes are in .*")
+  lu.assertStrMatches(err.hint, "1 of 1 sector differs%.\nNo write protection is set there; if it "
+    .. "fails again at this address, the flash\nmay be worn out%.\nThe kept bytes are in .*")
 end
 
 -- At the prompt the remedy is a line of Lua: it is run as printed, and then the same call again.

@@ -8,7 +8,8 @@ local FACTS = {
   first = 0x08000000, last = 0x08003FFF, alt = 1, elsewhere = "1-1", option = "start_last",
   changes = "BOR_LEV=2", command = "moonflash flash", guess = "Did you mean '--force'?",
   doing = "erasing", seconds = 12, name = "sim:f407#2", probe = "1-9", boot0 = true, again = true,
-  optbytes = true,
+  optbytes = true, ports = "/dev/ttyACM0 (2341:0064, 1-4)",
+  boards = { { path = "1-4.2", vid = 0x0483, pid = 0xDF11, serial = "A1", product = "STM32" } },
 }
 local ERROR = { code = "image.address", file = "app.bin", address = 0x08010000, kept = "kept.hex" }
 
