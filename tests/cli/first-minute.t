@@ -35,6 +35,7 @@ of these, or a file (./mine.lua):
   repl         Type Lua, with the board at hand (also -i)
   sim          Offer simulated boards to this computer as USB devices (USB/IP)
   slots        Show the slots of a fixture, and what is in them
+  test         Run tests of recipes, on simulated boards
   udev         Print the udev rule that lets you open boards
   unprotect    Remove the read protection; ERASES THE WHOLE CHIP
   verify       Compare firmware with the contents of a board
@@ -91,6 +92,7 @@ $ moonflash recipes
   repl         Type Lua, with the board at hand (also -i)
   sim          Offer simulated boards to this computer as USB devices (USB/IP)
   slots        Show the slots of a fixture, and what is in them
+  test         Run tests of recipes, on simulated boards
   udev         Print the udev rule that lets you open boards
   unprotect    Remove the read protection; ERASES THE WHOLE CHIP
   verify       Compare firmware with the contents of a board

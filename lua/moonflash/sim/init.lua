@@ -215,11 +215,13 @@ end
 local ttys = {} -- terminals of the boards' programs, by path
 local by_path = setmetatable({}, { __mode = "v" }) -- boards whose program has no USB device
 
+local all = setmetatable({}, { __mode = "v" }) -- all boards, by path
 local strict_boards = setmetatable({}, { __mode = "v" }) -- by path
 local replayed = {} -- by path: the capture that a board replays, and what it lacks
 
 local function make(path, options)
   local board = sim.make(path, options)
+  all[path] = board
   replayed[path], strict_boards[path] = options.lacking, options.strict and board or nil
   local application = options.product and options.product.application
   ttys[path] = options.tty or application and application.tty
@@ -245,6 +247,14 @@ function sim.new(spec)
   until not sim.exists(path)
   new[path] = true
   return make(path, options)
+end
+
+---The simulated board at a path, which this run has: of a selector, or from sim.new.
+---@param path string "sim:f407"
+---@return table? Sim
+function sim.at(path)
+  if type(path) ~= "string" then misuse("sim.at(path): a path, like \"sim:f407\"") end
+  return all[path]
 end
 
 ---Creates the board that a selector names, unless it exists. It exists to the end of the run.

@@ -99,8 +99,11 @@ end
 local MEMORY = {
   name = is_text, role = one_of { "flash", "options", "otp", "ram", "feature", "data", "system" },
   erase = erase_times, unit = integer(1, 4096), write = seconds(1), real = is_text,
-  initial = bytes, hidden = boolean,
+  initial = bytes, hidden = boolean, raw = boolean,
 }
+
+-- The memory behind a name that is nonsense on purpose.
+local BEHIND_NONSENSE = "@Internal Flash  /0x08000000/064*001Kg"
 
 local function product_fields(kinds)
   return {
@@ -205,7 +208,7 @@ local function check_memory(file, at, value)
   local where = ("memories[%d]"):format(at)
   if type(value) ~= "table" then bad(file, "%s is a table, not %s", where, show(value)) end
   local m = check_fields(file, where .. ".", value, MEMORY, { "name" })
-  local layout = memory.parse(m.real or m.name)
+  local layout = memory.parse(m.real or m.raw and BEHIND_NONSENSE or m.name)
   m.role, m.segments = m.role or "flash", layout.segments
   local why = complaint(m, layout, at == 1)
   if why then bad(file, "%s.%s", where, why) end
