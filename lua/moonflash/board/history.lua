@@ -140,6 +140,13 @@ function History:saved(seconds)
   self.stats.seconds_saved = seconds
 end
 
+---Records the change of an option byte, for the report.
+---@param change table name=, from=, to=, meaning=
+function History:option_changed(change)
+  self.stats.options = self.stats.options or {}
+  table.insert(self.stats.options, change)
+end
+
 ---Records that the device has left DFU mode.
 ---@param address? integer the start address that it was given
 function History:left(address)

@@ -231,9 +231,10 @@ local function check(board, options, changes, given)
   end
 end
 
--- Applies the changes to the blocks. Returns the new blocks, and lines about each changed field.
+-- Applies the changes to the blocks. Returns the new blocks, lines about each changed field, and
+-- the changes as text: { name=, from=, to=, meaning= }.
 local function merge(options, before, changes)
-  local after, lines, by_block = {}, {}, {}
+  local after, lines, by_block, told = {}, {}, {}, {}
   for _, field in ipairs(options.fields) do
     local old, new = option_bytes.get(field, before[field.block]), changes[field.name]
     if new and new ~= old then
@@ -242,12 +243,14 @@ local function merge(options, before, changes)
       lines[#lines + 1] = ("%s: %s -> %s, %s"):format(field.name, shown(field, old),
         shown(field, new), words.meaning(options, field, new)):gsub(", $", "")
       lines[#lines + 1] = words.cost(options, field, new)
+      told[#told + 1] = { name = field.name, from = shown(field, old), to = shown(field, new),
+                          meaning = words.meaning(options, field, new) }
     end
   end
   for i, bytes in ipairs(before) do
     after[i] = option_bytes.set(options.form, bytes, by_block[i] or {})
   end
-  return after, lines
+  return after, lines, told
 end
 
 -- ---- writing ----
@@ -400,13 +403,14 @@ function M.write(board, changes, options)
   local pretended = class.state(board).device.pretended
   if pretended and pretended.blank then return would_write(board, known, changes) end
   local before = load_sound(board, known)
-  local after, lines = merge(known, before, changes)
+  local after, lines, told = merge(known, before, changes)
   if #lines == 0 then
     events.emit("remark", board, "option-bytes-same")
     return values_of(known, before)
   end
   check_writable(board, known)
   for _, line in ipairs(lines) do events.emit("remark", board, "option-bytes", { text = line }) end
+  for _, change in ipairs(told) do class.state(board).history:option_changed(change) end
   write_blocks(board, known, before, after, given)
   if board.dry then return nil end
   return verify(board, known, before, after, given.seconds)

@@ -166,9 +166,22 @@ local function memory_part(memory, run)
         el("p", { class = "note" }, untrue
           and ("Heights are to scale, but what is smaller than %s is drawn larger."):format(
             text.size(untrue // 1)) or "Heights are to scale.",
+          " Long untouched runs are cut short.",
           " Times are seconds; in the picture, of all that was done to a sector."),
         sector_table(memory, run.dry))),
   }
+end
+
+-- The option bytes that were changed, by name.
+local function options_part(result, dry)
+  local changes = result.stats.options
+  if not changes then return false end
+  local rows = {}
+  for i, change in ipairs(changes) do
+    rows[i] = { code(change.name), code(change.from), code(change.to), change.meaning or "" }
+  end
+  return { el("h3", nil, dry and "Option bytes that would be changed" or "Option bytes"),
+    parts.data_table({ "Name", "Before", "After", "Meaning" }, rows) }
 end
 
 local function data_text(data)
@@ -198,7 +211,7 @@ function M.make(result, run, number)
     el("div", { class = "sides" },
       el("div", { class = "half" }, numbers(result), step_parts.steps(result)),
       el("div", { class = "half" }, identity(board))),
-    step_parts.notes(result), memories)
+    step_parts.notes(result), options_part(result, run.dry), memories)
 end
 
 return M

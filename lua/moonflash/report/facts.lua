@@ -6,6 +6,7 @@
 -- with the same fate are one run, { address=, size=, count=, last=, fate=, sector=, image=,
 -- verified= }.
 local dfu = require "dfu"
+local memory = require "moonflash.memory"
 
 local M = {}
 
@@ -150,7 +151,9 @@ function M.memories(result, dry)
   end
   local memories = {}
   for _, alt in ipairs(fields.dfuse and fields.alts or {}) do
-    memories[#memories + 1] = memory_of(alt, about)
+    if not memory.is_option_bytes(alt.layout) then -- these have a table of changes
+      memories[#memories + 1] = memory_of(alt, about)
+    end
   end
   return memories
 end

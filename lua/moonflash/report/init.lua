@@ -3,6 +3,7 @@
 local dfu = require "dfu"
 local files = require "moonflash.base.files"
 local page = require "moonflash.report.page"
+local pattern = require "moonflash.base.pattern"
 
 local M = {}
 
@@ -12,17 +13,21 @@ local function may_replace(beginning)
 end
 
 ---Raises `file.write` if a report can't be written. Called before the run.
----@param name string
+---@param name string or a pattern
 function M.check(name)
+  if pattern.is_pattern(name) then return pattern.check(name, "--report") end
   files.check_replaceable(name, may_replace, "a report")
 end
 
 ---Writes the report of a run: a whole file or nothing. Raises `file.write`.
----@param name string
+---@param name string or a pattern
 ---@param run table see page.make
+---@return string name of the file
 function M.write(name, run)
   run.dry = dfu.defaults.dry
+  if pattern.is_pattern(name) then name = pattern.expand(name) end
   files.write(name, page.make(run))
+  return name
 end
 
 return M

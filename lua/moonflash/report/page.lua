@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- The page of a report: the command, the outcome, and each board.
 local dfu = require "dfu"
+local errors = require "moonflash.errors"
 local board_section = require "moonflash.report.board"
 local facts = require "moonflash.report.facts"
 local html = require "moonflash.report.html"
@@ -47,27 +48,19 @@ local function unbroken(words)
   return el("code", { class = #words < 24 and "nowrap" }, words)
 end
 
+-- The options that were set.
 local function options_of(run)
-  local set, off = {}, {}
+  local set = {}
   for _, arg in ipairs(run.args or {}) do
     local value = rawget(run.opt or {}, arg.field)
     if value == true then
       set[#set + 1] = arg.name
-    elseif not value then
-      off[#off + 1] = arg.name
-    else
+    elseif value and value ~= arg.default then
       set[#set + 1] = arg.name .. " " .. shown_value(arg, value)
-        .. (value == arg.default and " (default)" or "")
     end
   end
   local items = {}
   for i, words in ipairs(set) do items[i] = { i > 1 and ", " or "", unbroken(words) } end
-  if #off > 0 then
-    items[#items + 1] = el("span", { class = "quiet" }, (#set > 0 and "; " or "") .. "not set: ")
-    for i, words in ipairs(off) do
-      items[#items + 1] = { i > 1 and ", " or "", el("span", { class = "quiet" }, unbroken(words)) }
-    end
-  end
   return #items > 0 and items
 end
 
@@ -161,28 +154,51 @@ local function touches_flash(run)
   return false
 end
 
+-- The indices of the results: failed boards first.
+local function failed_first(results)
+  local order = {}
+  for _, failed in ipairs { true, false } do
+    for i, result in ipairs(results) do
+      if (result.err ~= nil) == failed then order[#order + 1] = i end
+    end
+  end
+  return order
+end
+
+-- The first line of a board's error, without its path.
+local function reason_of(result)
+  if result.err == nil then return "" end
+  local line = text.plain(errors.said(result.err)):match("[^\n]*")
+  return parts.words(text.without_path(line, result.board.path))
+end
+
 local function overview(run)
   if #run.results < 2 then return false end
-  local flash = touches_flash(run)
-  local heads = flash and { "Result", "Place", "Serial number", "Memory", "#Sectors erased",
-    "#Written", "#Time" } or { "Result", "Place", "Serial number", "#Time" }
+  local flash, any_failed = touches_flash(run), false
+  for _, result in ipairs(run.results) do any_failed = any_failed or result.err ~= nil end
+  local heads = { "Result", "Place", "Serial number" }
+  if any_failed then heads[#heads + 1] = "Reason" end
+  if flash then table.move({ "Memory", "#Sectors erased", "#Written" }, 1, 3, #heads + 1, heads) end
+  heads[#heads + 1] = "#Time"
   local rows = {}
-  for i, result in ipairs(run.results) do
+  for _, i in ipairs(failed_first(run.results)) do
+    local result = run.results[i]
     local board, stats = result.board, result.stats
     local main = flash and facts.memories(result, run.dry)[1]
-    local failed = result.step
+    local step = result.step
     local row = {
-      { parts.badge(result, run.dry), failed and el("span", { class = "quiet" }, " in ",
-        parts.words(failed)) },
+      { parts.badge(result, run.dry), step and el("span", { class = "quiet" }, " in ",
+        parts.words(step)) },
       board_section.place_of(board, el("a", { href = "#board-" .. i }, code(board.path))),
       board.serial and code(board.serial) or "",
     }
+    if any_failed then row[#row + 1] = reason_of(result) end
     if flash then
       table.move({ main and picture.strip(main) or "", tostring(stats.sectors_erased),
-        text.size(stats.bytes_written) }, 1, 3, 4, row)
+        text.size(stats.bytes_written) }, 1, 3, #row + 1, row)
     end
     row[#heads] = text.seconds(result.seconds)
-    rows[i] = row
+    rows[#rows + 1] = row
   end
   return el("section", { class = "card" }, el("h2", nil, "The boards"),
     parts.data_table(heads, rows))

@@ -20,6 +20,8 @@ local LEAST = 5         -- the height of the smallest sector
 local OWN_LABEL = 13    -- sectors of this height or more have their own labels
 local GAP = 16          -- the height of a gap in a memory
 local MOST_LABELS = 60
+local CUT = 44          -- the most height of untouched sectors, beside touched ones
+local TOUCHED = 4       -- how much larger the others may be drawn then
 local THIN = 2          -- sectors of less height are drawn as one
 
 local function bytes_of(group)
@@ -44,15 +46,20 @@ end
 
 -- ---- layout ----
 
--- Heights are to scale, but very small groups are drawn larger. Returns the groups, the total
--- height, and the size below which the scale does not hold (or nil).
+local function is_quiet(run) return run.fate == "untouched" or run.fate == "pending" end
+
+-- Heights are to scale, but very small groups are drawn larger, and untouched ones are cut short.
+-- Returns the groups, the total height, and the size below which the scale does not hold (or nil).
 local function lay_out(memory, height)
-  local total = 0
-  for _, run in ipairs(memory.runs) do total = total + run.last - run.address + 1 end
-  local scale = height / total
-  local function small(run)
-    return run.size * scale < OWN_LABEL or run.fate == "untouched" or run.fate == "pending"
+  local total, touched = 0, 0
+  for _, run in ipairs(memory.runs) do
+    total = total + run.last - run.address + 1
+    if not is_quiet(run) then touched = touched + run.last - run.address + 1 end
   end
+  -- the part that something happened to gets at most TOUCHED of its own scale
+  local scale = touched > 0 and math.min(height / touched, TOUCHED * height / total)
+    or height / total
+  local function small(run) return run.size * scale < OWN_LABEL or is_quiet(run) end
   local groups = facts.groups(memory.runs, small)
   local y, stop, untrue = TOP, nil, false
   for _, group in ipairs(groups) do
@@ -61,6 +68,9 @@ local function lay_out(memory, height)
       y = y + GAP
     end
     group.y, group.height = y, bytes_of(group) * scale
+    if touched > 0 and is_quiet(group) and group.height > CUT then
+      group.height, group.cut = CUT, true
+    end
     if group.height < LEAST then group.height, untrue = LEAST, true end
     y, stop = y + group.height, group.last + 1
   end
@@ -118,6 +128,7 @@ end
 -- Lines between the sectors of a group that is drawn as one rectangle.
 local function dividers(group)
   local each = group.height / group.count
+  if group.cut then return nil end
   if group.count < 2 or each < THIN * 1.5 then return nil end
   local path = {}
   for i = 1, group.count - 1 do
@@ -139,6 +150,13 @@ local function sectors_of(group, dry)
       y_of(group, run.last + 1) - y, tip(run, run.count, dry))
   end
   return boxes
+end
+
+-- The mark of a group that is not drawn to scale: two slanted lines across it.
+local function cut_mark(group)
+  local y = group.y + group.height / 2
+  return el("path", { class = "cut", d = ("M%d %.2fl%d -6m0 5l-%d 6"):format(MEMORY.x - 3, y + 3,
+    MEMORY.width + 6, MEMORY.width + 6) })
 end
 
 -- Rectangles for the parts of a group that overlap ranges.
@@ -207,6 +225,7 @@ function M.memory(memory, height, dry)
         y = group.hole + GAP / 2 + 4 }, "⋯")
     end
     parts[#parts + 1] = sectors_of(group, dry)
+    if group.cut then parts[#parts + 1] = cut_mark(group) end
     parts[#parts + 1] = strips(group, memory.claims, CHECK, "verified", "verified")
     parts[#parts + 1] = strips(group, memory.pieces, IMAGE, "image")
   end

@@ -62,10 +62,10 @@ pre.bad { background: var(--bad-wash); }
 .sides > .half { flex: 1 1 22rem; min-width: 0; }
 .scroll { overflow-x: auto; margin-top: .7rem; }
 .scroll th:nth-child(4):last-child, .scroll td:nth-child(4):last-child { padding-left: 1rem; }
-table { border-collapse: collapse; width: 100%; font-size: .86rem; line-height: 1.4;
+table { border-collapse: collapse; max-width: 100%; font-size: .86rem; line-height: 1.4;
   overflow-wrap: normal; }
 th { text-align: left; font-weight: 500; color: var(--quiet); vertical-align: bottom; }
-th, td { padding: .25rem .6rem .25rem 0; border-bottom: 1px solid var(--line); }
+th, td { padding: .25rem .7rem .25rem 0; border-bottom: 1px solid var(--line); }
 th:last-child, td:last-child { padding-right: 0; }
 td { vertical-align: top; }
 tbody tr:last-child td { border-bottom: 0; }
@@ -94,6 +94,7 @@ svg .address { font: 10.5px ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, m
 svg .hole { text-anchor: middle; }
 svg .leader { fill: none; stroke: var(--line); }
 svg .divider { stroke: var(--card); stroke-width: .7; fill: none; }
+svg .cut { stroke: var(--card); stroke-width: 2.5; fill: none; }
 svg .sector { stroke: var(--card); stroke-width: 1; }
 svg .sector.fine { stroke-width: .4; }
 svg .sector.untouched, svg .sector.pending { stroke: var(--line); }

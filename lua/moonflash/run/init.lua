@@ -53,6 +53,7 @@ end
 ---@return table result outcome=, err=, data=, seconds=, stats=, at_end= errors beside err
 function M.on_board(recipe, board, opt, value)
   local result = { board = board, path = board.path, seconds = 0 }
+  local began = os.time()
   cleanup.begin(board)
   local ok, data = pcall(M.shielded, work, recipe, board, opt, value, result)
   result.at_end = cleanup.run(board)
@@ -62,6 +63,7 @@ function M.on_board(recipe, board, opt, value)
     result.err, result.traceback = errors.origin(data)
   end
   result.outcome = errors.outcome(result.err)
+  result.began = began
   result.stats = dfu.fields(board).stats
   dfu.fields(board).history:settle()
   last_words.set(board.path)
@@ -220,7 +222,7 @@ function M.reported(about, options, f, ...)
     about.status = ok and status or errors.exit_status(about.err)
     local written, why = pcall(options.write_report, options.report, about)
     if written then
-      events.emit("report", options.report)
+      events.emit("report", why)
     elseif ok and status == 0 then
       error(why, 0)
     else

@@ -3,9 +3,11 @@
 -- (--trace, --trace-bytes), all of them in a file (--pcap).
 local descriptor = require "moonflash.board.descriptor"
 local dfu = require "dfu"
+local errors = require "moonflash.errors"
 local events = require "moonflash.base.events"
 local hexdump = require "moonflash.base.hexdump"
 local misuse = require "moonflash.base.misuse"
+local pattern = require "moonflash.base.pattern"
 local pcap = require "moonflash.trace.pcap"
 local task = require "task"
 local text = require "moonflash.base.text"
@@ -306,13 +308,26 @@ end
 
 -- ---- for the command line ----
 
----Starts writing all requests to a file. Raises `file.write` if that is not possible.
+---Starts writing all requests to a file. Raises `file.write` if that is not possible. A pattern
+---gets its name at the end, when the boards are known.
 ---@param name string
 function M.capture(name)
-  if state.capture and state.capture.name == name then return end
+  if state.wanted == name then return end
+  if pattern.is_pattern(name) then pattern.check(name, "--pcap") end
   if state.capture then state.capture:close() end
-  state.capture = pcap.open(name)
+  state.wanted = name
+  state.capture = pcap.open(pattern.is_pattern(name) and pattern.expand(name) or name)
   update()
+end
+
+-- Gives a capture with a pattern its name. Returns an error if that fails.
+local function name_capture(capture)
+  if not pattern.is_pattern(state.wanted) then return nil end
+  local name = pattern.expand(state.wanted)
+  local done, why = os.rename(capture.name, name)
+  return not done and errors.new { code = "file.write",
+    message = ("--pcap %s: %s; the capture is in %s"):format(state.wanted, why, capture.name) }
+    or nil
 end
 
 ---Leaves firmware and serial numbers out of the capture.
@@ -330,7 +345,7 @@ function M.finish()
   local capture = state.capture
   state.capture = nil
   update()
-  return capture and capture:close()
+  return capture and (capture:close() or name_capture(capture))
 end
 
 -- trace() and trace(board) return the last requests; trace(true) turns printing on.

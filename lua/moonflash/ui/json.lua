@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- --json: events as JSON on standard output, one object a line (docs/report.md). Lines for people
 -- go to standard error.
+local dfu = require "dfu"
 local errors = require "moonflash.errors"
 local json = require "dkjson"
 local lines = require "moonflash.ui.lines"
@@ -159,13 +160,27 @@ local function some(list)
   return #list > 0 and list or nil
 end
 
+-- The files of the image that the run has used: { { name=, sha256= }, ... }.
+local function images_of(board)
+  local image = dfu.fields(board).image
+  local list = {}
+  for i, file in ipairs(image and image.files or {}) do
+    list[i] = { name = file.name, sha256 = file.sha256 }
+  end
+  return some(list)
+end
+
 function M:result(result)
   lines.result(self, result)
   local stats, err = result.stats, errors.is(result.err) and result.err or {}
   local at_end = {}
   for i, failure in ipairs(result.at_end) do at_end[i] = errors.words(failure) end
+  local board = result.board
   write {
     event = "result", path = result.path, outcome = result.outcome, code = err.code,
+    serial = board.serial, vid = board.vid, pid = board.pid,
+    start = os.date("!%Y-%m-%dT%H:%M:%SZ", result.began), version = MOONFLASH_VERSION,
+    images = images_of(board),
     message = result.err and errors.said(result.err) or nil,
     flash = err.flash or result.flash,
     ranges = err.ranges or result.flash and result.ranges or nil,

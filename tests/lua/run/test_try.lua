@@ -84,7 +84,8 @@ function TestTry:test_files()
   local out, status = self:run_tests("")
   lu.assertEquals(status, 1)
   lu.assertStrContains(out, "TAP version 13\n1..3\nnot ok 1 - ./a_test.lua: bad\n"
-    .. "  # ./a_test.lua:3: one & two\nok 2 - ./a_test.lua: good\nnot ok 3 - ./b_test.lua: (the file)")
+    .. "  # ./a_test.lua:3: one & two\nok 2 - ./a_test.lua: good\n"
+    .. "not ok 3 - ./b_test.lua: (the file)")
   out, status = self:run_tests("--junit a_test.lua")
   lu.assertEquals(status, 1)
   lu.assertStrContains(out, '<testsuite name="moonflash" tests="2" failures="1">')
