@@ -29,6 +29,9 @@ local methods = {
   wait_app = running.wait_app,
   leave = leave.leave,
   chip = chip.chip,
+  unprotect = function(board, options)
+    return require("moonflash.flash").unprotect(board, options)
+  end,
   step = function(board, ...) class.state(board).job:begin_step(board, ...) end,
   note = function(board, ...) class.state(board).job:measure(board, ...) end,
   status = examined "status",

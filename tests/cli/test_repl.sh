@@ -57,15 +57,32 @@ ends "Ctrl-D ends it" 0
 repl
 shows "it starts without a board" 'There is no board'
 gives 'dump(0x08000000)' 'there is no board: board = dfu.open() opens one'
+gives 'board:read(0, 4)' 'there is no board: board = dfu.open() opens one'
 gives 'board = dfu.open("sim:f407")' '^>'
 gives 'board.is_open' '^true'
 gives 'board:read(0x08004000, 16)' '^08004000  ff ff'
 repl -d sim:f407 -d sim:l452
-shows "it starts with several" 'names several boards'
+shows "it starts with several" 'board is .*sim:f407'
+gives 'boards[2]:read(0x08000800, 16)' '^08000800  ff ff'
 gives 'board = dfu.open("sim:l452")' '^>'
 gives 'board:read(0x08000800, 16)' '^08000800  ff ff'
 repl -d 1-99.99
 shows "it starts where the board is not" 'moonflash 0'
+
+# ---- words of other prompts ----
+
+repl -d sim:f407
+gives 'help' 'help "flash"'
+gives '?' 'help "flash"'
+gives 'help dump' 'dump'
+gives 'help board:read' 'board:read'
+gives 'dump()' 'dump wants an address: dump(0x08000000)'
+gives 'use' 'function'
+gives 'unprotect()' 'There is no read protection to remove'
+gives 'exit = 5' '^>'
+gives 'exit' '^5$'
+enter quit
+ends "quit ends it" 0
 
 # ---- lines ----
 

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Completion at the prompt. Looks values up without calling anything.
 local dfu = require "dfu"
+local errors = require "moonflash.errors"
 local keywords = require "moonflash.base.keywords"
 local sys = require "sys"
 local tokens = require "moonflash.prompt.tokens"
@@ -131,6 +132,44 @@ local function files(start)
   return found
 end
 
+local function codes()
+  local found = {}
+  for code in pairs(errors.codes) do found[code] = true end
+  for _, code in ipairs(errors.children) do found[code] = true end
+  return found
+end
+
+-- The names that help() knows: modules, their functions, methods of a Board, and error codes.
+local function topics(session)
+  local found = codes()
+  for name, path in pairs(session.library) do
+    found[name] = true
+    for key, value in next, require(path) do
+      if type(value) == "function" then found[name .. "." .. tostring(key)] = true end
+    end
+  end
+  for name in pairs(values.methods_of("dfu.Board") or {}) do found["board:" .. name] = true end
+  return found
+end
+
+-- What can begin a selector: the boards on the bus by path and serial number, and kinds of items.
+local function boards_on_the_bus()
+  local found = { ["serial="] = true, ["mode=runtime"] = true, ["alt="] = true,
+                  ["sim:f407"] = true }
+  local ok, list = pcall(dfu.list)
+  for _, info in ipairs(ok and list or {}) do
+    found[info.path] = true
+    if info.serial then found["serial=" .. info.serial] = true end
+  end
+  return found
+end
+
+-- Functions whose first argument is a string of a kind, at the end of the line before it.
+local STRINGS = {
+  { "help%s*%(?%s*$", topics }, { "catch%s*%(%s*$", codes },
+  { "dfu%.%a+%s*%(?%s*$", boards_on_the_bus },
+}
+
 -- ---- completing ----
 
 local function starting_with(found, start)
@@ -161,7 +200,11 @@ local function candidates(session, before)
     if context:find(":%s*select%s*%(?%s*$") then return alts_of(session), start end
     local item, alt = start:match("^(.*alt=)([^,]*)$")
     if item then return alts_of(session), alt end
-    return files(start), start
+    local quote = before:sub(last.first, last.first)
+    for _, kind in ipairs(STRINGS) do
+      if context:find(kind[1]) then return kind[2](session), start, quote end
+    end
+    return files(start), start, quote
   end
   local start = ""
   if last and last.kind == "name" and last.last == #before then
@@ -199,10 +242,13 @@ end
 ---@return string? insert the text to insert
 ---@return string? show the candidates to print
 function M.complete(session, before)
-  local found, start = candidates(session, before)
+  local found, start, quote = candidates(session, before)
   local list = starting_with(found, start)
   if #list == 0 then return nil end
   local common = common_start(list)
+  if #list == 1 and quote and quote:find("^[\"']$") and not common:find("[/=]$") then
+    return common:sub(#start + 1) .. quote -- the string is whole
+  end
   if #list == 1 or #common > #start then return common:sub(#start + 1) end
   local more = #list - MOST
   if more > 0 then list = table.move(list, 1, MOST, 1, {}) end

@@ -38,16 +38,20 @@ end
 
 -- ---- the board ----
 
+-- Opens the boards of --device: several become `boards`, and the first is the board.
+local function open_several(session, selectors)
+  local boards = {}
+  for i, selector in ipairs(selectors) do boards[i] = dfu.open(selector) end
+  session.env.boards = boards
+  return boards[1]
+end
+
 -- Opens the board on the bus. Returns nil and the error if it can't be opened, or if there is none
 -- or more than one.
-local function open_board()
+local function open_board(session)
   local selectors = dfu.defaults.selectors
   local ok, board = pcall(function()
-    if selectors and #selectors > 1 then
-      errors.raise { code = "usb.several", message = "--device names several boards",
-                     remedy = { "choose", paths = selectors } }
-    end
-    return dfu.open()
+    return selectors and #selectors > 1 and open_several(session, selectors) or dfu.open()
   end)
   if ok then return board end
   return nil, board
@@ -56,8 +60,9 @@ end
 -- The Board that the script before the prompt has left in `board`; else opens one.
 local function board_of(session)
   local board, why = rawget(session.env, "board"), nil
-  if not values.is_board(board) then board, why = open_board() end
+  if not values.is_board(board) then board, why = open_board(session) end
   session.env.board = board
+  if not rawget(session.env, "boards") then session.env.boards = { board } end
   return board, why
 end
 
@@ -218,6 +223,7 @@ local function read_line(text_before)
 end
 
 local function is_unfinished(source)
+  if source:find("^%s*help%s+[%a_][%w_.:-]*%s*$") then return false end
   local _, why = compile(source)
   return why ~= nil and why:find("<eof>$") ~= nil
 end
@@ -238,7 +244,14 @@ end
 local USAGE = {
   status = "status()", dump = "dump(address, length)", find = "find(bytes)", diff = "diff(file)",
   save = "save(file, address, length)", regions = "regions()",
-  fill = "fill(address, length, byte)",
+  fill = "fill(address, length, byte)", unprotect = "unprotect()",
+}
+
+-- What those want that can't be called without arguments.
+local WANTED = {
+  dump = "an address: dump(0x08000000)", find = "bytes: find(\"abc\")",
+  diff = "a file: diff(\"ch.bin\")", save = "the name of a file: save(\"back.bin\")",
+  fill = "an address, a length and a byte: fill(0x08000000, 16, 0)",
 }
 
 -- Defines these functions. Their first argument may also be a Board.
@@ -250,6 +263,8 @@ local function bind_methods(session)
       board = values.board_of(session)
       if not board then
         misuse("%s: there is no board: board = dfu.open() opens one", USAGE[name])
+      elseif WANTED[name] and select("#", ...) == 0 then
+        misuse("%s wants %s", name, WANTED[name])
       end
       return board[name](board, ...)
     end)
@@ -306,10 +321,30 @@ local function places_of(session)
   end
 end
 
+-- ---- words that are no Lua ----
+
+local LEAVE = { quit = true, exit = true }
+
+-- Carries out a line that is a word of other prompts. Returns true if it was one; false if the
+-- session ends.
+local function plain_word(session, source)
+  local word, topic = source:match("^%s*(%S+)%s*(.-)%s*$")
+  local is_name = topic == "" or topic:find("^[%a_][%w_.:-]*$")
+  if (word == "help" or word == "?") and is_name then
+    if topic == "" then M.commands.help(session) else M.commands.help(session, topic) end
+    return true
+  elseif topic == "" and word == "clear" then
+    io.stdout:write("\27[H\27[2J")
+    return true
+  elseif topic == "" and LEAVE[word] and rawget(session.env, word) == nil then
+    return false
+  end
+end
+
 -- ---- a session ----
 
 local function new_session(env, traceback)
-  env = env or recipe.environment { name = "prompt", folder = "." }
+  env = env or recipe.environment { name = "prompt", folder = ".", chunk = "=the prompt" }
   recipe.loosen(env)
   local session = { env = env, scope = scopes.new(), library = recipe.library,
                     traceback = traceback }
@@ -325,7 +360,9 @@ local function converse(session)
     if source == nil then break end
     if source and source:find("%S") then
       history.add(source)
-      evaluate(session, source)
+      local done = plain_word(session, source)
+      if done == false then break end
+      if not done then evaluate(session, source) end
     end
   end
 end

@@ -100,7 +100,12 @@ end
 ---@param err any
 ---@return string
 function M.error(session, err)
-  if type(err) == "string" then return err end
+  if type(err) == "string" and not values.board_of(session) then
+    return (err:gsub("attempt to index a nil value %(global 'board'%)",
+      "there is no board: board = dfu.open() opens one"))
+  elseif type(err) == "string" then
+    return err
+  end
   if not errors.is(err) then return M.value(session, err) end
   local ok, shown = pcall(errors.text, err)
   return ok and shown or err.message
