@@ -31,9 +31,10 @@ return {
     local slot = board.slot or board.path
     if opt.scan then
       board:step("scan")                      -- takes as long as the operator does: no deadline
-      local code = sys.ask("Barcode?")
-      if code == "" then fail("the barcode is empty") end
-      if shared.seen[code] then fail("barcode '%s' was scanned already", code) end
+      local code = sys.ask { text = "Barcode?", check = function(line)
+        if line == "" then return false, "the barcode is empty" end
+        return not shared.seen[line], "it was scanned already"
+      end }
       shared.seen[code] = true
       board:note("barcode", code)
     end

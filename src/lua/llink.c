@@ -237,6 +237,18 @@ static int link_stale(lua_State *L)
     return 1;
 }
 
+/*** link.pending(board) --> seconds since the request under way was sent, seconds that it may take;
+ * nothing if there is none */
+static int link_pending(lua_State *L)
+{
+    struct board *board = lboard_board(L);
+    if (!board->busy || board->timer.set)
+        return 0;
+    lua_pushnumber(L, loop_now(board->loop) - board->started);
+    lua_pushnumber(L, board->transfer.timeout);
+    return 2;
+}
+
 /*** link.early_poll(board, boolean?) --> boolean: whether it is polled before bwPollTimeout */
 static int link_early_poll(lua_State *L)
 {
@@ -355,6 +367,7 @@ static const luaL_Reg link_lib[] = {
     { "callbacks", link_callbacks },
     { "configure", link_configure },
     { "stale", link_stale },
+    { "pending", link_pending },
     { "selected", link_selected },
     { "early_poll", link_early_poll },
     { "transfer_size", link_transfer_size },

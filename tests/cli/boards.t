@@ -49,7 +49,7 @@ moonflash: sim:f407,fault=unplug@50: the board went away while writing 0x0800300
   0x08000000..0x08002FFF is written but not verified; 0x08003000..0x080037FF is in doubt; 0x08003800..0x0800FFFF is erased but not read back; the rest is untouched.
   Reconnect the board (BOOT0 high) and run the same command again.
 sim:f407#2: erased 4 sectors, wrote 57.5 KB, verified (2.8 s)
-1 of 2 boards did not pass: sim:f407,fault=unplug@50
+1 board passed; 1 of 2 did not pass: sim:f407,fault=unplug@50
 [status 74]
 $ printf 'return { api = 1, run = function(board) board:step("look") return "seen" end }' >look.lua
 $ moonflash --virtual-time -d sim:f407 -d sim:f407#2 look.lua 2>&1
@@ -64,7 +64,7 @@ $ printf 'return { api = 1, run = function(board) if board.path:find("2") then b
 $ moonflash --virtual-time -d sim:f407 -d sim:f407#2 wrong.lua 2>&1
 sim:f407: PASS (0.0 s)
 moonflash: sim:f407#2: wrong.lua:1: a Board has no 'no'
-1 of 2 boards did not pass: sim:f407#2
+1 board passed; 1 of 2 did not pass: sim:f407#2
 [status 1]
 $ printf 'return { api = 1, run = function(board) task.spawn(fail, "the lamp is out") task.sleep(1) end }' >beside.lua
 $ moonflash --virtual-time -d sim:f407 -d sim:f407#2 beside.lua 2>&1
@@ -76,7 +76,7 @@ $ printf 'return { api = 1, run = function(board) if board.path:find("2") then o
 $ moonflash --virtual-time -d sim:f407 -d sim:f407#2 leave.lua 2>&1
   sim:f407: ERROR: exit 3
   sim:f407#2: ERROR: exit 3
-2 of 2 boards did not pass: sim:f407, sim:f407#2
+0 boards passed; 2 of 2 did not pass: sim:f407, sim:f407#2
 [status 3]
 $ printf 'return { api = 1, run = function(board) if board.path:find("2") then fail("no power") end task.sleep(1) for i = 1, 30 do board:note("volt", i) end end }' >long.lua
 $ moonflash --virtual-time -d sim:f407 -d sim:f407#2 -d sim:f407#3 long.lua 2>&1 | grep -v volt
@@ -85,7 +85,7 @@ moonflash: sim:f407#2: no power
 sim:f407: PASS (1.0 s)
 sim:f407#3: PASS (1.0 s)
   sim:f407#2: FAIL: no power
-1 of 3 boards did not pass: sim:f407#2
+2 boards passed; 1 of 3 did not pass: sim:f407#2
 $ moonflash --virtual-time --json -d sim:f407,usb=ideal flash ch.bin | tail -n 1
 {"event":"result","path":"sim:f407,usb=ideal","outcome":"PASS","board_seconds":1.0944986666667,"bytes_skipped":0,"bytes_verified":58836,"bytes_written":58836,"images":[{"name":"ch.bin","sha256":"a52056b9e8a7eff2099cd67ffc37ab85c732b202726b4b59e9b6b57501d9b4e6"}],"pid":57105,"sectors_erased":0,"serial":"315A28A0B956","start":"~-~-~T~:~:~Z","verified":true,"version":"0.1.0","vid":1155}
 $ moonflash --virtual-time --json -d sim:f407,rdp=1 flash ch.bin 2>&1

@@ -62,6 +62,7 @@ Options, on either side of the recipe (-e, -i and --version in front of it):
                           --pcap
   --pcap FILE             write all USB requests into FILE, for Wireshark
   -q, --quiet             no progress
+  --progress WHEN         bars and rows: 'auto' (on a terminal), or 'never'
   --virtual-time          simulated boards only: skip all waiting
   -e CODE                 run Lua code
   -i                      stay at the prompt afterwards
@@ -123,7 +124,7 @@ Usage: moonflash leave [--address <address>] [--device <SELECTOR>]
        [--every-board] [--every-slot] [--slots <FILE>]
        [--wait <SECONDS>] [--layout <LAYOUT>] [--dry-run] [--json]
        [--report <FILE.html>] [--trace] [--trace-bytes] [--pcap-blank]
-       [--pcap <FILE>] [-q] [--virtual-time] [-h]
+       [--pcap <FILE>] [-q] [--progress <WHEN>] [--virtual-time] [-h]
 
 Leave DFU mode and start the program
 
@@ -152,6 +153,7 @@ Options of moonflash:
                          --pcap
    --pcap <FILE>         write all USB requests into FILE, for Wireshark
    -q, --quiet           no progress
+   --progress <WHEN>     bars and rows: 'auto' (on a terminal), or 'never'
    --virtual-time        simulated boards only: skip all waiting
    -h, --help            show this help
 $ moonflash leave --help
@@ -159,7 +161,7 @@ Usage: moonflash leave [--address <address>] [--device <SELECTOR>]
        [--every-board] [--every-slot] [--slots <FILE>]
        [--wait <SECONDS>] [--layout <LAYOUT>] [--dry-run] [--json]
        [--report <FILE.html>] [--trace] [--trace-bytes] [--pcap-blank]
-       [--pcap <FILE>] [-q] [--virtual-time] [-h]
+       [--pcap <FILE>] [-q] [--progress <WHEN>] [--virtual-time] [-h]
 
 Leave DFU mode and start the program
 
@@ -188,6 +190,7 @@ Options of moonflash:
                          --pcap
    --pcap <FILE>         write all USB requests into FILE, for Wireshark
    -q, --quiet           no progress
+   --progress <WHEN>     bars and rows: 'auto' (on a terminal), or 'never'
    --virtual-time        simulated boards only: skip all waiting
    -h, --help            show this help
 $ moonflash flash ch.bin

@@ -29,12 +29,12 @@ moonflash: rear: sim:dfu11: no board in DFU mode; sim:dfu11 (Simulated DFU 1.1 b
   'moonflash -d sim:dfu11 detach' puts it into DFU mode.
 left: wrote 57.5 KB, verified (1.3 s)
 right: wrote 57.5 KB, verified (1.3 s)
-1 of 3 boards did not pass: rear
+2 boards passed; 1 of 3 did not pass: rear
 [status 69]
 $ moonflash --virtual-time --slots wrong.lua --every-slot -q flash ch.bin
 moonflash: rear: sim:dfu11: no board in DFU mode; sim:dfu11 (Simulated DFU 1.1 board) runs its program
   'moonflash -d sim:dfu11 detach' puts it into DFU mode.
-1 of 3 boards did not pass: rear
+2 boards passed; 1 of 3 did not pass: rear
 [status 69]
 $ moonflash --virtual-time --slots wrong.lua --every-slot --json erase --address 0x08000000
 moonflash: rear: sim:dfu11: no board in DFU mode; sim:dfu11 (Simulated DFU 1.1 board) runs its program
@@ -65,7 +65,7 @@ left: at: left
 right: at: right
 left: PASS (0.0 s)
 right: PASS (0.0 s)
-1 of 3 boards did not pass: rear
+2 boards passed; 1 of 3 did not pass: rear
 [status 69]
 $ echo 'return { rear = "sim:dfu11" }' >one.lua; moonflash --virtual-time --slots one.lua --every-slot flash ch.bin
 moonflash: sim:dfu11: no board in DFU mode; sim:dfu11 (Simulated DFU 1.1 board) runs its program
@@ -135,7 +135,7 @@ moonflash: left: sim:f407#1: no board that runs its program; sim:f407#1 (STM32  
 rear: PASS (0.0 s)
 moonflash: right: sim:f407#2: no board that runs its program; sim:f407#2 (STM32  BOOTLOADER) is in DFU mode
   'moonflash -d sim:f407#2 leave' starts its program.
-2 of 3 boards did not pass: left, right
+1 board passed; 2 of 3 did not pass: left, right
 [status 69]
 $ moonflash --slots slots.lua -d rear ./runs.lua
 moonflash: rear: 1-99.1: no board that runs its program

@@ -84,7 +84,8 @@ local function run(step, place)
   end
   local output, status
   if step.terminal then
-    output, status = shell("TERM=xterm script -qec " .. quote(step.command) .. " /dev/null", place)
+    output, status = shell("TERM=xterm NO_COLOR=1 script -qec " .. quote(step.command)
+      .. " /dev/null", place)
     output = screen(output)
   else
     output, status = shell("TERM=dumb sh -c " .. quote(step.command), place)

@@ -7,7 +7,7 @@
 -- board        board: the run has opened this device for the first time
 -- image        board, image, number of the image's sectors, number of sectors of that memory
 -- plan         board, plan, dry (boolean)
--- phase        phase, which begins. Fields: board, name, done, total, unit, began
+-- phase        phase, which begins. Fields: board, name, done, total, unit, began, typical
 -- advance      phase
 -- phase_end    phase
 -- sector       board, sector, name of the phase, seconds
@@ -18,6 +18,7 @@
 -- step_end     board, step
 -- measurement  board, note
 -- question     board?, text
+-- refusal      board?, text: an answer was not accepted, and the question is asked again
 -- answer       text?, typed (boolean). text is nil if the question was given up
 -- remark       board?, name, facts: a fact without an event of its own (words: ui/words.lua)
 -- print        board?, text: printed by a recipe
@@ -103,10 +104,11 @@ end
 ---@param name string "erase"
 ---@param total integer
 ---@param unit string "bytes", or the name of the things counted
+---@param typical? number seconds that the phase usually takes, if it can't be counted
 ---@return table phase :advance(n), :finish()
-function M.phase(board, name, total, unit)
+function M.phase(board, name, total, unit, typical)
   local phase = setmetatable({ board = board, name = name, total = total, unit = unit, done = 0,
-                               began = task.now() }, Phase)
+                               began = task.now(), typical = typical }, Phase)
   M.emit("phase", phase)
   return phase
 end

@@ -170,6 +170,14 @@ function M.cut(s, cells)
   return s
 end
 
+---A string that fits in a number of cells; a "~" at its end shows that it was cut.
+---@param s string UTF-8
+---@param cells integer
+---@return string
+function M.shortened(s, cells)
+  return M.width(s) > cells and M.cut(s, cells - 1) .. "~" or s
+end
+
 ---Parses an integer as people type it: 0x08000000, 134217728. Returns nil and the reason if the
 ---string is not a number or the number is above `most`.
 ---@param s string
@@ -205,6 +213,19 @@ function M.wrap(s, width)
   end
   lines[#lines + 1] = line
   return lines
+end
+
+---Text whose lines fit in a number of columns. Lines that are wrapped keep their indentation.
+---@param s string
+---@param width integer
+---@return string
+function M.fold(s, width)
+  return (s:gsub("[^\n]+", function(line)
+    if M.width(line) <= width then return nil end
+    local indent = line:match("^ *")
+    local lines = M.wrap(line, width - #indent)
+    return indent .. table.concat(lines, "\n" .. indent)
+  end))
 end
 
 ---The field of an option: "--dry-run" and "dry-run" become dry_run.

@@ -20,6 +20,8 @@ local task = require "task"
 ---@field ends? number the time at which these seconds are over
 ---@field step? table the current step
 ---@field step_ends? number the time at which the step's seconds are over
+---@field beside table[] the boards of the same run, this one included
+---@field waited number seconds that questions to the operator have taken
 local Job = {}
 Job.__index = Job
 
@@ -27,7 +29,8 @@ local M = {}
 
 ---@return moonflash.Job
 function M.new()
-  return setmetatable({ steps = {}, notes = {}, brought = false }, Job)
+  return setmetatable({ steps = {}, notes = {}, brought = false, beside = {},
+                        waited = 0 }, Job)
 end
 
 local function name_of(what, name)
@@ -75,6 +78,17 @@ function Job:pause()
     if self.step_ends then self.step_ends = self.step_ends + paused end
     limit(self)
   end })
+end
+
+---@param boards table[] the boards of the run
+function Job:stand_beside(boards)
+  self.beside = boards
+end
+
+---Counts the time of a question to the operator.
+---@param seconds number
+function Job:asked(seconds)
+  self.waited = self.waited + seconds
 end
 
 local function end_step(job, board)

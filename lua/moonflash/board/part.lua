@@ -176,6 +176,19 @@ function M.erase_seconds(part, size)
   return most or size * ERASE_SECONDS
 end
 
+---Seconds that a mass erase is expected to take on the board.
+---@param part moonflash.Part
+---@param board table
+---@return number
+function M.mass_seconds(part, board)
+  local main, seconds = board.alts[1], 0
+  if part.times.mass then return part.times.mass end
+  for _, s in ipairs(main and main.layout.segments or {}) do
+    if s.erasable then seconds = seconds + s.count * M.erase_seconds(part, s.size) end
+  end
+  return seconds
+end
+
 ---Whether bytes are blank. If the chip's blank byte is not certain, all 0xFF and all 0x00 count as
 ---blank.
 ---@param part moonflash.Part

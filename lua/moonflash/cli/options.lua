@@ -68,6 +68,15 @@ local rows = {
     apply = function(_, file) library("trace").capture(file) end },
   { "-q --quiet", shows = true, help = "no progress",
     apply = function(session) session.quiet = true end },
+  { "--progress", takes = { "string", "WHEN" }, shows = true,
+    help = "bars and rows: 'auto' (on a terminal), or 'never'",
+    apply = function(session, when)
+      if when ~= "auto" and when ~= "never" then
+        errors.raise { code = "usage",
+          message = ("--progress: 'auto' or 'never', not '%s'"):format(when) }
+      end
+      session.progress = when
+    end },
   { "--virtual-time", help = "simulated boards only: skip all waiting",
     apply = function(session)
       require("sys").virtual_time()

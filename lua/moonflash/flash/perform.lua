@@ -11,6 +11,7 @@ local lay = require "moonflash.flash.lay"
 local link = require "moonflash.link"
 local memory = require "moonflash.memory"
 local plans = require "moonflash.flash.plan"
+local part_of = require "moonflash.board.part"
 local rules = require "moonflash.flash.rules"
 local sectors_of = require "moonflash.flash.sectors"
 local setting = require "moonflash.flash.setting"
@@ -95,7 +96,8 @@ end
 ---@return number seconds the time that it took
 function M.erase_all(board)
   M.check_mass_erase(board)
-  local phase = events.phase(board, "erase", 1, "whole chip")
+  local phase = events.phase(board, "erase", 1, "whole chip",
+    part_of.mass_seconds(class.state(board).part, board))
   local began = task.now()
   board:mass_erase()
   local seconds = task.now() - began

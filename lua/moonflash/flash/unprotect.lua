@@ -108,9 +108,16 @@ function M.run(board, options)
   end
   rules.check_command(board, READ_UNPROTECT, "read unprotect")
   confirm(board, options and rawget(options, "yes"))
+  if board.dry then
+    board:read_unprotect()
+    return true
+  end
+  local phase = events.phase(board, "erase", 1, "whole chip",
+    part_of.mass_seconds(class.state(board).part, board))
   board:read_unprotect()
-  if board.dry then return true end
   reopen(board, options and rawget(options, "seconds") or BACK)
+  phase:advance(1)
+  phase:finish()
   judge(board)
   return true
 end

@@ -68,6 +68,7 @@ end
 
 -- Ends an unfinished line before the prompt. A bar is erased.
 local function clear()
+  output.begin_line()
   io.stderr:flush()
   if standing then output.raw(io.stdout, standing == "\r" and "\r\27[K" or "\n") end
   standing = nil

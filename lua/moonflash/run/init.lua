@@ -36,11 +36,11 @@ local function work(recipe, board, opt, value, result)
   if not brought then
     board:open { wait = recipe.wait, selector = { mode = places.mode(recipe) } }
   end
-  result.opened = task.now()
+  job.waited, result.opened = 0, task.now()
   -- closed first: the time ends before the board is closed, however the run ends
   local _ <close> = setmetatable({}, { __close = function()
     job:finish(board)
-    result.seconds = task.now() - result.opened
+    result.seconds = math.max(task.now() - result.opened - job.waited, 0)
   end })
   return recipe.table.run(board, opt, value)
 end
@@ -126,6 +126,7 @@ end
 local function run_boards(recipe, boards, opt, value)
   local results, jobs = {}, {}
   for i, board in ipairs(boards) do
+    dfu.fields(board).job:stand_beside(boards)
     jobs[i] = task.spawn(function()
       task.supervise()
       results[i] = M.on_board(recipe, board, opt, value)

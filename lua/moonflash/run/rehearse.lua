@@ -203,7 +203,8 @@ end
 ---@param most? integer at most this many requests of a run get faults
 ---@return table summary requests=, runs=
 function M.recipe(recipe, opt, spec, most)
-  local _ <close> = events.apart("question", "answer") -- the operator has to answer questions
+  -- the operator has to answer questions
+  local _ <close> = events.apart("question", "answer", "refusal")
   local value = recipe.table.setup and recipe.table.setup(opt)
   local scene = scene_of(spec)
   local clean = clean_run(recipe, opt, value, scene)

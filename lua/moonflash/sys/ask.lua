@@ -1,6 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- Questions to the operator, one at a time. Each is answered by a line of standard input, which may
--- come from a barcode reader. No other file reads standard input for recipes.
+-- come from a barcode reader. A line that names the board of another question brings that question
+-- forward: the operator scans the slot where he stands. No other file reads standard input for
+-- recipes.
 local errors = require "moonflash.errors"
 local events = require "moonflash.base.events"
 local task = require "task"
@@ -11,6 +13,8 @@ local LONGEST = 4096 -- bytes of a line
 ---@return function ask
 return function(outside)
   local semaphore = task.semaphore(1) -- held by the task whose question is shown
+  local waiting = {}                  -- a set of questions, the shown one included
+  local wanted                        -- the board that the operator has named
   local input                         -- a channel, opened by the first question
   local rest = ""                     -- input after the last line
   local has_newline                   -- whether the last line had one
@@ -39,25 +43,46 @@ return function(outside)
     end
   end
 
-  -- Waits for the terminal. The board's deadlines are paused: other boards' questions may take
-  -- long.
-  local function acquire(board)
-    local _ <close> = board and require("moonflash.board.class").state(board).job:pause()
-    return semaphore:acquire()
+  local function job_of(board)
+    return require("moonflash.board.class").state(board).job
   end
 
-  ---Asks a question, and waits for the answer.
-  ---@param text string
-  ---@return string line
-  return function(text)
-    local board = task.tag()
-    local _ <close> = acquire(board)
+  local function is_waiting(board)
+    for question in pairs(waiting) do
+      if question.board == board then return true end
+    end
+    return false
+  end
+
+  -- Waits for the terminal. The board's deadlines are paused: other boards' questions may take
+  -- long. A question of the named board comes first; the others go to the queue's end.
+  local function acquire(board)
+    local _ <close> = board and job_of(board):pause()
+    while true do
+      local permit = semaphore:acquire()
+      if not wanted or board == wanted or not is_waiting(wanted) then
+        if board == wanted then wanted = nil end
+        return permit
+      end
+      permit:close()
+    end
+  end
+
+  -- The board of the run that a line names, by its slot or its path.
+  local function named(line, board)
+    for _, other in ipairs(board and job_of(board).beside or {}) do
+      if (other.slot or other.path) == line then return other end
+    end
+  end
+
+  -- Shows a question, and returns the line that is typed.
+  local function show(question)
     input = input or outside.input()
     -- input that was typed before the question was echoed above it, with its newline
     rest = rest .. (input:read(LONGEST) or "")
     local typed = not rest:find("\n", 1, true)
     local line, why
-    events.emit("question", board, text)
+    events.emit("question", question.board, question.text)
     local _ <close> = setmetatable({}, { __close = function()
       -- input for an abandoned question is not an answer to the next one
       if not line then
@@ -67,9 +92,48 @@ return function(outside)
       events.emit("answer", line, line and typed and has_newline)
     end })
     line, why = next_line()
-    if not line then
-      errors.raise { code = "sys.ended", message = ("no answer to '%s': %s"):format(text, why) }
+    if line then return line end
+    errors.raise { code = "sys.ended",
+                   message = ("no answer to '%s': %s"):format(question.text, why) }
+  end
+
+  -- "'W9' is not accepted: it has two digits"
+  local function refusal(answer, why)
+    return ("'%s' is not accepted%s"):format(answer, why ~= nil and ": " .. tostring(why) or "")
+  end
+
+  -- Asks until an answer is accepted. Returns nothing if the operator has named a board instead.
+  local function converse(question)
+    local _ <close> = acquire(question.board)
+    while true do
+      local line = show(question)
+      wanted = named(line, question.board)
+      if wanted then return nil end
+      local accepted, why = question.check(line)
+      if accepted then return line end
+      question.refused = question.refused + 1
+      if question.refused >= question.tries then
+        errors.raise { code = "fail", message = ("%s (%s, %d of %d tries)"):format(
+                       refusal(line, why), question.text, question.refused, question.tries) }
+      end
+      events.emit("refusal", question.board, refusal(line, why))
     end
+  end
+
+  ---Asks a question, and waits for the answer.
+  ---@param asked table text=, check= function, tries= integer
+  ---@return string line
+  return function(asked)
+    local began = task.now()
+    local question = { text = asked.text, check = asked.check, tries = asked.tries, refused = 0,
+                       board = task.tag() }
+    waiting[question] = true
+    local _ <close> = setmetatable({}, { __close = function()
+      waiting[question] = nil
+      if question.board then job_of(question.board):asked(task.now() - began) end
+    end })
+    local line
+    repeat line = converse(question) until line
     return line
   end
 end

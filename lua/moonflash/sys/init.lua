@@ -192,13 +192,36 @@ end
 
 local ask
 
+local TRIES = 3
+local ASKED = { text = true, check = true, tries = true }
+
+local function check_asked(asked)
+  if type(asked) == "string" then asked = { text = asked } end
+  if type(asked) ~= "table" then misuse("sys.ask(text): a text is a string") end
+  for key in pairs(asked) do
+    if not ASKED[key] then
+      misuse("sys.ask: there is no option '%s'%s", tostring(key),
+        suggest.hint(key, suggest.keys(ASKED)))
+    end
+  end
+  if type(asked.text) ~= "string" then misuse("sys.ask: text is a string") end
+  if asked.check ~= nil and type(asked.check) ~= "function" then
+    misuse("sys.ask: check is a function")
+  end
+  local tries = asked.tries or TRIES
+  if math.type(tries) ~= "integer" or tries < 1 then
+    misuse("sys.ask: tries is an integer, 1 or more")
+  end
+  return { text = asked.text, check = asked.check or function() return true end, tries = tries }
+end
+
 ---Asks the operator, and waits for a line. Questions of several tasks are queued.
----@param text string
+---@param asked string|table the question, or text=, check= function(line), tries= integer
 ---@return string line
-function sys.ask(text)
-  if type(text) ~= "string" then misuse("sys.ask(text): a text is a string") end
+function sys.ask(asked)
+  asked = check_asked(asked)
   ask = ask or new_asker(outside)
-  return ask(text)
+  return ask(asked)
 end
 
 return sys

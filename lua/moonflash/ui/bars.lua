@@ -1,8 +1,10 @@
 -- SPDX-License-Identifier: MIT
 -- Shows events on a terminal: a progress bar for each phase, and lines above it.
+local color = require "moonflash.ui.color"
 local console = require "moonflash.ui.console"
 local lines = require "moonflash.ui.lines"
 local output = require "moonflash.ui.output"
+local progress = require "moonflash.ui.progress"
 local sys = require "sys"
 local task = require "task"
 local text = require "moonflash.base.text"
@@ -11,7 +13,9 @@ local words = require "moonflash.ui.words"
 local M = setmetatable({}, lines)
 M.__index = M
 
-local BAR = 28      -- cells
+local BAR, LEAST = 28, 4 -- cells
+local BESIDE = 77   -- column at which the time of a result ends
+local WIDE = 60     -- columns that have room for a rate, and for a note in full
 local REDRAW = 0.04 -- seconds between two drawings of a bar
 local FULL, EMPTY = "█", "░"
 
@@ -21,33 +25,54 @@ function M.new()
   -- first board with a bar. several: more than one board has had a bar.
   local self = setmetatable(lines.new(), M)
   self.bar, self.drawn, self.drawn_at, self.first, self.several = nil, false, -1, nil, false
+  self.watch = progress.watch(function(phase)
+    if phase == self.bar then self:draw(phase) end
+  end)
   return self
 end
 
 -- ---- the bar ----
 
----@param phase table
----@return number 0 to 1
-function M.share(phase)
-  return phase.total > 0 and math.min(phase.done / phase.total, 1) or 1
+-- How much of the phase is done, and how fast.
+local function amount_of(phase, last)
+  if phase.typical then
+    return last and "everything" or ("everything, about %.0f s"):format(phase.typical), ""
+  elseif phase.unit ~= "bytes" then
+    return text.count(phase.done, phase.unit), ""
+  end
+  local done, spent = progress.done(phase), task.now() - phase.began
+  return text.size(done), spent > 0 and text.size(done / spent) .. "/s" or ""
+end
+
+-- The time that is left if the phase goes on like this; without a share, the time that has passed.
+local function time_of(phase, last)
+  local spent, share = task.now() - phase.began, progress.share(phase)
+  if last or phase.typical or share == 0 then return text.seconds(spent) end
+  return text.seconds(spent * (1 - share) / share) .. " left"
+end
+
+-- What stands behind the bar: amount, rate and time; or what keeps the board.
+local function figures(phase, columns, last)
+  local amount, rate = amount_of(phase, last)
+  local note, short = progress.note(phase)
+  if columns >= WIDE then
+    return note and ("%-10s %s"):format(amount, note)
+      or ("%-10s %10s %8s"):format(amount, rate, time_of(phase, last))
+  end
+  return ("%-9s%11s"):format(amount:match("^[^,]*"), note and short or time_of(phase, last))
 end
 
 local function picture(phase, who, last)
-  local share = M.share(phase)
-  local width = math.max(8, math.min(BAR, sys.terminal_size() - 48 - #who))
-  local full = math.floor(share * width + 0.5)
-  local spent = task.now() - phase.began
-  local left = not last and share > 0 and spent * (1 - share) / share
-  local amount, rate
-  if phase.unit == "bytes" then
-    amount = text.size(phase.done)
-    rate = spent > 0 and text.size(phase.done / spent) .. "/s" or ""
-  else
-    amount, rate = text.count(phase.done, phase.unit), ""
+  local columns = sys.terminal_size()
+  local head = ("  %s%-7s "):format(who, phase.name)
+  local tail = figures(phase, columns, last)
+  local width = math.min(BAR, columns - 3 - text.width(head) - text.width(tail))
+  if width < LEAST then
+    return "\r" .. text.cut(head .. tail, columns - 1) .. "\27[K" .. (last and "\n" or "")
   end
-  return ("\r  %s%-7s %s%s  %-10s %10s %8s\27[K%s"):format(who, phase.name, FULL:rep(full),
-    EMPTY:rep(width - full), amount, rate,
-    left and text.seconds(left) .. " left" or text.seconds(spent), last and "\n" or "")
+  local full = math.floor(progress.share(phase) * width + 0.5)
+  return ("\r%s%s%s  %s\27[K%s"):format(head, FULL:rep(full), EMPTY:rep(width - full), tail,
+    last and "\n" or "")
 end
 
 function M:draw(phase, last)
@@ -66,6 +91,8 @@ function M:phase(phase)
   self.first = self.first or who
   if who ~= self.first then self.several = true end
   self.bar = phase
+  output.divert(function(written) self:above(written) end)
+  self.watch:begin(phase)
   self:draw(phase)
 end
 
@@ -77,29 +104,38 @@ end
 
 function M:phase_end(phase)
   self:draw(phase, true)
+  self.watch:finish(phase.board)
   self.bar = nil
+  output.divert(nil)
 end
 
 ---Leaves the present bar on the screen, after an error; later output goes below it.
 function M:end_drawing()
+  self.watch:stop()
   if self.bar and self.drawn then output.say("\n") end
   self.bar = nil
+  output.divert(nil)
 end
 
 -- ---- lines ----
 
-function M:above(printed)
+function M:above(printed, is_error)
   self:clear()
-  console.say(text.plain(printed) .. "\n")
+  console.say(lines.clean(printed, is_error) .. "\n")
   if self.bar then self:draw(self.bar) end
 end
 
+-- A line of moonflash's own, wrapped at words.
+local function folded(line)
+  return text.fold(text.plain(line), sys.terminal_size() - 1)
+end
+
 function M:board(board)
-  self:print(board, words.board(board))
+  self:print(board, folded(words.board(board)))
 end
 
 function M:image(board, image, sectors, total)
-  self:print(board, words.image(image, sectors, total))
+  self:print(board, folded(words.image(image, sectors, total)))
 end
 
 function M:step(board, step)
@@ -123,14 +159,22 @@ end
 
 function M.passed(_, board, stats, seconds)
   if words.done(stats) == "" and not console.is_several() then return end
-  console.say(("%-68s %8s\n"):format(words.last_sentence(board, stats), text.seconds(seconds)))
+  local columns = sys.terminal_size()
+  local sentence, next_step = words.last_sentence(board, stats)
+  local says = {}
+  says[1] = text.width(sentence) > columns - 10 and sentence .. "\n" .. text.seconds(seconds)
+    or sentence .. ("%" .. math.min(columns - 1, BESIDE) - text.width(sentence) .. "s"):format(
+      text.seconds(seconds))
+  says[2] = next_step
   if stats.bytes_skipped > 0 or words.saved(stats) then
-    console.say(words.done(stats) .. words.aside(words.remarks(stats, board.retries)) .. ".\n")
+    says[#says + 1] = words.done(stats) .. words.aside(words.remarks(stats, board.retries)) .. "."
   end
   if board.retries > 0 then
-    console.say(text.count(board.retries, "request")
-      .. " had to be sent again. Check the cable.\n")
+    says[#says + 1] = text.count(board.retries, "request")
+      .. " had to be sent again. Check the cable."
   end
+  says = text.fold(table.concat(says, "\n"), columns - 1)
+  console.say(says:gsub("^Verified%.", color.good):gsub("NOT VERIFIED", color.warning) .. "\n")
 end
 
 return M

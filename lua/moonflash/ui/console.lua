@@ -7,10 +7,9 @@ local text = require "moonflash.base.text"
 
 local M = {}
 
--- several: the run is for several boards. question: the open one. disturbed: lines were printed
--- while it was open. lines: number of lines printed so far. typed: called when a typed answer has
--- ended the line of the question.
-local state = { several = false, question = nil, disturbed = false, lines = 0, typed = nil }
+-- several: the run is for several boards. question: the open one. lines: number of lines printed
+-- so far. typed: called when a typed answer has ended the line of the question.
+local state = { several = false, question = nil, lines = 0, typed = nil }
 
 ---Called when a run begins.
 function M.reset()
@@ -53,7 +52,7 @@ end
 ---@param lines string
 function M.say(lines)
   local is_open = state.question and sys.is_terminal(2)
-  state.disturbed = true
+  if not is_open then output.begin_line() end
   state.lines = state.lines + select(2, lines:gsub("\n", ""))
   output.say((is_open and "\n" or "") .. lines)
   if is_open then show_question() end
@@ -62,7 +61,8 @@ end
 ---Shows a question. It stays the last line until it is answered.
 ---@param question string
 function M.ask(question)
-  state.question, state.disturbed = question, false
+  state.question = question
+  output.begin_line()
   show_question()
 end
 
@@ -79,14 +79,13 @@ function M.on_typed(f) state.typed = f end
 ---Called when the question has been answered or given up.
 ---@param typed? boolean the answer was typed behind the question, with a newline
 ---@return string question
----@return boolean alone nothing was printed after the question
 function M.answered(typed)
   local question = state.question
   state.question = nil
   local echoed = typed and is_echoed()
   if echoed and state.typed then state.typed() end
   if sys.is_terminal(2) and not echoed then output.say("\n") end
-  return question, not state.disturbed
+  return question
 end
 
 return M

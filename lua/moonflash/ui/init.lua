@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: MIT
 -- Chooses how a run is shown. Each mode is a subscriber to events: bars for a terminal, several for
 -- a terminal and several boards, lines without a terminal, json for programs, quiet.
+local color = require "moonflash.ui.color"
 local console = require "moonflash.ui.console"
 local events = require "moonflash.base.events"
-local sys = require "sys"
 
 local M = {}
 
@@ -13,11 +13,6 @@ local function subscribe(subscriber)
   if mode then events.off(mode) end
   mode = subscriber
   events.on(mode)
-end
-
-local function is_dumb()
-  local term = os.getenv("TERM")
-  return term == nil or term == "dumb"
 end
 
 -- Bars, which make way for rows while a run is for several boards.
@@ -32,15 +27,14 @@ local function new_bars()
 end
 
 ---Chooses the mode.
----@param options table json, quiet, trace: booleans
+---@param options table json, quiet, trace: booleans; progress: "auto" or "never"
 function M.begin(options)
   console.reset()
   if options.json then
     subscribe(require("moonflash.ui.json").new())
   elseif options.quiet then
     subscribe(require("moonflash.ui.quiet").new())
-  elseif not options.trace and sys.is_terminal(2) and not is_dumb()
-    and not os.getenv("NO_COLOR") then
+  elseif not options.trace and options.progress ~= "never" and color.can_draw() then
     subscribe(new_bars())
   else
     subscribe(require("moonflash.ui.lines").new())

@@ -147,6 +147,11 @@ function M:question(board, question)
   lines.question(self, board, question)
 end
 
+function M:refusal(board, why)
+  write { event = "refusal", path = board and board.path, message = why }
+  lines.refusal(self, board, why)
+end
+
 function M.served(_, event)
   write(event)
 end

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Shows events as lines on standard error, without a terminal. The other modes inherit from this
 -- one and replace some methods.
+local color = require "moonflash.ui.color"
 local console = require "moonflash.ui.console"
 local errors = require "moonflash.errors"
 local measurement = require "moonflash.board.measurement"
@@ -20,9 +21,21 @@ function M.new()
   return setmetatable({ told = {} }, M) -- told: by board, the line number of its failure
 end
 
--- Prints lines above anything that is drawn. Modes for a terminal replace this.
-function M.above(_, lines)
-  console.say(text.plain(lines) .. "\n")
+-- Prints lines above anything that is drawn. Modes for a terminal replace this. is_error: of an
+-- error, whose first words are coloured.
+function M.above(_, lines, is_error)
+  console.say(M.clean(lines, is_error) .. "\n")
+end
+
+---Lines made safe for a terminal, with the name before an error coloured.
+---@param printed string
+---@param is_error? boolean
+---@return string
+function M.clean(printed, is_error)
+  printed = text.plain(printed)
+  if not is_error then return printed end
+  if sys.is_terminal(2) then printed = text.fold(printed, sys.terminal_size() - 1) end
+  return (printed:gsub("^moonflash:", color.bad))
 end
 
 -- Ends drawing: later output goes below. Modes for a terminal replace this.
@@ -78,6 +91,10 @@ function M.answer(_, _, typed)
   console.answered(typed)
 end
 
+function M:refusal(board, why)
+  self:above(console.prefix(board) .. why)
+end
+
 -- ---- results ----
 
 function M.passed(_, board, stats, seconds)
@@ -103,7 +120,7 @@ end
 function M:failed(message, board)
   self:end_drawing()
   message = text.plain(message)
-  self:above(("moonflash: %s%s"):format(whose(message, board), message))
+  self:above(("moonflash: %s%s"):format(whose(message, board), message), true)
 end
 
 local function prints(value)
@@ -145,12 +162,12 @@ function M:tell_again(failed)
   for _, result in ipairs(failed) do
     local line = ("  %s: %s: %s"):format(console.who(result.board), result.outcome,
       M.reason(result))
-    console.say(text.cut(line, columns) .. "\n")
+    console.say(text.shortened(line, columns) .. "\n")
   end
 end
 
 function M.all_passed(_, count)
-  console.say(("%d boards passed.\n"):format(count))
+  console.say(color.good(("%d boards passed."):format(count)) .. "\n")
 end
 
 function M:summary(results, also_failed)
@@ -167,8 +184,9 @@ function M:summary(results, also_failed)
   end
   self:tell_again(failed)
   if #failed > 0 then
-    console.say(("%d of %d boards did not pass: %s\n"):format(#failed, #results,
-      table.concat(names, ", ")))
+    console.say(("%s; %s\n"):format(text.count(#results - #failed, "board") .. " passed",
+      color.bad(("%d of %d did not pass: %s"):format(#failed, #results,
+        table.concat(names, ", ")))))
   elseif not also_failed then
     self:all_passed(#results)
   end

@@ -47,7 +47,47 @@ function M.may_draw()
   return may
 end
 
+local MOST_HELD = 4096 -- bytes
+
 local is_terminal = {} -- by stream
+local unfinished = ""  -- what scripts have written to the terminal since their last newline
+local above            -- prints whole lines above what is drawn; nil: nothing is drawn
+
+---Ends an unfinished line of a script, so that what follows has a line of its own.
+function M.begin_line()
+  if above or unfinished == "" or not is_terminal[io.stderr] then return end
+  unfinished = ""
+  io.stdout:flush()
+  M.say("\n")
+end
+
+---While progress is drawn, what scripts write goes to f(lines) in whole lines. An unfinished line
+---is held back until the drawing has ended.
+---@param f function? nil: the drawing has ended
+function M.divert(f)
+  M.begin_line()
+  local held = above and not f and unfinished or ""
+  above = f
+  if held ~= "" then M.say(held) end
+end
+
+-- Writes a script's text to the terminal.
+local function write_shown(file, s)
+  s = text.plain(s)
+  local lines, rest = s:match("^(.*\n)([^\n]*)$")
+  if not above then
+    unfinished = rest or unfinished .. s
+    return sink(file, s)
+  end
+  local whole = unfinished .. (lines or s)
+  if lines or #whole > MOST_HELD then
+    unfinished = rest or ""
+    above((whole:gsub("\n$", "")))
+  else
+    unfinished = whole
+  end
+  return file
+end
 
 local function write(file, ...)
   if file ~= io.stdout and file ~= io.stderr then return raw(file, ...) end
@@ -59,7 +99,8 @@ local function write(file, ...)
     end
   end
   local s = table.concat(parts, "", 1, parts.n)
-  return sink(file, is_terminal[file] and text.plain(s) or s)
+  if is_terminal[file] then return write_shown(file, s) end
+  return sink(file, s)
 end
 
 local warn = warn

@@ -1,24 +1,23 @@
 -- SPDX-License-Identifier: MIT
 -- Several boards on a terminal: a row each, with its progress bar, phase and result; other output
--- goes above the rows. If there are more boards than lines, the boards at work come first, then the
--- failed ones.
+-- goes above the rows, and the open question stands below them. If there are more boards than
+-- lines, the boards at work come first, then the failed ones.
+local color = require "moonflash.ui.color"
 local output = require "moonflash.ui.output"
 local sys = require "sys"
 local task = require "task"
 local text = require "moonflash.base.text"
 
 local M = {}
+local cut = text.shortened
 
-local BAR, REDRAW = 24, 0.04 -- cells; seconds between two drawings
+local BAR, LEAST, REDRAW = 24, 4, 0.04 -- cells; seconds between two drawings
 local FULL, EMPTY = "█", "░"
-local MOST_LABEL, MOST_PATH = 16, 24
+local MOST_LABEL, MOST_SCAN = 24, 16
 local BELOW = 2              -- lines that stay free: for a question, and for the cursor after it
 
-local rows, by_board, drawn, drawn_at, label_width, path_width, paused, painter, ended
-
-local function cut(s, width)
-  return text.width(s) > width and text.cut(s, width - 1) .. "~" or s
-end
+local rows, by_board, drawn, drawn_at, label_width, scan_width, painter, ended
+local asked = 0 -- lines of the open question, below the rows
 
 local function pad(s, width)
   return s .. (" "):rep(width - text.width(s))
@@ -27,71 +26,116 @@ end
 ---Begins with a row for each board.
 ---@param boards table[]
 function M.begin(boards)
-  rows, by_board, drawn, drawn_at, paused, painter, ended = {}, {}, 0, -1, false, nil, false
-  label_width, path_width = 0, 0
+  rows, by_board, drawn, drawn_at, painter, ended = {}, {}, 0, -1, nil, false
+  label_width, scan_width, asked = 0, 0, 0
   for i, board in ipairs(boards) do
-    local row = { label = cut(text.plain(board.slot or ""), MOST_LABEL),
-                  path = cut(text.plain(board.path), MOST_PATH), phase = "", number = i }
+    local row = { label = cut(text.plain(board.slot or board.path), MOST_LABEL), scan = "",
+                  phase = "", number = i }
     rows[i], by_board[board] = row, row
     label_width = math.max(label_width, text.width(row.label))
-    path_width = math.max(path_width, text.width(row.path))
   end
 end
 
 local function draw_row(row, columns)
-  local label = label_width > 0 and pad(row.label, label_width + 2) or ""
-  local who = " " .. label .. pad(row.path, path_width)
-  local line
+  local who = " " .. pad(row.label, label_width)
+  if scan_width > 0 and columns >= 60 then who = who .. "  " .. pad(row.scan, scan_width) end
   if row.outcome then
-    line = ("%s  %-7s  %s"):format(who, row.outcome, row.words)
-  elseif row.share then
-    local full = math.floor(row.share * BAR + 0.5)
-    local cells = FULL:rep(full) .. EMPTY:rep(BAR - full)
-    line = ("%s  %s  %s  %3d %%"):format(who, pad(cut(row.phase, 7), 7), cells,
-      math.floor(row.share * 100))
-  else
-    line = ("%s  %s"):format(who, row.phase)
+    local line = cut(("%s  %-7s  %s"):format(who, row.outcome, row.words), columns)
+    local before = who .. "  "
+    return line:sub(1, #before) == before and before .. line:sub(#before + 1):gsub("^%u+",
+      function(outcome) return color.outcome(outcome, row.outcome) end) or line
+  elseif not row.share then
+    return cut(("%s  %s"):format(who, row.phase), columns)
   end
-  return text.cut(line, columns)
+  local tail = ("  %3d %%%s"):format(math.floor(row.share * 100),
+    row.note and "  " .. row.note or "")
+  local head = ("%s  %s"):format(who, pad(cut(row.phase, 7), 7))
+  local width = math.min(BAR, columns - 2 - text.width(head) - text.width(tail))
+  if width < LEAST then return cut(head .. tail, columns) end
+  local full = math.floor(row.share * width + 0.5)
+  return ("%s  %s%s%s"):format(head, FULL:rep(full), EMPTY:rep(width - full), tail)
 end
 
 local function rank(row)
   return not row.outcome and 1 or row.outcome ~= "PASS" and 2 or 3
 end
 
--- The rows to draw: all, or as many as fit; and the number of the others. The last drawing has all
--- failed boards, even if they don't fit, because it is never overdrawn.
-local function shown(most)
-  if #rows <= most then return rows, 0 end
-  local list, failed = table.move(rows, 1, #rows, 1, {}), 0
+-- Sorts rows by how much they want to be seen. last: the most important comes last.
+local function sort(list, last)
   table.sort(list, function(a, b)
     local first, second = rank(a), rank(b)
-    return first < second or first == second and a.number < b.number
+    if first == second then return a.number < b.number end
+    return (first < second) ~= last
   end)
-  for _, row in ipairs(rows) do failed = failed + (rank(row) < 3 and 1 or 0) end
-  local count = ended and math.max(most - 1, failed) or most - 1
-  list = table.move(list, 1, count, 1, {})
-  if not ended then table.sort(list, function(a, b) return a.number < b.number end) end
+  return list
+end
+
+-- The rows to draw: all, or as many as fit; and the number of the others. The last drawing has all,
+-- because it is never overdrawn; if they don't fit, the failed boards come last, where they are
+-- seen.
+local function shown(most)
+  if #rows <= most then return rows, 0 end
+  local list = sort(table.move(rows, 1, #rows, 1, {}), ended)
+  if ended then return list, 0 end
+  list = table.move(list, 1, most - 1, 1, {})
+  table.sort(list, function(a, b) return a.number < b.number end)
   return list, #rows - #list
+end
+
+local function lines_of(s)
+  local columns, n = sys.terminal_size(), 0
+  for line in (s .. "\n"):gmatch("([^\n]*)\n") do
+    n = n + math.max(1, (text.width(line) + columns - 1) // columns)
+  end
+  return n
+end
+
+-- The rows as lines, and a line that says how many are left out.
+local function picture(free)
+  local columns, lines = sys.terminal_size()
+  local list, more = shown(math.max(2, (lines or 24) - free))
+  local drawing = {}
+  for i, row in ipairs(list) do drawing[i] = draw_row(row, columns - 1) end
+  if more > 0 then drawing[#drawing + 1] = (" and %d more"):format(more) end
+  return drawing
+end
+
+-- Draws the rows again above the open question, whose line stays as it is, with what the operator
+-- has typed; `above` is inserted above the rows. The terminal keeps the place of the cursor (DECSC,
+-- DECRC), and makes room by scrolling (IND) and by inserting lines (IL).
+local function draw_around(above)
+  if not output.may_draw() then
+    if above then output.say("\n" .. above .. "\n") end
+    drawn = above and 0 or drawn
+    return
+  end
+  local room = above and lines_of(above) or 0
+  local up = room + drawn + asked - 1
+  local drawing = picture(asked + 1)
+  local parts = { ("\27D"):rep(room), "\0277", up > 0 and ("\27[%dA"):format(up) or "", "\r" }
+  if above then
+    parts[#parts + 1] = ("\27[%dL"):format(room)
+    parts[#parts + 1] = above .. "\n"
+  end
+  for i = 1, drawn do parts[#parts + 1] = "\27[K" .. (drawing[i] or "") .. "\n" end
+  output.say(table.concat(parts) .. "\0278")
+  drawn_at = task.now()
 end
 
 -- Draws the rows in the place of the last drawing, below the lines `above`, which stay. The old
 -- drawing is erased line by line: some terminals move an erased screen to their scrollback.
-local function draw(above, below)
+local function draw(above, free)
+  if asked > 0 then return draw_around(above) end
   if not ended and not output.may_draw() then
     if above then output.say(above .. "\n") end
     drawn = 0 -- the next drawing goes below
     return
   end
-  local columns, lines = sys.terminal_size()
-  local list, more = shown(math.max(2, (lines or 24) - (below or BELOW)))
-  local picture = {}
-  for i, row in ipairs(list) do picture[i] = draw_row(row, columns - 1) .. "\n" end
-  if more > 0 then picture[#picture + 1] = (" and %d more\n"):format(more) end
+  local drawing = picture(free or BELOW)
   local up = drawn > 0 and ("\27[%dA"):format(drawn) or ""
   local wipe = drawn > 0 and up .. "\r" .. ("\27[K\n"):rep(drawn) .. up or ""
-  output.say(wipe .. (above and above .. "\n" or "") .. table.concat(picture))
-  drawn, drawn_at = #picture, task.now()
+  output.say(wipe .. (above and above .. "\n" or "") .. table.concat(drawing, "\n") .. "\n")
+  drawn, drawn_at = #drawing, task.now()
 end
 
 -- A task that draws changes which came too soon after the last drawing. The run does not wait for
@@ -100,11 +144,11 @@ local function paint_later()
   task.supervise()
   task.sleep(REDRAW)
   painter = nil
-  if not paused and not ended then draw() end
+  if not ended then draw() end
 end
 
 local function draw_soon()
-  if paused or ended then return end
+  if ended then return end
   if task.now() - drawn_at >= REDRAW then
     draw()
   elseif not painter then
@@ -116,11 +160,22 @@ end
 ---@param board table
 ---@param phase string
 ---@param share? number 0 to 1
-function M.update(board, phase, share)
+---@param note? string what keeps the board
+function M.update(board, phase, share, note)
   local row = by_board[board]
   if not row or row.outcome then return end
-  row.phase, row.share = phase, share
+  row.phase, row.share, row.note = phase, share, note
   draw_soon()
+end
+
+---Sets what was scanned for a board.
+---@param board table
+---@param scan string
+function M.scanned(board, scan)
+  local row = by_board[board]
+  if not row then return end
+  row.scan = cut(text.clean(scan), MOST_SCAN)
+  scan_width = math.max(scan_width, text.width(row.scan))
 end
 
 ---Prints a line above the rows.
@@ -137,41 +192,29 @@ function M.result(board, outcome, words)
   local row = by_board[board]
   if not row or row.outcome then return end
   row.outcome, row.words = outcome, words:match("[^\n]*")
-  if not paused then draw() end
+  draw()
 end
 
-local function lines_of(s)
-  local columns = sys.terminal_size()
-  return math.max(1, (text.width(s) + columns - 1) // columns)
-end
-
----Called before a question. The rows are not redrawn while the operator types below them.
+---Called before a question is shown below the rows.
 ---@param question string
-function M.pause(question)
-  draw(nil, lines_of(question) + 1)
-  paused = true
+function M.ask(question)
+  local lines = lines_of(question)
+  draw(nil, lines + 1)
+  asked = lines
 end
 
----Called when a question has been answered or given up, and the cursor is on the line below. Draws
----the rows again, below the question; in their old place if nothing else was printed.
+---Called when a question has been answered or given up, and the cursor is on the line below. The
+---question goes above the rows.
 ---@param question string with the answer
----@param alone boolean nothing else was printed
-function M.resume(question, alone)
-  paused = false
-  -- the number of lines of other text depends on the terminal
-  if alone and not question:find("%c") and utf8.len(question) then
-    drawn = drawn + lines_of(question)
-    draw(question)
-  else
-    drawn = 0
-    draw()
-  end
+function M.answered(question)
+  asked = 0
+  drawn = drawn + lines_of(question)
+  draw(question)
 end
 
 ---Makes the last drawing: later output goes below it.
 function M.finish()
   ended = true
-  if paused then drawn = 0 end
   if painter then painter:cancel() end
   draw()
 end

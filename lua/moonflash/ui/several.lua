@@ -5,6 +5,8 @@ local bars = require "moonflash.ui.bars"
 local console = require "moonflash.ui.console"
 local errors = require "moonflash.errors"
 local lines = require "moonflash.ui.lines"
+local output = require "moonflash.ui.output"
+local progress = require "moonflash.ui.progress"
 local rows = require "moonflash.ui.rows"
 local sys = require "sys"
 local task = require "task"
@@ -23,29 +25,38 @@ function M.new(boards, on_end)
   local self = setmetatable(lines.new(), M)
   self.drawn_at = setmetatable({}, { __mode = "k" }) -- by phase
   self.on_end = on_end
+  self.watch = progress.watch(function(phase) self.show(phase) end)
   rows.begin(boards)
+  output.divert(function(written) self:above(written) end)
   return self
 end
 
-function M.above(_, printed)
-  printed = text.plain(printed)
-  if console.question() then return console.say(printed .. "\n") end
-  rows.print(printed)
+function M.above(_, printed, is_error)
+  printed = lines.clean(printed, is_error)
+  rows.print((printed:gsub("\t", "    "))) -- the width of a tab depends on where it stands
 end
 
 -- ---- phases ----
 
-function M.phase(_, phase)
-  rows.update(phase.board, phase.name, bars.share(phase))
+function M.show(phase)
+  rows.update(phase.board, phase.name, progress.share(phase), select(2, progress.note(phase)))
+end
+
+function M:phase(phase)
+  self.watch:begin(phase)
+  self.show(phase)
 end
 
 function M:advance(phase)
   if task.now() - (self.drawn_at[phase] or -1) < REDRAW then return end
   self.drawn_at[phase] = task.now()
-  self:phase(phase)
+  self.show(phase)
 end
 
-M.phase_end = M.phase
+function M:phase_end(phase)
+  self.watch:finish(phase.board)
+  self.show(phase)
+end
 
 M.report = bars.report
 
@@ -55,15 +66,17 @@ end
 
 -- ---- questions ----
 
-function M.question(_, board, question)
-  question = console.prefix(board) .. question
-  rows.pause(question .. " ")
+function M:question(board, question)
+  self.asked = board
+  question = text.clean(console.prefix(board) .. question)
+  rows.ask(question .. " ")
   console.ask(question)
 end
 
-function M.answer(_, answer, typed)
-  local question, alone = console.answered(typed)
-  rows.resume(question .. " " .. (answer or ""), alone)
+function M:answer(answer, typed)
+  local question = console.answered(typed)
+  if answer and self.asked then rows.scanned(self.asked, answer) end
+  rows.answered(text.clean(question .. " " .. (answer or "")))
 end
 
 -- ---- results ----
@@ -79,6 +92,7 @@ function M:returned(board, value)
 end
 
 function M:result(result)
+  self.watch:finish(result.board)
   lines.result(self, result)
   if result.outcome == "PASS" or errors.matches(result.err, "exit") then return end
   rows.result(result.board, result.outcome, text.without_path(text.plain(errors.text(result.err)),
@@ -90,7 +104,9 @@ function M:tell_again(failed)
   for _, result in ipairs(failed) do
     rows.result(result.board, result.outcome, self.reason(result))
   end
+  self.watch:stop()
   rows.finish()
+  output.divert(nil)
   self.on_end()
 end
 

@@ -80,6 +80,7 @@ end
 ---@param board table
 ---@param stats table
 ---@return string
+---@return string? what to do next
 function M.last_sentence(board, stats)
   local checked = stats.verified and "Verified. "
     or M.is_partly_verified(stats) and ("%s of the written data is NOT VERIFIED (%s). "):format(
@@ -92,7 +93,7 @@ function M.last_sentence(board, stats)
       text.hex(stats.left))
   elseif stats.bytes_written > 0 or stats.sectors_same then
     return (stats.bytes_written == 0 and "Already on the board. " or checked)
-      .. "The board is in DFU mode. To start it: 'moonflash leave'"
+      .. "The board is in DFU mode.", "To start it: 'moonflash leave'"
       .. (part_of.may_be_rom(board) and ", or reset with BOOT0 low." or ".")
   end
   return checked .. "Done."

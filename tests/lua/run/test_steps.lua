@@ -179,19 +179,19 @@ function TestSteps:test_a_question_in_the_queue_has_no_deadline()
   local ask = slow_operator()
   local function scan(board)
     board:step("scan", 3)
-    ask("Barcode?")
+    ask { text = "Barcode?", tries = 1, check = function() return true end }
     board:step("wait")
     task.sleep(100)
   end
   local results = results_of({ seconds = 4, run = scan }, self:boards(4))
-  for i, result in ipairs(results) do
+  for _, result in ipairs(results) do
     lu.assertStrContains(result.err.message, "not done within 4 s")
     lu.assertEquals(#result.stats.steps, 2)
-    lu.assertAlmostEquals(result.seconds, 4 + (i - 1) * 2, 0.05)
+    lu.assertAlmostEquals(result.seconds, 2, 0.05) -- without the time of the question
   end
   results = results_of({ run = function(board)
     board:step("scan", 1.5)
-    ask("Barcode?")
+    ask { text = "Barcode?", tries = 1, check = function() return true end }
   end }, { self.sims[1].path, self.sims[2].path })
   for _, result in ipairs(results) do
     lu.assertStrContains(result.err.message, "step 'scan' not done within 1.5 s")

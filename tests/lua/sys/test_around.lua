@@ -646,7 +646,7 @@ function TestAsk.test_a_line()
   screen:expect("A 17\r\n\"A 17\"\r\n", LONG) -- as it was typed; and as it was read
 end
 
--- Other tasks' lines go above the question, which is asked again; questions are answered in order.
+-- Other tasks' lines go above the question, which stays; questions are answered in order.
 function TestAsk.test_questions_queue()
   local screen, _ <close> = on_a_terminal([[
     local n = 0
@@ -661,7 +661,7 @@ function TestAsk.test_questions_queue()
         return number .. "=" .. sys.ask("Number " .. number .. "?")
       end } ]], "--every-board -d sim:f407 -d sim:f407#2")
   screen:expect("sim:f407: Number 1%? ", LONG)
-  screen:expect("\r\nsim:f407#2: a line\r\nsim:f407: Number 1%? ", LONG)
+  screen:expect("\27%[1Lsim:f407#2: a line\r\n", LONG) -- a line is inserted for it
   screen:write("first\n")
   screen:expect("sim:f407#2: Number 2%? ", LONG)
   screen:write("second\n")
