@@ -34,7 +34,7 @@ EDIT_CFLAGS = $(shell pkg-config --cflags libedit)
 EDIT_LIBS   = $(shell pkg-config --libs libedit)
 NOT_BUILT   = src/loop/noedit.c
 else
-NOT_BUILT   = src/loop/edit.c
+NOT_BUILT   = src/loop/edit.c src/loop/search.c
 endif
 
 # Pure Lua libraries of the system's, built in.

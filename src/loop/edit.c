@@ -12,10 +12,13 @@
 #include <unistd.h>
 #include <wchar.h>
 
+#include "loop/search.h"
+
 #define HISTORY_SIZE 1000
 #define TAB          8
 #define ESC          0x1B
 #define CTRL_D       0x04
+#define CTRL_R       0x12
 #define CTRL_V       0x16
 #define CTRL_X       0x18
 
@@ -23,7 +26,9 @@ struct edit {
     EditLine *el;
     History *history;
     struct edit_completion completion;
+    struct search search; /* Ctrl-R */
     char prompt[16];
+    char shown[96]; /* the prompt, or the search in its place */
     bool editing;
     bool dumb; /* the terminal can't move the cursor up */
     mbstate_t decoding;
@@ -54,7 +59,7 @@ static struct edit *edit_of(EditLine *el)
 
 static char *prompt_of(EditLine *el)
 {
-    return edit_of(el)->prompt;
+    return edit_of(el)->shown;
 }
 
 /* ---- positions on the screen ---- */
@@ -65,6 +70,15 @@ static int columns(void)
     return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
 }
 
+/* Cells of the text before the line. */
+static int prompt_width(const struct edit *edit)
+{
+    wchar_t wide[sizeof edit->shown];
+    size_t n = mbstowcs(wide, edit->shown, sizeof wide / sizeof *wide);
+    int width = n == (size_t)-1 ? -1 : wcswidth(wide, n);
+    return width >= 0 ? width : (int)strlen(edit->shown);
+}
+
 struct place {
     int row, column;
 };
@@ -73,7 +87,7 @@ struct place {
 static struct place place_of(struct edit *edit, const wchar_t *upto)
 {
     const LineInfoW *line = el_wline(edit->el);
-    int width = columns(), row = 0, column = (int)strlen(edit->prompt);
+    int width = columns(), row = 0, column = prompt_width(edit);
     for (const wchar_t *c = line->buffer; c < upto; c++) {
         int cells = *c == L'\t' ? TAB - column % TAB : wcwidth(*c);
         if (cells < 0)
@@ -245,6 +259,46 @@ static bool is_ours(struct edit *edit)
     return edit->key[0] == '\t' || edit->key[0] == CTRL_D;
 }
 
+/* ---- Ctrl-R ---- */
+
+static void replace_line(struct edit *edit, const char *text)
+{
+    const LineInfoW *line = el_wline(edit->el);
+    int length = (int)(line->lastchar - line->buffer);
+    el_cursor(edit->el, length);
+    el_deletestr(edit->el, length);
+    if (*text)
+        el_insertstr(edit->el, text);
+}
+
+static void end_search(struct edit *edit)
+{
+    search_end(&edit->search);
+    snprintf(edit->shown, sizeof edit->shown, "%s", edit->prompt);
+}
+
+/* Handles a key while statements are looked for, or Ctrl-R, which begins that.  Returns whether the
+ * key is done. */
+static bool search(struct edit *edit)
+{
+    enum search_end end = SEARCH_GOES_ON;
+    if (!edit->search.on) {
+        if (edit->key[0] != CTRL_R)
+            return false;
+        const LineInfo *line = el_line(edit->el);
+        search_begin(&edit->search, line->buffer, (size_t)(line->lastchar - line->buffer));
+    } else {
+        end = search_key(&edit->search, edit->key, edit->length);
+    }
+    hide(edit);
+    replace_line(edit, search_line(&edit->search));
+    search_prompt(&edit->search, edit->shown, sizeof edit->shown);
+    if (end != SEARCH_GOES_ON)
+        end_search(edit);
+    show(edit);
+    return end != SEARCH_TAKEN;
+}
+
 enum edit_key edit_next_key(struct edit *edit)
 {
     enum edit_key key = read_key(edit);
@@ -252,6 +306,10 @@ enum edit_key edit_next_key(struct edit *edit)
         return key;
     edit->used = 0;
     if (means_nothing(edit)) {
+        edit->length = 0;
+        return EDIT_KEY;
+    }
+    if (search(edit)) {
         edit->length = 0;
         return EDIT_KEY;
     }
@@ -282,10 +340,7 @@ const char *edit_text(struct edit *edit, size_t *length)
 
 static void bind_keys(EditLine *el)
 {
-    /* search older lines for what is typed; the incremental search would wait for keys itself */
-    el_set(el, EL_BIND, "^R", "ed-search-prev-history", NULL);
-    el_set(el, EL_BIND, "^S", "ed-search-next-history", NULL);
-    static const char *const waiting[] = { "\033x", "\033X" }; /* so would these */
+    static const char *const waiting[] = { "\033x", "\033X" }; /* they would wait for keys */
     for (size_t i = 0; i < sizeof waiting / sizeof *waiting; i++)
         el_set(el, EL_BIND, "-r", waiting[i], NULL);
     for (size_t i = 0; i < SEQUENCES; i++)
@@ -311,7 +366,7 @@ struct edit *edit_new(const struct edit_completion *completion)
     HistEvent event;
     edit->completion = *completion;
     edit->dumb = is_dumb();
-    edit->history = history_init();
+    edit->history = edit->search.history = history_init();
     edit->el = el_init_fd("moonflash", stdin, stdout, stderr, STDIN_FILENO, STDOUT_FILENO,
                           STDERR_FILENO); /* output.c's streams have no file descriptors */
     if (!edit->history || !edit->el) {
@@ -334,6 +389,7 @@ void edit_free(struct edit *edit)
         return;
     if (edit->editing)
         edit_end(edit, "");
+    search_end(&edit->search);
     if (edit->el)
         el_end(edit->el);
     if (edit->history)
@@ -344,6 +400,7 @@ void edit_free(struct edit *edit)
 void edit_begin(struct edit *edit, const char *prompt)
 {
     snprintf(edit->prompt, sizeof edit->prompt, "%s", prompt);
+    end_search(edit);
     edit->length = edit->used = 0;
     tcgetattr(STDIN_FILENO, &terminal.before);
     terminal.raw = 1;

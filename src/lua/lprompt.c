@@ -244,6 +244,14 @@ static int lprompt_write(lua_State *L)
     return 0;
 }
 
+/*** prompt.pending() --> boolean: something has been typed that no line has taken yet */
+static int lprompt_pending(lua_State *L)
+{
+    struct pollfd input = { .fd = STDIN_FILENO, .events = POLLIN };
+    lua_pushboolean(L, poll(&input, 1, 0) > 0);
+    return 1;
+}
+
 /*** prompt.remember(text): adds a line to the history of the arrow keys */
 static int lprompt_remember(lua_State *L)
 {
@@ -252,8 +260,13 @@ static int lprompt_remember(lua_State *L)
 }
 
 static const luaL_Reg prompt_lib[] = {
-    { "open", lprompt_open },   { "close", lprompt_close },       { "read", lprompt_read },
-    { "write", lprompt_write }, { "remember", lprompt_remember }, { NULL, NULL },
+    { "open", lprompt_open },
+    { "close", lprompt_close },
+    { "read", lprompt_read },
+    { "write", lprompt_write },
+    { "remember", lprompt_remember },
+    { "pending", lprompt_pending },
+    { NULL, NULL },
 };
 
 int luaopen_prompt(lua_State *L)

@@ -14,7 +14,7 @@ block() { awk -v n="$1" '/^```prompt$/ { i++; on = i == n; next } /^```$/ { on =
 
 # What differs from run to run, made the same.
 plain() {
-  sed -E 's/[0-9.]+ (ms|s)( |$)/~ \1\2/g; s/[0-9.]+ [KM]?B\/s/~ rate/g; s/^ +[0-9]+\.[0-9]{4} /~ /; s/ +/ /g'
+  sed -E 's/[0-9.]+ (ms|s)( |$)/~ \1\2/g; s/[0-9.]+ [KM]?B\/s/~ rate/g; s/^ +[0-9]+\.[0-9]{3} +[0-9.]+ /~ ~ /; s/ +/ /g'
 }
 
 # typed LINE: waits until it is on the screen. Before that the prompt that stands there is the old one.

@@ -30,23 +30,22 @@ told() {
         names, " ")
       for (i = 1; i <= n; i++) status[names[i]] = i - 1
     }
-    $4 ~ /^(DNLOAD|UPLOAD|GETSTATUS|CLRSTATUS|GETSTATE|ABORT|DETACH)$/ {
-      line = $4
-      if ($5 == "block") {
-        block = $6
-        sub(":", "", block)
+    $3 ~ /^(DNLOAD|UPLOAD|GETSTATUS|CLRSTATUS|GETSTATE|ABORT|DETACH)$/ {
+      line = $3
+      if ($3 == "DNLOAD" || $3 == "UPLOAD") {
         bytes = match($0, /[0-9]+( of [0-9]+)? bytes?/) ? substr($0, RSTART) + 0 : 0
-        line = line " " block " " bytes
+        line = line " " $4 " " bytes
       }
       if (/STALL$/) line = line " -32"
       else if (/gone$/) line = line " -19"
       else if (/no answer$/) line = line " -110"
       else if (/given up$/) line = line " -2"
-      else if ($4 == "GETSTATE") line = line " " state[$5]
-      else if ($4 == "GETSTATUS") {
-        sub(",", "", $6)
+      else if ($3 == "GETSTATE") line = line " " state[$4]
+      else if ($3 == "GETSTATUS") {
+        sub(",", "", $4)
+        sub(",", "", $5)
         poll = match($0, /poll [0-9]+/) ? substr($0, RSTART + 5) + 0 : 0
-        line = line " " status[$6] " " state[$5] " " poll
+        line = line " " status[$5 ~ /^err/ ? $5 : "OK"] " " state[$4] " " poll
       }
       print line, $2
     }'

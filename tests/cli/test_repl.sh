@@ -206,10 +206,25 @@ shows "Tab completes files" 'load("some-firmware.bin'
 key C-u Up
 shows "Up brings back the line before" '^> 1 + 41$'
 key C-a C-k
-text '"grü'
+text '"gr'
 key C-r
-shows "Ctrl-R finds what is typed" '^> "grün\|^> "grn'
-key C-c
+shows "Ctrl-R finds what is typed" "^(search '\"gr.*') \"gr.*n"
+key C-g
+shows "Ctrl-G gives it back" '^> "gr$'
+key C-a C-k C-r
+text '1 +'
+shows "Ctrl-R looks while one types" "^(search '1 +') 1 + 41"
+key BSpace BSpace BSpace
+text 'no such statement'
+shows "and says that there is none" "^(no more 'no such statement')"
+key C-g
+ready
+key C-r
+text '+ 4'
+seen "^(search '+ 4') 1 + 41"
+before=$(on_screen | grep -c '^42$')
+key Enter
+shows "Enter runs what was found" '^42$' $((before + 1))
 ready
 enter 'for i = 1, 2 do'
 enter 'print("again " .. i)'
@@ -270,7 +285,7 @@ ends "Ctrl-D while a line runs ends nothing" 0
 repl -d sim:f407,times=max
 enter 'trace(true)'
 enter 'board:erase_page(0x08020000)'
-seen 'block   0: erase 0x08020000' # the board has the command
+seen 'DNLOAD 0 erase 0x08020000' # the board has the command
 key C-c
 shows "Ctrl-C cancels an erase" 'interrupted while erasing 0x08020000'
 shows "and tells the state of the flash" '0x08020000\.\.0x0803FFFF is in doubt'

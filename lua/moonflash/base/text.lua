@@ -215,17 +215,29 @@ function M.wrap(s, width)
   return lines
 end
 
----Text whose lines fit in a number of columns. Lines that are wrapped keep their indentation.
+-- A line, broken at spaces. Spaces inside of the new lines stay as they are.
+local function fold_line(line, width)
+  local indent = line:match("^ *")
+  local out = {}
+  while M.width(line) > width do
+    local fits = M.cut(line, width + 1)
+    local at = fits:match("^.*()%s") -- the last space, where one is behind the indentation
+    if not at or at <= #indent then at = line:find(" ", #indent + 1, true) end
+    if not at then break end
+    out[#out + 1] = line:sub(1, at - 1):gsub(" +$", "")
+    line = indent .. line:sub(at):gsub("^ +", "")
+  end
+  out[#out + 1] = line
+  return table.concat(out, "\n")
+end
+
+---Text whose lines fit in a number of columns, wrapped at words. New lines have the indentation of
+---the wrapped one.
 ---@param s string
 ---@param width integer
 ---@return string
 function M.fold(s, width)
-  return (s:gsub("[^\n]+", function(line)
-    if M.width(line) <= width then return nil end
-    local indent = line:match("^ *")
-    local lines = M.wrap(line, width - #indent)
-    return indent .. table.concat(lines, "\n" .. indent)
-  end))
+  return (s:gsub("[^\n]+", function(line) return fold_line(line, width) end))
 end
 
 ---The field of an option: "--dry-run" and "dry-run" become dry_run.

@@ -6,9 +6,15 @@ local text = require "moonflash.base.text"
 
 local M = {}
 
-local WIDTH = 96      -- columns
+local MOST = 96       -- columns
 local LEAST = 40      -- of the last column of a table; if less is left, it begins below the others
 local SUMMARY_AT = 41 -- the column of the summaries in a chapter
+local NAMES = 16      -- cells of the names of chapters
+
+-- The columns of the text: it is made for the terminal that it is shown on.
+local function width()
+  return sys.is_terminal(1) and math.min(sys.terminal_size() - 1, MOST) or MOST
+end
 
 -- { sections = { { title=, rank=, lines=, name= }, ... }, by_name = { name = section } }
 local manual
@@ -55,7 +61,7 @@ end
 -- Appends wrapped text: `before` is in front of the first line, the other lines are indented.
 local function hang(out, before, s)
   local at = text.width(before)
-  local lines = text.wrap(s, WIDTH - at)
+  local lines = text.wrap(s, width() - at)
   out[#out + 1] = (before .. (lines[1] or "")):gsub(" +$", "")
   for i = 2, #lines do out[#out + 1] = (" "):rep(at) .. lines[i] end
 end
@@ -65,13 +71,13 @@ local function add_table(out, rows)
   for _, row in ipairs(rows) do
     for i = 1, #row - 1 do widths[i] = math.max(widths[i] or 0, text.width(row[i])) end
   end
-  for _, width in ipairs(widths) do left = left + width + 2 end
+  for _, cells in ipairs(widths) do left = left + cells + 2 end
   for _, row in ipairs(rows) do
     local before = "  "
     for i = 1, #row - 1 do
       before = before .. row[i] .. (" "):rep(widths[i] - text.width(row[i]) + 2)
     end
-    if WIDTH - left >= LEAST then
+    if width() - left >= LEAST then
       hang(out, before, row[#row])
     else
       hang(out, "  ", before)
@@ -134,9 +140,10 @@ local function explain(section)
       break
     elseif inside and other.name then
       local before = ("  %-" .. SUMMARY_AT - 3 .. "s "):format(other.title)
-      if #before > SUMMARY_AT then
-        lines[#lines + 1] = before
-        before = (" "):rep(SUMMARY_AT)
+      local is_narrow = width() - SUMMARY_AT < LEAST
+      if is_narrow or #before > SUMMARY_AT then
+        lines[#lines + 1] = before:gsub(" +$", "")
+        before = (" "):rep(is_narrow and 4 or SUMMARY_AT)
       end
       hang(lines, before, first_sentence(other))
     end
@@ -207,8 +214,8 @@ local function find_recipe(word)
   local fine, recipe = pcall(require("moonflash.run.recipe").load, word)
   if not (fine and recipe) then return nil end
   local more = recipe.table.description and "\n\n" .. recipe.table.description or ""
-  return ("moonflash %s\n\n%s.%s\n\n'moonflash help %s' has its arguments."):format(word,
-    recipe.summary, more, word)
+  return text.fold(("moonflash %s\n\n%s.%s\n\n'moonflash help %s' has its arguments."):format(word,
+    recipe.summary, more, word), width())
 end
 
 ---The manual's text about a word; nil and a suggestion if there is none.
@@ -274,19 +281,11 @@ function M.overview(chapters)
       at[#at + 1] = prefix == title and name or section.name
     end
   end
-  for i, row in ipairs(lines) do
-    local words, width = {}, 12
-    for _, word in ipairs(row[2]) do
-      width = width + #word + 1
-      if width > WIDTH then
-        words[#words + 1] = "\n" .. (" "):rep(11)
-        width = 12 + #word
-      end
-      words[#words + 1] = word
-    end
-    lines[i] = ("  %-10s%s"):format(row[1], (" " .. table.concat(words, " ")):gsub(" \n", "\n"))
+  local out = {}
+  for _, row in ipairs(lines) do
+    hang(out, ("  %-" .. NAMES .. "s "):format(row[1]), table.concat(row[2], " "))
   end
-  return table.concat(lines, "\n")
+  return table.concat(out, "\n")
 end
 
 return M

@@ -2,6 +2,7 @@
 -- The prompt: reads Lua, runs each statement as a task, and shows its results.
 local dfu = require "dfu"
 local errors = require "moonflash.errors"
+local link = require "moonflash.link"
 local history = require "moonflash.prompt.history"
 local misuse = require "moonflash.base.misuse"
 local prompt = require "prompt"
@@ -21,6 +22,7 @@ local M = {}
 
 local LOOK = 0.25           -- seconds between two checks of the bus and of failed tasks
 local PATIENCE = 0.5        -- seconds without a message while a board goes back to dfuIDLE
+local LONG = 2              -- seconds without an answer after which a board does not seem busy
 local MOST_LINES = 200      -- that one value may print
 
 -- Modules are loaded when they are first needed, so that the prompt appears quickly.
@@ -34,6 +36,11 @@ end
 
 local function say(line)
   io.stdout:write(line, "\n")
+end
+
+-- Sentences, wrapped at words on a terminal.
+local function say_words(words)
+  say(sys.is_terminal(1) and text.fold(words, sys.terminal_size()) or words)
 end
 
 -- ---- the board ----
@@ -148,7 +155,9 @@ local function to_idle(session)
   if not board or not board.is_open then return end
   local slow = task.spawn(function()
     task.sleep(PATIENCE)
-    say("The board is still busy. Press Ctrl-C again to stop waiting.")
+    local silent = (link.pending(board) or 0) > LONG
+    say(("The board %s. Press Ctrl-C again to stop waiting."):format(
+      silent and "does not answer" or "is still busy"))
   end)
   local ok, err = in_foreground(dfu.to_idle, board)
   slow:cancel()
@@ -167,7 +176,7 @@ end
 
 local function say_error(session, err, flash_before)
   ui.end_drawing()
-  say(words_of(session, err))
+  say_words(words_of(session, err))
   if not errors.matches(err, "cancelled") then return end
   local flash = flash_text(session)
   if flash and flash ~= flash_before and not err.flash then say("  " .. flash) end
@@ -238,6 +247,26 @@ local function read_statement()
   return source
 end
 
+-- ---- pages ----
+
+-- Prints lines, a screenful at a time. What has been typed ahead, or pasted, is no answer: then all
+-- lines are printed at once.
+local function say_pages(session, s)
+  local _, height = sys.terminal_size()
+  local room = session.interactive and not prompt.pending() and math.max(height - 1, 4)
+    or math.maxinteger
+  local said = 0
+  for line in (s .. "\n"):gmatch("([^\n]*)\n") do
+    if said == room then
+      local answer = read_line("more (q ends)? ")
+      if not answer or answer:find("^%s*q") then return end
+      said = 0
+    end
+    say(line)
+    said = said + 1
+  end
+end
+
 -- ---- functions that only the prompt has ----
 
 -- Methods of Board that are functions at the prompt, for the session's board, and their usage.
@@ -276,11 +305,11 @@ M.commands = {}
 ---help(), help(board.erase_page), help "flash": prints from docs/api.md.
 function M.commands.help(session, ...)
   if select("#", ...) == 0 then
-    say(library("prompt.help").overview { "The prompt", "Board", "dfu", "task", "sim", "flash",
-      "image", "memory", "optbytes", "trace", "In every script" })
-    say("help(board.read), help \"flash\" and help \"usb.gone\" explain. Ctrl-C cancels a running"
-      .. "\nstatement, Ctrl-D leaves, Tab completes. The up arrow recalls earlier statements;"
-      .. "\nCtrl-R finds those that contain the typed text.")
+    say_pages(session, library("prompt.help").overview { "The prompt", "Board", "dfu", "task",
+      "sim", "flash", "image", "memory", "optbytes", "trace", "In every script" })
+    say_words("help(board.read), help \"flash\" and help \"usb.gone\" explain. Ctrl-C cancels a "
+      .. "running statement, Ctrl-D leaves, Tab completes. The up arrow recalls earlier "
+      .. "statements; Ctrl-R searches them.")
     return
   end
   local what = ...
@@ -291,7 +320,7 @@ function M.commands.help(session, ...)
     return
   end
   local explained, why = library("prompt.help").word(word)
-  say(explained or why)
+  say_pages(session, explained or why)
 end
 
 ---traceback(): prints the traceback of the last error.
@@ -411,6 +440,7 @@ function M.run(env, traceback)
     run_input(session)
     return wait_for_others()
   end
+  session.interactive = true
   local _ <close> = screen.start()
   prompt.open(function(before) return library("prompt.complete").complete(session, before) end)
   local _ <close> = setmetatable({}, { __close = function()
@@ -418,7 +448,7 @@ function M.run(env, traceback)
     task.foreground()
   end })
   history.load()
-  say(greeting(board))
+  say_words(greeting(board))
   if why and not (errors.matches(why, "usb.no-device") and not dfu.defaults.selectors) then
     say(errors.text(why))
   end

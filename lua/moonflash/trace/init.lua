@@ -19,8 +19,9 @@ local RELEASE = 2 -- seconds to wait for the last requests of boards that are be
 local M = {}
 
 -- places: by path, the facts about the device there, and its last requests.
-local state = { keeping = false, live = false, named = false, all_bytes = false, capture = nil,
-                places = {}, boards = 0, width = 0, count = 0 }
+-- headed: the heading of the printed lines has been printed.
+local state = { keeping = false, live = false, named = false, headed = false, all_bytes = false,
+                capture = nil, places = {}, boards = 0, width = 0, count = 0 }
 
 -- ---- the meaning of a request ----
 
@@ -140,10 +141,10 @@ local function subject(r)
   if r.block then
     local arrow = name == "UPLOAD" and "<-" or "->"
     if r.command then
-      return ("%s block %3d: %s%s"):format(name, r.block, r.command,
+      return ("%s %d %s%s"):format(name, r.block, r.command,
         r.address and " " .. text.hex(r.address) or "")
     end
-    return ("%s block %3d%s"):format(name, r.block,
+    return ("%s %d%s"):format(name, r.block,
       r.address and (" %s %s"):format(arrow, text.hex(r.address)) or "")
   elseif name == "DETACH" then
     return ("DETACH within %d ms"):format(r.value)
@@ -173,7 +174,7 @@ local function answer(r)
     parts[#parts + 1] = FAILED[r.result] or r.result
   end
   if r.state then
-    parts[#parts + 1] = r.state .. (r.status and " " .. r.status or "")
+    parts[#parts + 1] = r.state .. (r.status and r.status ~= "OK" and " " .. r.status or "")
     if r.poll and r.poll > 0 then parts[#parts + 1] = ("poll %.0f ms"):format(r.poll * 1000) end
     if r.took then parts[#parts + 1] = ("took %.1f ms"):format(r.took * 1000) end
   end
@@ -181,7 +182,11 @@ local function answer(r)
   return table.concat(parts, ", ")
 end
 
-local LAYOUT = { indent = (" "):rep(23), gap = "", whole = true }
+-- at, duration, request (DNLOAD and UPLOAD with the number of the block), answer: most requests fit
+-- in 72 columns, and all that are usual in 80.
+local FORMAT, HEADING = "%8.3f %7.2f  %-31s  %s", "%8s %7s  %-31s  %s"
+
+local LAYOUT = { indent = (" "):rep(18), gap = "", whole = true }
 
 -- The hex dump of a request's data, with addresses if they are known.
 local function dump(r)
@@ -189,8 +194,11 @@ local function dump(r)
 end
 
 local function line_of(r)
-  return (("%8.4f %9.2f ms  %-40s  %s"):format(r.started, r.elapsed * 1000, subject(r), answer(r))
-    :gsub(" +$", ""))
+  return (FORMAT:format(r.started, r.elapsed * 1000, subject(r), answer(r)):gsub(" +$", ""))
+end
+
+local function heading()
+  return HEADING:format("at s", "ms", "request and block", "answer")
 end
 
 local Record = { __name = "moonflash.Request" }
@@ -218,7 +226,8 @@ local function place_at(path, generation)
 end
 
 local function show(r)
-  local lines = tostring(r)
+  local lines = (state.headed and "" or heading() .. "\n") .. tostring(r)
+  state.headed = true
   if state.named or state.boards > 1 then
     local whose = r.path .. ": " .. (" "):rep(state.width - #r.path)
     lines = whose .. lines:gsub("\n", "\n" .. whose)
@@ -281,8 +290,8 @@ end
 
 local List = {
   __tostring = function(list)
-    local lines = {}
-    for i, r in ipairs(list) do lines[i] = tostring(r) end
+    local lines = { #list > 0 and heading() or nil }
+    for _, r in ipairs(list) do lines[#lines + 1] = tostring(r) end
     return table.concat(lines, "\n")
   end,
 }

@@ -54,7 +54,8 @@ end
 -- What stands behind the bar: amount, rate and time; or what keeps the board.
 local function figures(phase, columns, last)
   local amount, rate = amount_of(phase, last)
-  local note, short = progress.note(phase)
+  local note, short
+  if not last then note, short = progress.note(phase) end
   if columns >= WIDE then
     return note and ("%-10s %s"):format(amount, note)
       or ("%-10s %10s %8s"):format(amount, rate, time_of(phase, last))

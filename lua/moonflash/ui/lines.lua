@@ -27,14 +27,15 @@ function M.above(_, lines, is_error)
   console.say(M.clean(lines, is_error) .. "\n")
 end
 
----Lines made safe for a terminal, with the name before an error coloured.
+---Lines made safe for a terminal, and wrapped at words there, with the name before an error
+---coloured.
 ---@param printed string
 ---@param is_error? boolean
 ---@return string
 function M.clean(printed, is_error)
   printed = text.plain(printed)
-  if not is_error then return printed end
   if sys.is_terminal(2) then printed = text.fold(printed, sys.terminal_size() - 1) end
+  if not is_error then return printed end
   return (printed:gsub("^moonflash:", color.bad))
 end
 
@@ -105,9 +106,16 @@ function M.passed(_, board, stats, seconds)
     text.seconds(seconds), remarks ~= "" and "; " .. remarks or ""))
 end
 
+-- A result, for standard output. A terminal wraps it at words.
+local function write_value(printed)
+  printed = text.plain(printed)
+  if sys.is_terminal(1) then printed = text.fold(printed, sys.terminal_size()) end
+  io.stdout:write(printed, "\n")
+end
+
 -- The value that run returned for a board goes to standard output.
 function M.returned(_, board, value)
-  io.stdout:write(text.plain(console.prefix(board) .. errors.words(value)), "\n")
+  write_value(console.prefix(board) .. errors.words(value))
 end
 
 -- The name of the failed board, if there are several; most messages have the path already.
@@ -195,7 +203,7 @@ end
 -- ---- the whole run ----
 
 function M.value(_, value)
-  if value ~= nil then io.stdout:write(text.plain(tostring(value)), "\n") end
+  if value ~= nil then write_value(tostring(value)) end
 end
 
 function M:complaint(err)

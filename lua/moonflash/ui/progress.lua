@@ -32,7 +32,6 @@ end
 ---@return string? note
 ---@return string? short the note without the limit
 function M.note(phase)
-  if phase.done >= phase.total then return nil end
   local seconds, limit = link.pending(phase.board)
   if not seconds or seconds < LONG or seconds < (phase.typical or 0) then return nil end
   local short = ("no answer for %d s"):format(math.floor(seconds))
