@@ -9,6 +9,7 @@ table.move(enter.options, 1, #enter.options, #options + 1, options)
 return {
   api     = 1,
   summary = "Write firmware to a board, and verify it",
+  example = "moonflash flash firmware.bin --leave",
   args    = {
     { "file", "the firmware; FILE@ADDRESS gives the address of a raw binary", type = "words" },
     { "--address", "load address of raw binaries", default = 0x08000000, type = "address" },

@@ -4,6 +4,7 @@ local files = require "moonflash.base.files"
 
 return {
   api     = 1,
+  example = "moonflash read back.hex --address 0x08000000 --length 65536",
   summary = "Read a board's memory into a file",
   args    = {
     { "file", "the file to create: raw, or .hex, .srec, .dfu by its name", type = "file" },

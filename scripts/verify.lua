@@ -2,6 +2,7 @@
 -- verify.lua: compares firmware with the contents of a board. Changes nothing.
 return {
   api     = 1,
+  example = "moonflash verify firmware.bin",
   summary = "Compare firmware with the contents of a board",
   args    = {
     { "file", "the firmware; FILE@ADDRESS gives the address of a raw binary", type = "words" },

@@ -120,7 +120,7 @@ moonflash: 'nonsense' is not a board selector: 'nonsense' is no path, slot, VID:
   mode=runtime, several of them with commas between, or sim:f407.
 [status 64]
 $ moonflash help doctor | tail -n 5
-   -h, --help            show this help
+Options of every recipe: moonflash help options
 
 Checks this computer and each board. Marks: ok, !! (bad), -- (worth knowing).
 Writes and erases nothing, but clears dfuERROR, as any command does.

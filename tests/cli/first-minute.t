@@ -120,11 +120,7 @@ return {
   end,
 }
 $ moonflash help leave
-Usage: moonflash leave [--address <address>] [--device <SELECTOR>]
-       [--every-board] [--every-slot] [--slots <FILE>]
-       [--wait <SECONDS>] [--layout <LAYOUT>] [--dry-run] [--json]
-       [--report <FILE.html>] [--trace] [--trace-bytes] [--pcap-blank]
-       [--pcap <FILE>] [-q] [--progress <WHEN>] [--virtual-time] [-h]
+Usage: moonflash leave [--address <address>]
 
 Leave DFU mode and start the program
 
@@ -132,36 +128,9 @@ Arguments:
    --address <address>   address of the vector table (default: found in the
                          flash)
 
-Options of moonflash:
-   --device <SELECTOR>   the board: 1-4.2, 0483:df11, serial=..., a slot, or
-                         sim:f407, which is simulated (may be repeated; default:
-                         $MOONFLASH_DEVICE); also -d
-   --every-board         run on all boards that match
-   --every-slot          run on the boards in all slots (docs/fixtures.md)
-   --slots <FILE>        file that names the places of boards (default: your
-                         slots.lua)
-   --wait <SECONDS>      wait up to SECONDS for a board to appear
-   --layout <LAYOUT>     memory layout, for a board that does not report one:
-                         @Flash/0x08000000/04*016Kg,...
-   --dry-run             show what would be done, and change nothing
-   --json                JSON on standard output, one object a line
-   --report <FILE.html>  write a report of the run into FILE.html, with a
-                         picture of the memory
-   --trace               print each USB request in readable form
-   --trace-bytes         the same, with the data
-   --pcap-blank          leave firmware and serial numbers out of the file of
-                         --pcap
-   --pcap <FILE>         write all USB requests into FILE, for Wireshark
-   -q, --quiet           no progress
-   --progress <WHEN>     bars and rows: 'auto' (on a terminal), or 'never'
-   --virtual-time        simulated boards only: skip all waiting
-   -h, --help            show this help
+Options of every recipe: moonflash help options
 $ moonflash leave --help
-Usage: moonflash leave [--address <address>] [--device <SELECTOR>]
-       [--every-board] [--every-slot] [--slots <FILE>]
-       [--wait <SECONDS>] [--layout <LAYOUT>] [--dry-run] [--json]
-       [--report <FILE.html>] [--trace] [--trace-bytes] [--pcap-blank]
-       [--pcap <FILE>] [-q] [--progress <WHEN>] [--virtual-time] [-h]
+Usage: moonflash leave [--address <address>]
 
 Leave DFU mode and start the program
 
@@ -169,30 +138,7 @@ Arguments:
    --address <address>   address of the vector table (default: found in the
                          flash)
 
-Options of moonflash:
-   --device <SELECTOR>   the board: 1-4.2, 0483:df11, serial=..., a slot, or
-                         sim:f407, which is simulated (may be repeated; default:
-                         $MOONFLASH_DEVICE); also -d
-   --every-board         run on all boards that match
-   --every-slot          run on the boards in all slots (docs/fixtures.md)
-   --slots <FILE>        file that names the places of boards (default: your
-                         slots.lua)
-   --wait <SECONDS>      wait up to SECONDS for a board to appear
-   --layout <LAYOUT>     memory layout, for a board that does not report one:
-                         @Flash/0x08000000/04*016Kg,...
-   --dry-run             show what would be done, and change nothing
-   --json                JSON on standard output, one object a line
-   --report <FILE.html>  write a report of the run into FILE.html, with a
-                         picture of the memory
-   --trace               print each USB request in readable form
-   --trace-bytes         the same, with the data
-   --pcap-blank          leave firmware and serial numbers out of the file of
-                         --pcap
-   --pcap <FILE>         write all USB requests into FILE, for Wireshark
-   -q, --quiet           no progress
-   --progress <WHEN>     bars and rows: 'auto' (on a terminal), or 'never'
-   --virtual-time        simulated boards only: skip all waiting
-   -h, --help            show this help
+Options of every recipe: moonflash help options
 $ moonflash flash ch.bin
 moonflash: no board in DFU mode
   STM32: connect BOOT0 to VDD (on an F4 also PB2 to GND), press reset, then run
@@ -205,3 +151,45 @@ wrote 57.5 KB, verified, started 0x08000000 (1.3 s)
 $ MOONFLASH_DEVICE=sim:f407 moonflash --virtual-time flash ch.bin
 wrote 57.5 KB, verified (1.3 s)
 $ moonflash flash ch.bin --virtual-time --device=sim:f407 --quiet
+$ moonflash flash --help | sed -n '1p;$p'
+Example: moonflash flash firmware.bin --leave
+Options of every recipe: moonflash help options
+$ moonflash help flash.verify | head -n 1
+flash.verify(board, image, options?)
+$ moonflash help sim: | head -n 1
+Simulated boards
+$ moonflash help options | head -n 3
+Options of every recipe:
+
+  -d, --device SELECTOR   the board: 1-4.2, 0483:df11, serial=..., a slot, or
+$ moonflash help nosuch
+moonflash: there is no recipe 'nosuch'
+  moonflash recipes    lists them
+[status 64]
+$ moonflash --virtual-time -d sim:f407 verify ch.bin
+moonflash: sim:f407: verify failed at 0x08000000: expected 00 00 02 20, found ff ff ff ff
+  The flash is untouched.
+  4 of 4 sectors differ.
+  A simulated board is blank in each run. With a file it keeps its flash:
+    -d sim:f407,flash=board.img
+[status 79]
+$ moonflash --virtual-time -d sim:f407 flash ch.bin --address 8000000
+moonflash: sim:f407: ch.bin: reset vector 0x08000041 is outside the target range 0x007A1200..0x007AF7D3
+  The flash is untouched.
+  8000000 without 0x is the decimal number of 0x007A1200. ch.bin@0x08000000
+  writes it where it was linked for.
+  --force overrides this check.
+[status 65]
+$ moonflash --virtual-time -d sim:f407 flash ch.bin --address 0x0800000
+moonflash: sim:f407: ch.bin: reset vector 0x08000041 is outside the target range 0x00800000..0x0080E5D3
+  The flash is untouched.
+  0x00800000 has one zero too few. ch.bin@0x08000000 writes it where it was
+  linked for.
+  --force overrides this check.
+[status 65]
+$ moonflash --virtual-time --wait 1 flash ch.bin
+moonflash: no board in DFU mode
+  STM32: connect BOOT0 to VDD (on an F4 also PB2 to GND), press reset, then run
+  the same command again.
+  Without a board: --device sim:f407 is a simulated one.
+[status 69]

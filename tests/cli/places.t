@@ -140,3 +140,14 @@ moonflash: right: sim:f407#2: no board that runs its program; sim:f407#2 (STM32 
 $ moonflash --slots slots.lua -d rear ./runs.lua
 moonflash: rear: 1-99.1: no board that runs its program
 [status 69]
+$ printf 'return { a = "sim:f407#1", bad = "sim:nope", c = "1-4.2" }' >wrong.lua
+$ moonflash --slots wrong.lua slots
+SLOT  PATH        BOARD
+a     sim:f407#1  STM32  BOOTLOADER
+bad   sim:nope    ENTRY IS WRONG: there is no simulated board 'nope'
+c     1-4.2       nothing in it
+$ moonflash --virtual-time --slots wrong.lua --every-slot flash ch.bin
+moonflash: slot 'bad': sim:nope: there is no simulated board 'nope'
+  'moonflash sim --kinds' lists the kinds. The parameters are in
+  docs/api.md, 'Simulated boards'.
+[status 64]

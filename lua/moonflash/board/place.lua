@@ -46,7 +46,9 @@ function M.wait_for(wanted, seconds)
   while true do
     local found = bus.find(in_mode)
     if #found > 0 then return found end
-    if task.now() >= deadline then refusal.no_device(wanted, wanted.path) end
+    if task.now() >= deadline then
+      refusal.no_device(wanted, wanted.path, false, (seconds or 0) > 0)
+    end
     task.sleep(bus.RESCAN)
   end
 end

@@ -34,8 +34,8 @@ end
 ---@param wanted table a selector
 ---@param path? string the place, where it was named
 ---@param was_there? boolean the Board was open on a device there before
----@param brought? boolean the operator brings the board: board:open() has its own wait
-function M.no_device(wanted, path, was_there, brought)
+---@param no_wait? boolean --wait would not help: it was given, or board:open() has its own
+function M.no_device(wanted, path, was_there, no_wait)
   local forbidden = (wanted.serial or wanted.alt) and bus.forbidden(wanted)
   if forbidden then M.refuse(forbidden, "permission") end
   if wanted.mode == "runtime" then
@@ -54,10 +54,10 @@ function M.no_device(wanted, path, was_there, brought)
   if #others > 0 then
     raise_absent(path, was_there, meant == "" and "no board in DFU mode"
       or "no board matches " .. meant, { "others", wanted.path and "enter-dfu" or nil,
-      boards = others, probe = bus.st_link(), brought = brought })
+      boards = others, probe = bus.st_link(), no_wait = no_wait })
   end
   raise_absent(path, was_there, "no board in DFU mode",
-    { "enter-dfu", probe = bus.st_link(), brought = brought })
+    { "enter-dfu", probe = bus.st_link(), no_wait = no_wait })
 end
 
 ---Raises the error for a device that does not match the selector.

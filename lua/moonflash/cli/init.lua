@@ -60,21 +60,36 @@ moonflash repl            a prompt: type Lua, with the board at hand
 moonflash recipes --show RECIPE   its source, to copy
 ]]
 
+-- The help of a recipe: an example, its own options, and where moonflash's are.
+local function recipe_help(name, loaded)
+  local t = loaded.table
+  if t.example then io.stdout:write("Example: ", t.example, "\n\n") end
+  local parser = library("run.args").parser("moonflash " .. name, loaded.summary, loaded.args, {})
+  io.stdout:write(parser:get_help(), "\n\nOptions of every recipe: moonflash help options\n")
+  if t.description then io.stdout:write("\n", t.description, "\n") end
+end
+
+-- What the help of a name is: an overview, moonflash's options, a recipe, or a word of the manual.
 local function help(name)
   local recipe = library("run.recipe")
   if not name then
     io.stdout:write(OVERVIEW:format(recipe.overview(), options.overview()))
     return 0
-  end
-  local loaded = recipe.load(name)
-  if not loaded then
-    io.stdout:write(name, " is a plain script. The words after its name are arg[1], arg[2], ...\n")
+  elseif name == "options" then
+    io.stdout:write("Options of every recipe:\n\n", options.overview(), "\n")
     return 0
   end
-  local parser = library("run.args").parser("moonflash " .. name, loaded.summary, loaded.args,
-    options.args())
-  io.stdout:write(parser:get_help(), "\n")
-  if loaded.table.description then io.stdout:write("\n", loaded.table.description, "\n") end
+  local ok, loaded = pcall(recipe.load, name)
+  local word = not ok and library("prompt.help").word(name)
+  if word then
+    io.stdout:write(word, "\n")
+  elseif not ok then
+    error(loaded, 0)
+  elseif loaded then
+    recipe_help(name, loaded)
+  else
+    io.stdout:write(name, " is a plain script. The words after its name are arg[1], arg[2], ...\n")
+  end
   return 0
 end
 

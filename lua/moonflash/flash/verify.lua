@@ -193,6 +193,12 @@ function M.compare(board, segments, told)
   return result
 end
 
+-- Whether the board is a simulated one that begins each run with blank flash.
+local function is_blank_simulated(board, first)
+  return board.path:find("^sim:%w+") and not board.path:find("flash=", 1, true)
+    and first.found ~= "" and not first.found:find("[^\xFF]")
+end
+
 ---Raises `verify` for the first difference of a comparison.
 ---@param board table
 ---@param result table
@@ -205,7 +211,8 @@ function M.complain(board, result)
     flash = fields.journal:text(), ranges = fields.journal:claims(),
     differing = result.bad_count, checked = result.sectors,
     remedy = { fields.stats.bytes_written > 0 and (fields.plan and fields.plan.protection_known
-        and "not-protected" or "write-protection") or nil, again = true,
+        and "not-protected" or "write-protection") or is_blank_simulated(board, first)
+        and "blank-simulated" or nil, again = true, path = board.path,
                optbytes = optbytes.family(board) ~= nil } }
 end
 

@@ -39,7 +39,7 @@ function M.misplaced(name, bytes, address)
       base and text.hex(base) or "another address", text.hex(address))
   end
   return errors.new { code = "image.address", message = ("%s: %s"):format(name, why),
-    file = name, address = base, remedy = { "address", "force" } }
+    file = name, address = base, remedy = { "address", given = address, "force" } }
 end
 
 ---@param name string of the file

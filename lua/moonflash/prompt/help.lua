@@ -152,7 +152,8 @@ local function explain(section)
 end
 
 local PREFIXES = { "", "board:", "task:", "sim:", "server:", "task.", "dfu.", "flash." }
-local CHAPTERS = { repl = "the prompt", prompt = "the prompt", err = "errors", error = "errors" }
+local CHAPTERS = { ["sim:"] = "simulated boards", repl = "the prompt", prompt = "the prompt",
+                   err = "errors", error = "errors" }
 
 -- The section of a name: "erase_page", "board.erase_page" and "board:erase_page" are the same.
 local function find(word)

@@ -199,11 +199,10 @@ end
 ---@return table parser
 function M.parser(name, description, args, globals)
   local parser = require("argparse")(name, description):add_help(false):help_max_width(80)
-  local own, ours = {}, {}
+  local own = {}
   for _, arg in ipairs(args) do own[#own + 1] = add(parser, arg) end
-  for _, arg in ipairs(globals) do ours[#ours + 1] = add(parser, arg) end
+  for _, arg in ipairs(globals) do add(parser, arg) end
   if #own > 0 then parser:group("Arguments", table.unpack(own)) end
-  if #ours > 0 then parser:group("Options of moonflash", table.unpack(ours)) end
   return parser
 end
 

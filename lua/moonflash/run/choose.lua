@@ -67,6 +67,14 @@ local function is_empty(path)
   return #dfu.list { path = path } == 0
 end
 
+-- What a slot's search has found. The error of a wrong entry names the slot.
+local function join_named(job, name)
+  local ok, found, err = pcall(job.join, job)
+  if ok then return found, err end
+  if errors.is(found) then found.message = ("slot '%s': %s"):format(name, found.message) end
+  error(found, 0)
+end
+
 -- Waits for the boards in all slots at once. An empty slot is reported and left out. A board that
 -- can't be used fails at its turn, so that the others go on.
 local function in_slots(recipe)
@@ -76,7 +84,7 @@ local function in_slots(recipe)
   end
   for i, name in ipairs(all.names) do
     local path = all.by_name[name]
-    local found, err = jobs[i]:join()
+    local found, err = join_named(jobs[i], name)
     if not found and errors.matches(err, "usb.no-device") and is_empty(path) then
       events.emit("empty", path, name)
     else

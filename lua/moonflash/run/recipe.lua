@@ -12,8 +12,8 @@ local task = require "task"
 local M = {}
 
 local API = 1
-local FIELDS = { "api", "summary", "description", "board", "seconds", "args", "setup", "run",
-                 "finish", "virtual", "mode", "rest", "words", "start" }
+local FIELDS = { "api", "summary", "description", "example", "board", "seconds", "args", "setup",
+                 "run", "finish", "virtual", "mode", "rest", "words", "start" }
 
 -- Names of moonflash's own options, which recipes may not declare.
 local taken = setmetatable({}, { __index = function() return false end })

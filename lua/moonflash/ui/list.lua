@@ -84,7 +84,11 @@ function M.boards()
                 alts = alts_of(info) }
   end
   return shown.as(data, function()
-    if #boards == 0 then return "No boards found." end
+    if #boards == 0 then
+      return "No boards found.\n"
+        .. "  STM32: connect BOOT0 to VDD (on an F4 also PB2 to GND), press reset, and look\n"
+        .. "  again. 'moonflash doctor' looks closer. -d sim:f407 is a simulated board."
+    end
     return M.lines(boards)
       .. (share_a_serial(boards) and "\nTwo boards share a serial number: choose by path." or "")
   end)
@@ -166,24 +170,34 @@ end
 
 -- ---- slots ----
 
+local function in_slot(row)
+  if row.wrong then return "ENTRY IS WRONG: " .. row.wrong end
+  if row.mode == nil then return "nothing in it" end
+  return (row.product or "no name") .. (row.mode == "runtime" and " (running)" or "")
+end
+
 local function slots_text(data)
   local rows = { { "SLOT", "PATH", "BOARD" } }
   for _, row in ipairs(data) do
-    rows[#rows + 1] = { row.slot or "-", row.path, row.mode == nil and "nothing in it"
-      or (row.product or "no name") .. (row.mode == "runtime" and " (running)" or "") }
+    rows[#rows + 1] = { row.slot or "-", row.path, in_slot(row) }
   end
   return shown.columns(rows)
 end
 
 ---The slots with the boards in them, and the boards that are in no slot.
----@return table[] { { slot=?, path=, mode=?, product=?, serial=? }, ... }
+---@return table[] { { slot=?, path=, mode=?, product=?, serial=?, wrong=? }, ... }
 function M.slots()
   local all, data, here = slots.load(), {}, {}
   for _, info in ipairs(dfu.list()) do here[info.path] = info end
   local function add(slot, path)
-    local info = here[path] or {}
+    local info, wrong = here[path], nil
+    if not info and path:find("^sim:") then
+      local ok, found = pcall(dfu.list, path)
+      if ok then info = found[1] else wrong = text.without_path(errors.said(found), path) end
+    end
+    info = info or {}
     data[#data + 1] = { slot = slot, path = path, mode = info.mode, product = info.product,
-                        serial = info.serial }
+                        serial = info.serial, wrong = wrong }
   end
   for _, name in ipairs(all.names) do add(name, all.by_name[name]) end
   for _, info in ipairs(dfu.list()) do

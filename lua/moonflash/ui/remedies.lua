@@ -151,15 +151,20 @@ function ways.leave(remedy)
     ("dfu.open(%q):leave()"):format(remedy.path)) .. " starts its program."
 end
 
--- probe: path of an ST-LINK. brought: the recipe opens the board, so --wait has no effect.
+-- probe: path of an ST-LINK. no_wait: --wait would not help.
 ways["enter-dfu"] = function(remedy)
   local probe = remedy.probe and ("An ST-LINK is connected (%s): that is the Discovery's mini-USB "
     .. "socket. DFU needs its micro-USB socket too.\n"):format(remedy.probe) or ""
   local again = either("then run the same command again"
-    .. (remedy.brought and "." or ", or add --wait 60."), "then: board = dfu.open()")
+    .. (remedy.no_wait and "." or ", or add --wait 60."), "then: board = dfu.open()")
   return probe .. "STM32: connect BOOT0 to VDD (on an F4 also PB2 to GND), press reset, " .. again
     .. either("\nWithout a board: --device sim:f407 is a simulated one.",
       "\nWithout a board: dfu.open(\"sim:f407\") opens a simulated one.")
+end
+
+ways["blank-simulated"] = function(remedy)
+  return "A simulated board is blank in each run. With a file it keeps its flash:\n  "
+    .. either("-d ", "dfu.open ") .. remedy.path .. ",flash=board.img"
 end
 
 ways["right-board"] = function()
@@ -303,6 +308,15 @@ ways["no-leave"] = function()
     .. " an image that has a vector table."
 end
 
+-- How an address may have been mistyped, if the meant one is known; else "".
+local function slip(given, meant)
+  if not given or not meant then return "" end
+  if tonumber(("%d"):format(given), 16) == meant then
+    return ("%d without 0x is the decimal number of %s. "):format(given, text.hex(given))
+  end
+  return given * 16 == meant and ("%s has one zero too few. "):format(text.hex(given)) or ""
+end
+
 -- err.file: the file without an address. err.address: the address it was linked for, if known.
 function ways.address(remedy, err)
   if remedy.leave then
@@ -310,8 +324,8 @@ function ways.address(remedy, err)
       .. "(in Lua: board:leave(address)).", "board:leave(ADDRESS) takes the address of the vector "
       .. "table.")
   elseif err.code == "image.address" then
-    return err.address and ("%s@%s writes it where it was linked for."):format(err.file,
-      text.hex(err.address))
+    return err.address and ("%s%s@%s writes it where it was linked for."):format(
+      slip(remedy.given, err.address), err.file, text.hex(err.address))
       or ("%s@ADDRESS writes it to the address that it was linked for."):format(err.file)
   end
   return ("%s@0x08000000 writes it to that address."):format(err.file)

@@ -1,9 +1,19 @@
 -- SPDX-License-Identifier: MIT
 -- The sentences for the library's facts: results, remarks, dry runs.
+local dfu = require "dfu"
 local part_of = require "moonflash.board.part"
 local text = require "moonflash.base.text"
 
 local M = {}
+
+-- Formats of files, for people. That of a raw binary is not said.
+local FORMATS = { hex = "Intel HEX", srec = "S-records", elf = "ELF", dfu = "DfuSe" }
+
+local function bytes_of(image)
+  local size = 0
+  for _, segment in ipairs(image.segments) do size = size + #segment.bytes end
+  return size
+end
 
 ---Text from a recipe or a board, made safe and put on one line.
 ---@param s string
@@ -96,6 +106,10 @@ function M.last_sentence(board, stats)
       .. "The board is in DFU mode.", "To start it: 'moonflash leave'"
       .. (part_of.may_be_rom(board) and ", or reset with BOOT0 low." or ".")
   end
+  local image = dfu.fields(board).image
+  if stats.verified and image then
+    return ("The board holds %s (%s)."):format(image.name, text.size(bytes_of(image)))
+  end
   return checked .. "Done."
 end
 
@@ -113,9 +127,9 @@ end
 ---@param total integer
 ---@return string
 function M.image(image, sectors, total)
-  local size = 0
-  for _, segment in ipairs(image.segments) do size = size + #segment.bytes end
-  return ("%s  %s at %s, %d of %s"):format(image.name, text.size(size),
+  local format = FORMATS[image.format]
+  return ("%s  %s%s at %s, %d of %s"):format(image.name, format and format .. ", " or "",
+    text.size(bytes_of(image)),
     text.hex(image.segments[1].address), sectors, text.count(total, "sector"))
 end
 

@@ -81,7 +81,7 @@ rig.case("moonflash traces what libusb carried", function()
   board:begin()
   local r = rig.moonflash("--trace", "--pcap", name, "flash", F407.image, "--leave")
   rig.equal(r.status, 0, "status: " .. r.err)
-  local lines = select(2, r.err:gsub("\n *[%d.]+ +[%d.]+ ms  ", "")) + 1 -- and the first
+  local lines = select(2, r.err:gsub("\n *%d+%.%d%d%d +[%d.]+  %u", "")) -- below the heading
   -- but for GET_CONFIGURATION, which libusb sends by itself when the board is opened
   rig.equal(lines, board:requests() - 1, "requests in the trace")
   -- device and configuration descriptor, and set configuration: what the kernel had done
