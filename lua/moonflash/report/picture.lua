@@ -34,8 +34,9 @@ function M.size_of(group)
   return group.count > 1 and ("%d × %s"):format(group.count, size) or size
 end
 
----"0.25 s", "4.7 s"
+---"0.25 s", "4.7 s", "<0.01 s"
 function M.seconds(seconds)
+  if seconds > 0 and seconds < 0.005 then return "<0.01 s" end
   return (seconds < 0.995 and "%.2f s" or "%.1f s"):format(seconds)
 end
 

@@ -6,7 +6,7 @@ return [[
 :root {
   color-scheme: light dark;
   --page: #f6f7f8; --card: #fff; --ink: #1c2126; --quiet: #5d6670; --line: #dde1e5;
-  --good: #00664b; --good-wash: #e3f3ed; --bad: #a33b00; --bad-wash: #fdeee4;
+  --good: #00664b; --good-wash: #e3f3ed; --bad: #b3202a; --bad-wash: #fdeaea;
   --warn: #7a5600; --warn-wash: #fbf1d6;
   --untouched: #eef0f2; --same: #aeb6be; --written: #56b4e9; --rewritten: #0072b2;
   --erased: #f0d95c; --verified: #009e73; --doubt: #d55e00; --pending: #fff; --image: #b28aa6;
@@ -14,7 +14,7 @@ return [[
 @media (prefers-color-scheme: dark) {
   :root {
     --page: #14171a; --card: #1d2125; --ink: #e5e9ec; --quiet: #9aa4ae; --line: #343a41;
-    --good: #5fd3ae; --good-wash: #16302a; --bad: #ff9a5c; --bad-wash: #3a2318;
+    --good: #5fd3ae; --good-wash: #16302a; --bad: #ff9191; --bad-wash: #3d1d20;
     --warn: #ecc765; --warn-wash: #322a14;
     --untouched: #2a2f35; --same: #69737d; --written: #6cc0ee; --rewritten: #2b86c5;
     --erased: #d9bf45; --verified: #1fb58a; --doubt: #e8702a; --pending: #1d2125;
@@ -131,7 +131,7 @@ footer { color: var(--quiet); font-size: .86rem; }
   @page { margin: 14mm; }
   :root {
     --page: #fff; --card: #fff; --ink: #000; --quiet: #444; --line: #bbb;
-    --good: #00553f; --good-wash: #fff; --bad: #8a3200; --bad-wash: #fff;
+    --good: #00553f; --good-wash: #fff; --bad: #8f1018; --bad-wash: #fff;
     --warn: #5e4200; --warn-wash: #fff;
     --untouched: #f2f3f4; --same: #aeb6be; --written: #56b4e9; --rewritten: #0072b2;
     --erased: #f0d95c; --verified: #009e73; --doubt: #d55e00; --pending: #fff; --image: #b28aa6;
