@@ -135,6 +135,7 @@ seen '^two: Barcode? *$'
 text 'W2'
 key Enter
 shows "what was scanned stands in the row" '^ two *W2 *PASS'
+verdict "a slot's name is no scan of another one" "$(on_screen | grep '^ one *two')"
 last_line 'one: Barcode?'
 verdict "then come the others" "$(on_screen | grep -q '^one: Barcode? *$' || echo "no question")"
 text 'X1'

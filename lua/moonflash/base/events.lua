@@ -19,6 +19,7 @@
 -- measurement  board, note
 -- question     board?, text
 -- refusal      board?, text: an answer was not accepted, and the question is asked again
+-- accepted     board?, text: the answer that a question has got
 -- answer       text?, typed (boolean). text is nil if the question was given up
 -- remark       board?, name, facts: a fact without an event of its own (words: ui/words.lua)
 -- print        board?, text: printed by a recipe

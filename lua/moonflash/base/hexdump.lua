@@ -1,13 +1,13 @@
 -- SPDX-License-Identifier: MIT
 -- A hex dump: address, hexadecimal, text; sixteen bytes a line, or as many as the terminal has room
 -- for.
-local sys = require "moonflash.system"
+local columns = require "moonflash.base.columns"
 
 local WIDE, NARROW = 77, 44 -- columns for a line of 16 bytes, and of 8
 
 local function bytes_a_line()
-  local columns = sys.is_terminal(1) and sys.terminal_size() or WIDE
-  return columns >= WIDE and 16 or columns >= NARROW and 8 or 4
+  local width = columns(1) or WIDE
+  return width >= WIDE and 16 or width >= NARROW and 8 or 4
 end
 
 local function half(n) return (" %02x"):rep(n) end

@@ -60,7 +60,7 @@ end
 ---Begins the run in the calling task.
 ---@param seconds? number limit of the whole run
 function Job:begin(seconds)
-  self.task, self.allowed = task.current(), seconds
+  self.task, self.allowed, self.waited = task.current(), seconds, 0
   self.ends = seconds and task.now() + seconds
   limit(self)
 end

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- The memories of a board as text: a line for each run of equal sectors. On a narrow terminal the
 -- name of a memory has a line of its own.
+local columns = require "moonflash.base.columns"
 local shown = require "moonflash.base.shown"
-local system = require "moonflash.system"
 local text = require "moonflash.base.text"
 
 local WIDE = 72 -- columns that the wide form needs
@@ -58,6 +58,6 @@ end
 ---@param alts table[] { { number=, layout= }, ... }
 ---@return string
 return function(alts)
-  local is_narrow = system.is_terminal(1) and system.terminal_size() < WIDE
+  local is_narrow = (columns(1) or WIDE) < WIDE
   return "  " .. (is_narrow and narrow or wide)(alts):gsub("\n", "\n  ")
 end

@@ -10,8 +10,8 @@ local kept = require "moonflash.flash.kept"
 local lay = require "moonflash.flash.lay"
 local link = require "moonflash.link"
 local memory = require "moonflash.memory"
-local plans = require "moonflash.flash.plan"
 local part_of = require "moonflash.board.part"
+local plans = require "moonflash.flash.plan"
 local rules = require "moonflash.flash.rules"
 local sectors_of = require "moonflash.flash.sectors"
 local setting = require "moonflash.flash.setting"
@@ -91,13 +91,20 @@ function M.check_mass_erase(board)
   end
 end
 
+---Begins the phase of an erase of the whole chip, which can't be counted.
+---@param board table
+---@return table phase
+function M.whole_chip(board)
+  return events.phase(board, "erase", 1, "whole chip",
+    part_of.mass_seconds(class.state(board).part, board))
+end
+
 ---Sends a mass erase, with progress events.
 ---@param board table
 ---@return number seconds the time that it took
 function M.erase_all(board)
   M.check_mass_erase(board)
-  local phase = events.phase(board, "erase", 1, "whole chip",
-    part_of.mass_seconds(class.state(board).part, board))
+  local phase = M.whole_chip(board)
   local began = task.now()
   board:mass_erase()
   local seconds = task.now() - began

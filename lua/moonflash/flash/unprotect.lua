@@ -6,6 +6,7 @@ local class = require "moonflash.board.class"
 local errors = require "moonflash.errors"
 local events = require "moonflash.base.events"
 local part_of = require "moonflash.board.part"
+local perform = require "moonflash.flash.perform"
 local place = require "moonflash.board.place"
 local rules = require "moonflash.flash.rules"
 local setting = require "moonflash.flash.setting"
@@ -112,8 +113,7 @@ function M.run(board, options)
     board:read_unprotect()
     return true
   end
-  local phase = events.phase(board, "erase", 1, "whole chip",
-    part_of.mass_seconds(class.state(board).part, board))
+  local phase = perform.whole_chip(board)
   board:read_unprotect()
   reopen(board, options and rawget(options, "seconds") or BACK)
   phase:advance(1)

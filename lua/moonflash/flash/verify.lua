@@ -6,6 +6,7 @@ local errors = require "moonflash.errors"
 local events = require "moonflash.base.events"
 local memory = require "moonflash.memory"
 local optbytes = require "moonflash.optbytes"
+local part_of = require "moonflash.board.part"
 local sectors_of = require "moonflash.flash.sectors"
 local setting = require "moonflash.flash.setting"
 local task = require "task"
@@ -196,7 +197,7 @@ end
 -- Whether the board is a simulated one that begins each run with blank flash.
 local function is_blank_simulated(board, first)
   return board.path:find("^sim:%w+") and not board.path:find("flash=", 1, true)
-    and first.found ~= "" and not first.found:find("[^\xFF]")
+    and first.found ~= "" and part_of.is_blank(class.state(board).part, first.found)
 end
 
 ---Raises `verify` for the first difference of a comparison.

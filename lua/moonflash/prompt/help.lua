@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- help(): the text of docs/api.md about a function, a module or a word, for a terminal.
+local columns = require "moonflash.base.columns"
 local suggest = require "moonflash.base.suggest"
 local sys = require "sys"
 local text = require "moonflash.base.text"
@@ -13,7 +14,7 @@ local NAMES = 16      -- cells of the names of chapters
 
 -- The columns of the text: it is made for the terminal that it is shown on.
 local function width()
-  return sys.is_terminal(1) and math.min(sys.terminal_size() - 1, MOST) or MOST
+  return math.min((columns(1) or MOST + 1) - 1, MOST)
 end
 
 -- { sections = { { title=, rank=, lines=, name= }, ... }, by_name = { name = section } }

@@ -1,10 +1,11 @@
 -- SPDX-License-Identifier: MIT
 -- The prompt: reads Lua, runs each statement as a task, and shows its results.
+local console = require "moonflash.ui.console"
 local dfu = require "dfu"
 local errors = require "moonflash.errors"
-local link = require "moonflash.link"
 local history = require "moonflash.prompt.history"
 local misuse = require "moonflash.base.misuse"
+local progress = require "moonflash.ui.progress"
 local prompt = require "prompt"
 local recipe = require "moonflash.run.recipe"
 local remedies = require "moonflash.ui.remedies"
@@ -22,7 +23,6 @@ local M = {}
 
 local LOOK = 0.25           -- seconds between two checks of the bus and of failed tasks
 local PATIENCE = 0.5        -- seconds without a message while a board goes back to dfuIDLE
-local LONG = 2              -- seconds without an answer after which a board does not seem busy
 local MOST_LINES = 200      -- that one value may print
 
 -- Modules are loaded when they are first needed, so that the prompt appears quickly.
@@ -40,7 +40,7 @@ end
 
 -- Sentences, wrapped at words on a terminal.
 local function say_words(words)
-  say(sys.is_terminal(1) and text.fold(words, sys.terminal_size()) or words)
+  say(console.fit(words, 1))
 end
 
 -- ---- the board ----
@@ -155,9 +155,8 @@ local function to_idle(session)
   if not board or not board.is_open then return end
   local slow = task.spawn(function()
     task.sleep(PATIENCE)
-    local silent = (link.pending(board) or 0) > LONG
     say(("The board %s. Press Ctrl-C again to stop waiting."):format(
-      silent and "does not answer" or "is still busy"))
+      progress.silence(board) and "does not answer" or "is still busy"))
   end)
   local ok, err = in_foreground(dfu.to_idle, board)
   slow:cancel()

@@ -36,7 +36,7 @@ local function work(recipe, board, opt, value, result)
   if not brought then
     board:open { wait = recipe.wait, selector = { mode = places.mode(recipe) } }
   end
-  job.waited, result.opened = 0, task.now()
+  result.opened = task.now()
   -- closed first: the time ends before the board is closed, however the run ends
   local _ <close> = setmetatable({}, { __close = function()
     job:finish(board)

@@ -35,19 +35,16 @@ local function load_recipe(usage, name, options)
   return recipe, args.given(options or {}, recipe.args, name)
 end
 
--- The simulated boards of a list: Sims, or what sim.new takes. Those made here are closed at the
--- end.
+-- The simulated boards of a list: Sims, or what sim.new takes. Those made here exist as long as the
+-- results, in which they are.
 local function boards_of(usage, list)
-  local sims, made = {}, {}
+  local sims = {}
   for i, board in ipairs(list) do
-    if type(board) == "string" then
-      board = sim.new((board:gsub("^sim:", "")))
-      made[#made + 1] = board
-    end
+    if type(board) == "string" then board = sim.new((board:gsub("^sim:", ""))) end
     if type(board) ~= "userdata" then misuse("%s: board %d is no simulated board", usage, i) end
     sims[i] = board
   end
-  return sims, made
+  return sims
 end
 
 ---Runs a recipe on simulated boards. An error of setup, or of choosing the boards, is raised.

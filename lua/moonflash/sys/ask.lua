@@ -110,7 +110,10 @@ return function(outside)
       wanted = named(line, question.board)
       if wanted then return nil end
       local accepted, why = question.check(line)
-      if accepted then return line end
+      if accepted then
+        events.emit("accepted", question.board, line)
+        return line
+      end
       question.refused = question.refused + 1
       if question.refused >= question.tries then
         errors.raise { code = "fail", message = ("%s (%s, %d of %d tries)"):format(

@@ -193,17 +193,11 @@ end
 local ask
 
 local TRIES = 3
-local ASKED = { text = true, check = true, tries = true }
 
 local function check_asked(asked)
   if type(asked) == "string" then asked = { text = asked } end
   if type(asked) ~= "table" then misuse("sys.ask(text): a text is a string") end
-  for key in pairs(asked) do
-    if not ASKED[key] then
-      misuse("sys.ask: there is no option '%s'%s", tostring(key),
-        suggest.hint(key, suggest.keys(ASKED)))
-    end
-  end
+  check.options("sys.ask", asked, { "text", "check", "tries" })
   if type(asked.text) ~= "string" then misuse("sys.ask: text is a string") end
   if asked.check ~= nil and type(asked.check) ~= "function" then
     misuse("sys.ask: check is a function")

@@ -69,7 +69,7 @@ local function picture(phase, who, last)
   local tail = figures(phase, columns, last)
   local width = math.min(BAR, columns - 3 - text.width(head) - text.width(tail))
   if width < LEAST then
-    return "\r" .. text.cut(head .. tail, columns - 1) .. "\27[K" .. (last and "\n" or "")
+    return "\r" .. text.shortened(head .. tail, columns - 1) .. "\27[K" .. (last and "\n" or "")
   end
   local full = math.floor(progress.share(phase) * width + 0.5)
   return ("\r%s%s%s  %s\27[K%s"):format(head, FULL:rep(full), EMPTY:rep(width - full), tail,
@@ -126,17 +126,12 @@ function M:above(printed, is_error)
   if self.bar then self:draw(self.bar) end
 end
 
--- A line of moonflash's own, wrapped at words.
-local function folded(line)
-  return text.fold(text.plain(line), sys.terminal_size() - 1)
-end
-
 function M:board(board)
-  self:print(board, folded(words.board(board)))
+  self:print(board, words.board(board))
 end
 
 function M:image(board, image, sectors, total)
-  self:print(board, folded(words.image(image, sectors, total)))
+  self:print(board, words.image(image, sectors, total))
 end
 
 function M:step(board, step)
@@ -174,7 +169,7 @@ function M.passed(_, board, stats, seconds)
     says[#says + 1] = text.count(board.retries, "request")
       .. " had to be sent again. Check the cable."
   end
-  says = text.fold(table.concat(says, "\n"), columns - 1)
+  says = console.fit(table.concat(says, "\n"), 2)
   console.say(says:gsub("^Verified%.", color.good):gsub("NOT VERIFIED", color.warning) .. "\n")
 end
 

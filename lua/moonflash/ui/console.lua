@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Standard error, for all modes: whole lines, and the open question. Lines are printed above an
 -- open question, which is then shown again.
+local columns = require "moonflash.base.columns"
 local output = require "moonflash.ui.output"
 local sys = require "sys"
 local text = require "moonflash.base.text"
@@ -46,6 +47,15 @@ function M.question() return state.question end
 -- On a terminal the answer is typed behind the question, otherwise below it.
 local function show_question()
   output.say(state.question .. (sys.is_terminal(2) and " " or "\n"))
+end
+
+---Lines wrapped at words, if a stream writes to a terminal.
+---@param lines string
+---@param fd integer 1: standard output, 2: standard error
+---@return string
+function M.fit(lines, fd)
+  local width = columns(fd)
+  return width and text.fold(lines, width) or lines
 end
 
 ---Writes whole lines.

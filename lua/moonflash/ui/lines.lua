@@ -2,12 +2,12 @@
 -- Shows events as lines on standard error, without a terminal. The other modes inherit from this
 -- one and replace some methods.
 local color = require "moonflash.ui.color"
+local columns = require "moonflash.base.columns"
 local console = require "moonflash.ui.console"
 local errors = require "moonflash.errors"
 local measurement = require "moonflash.board.measurement"
 local settings = require "moonflash.board.settings"
 local show = require "moonflash.flash.show"
-local sys = require "sys"
 local text = require "moonflash.base.text"
 local words = require "moonflash.ui.words"
 
@@ -33,8 +33,7 @@ end
 ---@param is_error? boolean
 ---@return string
 function M.clean(printed, is_error)
-  printed = text.plain(printed)
-  if sys.is_terminal(2) then printed = text.fold(printed, sys.terminal_size() - 1) end
+  printed = console.fit(text.plain(printed), 2)
   if not is_error then return printed end
   return (printed:gsub("^moonflash:", color.bad))
 end
@@ -108,9 +107,7 @@ end
 
 -- A result, for standard output. A terminal wraps it at words.
 local function write_value(printed)
-  printed = text.plain(printed)
-  if sys.is_terminal(1) then printed = text.fold(printed, sys.terminal_size()) end
-  io.stdout:write(printed, "\n")
+  io.stdout:write(console.fit(text.plain(printed), 1), "\n")
 end
 
 -- The value that run returned for a board goes to standard output.
@@ -166,11 +163,11 @@ function M:tell_again(failed)
     out_of_sight = out_of_sight or not told or console.lines() - told > SCREENFUL
   end
   if not out_of_sight then return end
-  local columns = sys.is_terminal(2) and sys.terminal_size() - 1 or math.maxinteger
+  local width = columns(2) or math.maxinteger
   for _, result in ipairs(failed) do
     local line = ("  %s: %s: %s"):format(console.who(result.board), result.outcome,
       M.reason(result))
-    console.say(text.shortened(line, columns) .. "\n")
+    console.say(text.shortened(line, width) .. "\n")
   end
 end
 

@@ -187,8 +187,8 @@ end
 ---The slots with the boards in them, and the boards that are in no slot.
 ---@return table[] { { slot=?, path=, mode=?, product=?, serial=?, wrong=? }, ... }
 function M.slots()
-  local all, data, here = slots.load(), {}, {}
-  for _, info in ipairs(dfu.list()) do here[info.path] = info end
+  local all, data, here, boards = slots.load(), {}, {}, dfu.list()
+  for _, info in ipairs(boards) do here[info.path] = info end
   local function add(slot, path)
     local info, wrong = here[path], nil
     if not info and path:find("^sim:") then
@@ -200,7 +200,7 @@ function M.slots()
                         serial = info.serial, wrong = wrong }
   end
   for _, name in ipairs(all.names) do add(name, all.by_name[name]) end
-  for _, info in ipairs(dfu.list()) do
+  for _, info in ipairs(boards) do
     if not all.by_path[info.path] then add(nil, info.path) end
   end
   if #data == 0 then

@@ -27,13 +27,22 @@ function M.done(phase)
   return math.min(phase.done + (link.progress(phase.board) or 0), phase.total)
 end
 
+---The seconds for which a board has not answered, if they are worth telling; else nil.
+---@param board table
+---@return number? seconds
+---@return number? limit the seconds for which it is waited for
+function M.silence(board)
+  local seconds, limit = link.pending(board)
+  if seconds and seconds >= LONG then return seconds, limit end
+end
+
 ---"no answer for 4 s (waits until 10 s)"; nil while the board answers.
 ---@param phase table
 ---@return string? note
 ---@return string? short the note without the limit
 function M.note(phase)
-  local seconds, limit = link.pending(phase.board)
-  if not seconds or seconds < LONG or seconds < (phase.typical or 0) then return nil end
+  local seconds, limit = M.silence(phase.board)
+  if not seconds or seconds < (phase.typical or 0) then return nil end
   local short = ("no answer for %d s"):format(math.floor(seconds))
   return ("%s (waits until %d s)"):format(short, math.ceil(limit)), short
 end

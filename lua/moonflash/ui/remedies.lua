@@ -164,7 +164,7 @@ end
 
 ways["blank-simulated"] = function(remedy)
   return "A simulated board is blank in each run. With a file it keeps its flash:\n  "
-    .. either("-d ", "dfu.open ") .. remedy.path .. ",flash=board.img"
+    .. either("-d %s", "dfu.open(%q)"):format(remedy.path .. ",flash=board.img")
 end
 
 ways["right-board"] = function()

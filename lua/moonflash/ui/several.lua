@@ -66,18 +66,18 @@ end
 
 -- ---- questions ----
 
-function M:question(board, question)
-  self.asked = board
+function M.question(_, board, question)
   question = text.clean(console.prefix(board) .. question)
   rows.ask(question .. " ")
   console.ask(question)
 end
 
-function M:answer(answer, typed)
+function M.answer(_, answer, typed)
   local question = console.answered(typed)
-  if answer and self.asked then rows.scanned(self.asked, answer) end
   rows.answered(text.clean(question .. " " .. (answer or "")))
 end
+
+function M.accepted(_, board, line) rows.scanned(board, line) end
 
 -- ---- results ----
 
