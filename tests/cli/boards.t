@@ -2,8 +2,6 @@ Which board, several boards, and output for programs.
 
 $ moonflash list
 No boards found.
-  STM32: connect BOOT0 to VDD (on an F4 also PB2 to GND), press reset, and look
-  again. 'moonflash doctor' looks closer. -d sim:f407 is a simulated board.
 $ moonflash -d sim:f407 -d sim:g474 -d sim:l452 -d sim:dfu11 list
 PATH       ID         SERIAL        BOARD
 sim:f407   0483:df11  315A28A0B956  STM32  BOOTLOADER, 1 MB flash (simulated)

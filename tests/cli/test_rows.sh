@@ -111,6 +111,11 @@ shows "an answer may come before the question" '3 boards passed'
 shows "and nothing that stood above the rows is lost" '^shell: .*moonflash'
 
 
+# A person reads how to get a board; a program reads one line (boards.t).
+fresh
+enter "'$MOONFLASH' list"
+shows "a hint where there is no board" '^  STM32: connect BOOT0 to VDD'
+
 # The operator scans the slot where he stands, and then its unit.
 cat >"$place/slots.lua" <<'EOT'
 return { one = "sim:f407#1", two = "sim:f407#2", three = "sim:f407#3" }

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- Tables of boards for people and programs: the output of `list` and `info`.
+local columns = require "moonflash.base.columns"
 local dfu = require "dfu"
 local errors = require "moonflash.errors"
 local memories = require "moonflash.board.memories"
@@ -14,6 +15,11 @@ local text = require "moonflash.base.text"
 local M = { memories = memories }
 
 local WIDTH = 74 -- columns of a remark
+
+-- What people read when there are no boards; a program reads one line.
+local NO_BOARDS = "\n"
+  .. "  STM32: connect BOOT0 to VDD (on an F4 also PB2 to GND), press reset, and look\n"
+  .. "  again. 'moonflash doctor' looks closer. -d sim:f407 is a simulated board."
 
 local function describe(info)
   local name = info.product or "a board without a name"
@@ -84,11 +90,7 @@ function M.boards()
                 alts = alts_of(info) }
   end
   return shown.as(data, function()
-    if #boards == 0 then
-      return "No boards found.\n"
-        .. "  STM32: connect BOOT0 to VDD (on an F4 also PB2 to GND), press reset, and look\n"
-        .. "  again. 'moonflash doctor' looks closer. -d sim:f407 is a simulated board."
-    end
+    if #boards == 0 then return "No boards found." .. (columns(1) and NO_BOARDS or "") end
     return M.lines(boards)
       .. (share_a_serial(boards) and "\nTwo boards share a serial number: choose by path." or "")
   end)
