@@ -49,7 +49,7 @@ ALL_LDFLAGS = -rdynamic $(LDFLAGS) $(SANITIZE)
 
 SOURCES  := $(filter-out $(NOT_BUILT),$(sort $(wildcard src/*.c src/*/*.c)))
 OBJECTS  := $(SOURCES:src/%.c=$(BUILD)/%.o) $(BUILD)/embedded.o
-BUILTIN  := $(sort $(shell find lua scripts -name '*.lua' ! -path 'scripts/examples/*')) docs/api.md
+BUILTIN  := $(sort $(shell find lua scripts -name '*.lua')) $(sort $(wildcard docs/*.md))
 
 all: $(BUILD)/moonflash
 

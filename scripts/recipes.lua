@@ -1,6 +1,20 @@
 -- SPDX-License-Identifier: MIT
--- recipes.lua: lists the named recipes, or shows the source of one.
+-- recipes.lua: lists the named recipes and the examples, or shows the source of one.
 local recipe = require "moonflash.run.recipe"
+
+-- The source of an example: "examples/product" or "examples/product.lua". Nil for other names.
+local function example(name)
+  local path = name:match("^examples/[^/]+$")
+  return path and sys.builtin("scripts/" .. path:gsub("%.lua$", "") .. ".lua")
+end
+
+local function examples()
+  local names = {}
+  for i, file in ipairs(sys.builtins("scripts/examples/")) do
+    names[i] = "  " .. file:match("^scripts/(.*)%.lua$")
+  end
+  return table.concat(names, "\n")
+end
 
 return {
   api     = 1,
@@ -10,7 +24,10 @@ return {
   },
 
   setup = function(opt)
-    if opt.show then return (recipe.find(opt.show).source:gsub("\n$", "")) end
-    return recipe.overview()
+    if opt.show then
+      return ((example(opt.show) or recipe.find(opt.show).source):gsub("\n$", ""))
+    end
+    return recipe.overview() .. "\n\nExamples to copy (moonflash recipes --show examples/product):"
+      .. "\n" .. examples()
   end,
 }

@@ -101,28 +101,28 @@ moonflash: broken.lua:2: unexpected symbol near <eof>
 [status 1]
 $ moonflash -d sim:f408 list
 moonflash: sim:f408: there is no simulated board 'f408' (did you mean 'f407'?)
-  'moonflash sim --kinds' lists the kinds. The parameters are in
-  docs/api.md, 'Simulated boards'.
+  'moonflash sim --kinds' lists the kinds. 'moonflash help sim:' explains the
+  parameters.
 [status 64]
 $ moonflash -d sim:f407,rpd=1 list
 moonflash: sim:f407,rpd=1: there is no parameter 'rpd' (did you mean 'rdp'?)
-  'moonflash sim --kinds' lists the kinds. The parameters are in
-  docs/api.md, 'Simulated boards'.
+  'moonflash sim --kinds' lists the kinds. 'moonflash help sim:' explains the
+  parameters.
 [status 64]
 $ moonflash -d sim:f407,rdp=7 list
 moonflash: sim:f407,rdp=7: rdp is a number: 7 is too large: at most 0x2
-  'moonflash sim --kinds' lists the kinds. The parameters are in
-  docs/api.md, 'Simulated boards'.
+  'moonflash sim --kinds' lists the kinds. 'moonflash help sim:' explains the
+  parameters.
 [status 64]
 $ moonflash -d sim:f407,usb=slow list
 moonflash: sim:f407,usb=slow: usb is one of real, ideal, none
-  'moonflash sim --kinds' lists the kinds. The parameters are in
-  docs/api.md, 'Simulated boards'.
+  'moonflash sim --kinds' lists the kinds. 'moonflash help sim:' explains the
+  parameters.
 [status 64]
 $ moonflash -d sim:f407,fault=explode@3 list
 moonflash: sim:f407,fault=explode@3: fault is one of unplug, stall, error, corrupt, hang, short
-  'moonflash sim --kinds' lists the kinds. The parameters are in
-  docs/api.md, 'Simulated boards'.
+  'moonflash sim --kinds' lists the kinds. 'moonflash help sim:' explains the
+  parameters.
 [status 64]
 $ moonflash -d nonsense list
 moonflash: 'nonsense' is not a board selector: 'nonsense' is no path, slot, VID:PID or NAME=VALUE

@@ -46,7 +46,8 @@ Options, on either side of the recipe (-e, -i and --version in front of it):
                           sim:f407, which is simulated (may be repeated;
                           default: $MOONFLASH_DEVICE)
   --every-board           run on all boards that match
-  --every-slot            run on the boards in all slots (docs/fixtures.md)
+  --every-slot            run on the boards in all slots (moonflash help
+                          fixtures)
   --slots FILE            file that names the places of boards (default: your
                           slots.lua)
   --wait SECONDS          wait up to SECONDS for a board to appear
@@ -70,6 +71,10 @@ Options, on either side of the recipe (-e, -i and --version in front of it):
   -h, --help              show this help
 
 moonflash help RECIPE     what a recipe does, and its options
+moonflash help WORD       what the manual says of a function, a field, an error code
+moonflash help CHAPTER    a chapter of the manual:
+  api boards debugging design dfu-util fixtures internals plan protocol
+  recipes report testing trace
 moonflash repl            a prompt: type Lua, with the board at hand
 moonflash recipes --show RECIPE   its source, to copy
 $ moonflash recipes
@@ -97,6 +102,12 @@ $ moonflash recipes
   udev         Print the udev rule that lets you open boards
   unprotect    Remove the read protection; ERASES THE WHOLE CHIP
   verify       Compare firmware with the contents of a board
+
+Examples to copy (moonflash recipes --show examples/product):
+  examples/factory
+  examples/fixture
+  examples/product
+  examples/product_test
 $ moonflash recipes --show discovery
 -- SPDX-License-Identifier: MIT
 -- discovery.lua: flashes ch.bin on an STM32F4 Discovery, and starts it.

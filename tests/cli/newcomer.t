@@ -71,3 +71,23 @@ moonflash: sim:f407,fault=corrupt@60: verify failed at 0x08000C00: expected f3 a
   Run the same command again. No write protection is set there; if it fails
   again at this address, the flash may be worn out.
 [status 79]
+$ moonflash help plan | sed -n 1,4p
+flash.plan(board, image, options?)
+
+Returns the plan that flash.write would carry out. It reads the board (not with full or
+erase_all), and changes nothing.
+$ moonflash help boards | tail -1
+There is a chapter, too: docs/boards (moonflash help docs/boards).
+$ moonflash help trace | tail -1
+There is a chapter, too: docs/trace (moonflash help docs/trace).
+$ moonflash help docs/trace.md | sed -n 1p
+Traces and captures
+$ moonflash help product | sed -n 1p
+A product of your own
+$ moonflash help exit | sed -n 1p
+Errors
+$ moonflash recipes --show examples/product | sed -n 1p
+-- SPDX-License-Identifier: MIT
+$ moonflash recipes --show examples/nosuch
+moonflash: examples/nosuch: No such file or directory
+[status 66]

@@ -148,6 +148,6 @@ bad   sim:nope    ENTRY IS WRONG: there is no simulated board 'nope'
 c     1-4.2       nothing in it
 $ moonflash --virtual-time --slots wrong.lua --every-slot flash ch.bin
 moonflash: slot 'bad': sim:nope: there is no simulated board 'nope'
-  'moonflash sim --kinds' lists the kinds. The parameters are in
-  docs/api.md, 'Simulated boards'.
+  'moonflash sim --kinds' lists the kinds. 'moonflash help sim:' explains the
+  parameters.
 [status 64]

@@ -38,28 +38,28 @@ moonflash: ./wigdet.lua: No such file or directory
 [status 66]
 $ moonflash -d sim:./widget.lua,sreial=1 list
 moonflash: sim:./widget.lua,sreial=1: there is no parameter 'sreial' (did you mean 'serial'?)
-  'moonflash sim --kinds' lists the kinds. The parameters are in
-  docs/api.md, 'Simulated boards'.
+  'moonflash sim --kinds' lists the kinds. 'moonflash help sim:' explains the
+  parameters.
 [status 64]
 $ sed 's/serial/sreial/' widget.lua >bad.lua; moonflash -d sim:./bad.lua list
 moonflash: ./bad.lua: a product has no field 'sreial' (did you mean 'serial'?)
-  docs/api.md, 'A product of your own', has an example.
+  'moonflash help product' has an example.
 [status 64]
 $ sed 's/16\*64Kg/16*64Mg/' widget.lua >bad.lua; moonflash -d sim:./bad.lua list
 moonflash: ./bad.lua: its memories have 1025 MB: 64 MB at most
-  docs/api.md, 'A product of your own', has an example.
+  'moonflash help product' has an example.
 [status 64]
 $ sed 's/0x90000000/0x08000000/' widget.lua >bad.lua; moonflash -d sim:./bad.lua list
 moonflash: ./bad.lua: memories[1] (0x08000000..0x080FFFFF) and memories[2] (0x08000000..0x080FFFFF) overlap
-  docs/api.md, 'A product of your own', has an example.
+  'moonflash help product' has an example.
 [status 64]
 $ echo 'return { base = "f407", vid = os.getenv("VID") }' >bad.lua; moonflash -d sim:./bad.lua list
 moonflash: ./bad.lua: 1: attempt to index a nil value (global 'os')
-  docs/api.md, 'A product of your own', has an example.
+  'moonflash help product' has an example.
 [status 64]
 $ echo 'while true do end' >bad.lua; moonflash -d sim:./bad.lua list
 moonflash: ./bad.lua: 1: it takes too long
-  docs/api.md, 'A product of your own', has an example.
+  'moonflash help product' has an example.
 [status 64]
 $ : >empty.lua; moonflash -d sim:./empty.lua list
 moonflash: ./empty.lua is empty

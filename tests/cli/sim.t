@@ -25,8 +25,8 @@ moonflash: '1-4' is not a simulated board
 [status 64]
 $ moonflash sim sim:f408
 moonflash: sim:f408: there is no simulated board 'f408' (did you mean 'f407'?)
-  'moonflash sim --kinds' lists the kinds. The parameters are in
-  docs/api.md, 'Simulated boards'.
+  'moonflash sim --kinds' lists the kinds. 'moonflash help sim:' explains the
+  parameters.
 [status 64]
 $ moonflash sim sim:f407,rdp=1 sim:f407,rdp=1
 moonflash: sim:f407,rdp=1 is named twice

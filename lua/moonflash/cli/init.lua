@@ -56,6 +56,9 @@ Options, on either side of the recipe (-e, -i and --version in front of it):
 %s
 
 moonflash help RECIPE     what a recipe does, and its options
+moonflash help WORD       what the manual says of a function, a field, an error code
+moonflash help CHAPTER    a chapter of the manual:
+%s
 moonflash repl            a prompt: type Lua, with the board at hand
 moonflash recipes --show RECIPE   its source, to copy
 ]]
@@ -63,33 +66,35 @@ moonflash recipes --show RECIPE   its source, to copy
 -- The help of a recipe: an example, its own options, and where moonflash's are.
 local function recipe_help(name, loaded)
   local t = loaded.table
-  if t.example then io.stdout:write("Example: ", t.example, "\n\n") end
   local parser = library("run.args").parser("moonflash " .. name, loaded.summary, loaded.args, {})
-  io.stdout:write(parser:get_help(), "\n\nOptions of every recipe: moonflash help options\n")
-  if t.description then io.stdout:write("\n", t.description, "\n") end
+  local parts = { parser:get_help() .. "\n", "Options of every recipe: moonflash help options" }
+  if t.example then table.insert(parts, 1, "Example: " .. t.example .. "\n") end
+  if t.description then parts[#parts + 1] = "\n" .. t.description end
+  local pointer = library("manual").pointer(name)
+  if pointer then parts[#parts + 1] = "\n" .. pointer end
+  return table.concat(parts, "\n")
 end
 
--- What the help of a name is: an overview, moonflash's options, a recipe, or a word of the manual.
-local function help(name)
-  local recipe = library("run.recipe")
+-- The help of a name: an overview, moonflash's options, a recipe, or a word of the manual.
+local function help_of(name)
+  local recipe, manual = library("run.recipe"), library("manual")
   if not name then
-    io.stdout:write(OVERVIEW:format(recipe.overview(), options.overview()))
-    return 0
+    local chapters = library("base.text").fold(table.concat(manual.chapters(), " "), 70)
+    return OVERVIEW:format(recipe.overview(), options.overview(),
+      "  " .. chapters:gsub("\n", "\n  ")):gsub("\n$", "")
   elseif name == "options" then
-    io.stdout:write("Options of every recipe:\n\n", options.overview(), "\n")
-    return 0
+    return "Options of every recipe:\n\n" .. options.overview()
   end
   local ok, loaded = pcall(recipe.load, name)
-  local word = not ok and library("prompt.help").word(name)
-  if word then
-    io.stdout:write(word, "\n")
-  elseif not ok then
-    error(loaded, 0)
-  elseif loaded then
-    recipe_help(name, loaded)
-  else
-    io.stdout:write(name, " is a plain script. The words after its name are arg[1], arg[2], ...\n")
-  end
+  local word = not ok and manual.word(name)
+  if word then return word end
+  if not ok then error(loaded, 0) end
+  return loaded and recipe_help(name, loaded)
+    or name .. " is a plain script. The words after its name are arg[1], arg[2], ..."
+end
+
+local function help(name)
+  library("ui.pager").show(help_of(name) .. "\n")
   return 0
 end
 

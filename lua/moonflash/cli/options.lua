@@ -37,7 +37,7 @@ local rows = {
     end },
   { "--every-board", help = "run on all boards that match",
     apply = function(session) session.every_board = true end },
-  { "--every-slot", help = "run on the boards in all slots (docs/fixtures.md)",
+  { "--every-slot", help = "run on the boards in all slots (moonflash help fixtures)",
     apply = function(session) session.every_slot = true end },
   { "--slots", takes = { "string", "FILE" },
     help = "file that names the places of boards (default: your slots.lua)",

@@ -67,7 +67,7 @@ How:
   -v, --verbose               print more, and no progress
 
 This is moonflash. It reads back what it wrote, and writes only what differs.
-docs/dfu-util.md tells what else is different.
+'moonflash help docs/dfu-util' tells what else is different.
 ]]
 
 local function usage(message, ...)

@@ -301,10 +301,10 @@ end
 
 M.commands = {}
 
----help(), help(board.erase_page), help "flash": prints from docs/api.md.
+---help(), help(board.erase_page), help "flash": prints from docs/.
 function M.commands.help(session, ...)
   if select("#", ...) == 0 then
-    say_pages(session, library("prompt.help").overview { "The prompt", "Board", "dfu", "task",
+    say_pages(session, library("manual").overview { "The prompt", "Board", "dfu", "task",
       "sim", "flash", "image", "memory", "optbytes", "trace", "In every script" })
     say_words("help(board.read), help \"flash\" and help \"usb.gone\" explain. Ctrl-C cancels a "
       .. "running statement, Ctrl-D leaves, Tab completes. The up arrow recalls earlier "
@@ -313,12 +313,12 @@ function M.commands.help(session, ...)
   end
   local what = ...
   local word = type(what) == "string" and what or values.class(what)
-    or library("prompt.help").name_of(what, session.places())
+    or library("manual").name_of(what, session.places())
   if not word then
     say("no help for " .. tostring(what))
     return
   end
-  local explained, why = library("prompt.help").word(word)
+  local explained, why = library("manual").word(word)
   say_pages(session, explained or why)
 end
 

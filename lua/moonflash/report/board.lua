@@ -62,10 +62,6 @@ end
 
 local function identity(board)
   local fields = dfu.fields(board)
-  local layouts = {}
-  for i, alt in ipairs(fields.alts) do
-    layouts[i] = el("div", nil, ("%d: "):format(alt.number), code(alt.name))
-  end
   return parts.descriptions {
     { "Place", { M.place_of(board, code(board.path)),
       board.path:find("^sim:") and " (simulated)" } },
@@ -75,8 +71,17 @@ local function identity(board)
     { "Manufacturer", board.manufacturer },
     { "Found in", board.found_state },
     { "Family", fields.part and fields.part.family },
-    { "Layout", #layouts > 0 and layouts },
   }
+end
+
+-- The layout strings of a board. They are long, and are given the whole width.
+local function layout(board)
+  local lines = {}
+  for i, alt in ipairs(dfu.fields(board).alts) do
+    lines[i] = el("div", nil, ("%d: "):format(alt.number), code(alt.name))
+  end
+  return #lines > 0 and el("div", { class = "layout" },
+    parts.descriptions { { "Layout", lines } })
 end
 
 local function row_of(thing, dry, seconds)
@@ -211,6 +216,7 @@ function M.make(result, run, number)
     el("div", { class = "sides" },
       el("div", { class = "half" }, numbers(result), step_parts.steps(result)),
       el("div", { class = "half" }, identity(board))),
+    layout(board),
     step_parts.notes(result), options_part(result, run.dry), memories)
 end
 

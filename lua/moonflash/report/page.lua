@@ -167,7 +167,6 @@ end
 
 -- The first line of a board's error, without its path.
 local function reason_of(result)
-  if result.err == nil then return "" end
   local line = text.plain(errors.said(result.err)):match("[^\n]*")
   return parts.words(text.without_path(line, result.board.path))
 end
@@ -192,7 +191,10 @@ local function overview(run)
       board_section.place_of(board, el("a", { href = "#board-" .. i }, code(board.path))),
       board.serial and code(board.serial) or "",
     }
-    if any_failed then row[#row + 1] = reason_of(result) end
+    if any_failed then
+      row[#row + 1] = result.err == nil and ""
+        or el("a", { href = "#board-" .. i }, reason_of(result))
+    end
     if flash then
       table.move({ main and picture.strip(main) or "", tostring(stats.sectors_erased),
         text.size(stats.bytes_written) }, 1, 3, #row + 1, row)

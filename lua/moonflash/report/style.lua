@@ -60,6 +60,7 @@ pre.bad { background: var(--bad-wash); }
 .sides > .drawn { flex: 0 1 384px; min-width: 0; }
 .sides > .told { flex: 1 1 39.5rem; min-width: 0; }
 .sides > .half { flex: 1 1 22rem; min-width: 0; }
+.layout dl { margin-top: .15rem; }
 .scroll { overflow-x: auto; margin-top: .7rem; }
 .scroll th:nth-child(4):last-child, .scroll td:nth-child(4):last-child { padding-left: 1rem; }
 table { border-collapse: collapse; max-width: 100%; font-size: .86rem; line-height: 1.4;

@@ -453,7 +453,7 @@ end
 
 function ways.sim()
   return either("'moonflash sim --kinds' lists the kinds. ", "sim.catalogue() lists the kinds. ")
-    .. "The parameters are in\ndocs/api.md, 'Simulated boards'."
+    .. either("'moonflash help sim:'", "help \"sim:\"") .. " explains the\nparameters."
 end
 
 -- name: a free name for another board of this kind.
@@ -462,7 +462,7 @@ ways["sim-name"] = function(remedy)
 end
 
 function ways.product()
-  return "docs/api.md, 'A product of your own', has an example."
+  return either("'moonflash help product' has an example.", "help \"product\" has an example.")
 end
 
 function ways.list()

@@ -303,7 +303,7 @@ local function refused(text)
   local name, _ <close> = file_of(text)
   local err = assert_raises("usage", sim.new, name)
   lu.assertStrContains(err.message, name .. ": ")
-  lu.assertStrContains(err.hint, "docs/api.md")
+  lu.assertStrContains(err.hint, "help product")
   assert_raises("usage", dfu.open, "sim:" .. name)
   return err.message:sub(#name + 3)
 end

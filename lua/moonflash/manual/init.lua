@@ -1,21 +1,14 @@
 -- SPDX-License-Identifier: MIT
--- help(): the text of docs/api.md about a function, a module or a word, for a terminal.
-local columns = require "moonflash.base.columns"
+-- The manual for a terminal: the chapters of docs/, and what docs/api.md says about a word.
+local markdown = require "moonflash.manual.markdown"
 local suggest = require "moonflash.base.suggest"
 local sys = require "sys"
 local text = require "moonflash.base.text"
 
 local M = {}
 
-local MOST = 96       -- columns
-local LEAST = 40      -- of the last column of a table; if less is left, it begins below the others
 local SUMMARY_AT = 41 -- the column of the summaries in a chapter
 local NAMES = 16      -- cells of the names of chapters
-
--- The columns of the text: it is made for the terminal that it is shown on.
-local function width()
-  return math.min((columns(1) or MOST + 1) - 1, MOST)
-end
 
 -- { sections = { { title=, rank=, lines=, name= }, ... }, by_name = { name = section } }
 local manual
@@ -38,102 +31,39 @@ local function read_manual()
   return manual
 end
 
--- ---- Markdown to text ----
-
--- A link within the page becomes its words; for another page, the file is added.
-local function link(words, target)
-  local page = target:match("^[^#]+")
-  return page and ("%s (docs/%s)"):format(words, page) or words
-end
-
-local function plain(s)
-  return (s:gsub("%[([^%]]*)%]%(([^)]*)%)", link):gsub("%*%*", ""):gsub("`", ""))
-end
-
-local function cells_of(line)
-  local cells = {}
-  for cell in line:gsub("\\|", "\0"):gmatch("|([^|]*)") do
-    cells[#cells + 1] = plain(cell:gsub("%z", "|"):match("^%s*(.-)%s*$"))
-  end
-  if line:find("|%s*$") then cells[#cells] = nil end
-  return cells
-end
-
--- Appends wrapped text: `before` is in front of the first line, the other lines are indented.
-local function hang(out, before, s)
-  local at = text.width(before)
-  local lines = text.wrap(s, width() - at)
-  out[#out + 1] = (before .. (lines[1] or "")):gsub(" +$", "")
-  for i = 2, #lines do out[#out + 1] = (" "):rep(at) .. lines[i] end
-end
-
-local function add_table(out, rows)
-  local widths, left = {}, 2
-  for _, row in ipairs(rows) do
-    for i = 1, #row - 1 do widths[i] = math.max(widths[i] or 0, text.width(row[i])) end
-  end
-  for _, cells in ipairs(widths) do left = left + cells + 2 end
-  for _, row in ipairs(rows) do
-    local before = "  "
-    for i = 1, #row - 1 do
-      before = before .. row[i] .. (" "):rep(widths[i] - text.width(row[i]) + 2)
-    end
-    if width() - left >= LEAST then
-      hang(out, before, row[#row])
-    else
-      hang(out, "  ", before)
-      hang(out, "      ", row[#row])
-    end
-  end
-end
-
--- Renders tables, code, list items and paragraphs.
-local function render(lines)
-  local out, rows, words, code = {}, {}, nil, false
-  local function finish()
-    if words then
-      local s = plain(words)
-      local mark = s:match("^%- ") or ""
-      hang(out, mark, s:sub(#mark + 1))
-    end
-    add_table(out, rows)
-    rows, words = {}, nil
-  end
-  for _, line in ipairs(lines) do
-    local is_row = line:find("^|") and not code
-    if not is_row and #rows > 0 or is_row and words then finish() end
-    if line:find("^```") then
-      finish()
-      code = not code
-    elseif code then
-      out[#out + 1] = "    " .. line
-    elseif line:find("^|[-|: ]+$") then
-      rows[#rows + 1] = nil -- the rule below a table's head
-    elseif is_row then
-      rows[#rows + 1] = cells_of(line)
-    elseif line == "" then
-      finish()
-      out[#out + 1] = ""
-    else
-      if line:find("^%- ") then finish() end
-      words = words and words .. " " .. line or line
-    end
-  end
-  finish()
-  return (table.concat(out, "\n"):gsub("^\n+", ""):gsub("\n+$", ""))
-end
-
 local function first_sentence(section)
-  local s = render(section.lines):gsub("\n\n.*", ""):gsub("\n *", " ")
+  local s = markdown.render(section.lines):gsub("\n\n.*", ""):gsub("\n *", " ")
   return s:match("^(.-[.:])%s") or s
+end
+
+-- ---- chapters ----
+
+---The names of the chapters.
+---@return string[] sorted: "boards" is docs/boards.md
+function M.chapters()
+  local names = {}
+  for i, file in ipairs(sys.builtins("docs/")) do names[i] = file:match("^docs/(.*)%.md$") end
+  table.sort(names)
+  return names
+end
+
+---A chapter as text.
+---@param name string as in chapters()
+---@return string?
+function M.chapter(name)
+  local source = sys.builtin("docs/" .. name .. ".md")
+  if not source then return nil end
+  local lines = {}
+  for line in source:gmatch("([^\n]*)\n") do lines[#lines + 1] = line end
+  return markdown.render(lines)
 end
 
 -- ---- looking words up ----
 
 -- A section; for a whole chapter, followed by its functions, one line each.
 local function explain(section)
-  if section.name then return section.title .. "\n\n" .. render(section.lines) end
-  local lines, inside = { render(section.lines), "" }, false
+  if section.name then return section.title .. "\n\n" .. markdown.render(section.lines) end
+  local lines, inside = { markdown.render(section.lines), "" }, false
   for _, other in ipairs(manual.sections) do
     if other == section then
       inside = true
@@ -141,12 +71,12 @@ local function explain(section)
       break
     elseif inside and other.name then
       local before = ("  %-" .. SUMMARY_AT - 3 .. "s "):format(other.title)
-      local is_narrow = width() - SUMMARY_AT < LEAST
+      local is_narrow = markdown.width() - SUMMARY_AT < markdown.LEAST
       if is_narrow or #before > SUMMARY_AT then
         lines[#lines + 1] = before:gsub(" +$", "")
         before = (" "):rep(is_narrow and 4 or SUMMARY_AT)
       end
-      hang(lines, before, first_sentence(other))
+      markdown.hang(lines, before, first_sentence(other))
     end
   end
   return section.title .. "\n\n" .. table.concat(lines, "\n"):gsub("\n+$", ""):gsub("^\n+", "")
@@ -154,7 +84,8 @@ end
 
 local PREFIXES = { "", "board:", "task:", "sim:", "server:", "task.", "dfu.", "flash." }
 local CHAPTERS = { ["sim:"] = "simulated boards", repl = "the prompt", prompt = "the prompt",
-                   err = "errors", error = "errors" }
+                   err = "errors", error = "errors", exit = "errors",
+                   product = "a product of your own" }
 
 -- The section of a name: "erase_page", "board.erase_page" and "board:erase_page" are the same.
 local function find(word)
@@ -182,8 +113,8 @@ local function show_row(section, head, cells)
     local has_title = title ~= "" and title ~= "type" and cells[i] ~= ""
     parts[#parts + 1] = cells[i] ~= "" and (has_title and title .. " " or "") .. cells[i] or nil
   end
-  local out = { ("%s (%s)"):format(cells[1], plain(section.title)), "" }
-  hang(out, "  ", table.concat(parts, "; "))
+  local out = { ("%s (%s)"):format(cells[1], markdown.plain(section.title)), "" }
+  markdown.hang(out, "  ", table.concat(parts, "; "))
   return table.concat(out, "\n")
 end
 
@@ -195,7 +126,7 @@ local function find_rows(word, chapter)
     local head
     local is_wanted = not chapter or section.title:lower() == chapter
     for _, line in ipairs(is_wanted and section.lines or {}) do
-      local cells = line:find("^|") and cells_of(line)
+      local cells = line:find("^|") and markdown.cells(line)
       local is_child = cells and head and head[1] == "code"
         and cells[1]:sub(1, #word + 1) == word .. "."
       if not cells then
@@ -217,7 +148,15 @@ local function find_recipe(word)
   if not (fine and recipe) then return nil end
   local more = recipe.table.description and "\n\n" .. recipe.table.description or ""
   return text.fold(("moonflash %s\n\n%s.%s\n\n'moonflash help %s' has its arguments."):format(word,
-    recipe.summary, more, word), width())
+    recipe.summary, more, word), markdown.width())
+end
+
+---Where the chapter of a name is, if there is one.
+---@param name string
+---@return string?
+function M.pointer(name)
+  return sys.builtin("docs/" .. name .. ".md")
+    and ("There is a chapter, too: docs/%s (moonflash help docs/%s)."):format(name, name) or nil
 end
 
 ---The manual's text about a word; nil and a suggestion if there is none.
@@ -225,6 +164,8 @@ end
 ---@return string? text
 ---@return string? why
 function M.word(word)
+  local chapter = word:match("^docs/([%w-]+)$") or word:match("^docs/([%w-]+)%.md$")
+  if chapter then return M.chapter(chapter) end
   word = word:gsub("%(.*$", "")
   local owner, name = word:match("^(%a+)[.:](.+)$")
   local said = {}
@@ -234,10 +175,14 @@ function M.word(word)
     said[#said + 1] = row
   end
   if #said == 0 and owner then -- "board.timeout", "err.hint", "dfu.errTARGET"
-    local chapter = CHAPTERS[owner] or owner
-    said = find_rows(name, name:find("^err%u") and "errors" or chapter)
+    said = find_rows(name, name:find("^err%u") and "errors" or CHAPTERS[owner] or owner)
   end
   said[#said + 1] = find_recipe(word)
+  if #said == 0 then
+    said[1] = M.chapter(word)
+  else
+    said[#said + 1] = M.pointer(word)
+  end
   if #said > 0 then return table.concat(said, "\n\n") end
   return nil, ("no help for '%s'%s"):format(word,
     suggest.hint(word, suggest.keys(manual.by_name)))
@@ -285,7 +230,7 @@ function M.overview(chapters)
   end
   local out = {}
   for _, row in ipairs(lines) do
-    hang(out, ("  %-" .. NAMES .. "s "):format(row[1]), table.concat(row[2], " "))
+    markdown.hang(out, ("  %-" .. NAMES .. "s "):format(row[1]), table.concat(row[2], " "))
   end
   return table.concat(out, "\n")
 end
