@@ -155,5 +155,19 @@ text 'W3'
 key Enter
 shows "and so are boards" '^2 boards passed; 1 of 3 did not pass: one'
 
+cat >"$place/slow.lua" <<'EOT'
+return { api = 1, run = function(board) board:erase_page(0x08000000)
+  board:step("soak") task.sleep(600) end }
+EOT
+fresh
+enter "clear; '$MOONFLASH' -d sim:f407 -d sim:f407#2 -d sim:f407#3,fault=unplug@3 slow.lua"
+seen '^ sim:f407 *soak' && seen '^ sim:f407#2 *soak' || verdict "interrupted together" "no soak"
+key C-c
+seen '^1 board passed\|^0 boards passed' || verdict "interrupted together" "it does not end"
+verdict "boards that are interrupted together are told together" \
+  "$([ "$(on_screen | grep -c '^moonflash: interrupted: 2 boards$')" = 1 ] || on_screen)"
+verdict "with what is true of both, once" \
+  "$([ "$(on_screen | grep -c 'erased but not read back')" = 1 ] || on_screen)"
+
 echo "$passed passed, $failed failed, 0 skipped"
 [ "$failed" -eq 0 ]

@@ -16,7 +16,8 @@ local words = require "moonflash.ui.words"
 local M = setmetatable({}, lines)
 M.__index = M
 
-local REDRAW = 0.04 -- seconds between two drawings of a phase
+local REDRAW = 0.04   -- seconds between two drawings of a phase
+local MOST_STATES = 4 -- of interrupted boards, which are told
 
 ---@param boards table[]
 ---@param on_end function called when the rows are complete: later output goes below them
@@ -24,6 +25,7 @@ local REDRAW = 0.04 -- seconds between two drawings of a phase
 function M.new(boards, on_end)
   local self = setmetatable(lines.new(), M)
   self.drawn_at = setmetatable({}, { __mode = "k" }) -- by phase
+  self.interrupted = {} -- results
   self.on_end = on_end
   self.watch = progress.watch(function(phase) self.show(phase) end)
   rows.begin(boards)
@@ -93,10 +95,49 @@ end
 
 function M:result(result)
   self.watch:finish(result.board)
-  lines.result(self, result)
+  if result.outcome == "ABORTED" and #result.at_end == 0 then
+    table.insert(self.interrupted, result)
+  else
+    lines.result(self, result)
+  end
   if result.outcome == "PASS" or errors.matches(result.err, "exit") then return end
   rows.result(result.board, result.outcome, text.without_path(text.plain(errors.text(result.err)),
     result.board.path))
+end
+
+-- What there is to say of interrupted boards: each line once, with the names of its boards if it is
+-- not true of all of them. If too much differs, the report has it.
+local function said_of(interrupted)
+  local order, names = {}, {}
+  for _, result in ipairs(interrupted) do
+    local said = errors.text(result.err) .. (result.flash and "\n" .. result.flash or "")
+    for line in text.plain(said):gsub("^[^\n]*\n?", ""):gmatch("%s*([^\n]+)") do
+      if not names[line] then
+        order[#order + 1], names[line] = line, {}
+      end
+      table.insert(names[line], console.who(result.board))
+    end
+  end
+  local common, own = "", {}
+  for _, line in ipairs(order) do
+    if #names[line] == #interrupted then
+      common = common .. "\n  " .. line
+    else
+      own[#own + 1] = ("\n  %s: %s"):format(table.concat(names[line], ", "), line)
+    end
+  end
+  if #own > MOST_STATES then
+    own = { "\n  Each board is in a state of its own. --report and --json tell the ranges of each." }
+  end
+  return table.concat(own) .. common
+end
+
+-- Boards that were interrupted together are told together; their rows say where each of them was.
+function M:tell_interrupted()
+  local interrupted = self.interrupted
+  if #interrupted == 0 then return end
+  self:above(("moonflash: interrupted: %s%s"):format(text.count(#interrupted, "board"),
+    said_of(interrupted)), true)
 end
 
 -- The reason for a failure is in its row.
@@ -104,6 +145,7 @@ function M:tell_again(failed)
   for _, result in ipairs(failed) do
     rows.result(result.board, result.outcome, self.reason(result))
   end
+  self:tell_interrupted()
   self.watch:stop()
   rows.finish()
   output.divert(nil)
