@@ -127,7 +127,7 @@ local function said_of(interrupted)
     end
   end
   if #own > MOST_STATES then
-    own = { "\n  Each board is in a state of its own. --report and --json tell the ranges of each." }
+    own = { "\n  Each board is in a state of its own: --report and --json tell the ranges." }
   end
   return table.concat(own) .. common
 end
