@@ -27,6 +27,12 @@ USB_LIBS   = $(shell pkg-config --libs libusb-1.0)
 MD_CFLAGS  = $(shell pkg-config --cflags libmd)
 MD_LIBS    = $(shell pkg-config --libs libmd)
 
+# The station's database, and its page.
+STORE_CFLAGS = $(shell pkg-config --cflags sqlite3)
+STORE_LIBS   = $(shell pkg-config --libs sqlite3)
+HTTP_CFLAGS  = $(shell pkg-config --cflags libmicrohttpd)
+HTTP_LIBS    = $(shell pkg-config --libs libmicrohttpd)
+
 # Line editing at the prompt; LIBEDIT=0 leaves it to the terminal.
 LIBEDIT ?= 1
 ifneq ($(LIBEDIT),0)
@@ -43,7 +49,8 @@ ARGPARSE  ?= $(LUA_SHARE)/argparse.lua
 DKJSON    ?= $(LUA_SHARE)/dkjson.lua
 
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -DMOONFLASH_VERSION='"$(VERSION)"' $(WARNINGS) $(WERROR) \
-             $(CFLAGS) $(SANITIZE) $(LUA_CFLAGS) $(USB_CFLAGS) $(MD_CFLAGS) $(EDIT_CFLAGS) -Isrc
+             $(CFLAGS) $(SANITIZE) $(LUA_CFLAGS) $(USB_CFLAGS) $(MD_CFLAGS) $(EDIT_CFLAGS) \
+             $(STORE_CFLAGS) $(HTTP_CFLAGS) -Isrc
 # -rdynamic: Lua's C modules find the Lua functions in us if Lua is linked statically.
 ALL_LDFLAGS = -rdynamic $(LDFLAGS) $(SANITIZE)
 
@@ -53,7 +60,7 @@ BUILTIN  := $(sort $(shell find lua scripts -name '*.lua')) $(sort $(wildcard do
 
 all: $(BUILD)/moonflash
 
-LIBS = $(LUA_LIBS) $(USB_LIBS) $(MD_LIBS) $(EDIT_LIBS) -lm
+LIBS = $(LUA_LIBS) $(USB_LIBS) $(MD_LIBS) $(EDIT_LIBS) $(STORE_LIBS) $(HTTP_LIBS) -lm
 
 $(BUILD)/moonflash: $(OBJECTS)
 	@echo LD $@; $(CC) $(ALL_LDFLAGS) -o $@ $(OBJECTS) $(LIBS)
@@ -90,6 +97,8 @@ check-deps:
 	@test -n "$(LUA_PC)" && test -f $(ARGPARSE) && test -f $(DKJSON) || \
 	  { echo "Lua 5.4.4, lua-argparse or lua-dkjson is missing: 'make deps' installs them." >&2; \
 	    exit 1; }
+	@pkg-config --exists sqlite3 libmicrohttpd || \
+	  { echo "sqlite3 or libmicrohttpd is missing: 'make deps' installs them." >&2; exit 1; }
 	@test "$(LIBEDIT)" = 0 || pkg-config --exists libedit || \
 	  { echo "libedit is missing: 'make deps' installs it, 'make LIBEDIT=0' does without." >&2; \
 	    exit 1; }
@@ -199,10 +208,11 @@ format:
 # ---- what must be installed ----
 
 DEPS      = gcc make pkg-config liblua5.4-dev libusb-1.0-0-dev libmd-dev libedit-dev \
-            lua-argparse lua-dkjson binutils-arm-none-eabi
+            libsqlite3-dev libmicrohttpd-dev lua-argparse lua-dkjson binutils-arm-none-eabi
 DEPS_TEST = $(DEPS) lua5.4 lua-unit lua-cjson lua-check libcmocka-dev clang clang-format \
             libclang-rt-14-dev qemu-system-arm qemu-system-x86 busybox-static usbip dfu-util \
-            cpio kmod xz-utils libumockdev-dev umockdev chromium tshark tmux procps
+            cpio kmod xz-utils libumockdev-dev umockdev chromium tshark tmux procps \
+            chromium-driver sqlite3
 
 define install_packages
 @command -v dpkg-query >/dev/null || { \

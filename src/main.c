@@ -15,6 +15,7 @@
 #include "lua/error.h"
 #include "lua/lbase.h"
 #include "lua/lchannel.h"
+#include "lua/lhttp.h"
 #include "lua/llink.h"
 #include "loop/loop.h"
 #include "lua/lsim.h"
@@ -24,6 +25,7 @@
 #include "usb/port.h"
 #include "loop/proc.h"
 #include "lua/lprompt.h"
+#include "lua/lsqlite.h"
 #include "sim/simport.h"
 #include "lua/task.h"
 #include "usb/usb.h"
@@ -137,6 +139,8 @@ static int open_state(lua_State *L)
     preload(L, "sys", open_library);
     preload(L, "task", luaopen_task);
     preload(L, "prompt", luaopen_prompt);
+    preload(L, "http", luaopen_http);
+    preload(L, "sqlite", luaopen_sqlite);
     preload(L, "moonflash.error", open_errors);
     preload(L, "moonflash.link", luaopen_link);
     preload(L, "moonflash.outside", luaopen_outside);

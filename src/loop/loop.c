@@ -42,7 +42,7 @@ static struct {
     volatile sig_atomic_t pipe;
     atomic_int caught;                 /* signals in the pipe that ask the process to end */
     volatile sig_atomic_t interrupted; /* one has come: the next kills */
-    volatile sig_atomic_t survive;     /* ... unless it is SIGINT */
+    volatile sig_atomic_t survive;     /* ... unless it is one of these (enum loop_survive) */
     void (*tick)(void);
     void (*last_act)(void);
     char words[2][LAST_WORDS]; /* the handler writes words[current]; the other is filled */
@@ -237,6 +237,12 @@ static void interrupt(int signal_number)
     signals.interrupted = 1;
 }
 
+static bool survives(int signal_number)
+{
+    return signals.survive == LOOP_SURVIVES_ALL ||
+           (signals.survive == LOOP_SURVIVES_SIGINT && signal_number == SIGINT);
+}
+
 /* Passes the signal to the loop through the pipe.  If the pipe is full, the signal is dropped, and
  * not counted: hear_signals() could not count it back. */
 static void on_signal(int signal_number)
@@ -244,7 +250,7 @@ static void on_signal(int signal_number)
     int saved = errno;
     bool ends = asks_to_end(signal_number);
     unsigned char byte = (unsigned char)signal_number;
-    if (ends && (signal_number != SIGINT || !signals.survive))
+    if (ends && !survives(signal_number))
         interrupt(signal_number);
     if (write((int)signals.pipe, &byte, 1) == 1 && ends)
         atomic_fetch_add(&signals.caught, 1);
@@ -287,7 +293,7 @@ bool loop_signals(struct loop *loop, void (*heard)(void *arg, int signal), void 
     return true;
 }
 
-void loop_survive_sigint(struct loop *loop, bool survive)
+void loop_survive(struct loop *loop, enum loop_survive survive)
 {
     if (loop->has_signals)
         signals.survive = survive;

@@ -93,8 +93,9 @@ void loop_unhear(struct loop *loop, struct loop_signal *signal);
 bool loop_signals(struct loop *loop, void (*heard)(void *arg, int signal), void (*tick)(void),
                   void *arg);
 
-/* While set, a second SIGINT does not kill the process; each is passed to `heard`. */
-void loop_survive_sigint(struct loop *loop, bool survive);
+/* Which signals do not kill the process when they come a second time; each is passed to `heard`. */
+enum loop_survive { LOOP_SURVIVES_NONE, LOOP_SURVIVES_SIGINT, LOOP_SURVIVES_ALL };
+void loop_survive(struct loop *loop, enum loop_survive survive);
 
 /* Sets a function to be called in signal context before a signal kills the process; NULL: none. */
 void loop_last_act(void (*act)(void));

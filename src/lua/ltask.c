@@ -369,15 +369,31 @@ static int ltask_failure(lua_State *L)
     return 2;
 }
 
+static void set_foreground(lua_State *L, bool is_gate)
+{
+    struct tasks *tasks = tasks_of(L);
+    struct task *task = lua_isnoneornil(L, 1) ? NULL : luaL_checkudata(L, 1, TASK_TYPE);
+    tasks->has_foreground = task != NULL && !is_gate;
+    tasks->has_gate = task != NULL && is_gate;
+    tasks->foreground = task && !task->finished ? task : NULL;
+    loop_survive(tasks->loop, !task     ? LOOP_SURVIVES_NONE
+                              : is_gate ? LOOP_SURVIVES_ALL
+                                        : LOOP_SURVIVES_SIGINT);
+}
+
 /*** task.foreground(job?): from now on each Ctrl-C cancels this task only; nil: all tasks, and the
  * second Ctrl-C ends the process. */
 static int ltask_foreground(lua_State *L)
 {
-    struct tasks *tasks = tasks_of(L);
-    struct task *task = lua_isnoneornil(L, 1) ? NULL : luaL_checkudata(L, 1, TASK_TYPE);
-    tasks->has_foreground = task != NULL;
-    tasks->foreground = task && !task->finished ? task : NULL;
-    loop_survive_sigint(tasks->loop, tasks->has_foreground);
+    set_foreground(L, false);
+    return 0;
+}
+
+/*** task.gate(job?): the next signal that asks the process to end (SIGINT, SIGTERM, SIGHUP) cancels
+ * this task only; the one after it cancels all tasks; nil: the next one does. */
+static int ltask_gate(lua_State *L)
+{
+    set_foreground(L, true);
     return 0;
 }
 
@@ -425,6 +441,7 @@ static const luaL_Reg task_lib[] = {
     { "settle", ltask_settle },
     { "failure", ltask_failure },
     { "foreground", ltask_foreground },
+    { "gate", ltask_gate },
     { "others", ltask_others },
     { NULL, NULL },
 };

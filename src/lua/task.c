@@ -450,11 +450,19 @@ void tasks_interrupt(struct tasks *tasks, const char *code, const char *message)
     cancel_all(tasks, is_exposed, code, message);
 }
 
-/* SIGINT cancels the foreground task, if there is one; all other signals cancel all tasks. */
+/* SIGINT cancels the foreground task, if there is one; all other signals cancel all tasks. The
+ * first signal of any kind goes to the gate, if there is one. */
 static void on_signal(void *arg, int signal_number)
 {
     struct tasks *tasks = arg;
-    if (signal_number != SIGINT || !tasks->has_foreground)
+    bool is_for_gate = tasks->has_gate;
+    if (is_for_gate) {
+        tasks->has_gate = false;
+        loop_survive(tasks->loop, LOOP_SURVIVES_NONE);
+    }
+    if (is_for_gate && tasks->foreground)
+        task_cancel_with(tasks->foreground, "cancelled", "interrupted");
+    else if (signal_number != SIGINT || !tasks->has_foreground)
         tasks_interrupt(tasks, "cancelled", "interrupted");
     else if (tasks->foreground)
         task_cancel_with(tasks->foreground, "cancelled", "interrupted");

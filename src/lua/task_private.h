@@ -65,6 +65,7 @@ struct tasks {
     void (*end_permits)(struct task *task); /* called when a task that holds permits has ended */
     unsigned failures;                      /* so far */
     bool has_foreground;                    /* SIGINT cancels `foreground` only */
+    bool has_gate;                          /* the next signal cancels `foreground` only */
     struct task *foreground;                /* NULL: it has ended */
 };
 

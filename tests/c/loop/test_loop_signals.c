@@ -100,7 +100,7 @@ static void test_second_signal_kills(void **state)
 
 static void interrupt_thrice(void)
 {
-    loop_survive_sigint(loop, true);
+    loop_survive(loop, LOOP_SURVIVES_SIGINT);
     for (int i = 0; i < 3; i++) {
         raise(SIGINT);
         raise(SIGINT); /* before `heard` gets the first one */
@@ -109,7 +109,7 @@ static void interrupt_thrice(void)
     raise(SIGTERM); /* the first that counts */
     loop_turn(loop, true);
     heard_is("IIIIIIT");
-    loop_survive_sigint(loop, false);
+    loop_survive(loop, LOOP_SURVIVES_NONE);
     raise(SIGINT);
 }
 
