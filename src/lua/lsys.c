@@ -9,9 +9,11 @@
 #include <sha2.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
@@ -301,6 +303,27 @@ static int lsys_builtin(lua_State *L)
     return builtin_push(L, luaL_checkstring(L, 1));
 }
 
+/*** sys.lock(file) --> true; or nil and why: takes the file's lock (flock) until the file is closed */
+static int lsys_lock(lua_State *L)
+{
+    luaL_Stream *stream = luaL_checkudata(L, 1, LUA_FILEHANDLE);
+    luaL_argcheck(L, stream->closef, 1, "the file is closed");
+    if (flock(fileno(stream->f), LOCK_EX | LOCK_NB) != 0)
+        return refuse(L);
+    lua_pushboolean(L, true);
+    return 1;
+}
+
+/*** sys.free_space(path) --> bytes that this user may still write there; nil and why */
+static int lsys_free_space(lua_State *L)
+{
+    struct statvfs fs;
+    if (statvfs(luaL_checkstring(L, 1), &fs) != 0)
+        return refuse(L);
+    lua_pushinteger(L, (lua_Integer)(fs.f_bavail * fs.f_frsize));
+    return 1;
+}
+
 /*** sys.builtins(prefix) --> { name, ... }, sorted: the built-in files */
 static int lsys_builtins(lua_State *L)
 {
@@ -339,6 +362,8 @@ static const luaL_Reg sys_lib[] = {
     { "time", lsys_time },
     { "builtin", lsys_builtin },
     { "builtins", lsys_builtins },
+    { "free_space", lsys_free_space },
+    { "lock", lsys_lock },
     { NULL, NULL },
 };
 

@@ -31,6 +31,8 @@
 -- complaint    error beside another one
 -- report       name of the report file
 -- empty        path, slot: no board is in this slot
+-- place        a station's place, whose state has changed
+-- unit         place, unit: an attempt of a station has begun
 -- served       an event of the USB/IP server
 local task = require "task"
 

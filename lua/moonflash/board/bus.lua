@@ -257,6 +257,22 @@ function M.find(wanted)
   return found
 end
 
+---What is on the bus, without asking any device for its strings.
+---@return table<string, table> by path: path=, generation=, vid=, pid=; mode= of a DFU device
+function M.present()
+  local here = {}
+  for _, row in ipairs(look()) do
+    local device = M.device(row.path, row.generation)
+    if not device.brief then
+      local info, ids_of = describe(row), descriptor.device(row.device) or {}
+      device.brief = { path = row.path, generation = row.generation, vid = ids_of.vid,
+                       pid = ids_of.pid, mode = info and info.mode }
+    end
+    here[row.path] = device.brief
+  end
+  return here
+end
+
 ---The path of a DFU device that this user may not open, and that may be the wanted one: its strings
 ---can't be read.
 ---@param wanted table a selector

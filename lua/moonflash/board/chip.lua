@@ -110,6 +110,15 @@ local function read_uid(board, part)
   return table.concat(words)
 end
 
+---The unique id of a board's chip, 12 bytes, if an announced memory has it; else nil. Nothing is sent
+---to a board of another family.
+---@param board table open
+---@return string?
+function M.uid(board)
+  local part = class.state(board).part
+  return part and part.rom and read_uid(board, part) or nil
+end
+
 local function read_size(board, part)
   local at = common(part.families, "size_at")
   if not at or not is_announced(board, at, 2) then return nil end

@@ -13,6 +13,7 @@ local last_words = require "moonflash.base.last_words"
 ---@field path string the place
 ---@field device moonflash.Device the device at this place
 ---@field last_dfu? table the info of the last device in DFU mode
+---@field sent integer operations so far that may have changed the board
 ---@field kept_in? string the file with the bytes of --keep
 local History = {}
 History.__index = History
@@ -27,7 +28,7 @@ local journals = setmetatable({}, { __mode = "k" }) -- by the device's row in bu
 ---@return moonflash.History
 function M.new(path, device, job)
   return setmetatable({ path = path, device = device, journal = journal.new(),
-    stats = { sectors_erased = 0, bytes_written = 0, bytes_skipped = 0, bytes_verified = 0,
+    sent = 0, stats = { sectors_erased = 0, bytes_written = 0, bytes_skipped = 0, bytes_verified = 0,
               steps = job.steps, notes = job.notes } }, History)
 end
 
@@ -67,6 +68,7 @@ end
 function History:keep_last_words(first, last, alt)
   local now = self.journal
   if first then
+    self.sent = self.sent + 1
     now = self.journal:copy()
     now:mark("doubt", first, last, self.device:setting_of(first, alt))
   end
@@ -82,6 +84,7 @@ function History:mark(what, first, last, alt)
   self.journal:mark(what, first, last, self.device:setting_of(first, alt))
   self:keep_last_words()
   self.device:answered()
+  if what ~= "verified" then self.sent = self.sent + 1 end
   local stats = self.stats
   if what == "erased" then
     stats.sectors_erased = stats.sectors_erased + self.device:sectors_in(first, last)

@@ -125,6 +125,35 @@ local function count_own(loaded, after)
   return math.min(i - 1, #after)
 end
 
+-- The options of a recipe that another recipe runs (`rest`), from the words behind its name.
+-- Moonflash's options and those of the other recipe may stand there, too. Returns the recipe's own.
+local function options_behind(session, outer, outer_values, recipe)
+  local args = library("run.args")
+  local known, clash = {}, {}
+  for _, arg in ipairs(recipe.args) do clash[arg.name] = true end
+  for _, arg in ipairs(outer.args) do
+    if clash[arg.name] then
+      errors.raise { code = "recipe", message = ("%s: its option %s is one of 'moonflash %s'"):format(
+        recipe.name, arg.name, outer.name) }
+    end
+    known[#known + 1] = setmetatable({ default = false }, { __index = arg })
+  end
+  local all = table.move(recipe.args, 1, #recipe.args, 1, {})
+  table.move(known, 1, #known, #all + 1, all)
+  local command = ("moonflash %s %s"):format(outer.name, recipe.name)
+  local parser = args.parser(command, recipe.summary, all, options.args())
+  local words = table.move(outer_values.rest, 2, #outer_values.rest, 1, {})
+  local values = args.parse(parser, words, command, all)
+  args.note_typed(values, recipe.args)
+  options.apply(session, values)
+  for _, arg in ipairs(known) do
+    if values[arg.field] then outer_values[arg.field] = values[arg.field] end
+  end
+  local own = {}
+  for _, arg in ipairs(recipe.args) do own[arg.field] = values[arg.field] end
+  return args.complete(own, recipe.args)
+end
+
 -- The options of a recipe, from the words behind it. Applies moonflash's options among these. A
 -- recipe with the field `words` gets the words as they are.
 local function options_of(session, loaded, after)
@@ -140,7 +169,11 @@ local function options_of(session, loaded, after)
   if loaded.table.virtual then options.let_time_jump(session) end
   local own = {}
   for _, arg in ipairs(loaded.args) do own[arg.field] = values[arg.field] end
-  if loaded.table.rest then own.rest = table.move(after, own_count + 1, #after, 1, {}) end
+  if loaded.table.rest then
+    own.rest = table.move(after, own_count + 1, #after, 1, {})
+    function own.options_behind(recipe) return options_behind(session, loaded, own, recipe) end
+    own.session = session
+  end
   own = args.complete(own, loaded.args)
   for _, arg in ipairs(loaded.args) do
     if arg.type == "file" and own[arg.field] == "" then

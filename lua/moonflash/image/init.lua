@@ -305,8 +305,14 @@ function M.load(...)
   if address and not raw and address ~= DEFAULT_ADDRESS then
     wrong.file(specs[1], "it has addresses of its own; --address is for raw binaries")
   end
-  return merge(images, options)
+  local image = merge(images, options)
+  if M.on_load then M.on_load(image) end
+  return image
 end
+
+---Set by a station: called with each image that was loaded; it may raise.
+---@type function?
+M.on_load = nil
 
 ---The format for a file name: "hex", "srec", "dfu"; "bin" for any other extension.
 ---@param name string

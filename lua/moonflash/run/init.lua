@@ -104,9 +104,11 @@ local function parts_of(value)
   return parts
 end
 
--- Closes, whatever happened, first the functions of task.at_end, then the values that setup
--- returned, then all Streams that are still open. Returns the errors.
-local function close_all(value)
+---Closes, whatever happened, first the functions of task.at_end, then the values that setup
+---returned, then all Streams that are still open. Returns the errors.
+---@param value any what setup returned
+---@return table[] errors
+function M.close_all(value)
   local failures = cleanup.run()
   local values = recipe_library.to_close
   recipe_library.to_close = {}
@@ -183,7 +185,7 @@ local function attempt(recipe, opt, options, about)
   local ok, status = pcall(carry_out, recipe, opt, options, about, made)
   local raised = not ok and status or nil
   if not ok then status = status_of_exit(about, raised) end
-  for i, failure in ipairs(close_all(made.value)) do
+  for i, failure in ipairs(M.close_all(made.value)) do
     if i == 1 and status == 0 then
       status, raised = nil, failure
     else

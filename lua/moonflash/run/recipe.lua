@@ -13,7 +13,9 @@ local M = {}
 
 local API = 1
 local FIELDS = { "api", "summary", "description", "example", "board", "seconds", "args", "setup",
-                 "run", "finish", "virtual", "mode", "rest", "words", "start" }
+                 "run", "finish", "virtual", "mode", "rest", "words", "start",
+                 "station", "identify", "finish_unit", "fail_text" }
+local STARTS = { plug = true, scan = true, enter = true, operator = true }
 
 -- Names of moonflash's own options, which recipes may not declare.
 local taken = setmetatable({}, { __index = function() return false end })
@@ -161,7 +163,7 @@ end
 local LIBRARY = {
   dfu = "dfu", task = "task", sys = "sys", sim = "sim",
   flash = "moonflash.flash", image = "moonflash.image", memory = "moonflash.memory",
-  optbytes = "moonflash.optbytes", trace = "moonflash.trace",
+  optbytes = "moonflash.optbytes", trace = "moonflash.trace", units = "moonflash.station.units",
 }
 M.library = LIBRARY
 
@@ -324,7 +326,7 @@ local function check(found, t, env)
     bad(found, t.api == nil and "missing field: api = 1" or ("it is for api %s; this is %d"):format(
       tostring(t.api), API))
   end
-  for _, field in ipairs { "setup", "run", "finish" } do
+  for _, field in ipairs { "setup", "run", "finish", "identify", "finish_unit" } do
     if t[field] ~= nil and type(t[field]) ~= "function" then
       bad(found, field .. " is not a function")
     end
@@ -333,13 +335,19 @@ local function check(found, t, env)
   if t.seconds ~= nil and not (type(t.seconds) == "number" and t.seconds > 0) then
     bad(found, "seconds is a number, more than 0")
   end
-  if t.start ~= nil and t.start ~= "operator" then bad(found, 'start is "operator", or nothing') end
+  if t.start ~= nil and not STARTS[t.start] then
+    bad(found, 'start is "plug", "scan", "enter" or "operator"')
+  end
+  for _, field in ipairs { "station", "fail_text" } do
+    if t[field] ~= nil and type(t[field]) ~= "table" then bad(found, field .. " is no table") end
+  end
   if t.args ~= nil and type(t.args) ~= "table" then bad(found, "args is a list") end
   local ok, checked = pcall(args.check, t.args or {}, taken)
   if not ok then bad(found, checked) end
   rawset(env, "print", print_above)
   return { name = found.name, table = t, args = checked, env = env,
-           summary = t.summary or "", folder = found.folder, from = found.from }
+           summary = t.summary or "", folder = found.folder, from = found.from,
+           chunk = found.chunk }
 end
 
 ---The recipe that a script returned; nil if it is a plain script, which has run then.

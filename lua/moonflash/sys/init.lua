@@ -190,7 +190,7 @@ end
 
 -- ---- the operator ----
 
-local ask
+local ask, desk
 
 local TRIES = 3
 
@@ -214,8 +214,15 @@ end
 ---@return string line
 function sys.ask(asked)
   asked = check_asked(asked)
-  ask = ask or new_asker(outside)
+  if not ask then ask, desk = new_asker(outside) end
   return ask(asked)
+end
+
+---Where lines go that answer no question (ask.lua). For the station.
+---@return table
+function sys.desk()
+  if not ask then ask, desk = new_asker(outside) end
+  return desk
 end
 
 return sys

@@ -339,6 +339,14 @@ local function name_capture(capture)
     or nil
 end
 
+---Whether the bytes of requests are printed.
+---@return boolean
+function M.shows_bytes() return state.all_bytes end
+
+---Whether a capture has the bytes of requests.
+---@return boolean
+function M.captures_bytes() return state.capture ~= nil and not pcap.blank end
+
 ---Leaves firmware and serial numbers out of the capture.
 function M.blank() pcap.blank = true end
 

@@ -6,7 +6,8 @@ local sys = require "sys"
 local M = {}
 
 local GREEN, RED, YELLOW = "32", "1;31", "33"
-local OUTCOMES = { PASS = GREEN, FAIL = RED, ERROR = RED, TIMEOUT = RED, ABORTED = YELLOW }
+local OUTCOMES = { PASS = GREEN, FAIL = RED, ERROR = RED, TIMEOUT = RED, ABORTED = YELLOW,
+                   STOP = YELLOW }
 
 ---Whether standard error is a terminal that can draw.
 ---@return boolean

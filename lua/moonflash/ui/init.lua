@@ -41,6 +41,10 @@ function M.begin(options)
   end
 end
 
+---Makes a subscriber the mode, until begin() chooses another one.
+---@param subscriber table
+function M.use(subscriber) subscribe(subscriber) end
+
 ---Chooses the mode `lines` if none has been chosen yet. Called before an error is shown.
 function M.ensure()
   if not mode then subscribe(require("moonflash.ui.lines").new()) end

@@ -18,22 +18,33 @@ local BELOW = 2              -- lines that stay free: for a question, and for th
 
 local rows, by_board, drawn, drawn_at, label_width, scan_width, painter, ended
 local asked = 0 -- lines of the open question, below the rows
+local below     -- a line below the rows: counts
 
 local function pad(s, width)
   return s .. (" "):rep(width - text.width(s))
 end
 
+---Adds a row.
+---@param board table a Board, or a place: slot=, path=
+function M.add(board)
+  local row = { label = cut(text.plain(board.slot or board.path), MOST_LABEL), scan = "",
+                phase = "", number = #rows + 1 }
+  rows[#rows + 1], by_board[board] = row, row
+  label_width = math.max(label_width, text.width(row.label))
+end
+
+---Gives a board the row of its place.
+---@param board table
+---@param place table
+function M.alias(board, place) by_board[board] = by_board[place] end
+
 ---Begins with a row for each board.
 ---@param boards table[]
 function M.begin(boards)
-  rows, by_board, drawn, drawn_at, painter, ended = {}, {}, 0, -1, nil, false
-  label_width, scan_width, asked = 0, 0, 0
-  for i, board in ipairs(boards) do
-    local row = { label = cut(text.plain(board.slot or board.path), MOST_LABEL), scan = "",
-                  phase = "", number = i }
-    rows[i], by_board[board] = row, row
-    label_width = math.max(label_width, text.width(row.label))
-  end
+  rows, drawn, drawn_at, painter, ended = {}, 0, -1, nil, false
+  by_board = setmetatable({}, { __mode = "k" }) -- a station's boards come and go
+  label_width, scan_width, asked, below = 0, 0, 0, nil
+  for _, board in ipairs(boards) do M.add(board) end
 end
 
 local function draw_row(row, columns)
@@ -93,10 +104,11 @@ end
 -- The rows as lines, and a line that says how many are left out.
 local function picture(free)
   local columns, lines = sys.terminal_size()
-  local list, more = shown(math.max(2, (lines or 24) - free))
+  local list, more = shown(math.max(2, (lines or 24) - free - (below and 1 or 0)))
   local drawing = {}
   for i, row in ipairs(list) do drawing[i] = draw_row(row, columns - 1) end
   if more > 0 then drawing[#drawing + 1] = (" and %d more"):format(more) end
+  if below then drawing[#drawing + 1] = " " .. cut(below, columns - 2) end
   return drawing
 end
 
@@ -165,6 +177,24 @@ function M.update(board, phase, share, note)
   local row = by_board[board]
   if not row or row.outcome then return end
   row.phase, row.share, row.note = phase, share, note
+  draw_soon()
+end
+
+---Makes a row that of another unit: its result, progress and scan go.
+---@param board table
+---@param phase string
+function M.renew(board, phase)
+  local row = by_board[board]
+  if not row then return end
+  row.outcome, row.words, row.share, row.note, row.scan = nil, nil, nil, nil, ""
+  row.phase = phase
+  draw_soon()
+end
+
+---Sets the line below the rows.
+---@param line string
+function M.count(line)
+  below = line
   draw_soon()
 end
 

@@ -146,10 +146,15 @@ function M:tell_again(failed)
     rows.result(result.board, result.outcome, self.reason(result))
   end
   self:tell_interrupted()
+  self:end_rows()
+  self.on_end()
+end
+
+-- Makes the last drawing.
+function M:end_rows()
   self.watch:stop()
   rows.finish()
   output.divert(nil)
-  self.on_end()
 end
 
 return M

@@ -1,0 +1,549 @@
+-- SPDX-License-Identifier: MIT
+-- The station: runs a recipe for each unit that is put in, until somebody ends it. The states of its
+-- places are in place.lua, what an attempt is in unit.lua, what people may do in acts.lua.
+local bus = require "moonflash.board.bus"
+local cleanup = require "moonflash.run.cleanup"
+local dfu = require "dfu"
+local errors = require "moonflash.errors"
+local events = require "moonflash.base.events"
+local files = require "moonflash.base.files"
+local limits = require "moonflash.station.limits"
+local misuse = require "moonflash.base.misuse"
+local places = require "moonflash.station.place"
+local policies = require "moonflash.station.policy"
+local run = require "moonflash.run"
+local secret = require "moonflash.station.secret"
+local selectors = require "moonflash.board.selector"
+local slots = require "moonflash.board.slots"
+local stores = require "moonflash.station.store"
+local suggest = require "moonflash.base.suggest"
+local sys = require "sys"
+local task = require "task"
+local text = require "moonflash.base.text"
+local unit = require "moonflash.station.unit"
+local units = require "moonflash.station.units"
+
+---@class moonflash.Station
+---@field recipe table
+---@field store moonflash.Store
+---@field config table of the recipe: again=, stop=, empty=, settle=
+---@field start string "plug", "scan", "enter" or "operator"
+---@field places moonflash.Place[] in the order in which they are shown
+---@field by_path table<string, moonflash.Place>
+---@field pools moonflash.Pool[]
+---@field units table<moonflash.Place, moonflash.Unit> in work
+---@field retry table<moonflash.Place, integer> the attempt that the next unit there repeats
+---@field counts table passed=, failed=, aborted=, of this run
+---@field operator? string who has signed on
+---@field lot? string
+---@field policy moonflash.Policy
+---@field limits moonflash.Limits
+---@field ending boolean no new unit begins
+local Station = {}
+Station.__index = Station
+
+local M = {}
+
+local OPENING = 2      -- seconds in which a board that settled must let itself be opened
+local HUB_WINDOW = 0.1 -- seconds within which the boards of a hub go
+local SPARE = 64 << 20 -- bytes on the disk below which it is said that little is left
+local CONFIG = { again = "string", stop = "table", empty = "number", settle = "number" }
+local AGAIN = { ask = true, run = true, skip = true }
+local STARTS = { plug = true, scan = true, enter = true, operator = true }
+
+-- ---- making it ----
+
+local function check_config(recipe)
+  local config = recipe.table.station or {}
+  for key, value in pairs(config) do
+    if CONFIG[key] ~= type(value) then
+      misuse("station.%s: %s", tostring(key), CONFIG[key] and "a " .. CONFIG[key]
+        or "there is no such field" .. suggest.hint(tostring(key), suggest.keys(CONFIG)))
+    end
+  end
+  if config.again and not AGAIN[config.again] then
+    misuse("station.again is 'ask', 'run' or 'skip'")
+  end
+  local start = recipe.table.start or "plug"
+  if not STARTS[start] then misuse("start is 'plug', 'scan', 'enter' or 'operator'") end
+  return { again = config.again, stop = config.stop, empty = config.empty or 1.0,
+           settle = config.settle or 0.3 }, start
+end
+
+---@param recipe table from run.recipe
+---@param options table store=; session= (--slots, --every-slot, -d); reference=
+---@return moonflash.Station
+function M.new(recipe, options)
+  local self = setmetatable({ recipe = recipe, store = options.store, places = {}, by_path = {},
+    pools = {}, units = {}, jobs = {}, retry = {}, departures = {}, ending = false,
+    reference = options.reference or false, session = options.session or {},
+    counts = { passed = 0, failed = 0, aborted = 0, tried = 0, first = 0 } }, Station)
+  self.config, self.start = check_config(recipe)
+  self.policy = policies.load(self.store.folder)
+  policies.compare(self.policy, self.store)
+  self.limits = limits.new(self.store, self.config.stop)
+  self.stop_why = self.limits:stopped()
+  self.wanted = recipe.table.board and selectors.parse(recipe.table.board) or nil
+  self:lay_out()
+  return self
+end
+
+-- ---- places ----
+
+function Station:add_place(path, slot)
+  local place = places.new(path, slot, { settle = self.config.settle, empty = self.config.empty,
+                                         start = self.start })
+  self.places[#self.places + 1], self.by_path[path] = place, place
+  local last = self.store:last_at(place)
+  if last and last.outcome == "PASS" then place.passed_before = last end
+  events.emit("place", place)
+  return place
+end
+
+-- The places that are known from the beginning: slots, and what -d names. Without these each place
+-- on the bus is one.
+function Station:lay_out()
+  local all = slots.load()
+  if #(self.session.devices or {}) > 0 then
+    for _, selector in ipairs(self.session.devices) do
+      local path = dfu.at(selector).path
+      if not self.by_path[path] then self:add_place(path, slots.name_of(path)) end
+    end
+  else
+    for _, name in ipairs(all.names) do
+      local path = all.by_name[name]
+      bus.ensure_simulated { path = path }
+      self:add_place(path, name)
+    end
+  end
+  self.is_fixed = #self.places > 0
+  if self.start == "operator" and not self.is_fixed then
+    errors.raise { code = "usage", message = "this recipe needs the places of its boards",
+                   hint = "Name them: --slots FILE, or -d for each." }
+  end
+end
+
+-- Whether a device without its strings may be a board for the recipe.
+local function may_fit(station, device)
+  local wanted = station.wanted or {}
+  if device.mode ~= (wanted.mode or station.recipe.table.mode or "dfu") then return false end
+  return (not wanted.vid or wanted.vid == device.vid) and (not wanted.pid or wanted.pid == device.pid)
+end
+
+---Says something to the operator.
+---@param line string
+function Station.say(_, line)
+  events.emit("print", nil, secret.mask(line))
+end
+
+---@param place moonflash.Place
+---@param line string
+function Station:tell(place, line)
+  self:say(("%s: %s"):format(place.name, line))
+end
+
+---The unit of a board in work.
+---@param board table
+---@return moonflash.Unit?
+function Station:unit_of(board)
+  for _, of in pairs(self.units) do
+    if of.board == board then return of end
+  end
+end
+
+---@param pool moonflash.Pool
+function Station:add_pool(pool)
+  self.pools[#self.pools + 1] = pool
+  if next(pool.secrets) then M.check_secrets(self.session) end
+  if self.store.is_new then
+    self:say(("new store: numbers begin at %s"):format(secret.mask(pool:kept(pool.heads
+      and pool.heads[1], (pool:entry(pool.from))))))
+  end
+end
+
+---Raises `usage` for options that would write secrets down.
+---@param session table
+function M.check_secrets(session)
+  local trace = package.loaded["moonflash.trace"]
+  if session.trace_bytes or trace and trace.shows_bytes() then
+    errors.raise { code = "usage",
+      message = "--trace-bytes would show secrets: a pool with a secret column is open" }
+  elseif trace and trace.captures_bytes() then
+    errors.raise { code = "usage", message = "--pcap would hold secrets: a pool with a secret column "
+      .. "is open", hint = "Add --pcap-blank." }
+  end
+end
+
+-- ---- whether a unit may begin ----
+
+-- Why no unit begins at any place; nil if one may.
+function Station:obstacle()
+  if self.policy.changed then return self.policy.changed end
+  if self.stop_why then return self.stop_why end
+  if self.policy.operators and not self.operator then return "nobody has signed on" end
+  for _, pool in ipairs(self.pools) do
+    if pool:is_empty() then return pool.name .. " is used up" end
+  end
+  if self.disk_full then return self.disk_full end
+end
+
+---@param place moonflash.Place
+---@param why string
+---@param stopped? boolean
+function Station:block(place, why, stopped)
+  place:block(why, stopped)
+  events.emit("place", place)
+end
+
+---Ends the blocks of a stop.
+function Station:unblock()
+  for _, place in ipairs(self.places) do
+    if place.state == "BLOCKED" and place.stopped then
+      place:release()
+      events.emit("place", place)
+    end
+  end
+end
+
+-- ---- a unit ----
+
+-- The recipe with what stands in front of its run.
+local function wrapped(station, of)
+  local t = station.recipe.table
+  local own = setmetatable({ run = function(board, opt, value)
+    unit.begin(station, of)
+    of.began = task.now()
+    events.emit("unit", of.place, of)
+    return t.run(board, opt, value)
+  end }, { __index = t })
+  return setmetatable({ table = own, wait = OPENING }, { __index = station.recipe })
+end
+
+-- The seconds since the verdict before: what the operator took.
+local function handling_of(place, now)
+  return place.judged_at and now - place.judged_at or nil
+end
+
+function Station:warn_of_few()
+  for _, pool in ipairs(self.pools) do
+    if pool:is_low() then
+      self:say(("%s: %s left of %d."):format(pool.name, text.count(pool:left(), "item"),
+        pool:size()))
+    end
+  end
+  local folder = self.store.folder
+  local free = folder and sys.free_space(folder)
+  if free and free < SPARE and not self.said_space then
+    self.said_space = true
+    self:say(("Little space is left on the disk of %s: %s."):format(folder, text.size(free)))
+  end
+end
+
+local function count(station, of, result)
+  if of.reference then return end
+  local counts = station.counts
+  if result.outcome == "PASS" then
+    counts.passed = counts.passed + 1
+  elseif result.outcome == "ABORTED" then
+    counts.aborted = counts.aborted + 1
+  else
+    counts.failed = counts.failed + 1
+  end
+  if not of.retry_of and result.outcome ~= "ABORTED" then
+    counts.tried = counts.tried + 1
+    if result.outcome == "PASS" then counts.first = counts.first + 1 end
+  end
+end
+
+-- What the recipe does with a unit whose PASS is on the disk: a label, for example. Its failure
+-- leaves the PASS, and Enter repeats it.
+function Station:finish_unit(place, of)
+  local f = self.recipe.table.finish_unit
+  if not f then return end
+  local job = task.spawn(f, of.finished)
+  local ok, err = pcall(job.join, job)
+  place.unfinished = not ok and of or nil
+  if not ok then
+    place.note = errors.said(errors.origin(err)):match("[^\n]*")
+    self:tell(place, ("%s; the unit has passed. Enter repeats it."):format(place.note))
+  end
+  events.emit("place", place)
+end
+
+-- An attempt that did not begin: the board could not be opened, or its chip is not run again.
+function Station:not_begun(place, of, result)
+  local err = result.err
+  if of.skipped then
+    place:judge(task.now(), of.skipped.outcome == "PASS" and "PASS" or "FAIL", false)
+    place.note = errors.said(err)
+  elseif result.outcome == "PASS" then
+    place:release() -- the recipe's run did nothing at all
+  else
+    self:block(place, errors.said(err):match("[^\n]*"))
+  end
+  events.emit("place", place)
+end
+
+function Station:conclude(place, of, result)
+  self.units[place] = nil
+  place.unit, place.note = of, nil
+  if not of.id then return self:not_begun(place, of, result) end
+  local ok, facts = pcall(unit.record, self, of, result)
+  if not ok then
+    result.outcome, result.err = "ERROR", errors.is(facts) and facts
+      or errors.new { code = "store", message = tostring(facts) }
+    result.err.message = "the record can't be stored: " .. result.err.message
+    self.disk_full = result.err.message
+    facts = unit.facts(of, result)
+  end
+  result.unit, result.attempt = facts.dut_id, of.id
+  if errors.is(result.err) then result.err.message = secret.mask(result.err.message) end
+  place.facts = facts
+  place:judge(task.now(), result.outcome, result.stats.left ~= nil)
+  if result.outcome ~= "PASS" and not of.reference then self.retry_of = of.id end
+  count(self, of, result)
+  events.emit("result", result)
+  events.emit("place", place)
+  self:warn_of_few()
+  if self.stop_why and not self.said_stop then
+    self.said_stop = true
+    self:say(("The station stops: %s. 'reset' goes on."):format(self.stop_why))
+  end
+  of.finished = { value = facts.dut_id, outcome = result.outcome, data = result.data,
+                  slot = place.slot, path = place.path, items = {} }
+  for _, taken in ipairs(of.items) do of.finished.items[taken.pool] = taken.item end
+  if result.outcome == "PASS" and not of.reference then self:finish_unit(place, of) end
+  if self.on_unit then self.on_unit(place, of, result) end
+end
+
+---Begins a unit at a place.
+---@param place moonflash.Place
+---@param facts? table scan=, retry_of=
+function Station:begin_unit(place, facts)
+  if self.ending then return place:release() end
+  local why = self:obstacle()
+  if why then return self:block(place, why, true) end
+  facts = facts or {}
+  facts.reference = self.reference or place.reference or nil
+  facts.retry_of = facts.retry_of or self.retry[place]
+  facts.handling = handling_of(place, task.now())
+  place.reference, self.retry[place] = nil, nil
+  place.note, place.unit, place.facts = nil, nil, nil
+  place:run()
+  local board = dfu.at { path = place.path }
+  local of = unit.new(place, board, facts)
+  self.units[place] = of
+  local job = dfu.fields(board).job
+  if self.start == "operator" then
+    job:mean(self.recipe.table.board)
+    job:bring()
+  end
+  events.emit("place", place)
+  self.jobs[place] = task.spawn(function()
+    task.supervise()
+    job:stand_beside(self:boards())
+    local result = run.on_board(wrapped(self, of), board, self.opt, self.value)
+    self:conclude(place, of, result)
+    self.jobs[place] = nil
+    if self.start == "operator" and not self.ending then self:begin_unit(place) end
+  end)
+end
+
+---The boards in work.
+---@return table[]
+function Station:boards()
+  local list = {}
+  for _, of in pairs(self.units) do list[#list + 1] = of.board end
+  return list
+end
+
+-- ---- watching ----
+
+local SAID = {
+  contact = "boards come and go there: bad contact?",
+  ["too-soon"] = "take it out and put it in again",
+  ["hub-back"] = "its hub is back; this is no new unit",
+}
+
+-- A board that was there when the station began, at a place whose last unit has passed.
+local function is_old_pass(station, place)
+  return place.passed_before and station.now_first
+end
+
+local function act(station, place, what)
+  if what == "start" or what == "ready" then
+    if is_old_pass(station, place) then
+      local last = place.passed_before
+      station:block(place, ("%s passed here; take it out, or press Enter"):format(
+        last.dut_id or "the last unit"))
+      place.mine = place.generation
+      return
+    end
+    if what == "start" then return station:begin_unit(place) end
+    place.ready_at = task.now()
+  elseif SAID[what] then
+    station:tell(place, SAID[what])
+  end
+  events.emit("place", place)
+end
+
+-- Tells hubs that went away with several boards.
+local function look_for_hubs(station, now, present)
+  local recent = {}
+  for _, departure in ipairs(station.departures) do
+    if now - departure.at <= HUB_WINDOW * 2 then recent[#recent + 1] = departure end
+  end
+  station.departures = recent
+  if #recent < 2 then return end
+  for hub, list in pairs(places.lost_hubs(recent, function(path) return present[path] ~= nil end)) do
+    for _, departure in ipairs(list) do departure.place:lose_hub(now) end
+    station:say(("The hub %s went away, with %s; what comes back there is no new unit."):format(hub,
+      text.count(#list, "board")))
+    station.departures = {}
+  end
+end
+
+-- One look at the bus.
+function Station:look()
+  local now, present = task.now(), bus.present()
+  if not self.is_fixed then
+    for path, device in pairs(present) do
+      if not self.by_path[path] and may_fit(self, device) then
+        self:add_place(path, slots.name_of(path))
+      end
+    end
+  end
+  for _, place in ipairs(self.places) do
+    local device = present[place.path]
+    if not device and place.was_there then
+      self.departures[#self.departures + 1] = { place = place, at = now }
+    end
+    place.was_there = device ~= nil
+    local before = place.state
+    local what = place:see(now, device and { generation = device.generation,
+                                             fits = may_fit(self, device) })
+    if what then
+      act(self, place, what)
+    elseif place.state ~= before then
+      events.emit("place", place)
+    end
+    if not device and place.state ~= "RUNNING" then place.passed_before = nil end
+  end
+  look_for_hubs(self, now, present)
+end
+
+function Station:watch()
+  local began = task.now()
+  if self.start == "operator" then
+    for _, place in ipairs(self.places) do self:begin_unit(place) end
+  end
+  while not self.ending do
+    self.now_first = task.now() - began < self.config.settle + 1
+    self:look()
+    task.sleep(bus.RESCAN)
+  end
+end
+
+-- ---- the whole run ----
+
+-- Ends when no unit is in work.
+function Station:settle()
+  local place = next(self.jobs)
+  while place do
+    local job = self.jobs[place]
+    job:join()
+    if self.jobs[place] == job then self.jobs[place] = nil end
+    place = next(self.jobs)
+  end
+end
+
+---No new unit begins from now on.
+function Station:stop()
+  self.ending = true
+end
+
+-- What an opening has found: attempts that did not end, numbers that are not settled.
+local function say_findings(station)
+  for _, line in ipairs(station.store.found) do station:say(line) end
+  local open = station.store:unsettled()
+  if #open == 0 then return end
+  local values = {}
+  for i, row in ipairs(open) do values[i] = row.value end
+  station:say(("Not settled: %s. They are not given out. 'void NUMBER' settles one%s."):format(
+    table.concat(values, ", "), station.recipe.table.identify
+    and "; so does the board that has it, when it is put in" or ""))
+end
+
+local function files_of(value, list)
+  if type(value) == "table" and type(value.files) == "table" then
+    for _, file in ipairs(value.files) do list[#list + 1] = file end
+  elseif type(value) == "table" and not getmetatable(value) then
+    for _, part in pairs(value) do
+      if type(part) == "table" and part ~= value then files_of(part, list) end
+    end
+  end
+  return list
+end
+
+function Station:begin_run()
+  local recipe = self.recipe
+  local path = recipe.folder and recipe.chunk and recipe.chunk:match("^@(.*)$")
+  local stat = path and sys.stat(path)
+  self.store:begin_run {
+    station_id = self.policy.id, recipe = recipe.name, moonflash = MOONFLASH_VERSION,
+    command = self.session.command,
+    recipe_sha256 = stat and sys.sha256(files.read(path, 1 << 24, true)) or nil,
+  }
+end
+
+-- setup, with `units` at hand. Approved images are checked when a recipe loads them.
+local function set_up(station, opt)
+  station.opt = opt
+  local t = station.recipe.table
+  station.value = t.setup and run.shielded(t.setup, opt) or nil
+  for _, file in ipairs(files_of(station.value, {})) do station.store:add_file(file) end
+  station.store:durable()
+end
+
+---Runs the station until it is told to end. Returns when the last unit is recorded.
+---@param opt table of the recipe
+---@param how? table attend= function(station), called before the first unit; close= function
+function Station:run(opt, how)
+  units.serve(self)
+  local policy = self.policy
+  local _ <close> = events.on {
+    image = function(_, _, image) policies.check_image(policy, image) end,
+  }
+  local image_module = require "moonflash.image"
+  image_module.on_load = function(image) policies.check_image(policy, image) end
+  local _ <close> = setmetatable({}, { __close = function()
+    units.serve(nil)
+    image_module.on_load = nil
+  end })
+  cleanup.begin()
+  self:begin_run()
+  local ok, err = pcall(function()
+    set_up(self, opt)
+    say_findings(self)
+    if how and how.attend then how.attend(self) end
+    local watcher = task.spawn(function() self:watch() end)
+    self.watcher = watcher
+    task.gate(watcher)
+    local watched, why = pcall(watcher.join, watcher)
+    self:stop()
+    if not watched and not errors.matches(errors.origin(why), "cancelled") then error(why, 0) end
+  end)
+  self:stop()
+  if next(self.jobs) then
+    self:say(("Ending: %s in work."):format(text.count(#self:boards(), "unit")))
+  end
+  self:settle()
+  task.gate(nil)
+  if how and how.close then how.close(self) end
+  self.store:end_run()
+  self.store:durable()
+  for _, failure in ipairs(run.close_all(self.value)) do events.emit("complaint", failure) end
+  if not ok then error(err, 0) end
+end
+
+return M

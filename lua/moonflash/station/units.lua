@@ -1,0 +1,40 @@
+-- SPDX-License-Identifier: MIT
+-- Module `units`, for recipes: what each unit has of its own.
+local errors = require "moonflash.errors"
+local misuse = require "moonflash.base.misuse"
+local pools = require "moonflash.station.pool"
+local unit = require "moonflash.station.unit"
+
+local M = {}
+
+-- The station that runs; its methods give out items.
+local station
+
+---Sets the station of this process.
+---@param running? table
+function M.serve(running) station = running end
+
+---Opens a pool of items, in `setup`.
+---@param spec string "PX-%06d", or the path of a CSV file beside the recipe
+---@param options? table name=, from=, to=, secret=
+---@return table Pool
+function M.open(spec, options)
+  if not station then
+    errors.raise { code = "usage", message = "units.open: this recipe runs at a station",
+                   hint = "moonflash station RECIPE" }
+  end
+  local pool = pools.open(station.store, spec, options, station.recipe.folder)
+  station:add_pool(pool)
+  return setmetatable({}, { __name = "Pool", __index = {
+    take = function(self, board)
+      if type(board) ~= "userdata" then misuse("pool:take(board): a Board") end
+      local of = station and station:unit_of(board)
+      if not of then misuse("pool:take(board): the board is no unit in work") end
+      if self == nil then misuse("pool:take(board), with a colon") end
+      return unit.take(of, pool)
+    end,
+    left = function() return pool:left() end,
+  } })
+end
+
+return M
