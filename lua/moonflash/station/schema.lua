@@ -29,6 +29,13 @@ return {
     source_sha256 TEXT, operator TEXT, lot TEXT, reference INTEGER NOT NULL DEFAULT 0,
     retry_of INTEGER, data TEXT);
   CREATE INDEX attempt_by_unit ON attempt (dut_id);
+  CREATE INDEX attempt_judged ON attempt (dut_id, outcome)
+    WHERE reference = 0 AND outcome IN ('PASS', 'FAIL', 'TIMEOUT');
+  CREATE INDEX attempt_seconds ON attempt (seconds) WHERE reference = 0 AND outcome = 'PASS';
+  CREATE INDEX attempt_handling ON attempt (handling) WHERE handling IS NOT NULL;
+  CREATE INDEX attempt_failed ON attempt (step, code, slot, outcome, dut_id)
+    WHERE reference = 0 AND outcome <> 'PASS';
+  CREATE INDEX attempt_by_time ON attempt (start_time_millis);
   CREATE INDEX attempt_by_chip ON attempt (chip_id) WHERE chip_id IS NOT NULL;
   CREATE INDEX attempt_by_scan ON attempt (scan) WHERE scan IS NOT NULL;
   CREATE INDEX attempt_by_path ON attempt (path);
