@@ -56,7 +56,8 @@ ALL_LDFLAGS = -rdynamic $(LDFLAGS) $(SANITIZE)
 
 SOURCES  := $(filter-out $(NOT_BUILT),$(sort $(wildcard src/*.c src/*/*.c)))
 OBJECTS  := $(SOURCES:src/%.c=$(BUILD)/%.o) $(BUILD)/embedded.o
-BUILTIN  := $(sort $(shell find lua scripts -name '*.lua')) $(sort $(wildcard docs/*.md))
+BUILTIN  := $(sort $(shell find lua scripts -name '*.lua')) $(sort $(wildcard docs/*.md)) \
+             lua/moonflash/station/page.html
 
 all: $(BUILD)/moonflash
 

@@ -1,6 +1,5 @@
 -- SPDX-License-Identifier: MIT
 -- rehearse.lua: runs a recipe on simulated boards with every fault at every request.
-local args = require "moonflash.run.args"
 local dfu = require "dfu"
 local errors = require "moonflash.errors"
 local recipes = require "moonflash.run.recipe"
@@ -28,6 +27,10 @@ return {
   rest        = "the recipe, its arguments and options",
   args        = {
     { "--most", "faults at N requests at most, evenly spread", type = "integer" },
+    { "--station", "units at a station, with random faults, bounces and replugs", default = false },
+    { "--units", "with --station: how many", default = 100, min = 1 },
+    { "--seed", "with --station: of the random numbers", default = 1 },
+    { "--places", "with --station: how many", default = 4, min = 1, max = 16 },
   },
 
   setup = function(opt)
@@ -41,12 +44,16 @@ return {
       errors.raise { code = "usage",
         message = name .. " is not a recipe that runs on a board" }
     end
-    local command = "moonflash " .. name
-    local parser = args.parser(command, recipe.summary, recipe.args, {})
-    local values = args.parse(parser, table.move(opt.rest, 2, #opt.rest, 1, {}), command)
+    local own = opt.options_behind(recipe)
     local started = os.clock()
-    local done = rehearse.recipe(recipe, args.complete(values, recipe.args), board_to_simulate(),
-      opt.most)
+    if opt.station then
+      local done = require("moonflash.station.rehearse").recipe(recipe, own, {
+        units = opt.units, seed = opt.seed, places = opt.places,
+        board = board_to_simulate():gsub("^sim:", "") })
+      return done.shown .. "\nEvery attempt has a record, no number stands on two boards, no "
+        .. "failure is called PASS.   " .. text.seconds(os.clock() - started)
+    end
+    local done = rehearse.recipe(recipe, own, board_to_simulate(), opt.most)
     return done.shown .. "\nNo false success. Every message was correct about the flash. "
       .. "Every rerun passed.   " .. text.seconds(os.clock() - started)
   end,

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Slots: names for the places where boards are plugged in. They are in a Lua file:
 --   return { left = "1-4.1", right = "1-4.2" }
+-- A slot may also say where it is in the fixture: left = { "1-4.1", row = 1, column = 1 }
 -- The file is slots.lua in the user's configuration folder, or the one that --slots names.
 local datafile = require "moonflash.base.datafile"
 local errors = require "moonflash.errors"
@@ -55,10 +56,25 @@ local function is_place(path)
   return type(path) == "string" and (M.is_path(path) or path:find("^sim:.") ~= nil)
 end
 
+-- The row and column of a slot.
+local function position_of(file, name, entry)
+  for key, item in pairs(entry) do
+    local right = key == 1 or (key == "row" or key == "column") and math.type(item) == "integer"
+      and item >= 1 and item <= 99
+    if not right then
+      bad(file, ("%s: a slot is a place, or { place, row = 1, column = 1 }"):format(name))
+    end
+  end
+  return { row = entry.row, column = entry.column }
+end
+
 local function check(file, value)
   if type(value) ~= "table" then bad(file, "it returns no table of slots", "slots-syntax") end
-  local slots = { names = {}, by_name = {}, by_path = {}, file = file }
+  local slots = { names = {}, by_name = {}, by_path = {}, position = {}, file = file }
   for name, path in pairs(value) do
+    if type(path) == "table" then
+      path, slots.position[name] = path[1], position_of(file, name, path)
+    end
     if not M.is_name(name) then
       bad(file, ("'%s' is not a slot name: use letters, digits, _ and -"):format(tostring(name)),
         "slots-syntax")
@@ -75,14 +91,14 @@ local function check(file, value)
   return slots
 end
 
----The slots: names (sorted), by_name (paths), by_path (names), file, which need not exist. Raises
+---The slots: names (sorted), by_name (paths), by_path (names), position (row=, column=), file, which need not exist. Raises
 ---`usage` for an invalid file.
 ---@return table
 function M.load()
   if M.loaded then return M.loaded end
   local file = chosen or M.default_file()
   if not chosen and not sys.stat(file) then
-    M.loaded = { names = {}, by_name = {}, by_path = {}, file = file }
+    M.loaded = { names = {}, by_name = {}, by_path = {}, position = {}, file = file }
     return M.loaded
   end
   local ok, value = datafile.load(file, MOST)

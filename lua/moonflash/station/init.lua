@@ -313,7 +313,7 @@ function Station:conclude(place, of, result)
                   slot = place.slot, path = place.path, items = {} }
   for _, taken in ipairs(of.items) do of.finished.items[taken.pool] = taken.item end
   if result.outcome == "PASS" and not of.reference then self:finish_unit(place, of) end
-  if self.on_unit then self.on_unit(place, of, result) end
+  if self.on_unit then self:on_unit(place, of, result) end
 end
 
 ---Begins a unit at a place.

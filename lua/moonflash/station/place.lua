@@ -21,6 +21,7 @@
 ---@field generation? integer of the device that is there
 ---@field mine? integer generation of the device of the last unit
 ---@field gone_at? number since when nothing is there
+---@field empty_since? number since when nothing was there, before a board began to settle
 ---@field left? boolean the last unit was told to start its program
 ---@field judged_at? number time of the last verdict
 local Place = {}
@@ -64,6 +65,7 @@ end
 local function bounce(place, now)
   enter(place, place.before or "EMPTY", place.why)
   place.before, place.generation = nil, nil
+  place.gone_at, place.too_soon = place.empty_since or now, nil
   local list = { now }
   for _, at in ipairs(place.bounces) do
     if now - at < WITHIN then list[#list + 1] = at end
@@ -137,7 +139,7 @@ local function see_idle(place, now, device)
     return nil
   end
   place.too_soon = place.judged_at ~= nil and absent < place.empty or nil
-  place.gone_at = nil
+  place.empty_since, place.gone_at = place.gone_at, nil
   begin_settling(place, now, device)
 end
 
@@ -156,7 +158,6 @@ function Place:see(now, device)
     end
     return nil
   elseif self.state == "SETTLING" then
-    if not device then self.gone_at = self.gone_at or now end
     return see_settling(self, now, device)
   end
   return see_idle(self, now, device)
