@@ -7,7 +7,7 @@ local suggest = require "moonflash.base.suggest"
 
 local M = {}
 
-local NAMES = { "date", "time", "slot", "serial", "path" }
+local NAMES = { "date", "time", "slot", "serial", "path", "unit" }
 
 -- The boards that this run has opened: their slots, serial numbers and paths.
 local seen = { slot = {}, serial = {}, path = {} }
@@ -47,20 +47,22 @@ function M.check(pattern, what)
   follow()
 end
 
--- The value for a place: of the only board, "several", or "none".
-local function fact(name)
+-- The value for a place: of the given facts, else of the only board, "several", or "none".
+local function fact(name, facts)
   if name == "date" then return os.date("%Y-%m-%d") end
   if name == "time" then return os.date("%H%M%S") end
-  local values = seen[name]
+  if facts then return facts[name] or "none" end
+  local values = seen[name] or {}
   return #values == 1 and values[1] or #values == 0 and "none" or "several"
 end
 
 ---The name of a new file for a pattern: no file has it.
 ---@param pattern string
+---@param facts? table of one unit: slot=, serial=, path=, unit=
 ---@return string
-function M.expand(pattern)
+function M.expand(pattern, facts)
   local name = pattern:gsub("{(%a+)}", function(place)
-    return (fact(place):gsub("[^%w._-]", "_"))
+    return (tostring(fact(place, facts)):gsub("[^%w._-]", "_"))
   end)
   local before, after = name:match("^(.*[^/])(%.[^./]*)$")
   return files.unused(before or name, after or "")

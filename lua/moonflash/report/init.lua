@@ -22,10 +22,11 @@ end
 ---Writes the report of a run: a whole file or nothing. Raises `file.write`.
 ---@param name string or a pattern
 ---@param run table see page.make
+---@param facts? table of one unit, for a pattern
 ---@return string name of the file
-function M.write(name, run)
+function M.write(name, run, facts)
   run.dry = dfu.defaults.dry
-  if pattern.is_pattern(name) then name = pattern.expand(name) end
+  if pattern.is_pattern(name) then name = pattern.expand(name, facts) end
   files.write(name, page.make(run))
   return name
 end

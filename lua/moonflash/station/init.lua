@@ -9,6 +9,7 @@ local events = require "moonflash.base.events"
 local files = require "moonflash.base.files"
 local limits = require "moonflash.station.limits"
 local misuse = require "moonflash.base.misuse"
+local papers = require "moonflash.station.papers"
 local places = require "moonflash.station.place"
 local policies = require "moonflash.station.policy"
 local run = require "moonflash.run"
@@ -79,6 +80,7 @@ function M.new(recipe, options)
     reference = options.reference or false, session = options.session or {},
     counts = { passed = 0, failed = 0, aborted = 0, tried = 0, first = 0 } }, Station)
   self.config, self.start = check_config(recipe)
+  papers.check(self.session)
   self.policy = policies.load(self.store.folder)
   policies.compare(self.policy, self.store)
   self.limits = limits.new(self.store, self.config.stop)
@@ -304,6 +306,7 @@ function Station:conclude(place, of, result)
   count(self, of, result)
   events.emit("result", result)
   events.emit("place", place)
+  papers.keep(self, of, result)
   self:warn_of_few()
   if self.stop_why and not self.said_stop then
     self.said_stop = true
@@ -339,6 +342,7 @@ function Station:begin_unit(place, facts)
     job:bring()
   end
   events.emit("place", place)
+  papers.begin(self.session, of)
   self.jobs[place] = task.spawn(function()
     task.supervise()
     job:stand_beside(self:boards())

@@ -21,7 +21,7 @@ local M = {}
 -- places: by path, the facts about the device there, and its last requests.
 -- headed: the heading of the printed lines has been printed.
 local state = { keeping = false, live = false, named = false, headed = false, all_bytes = false,
-                capture = nil, places = {}, boards = 0, width = 0, count = 0 }
+                capture = nil, captures = {}, places = {}, boards = 0, width = 0, count = 0 }
 
 -- ---- the meaning of a request ----
 
@@ -243,6 +243,10 @@ local function see(path, generation, started, elapsed, result, type, request, va
     state.capture:add(place.device, started, elapsed, result, type, request, value, index, length,
       data)
   end
+  local own = state.captures[path]
+  if own and type then
+    own:add(place.device, started, elapsed, result, type, request, value, index, length, data)
+  end
   if not (state.keeping or state.live) then return end
   state.count = state.count + 1
   local r = setmetatable({ path = path, number = state.count, name = name_of(type, request),
@@ -259,7 +263,7 @@ local function see(path, generation, started, elapsed, result, type, request, va
 end
 
 local function update()
-  dfu.observe((state.keeping or state.live or state.capture) and see or nil)
+  dfu.observe((state.keeping or state.live or state.capture or next(state.captures)) and see or nil)
 end
 
 -- ---- what recipes and the prompt call ----
@@ -330,13 +334,47 @@ function M.capture(name)
 end
 
 -- Gives a capture with a pattern its name. Returns an error if that fails.
-local function name_capture(capture)
+local function name_capture(capture, facts)
   if not pattern.is_pattern(state.wanted) then return nil end
-  local name = pattern.expand(state.wanted)
+  local name = pattern.expand(state.wanted, facts)
   local done, why = os.rename(capture.name, name)
   return not done and errors.new { code = "file.write",
     message = ("--pcap %s: %s; the capture is in %s"):format(state.wanted, why, capture.name) }
     or nil
+end
+
+---Makes the capture of a pattern one for each unit of a station. Returns whether there is a pattern.
+---@return boolean
+function M.capture_units()
+  if not state.wanted or not pattern.is_pattern(state.wanted) then return false end
+  if state.capture then
+    local name = state.capture.name
+    state.capture:close()
+    os.remove(name)
+    state.capture, state.has_units = nil, true
+  end
+  update()
+  return true
+end
+
+---Starts a capture of the requests of one board.
+---@param path string
+---@param facts table for the pattern
+function M.begin_unit(path, facts)
+  state.captures[path] = pcap.open(pattern.expand(state.wanted, facts))
+  update()
+end
+
+---Ends it, and gives it its name.
+---@param path string
+---@param facts table
+---@return table? error if the capture is not complete
+function M.end_unit(path, facts)
+  local capture = state.captures[path]
+  if not capture then return nil end
+  state.captures[path] = nil
+  update()
+  return capture:close() or name_capture(capture, facts)
 end
 
 ---Whether the bytes of requests are printed.
@@ -345,7 +383,9 @@ function M.shows_bytes() return state.all_bytes end
 
 ---Whether a capture has the bytes of requests.
 ---@return boolean
-function M.captures_bytes() return state.capture ~= nil and not pcap.blank end
+function M.captures_bytes()
+  return (state.capture ~= nil or state.has_units == true) and not pcap.blank
+end
 
 ---Leaves firmware and serial numbers out of the capture.
 function M.blank() pcap.blank = true end
