@@ -229,6 +229,17 @@ local function reference_item(pool)
   return item
 end
 
+---The item that a chip has, or the attempt that an attempt repeats. Never one that another attempt in
+---work has.
+---@param attempt table chip_id=, retry_of=
+---@return table? row
+function Pool:own_of(attempt)
+  local store = self.store
+  local row = store:item_of(self.name, "chip_id", attempt.chip_id)
+    or store:item_of(self.name, "attempt_id", attempt.retry_of)
+  return row and not store:is_in_work(row) and row or nil
+end
+
 ---Takes the item of an attempt: its own again if the attempt, the chip, or the attempt that it
 ---repeats has one; else a new one, which is reserved on the disk before this returns. Raises
 ---`station.empty`.
@@ -238,9 +249,7 @@ function Pool:take_for(attempt)
   if attempt.reference then return reference_item(self) end
   local store = self.store
   local mine = store:item_of(self.name, "attempt_id", attempt.id)
-  local row = mine or store:item_of(self.name, "chip_id", attempt.chip_id)
-    or attempt.retry_of and store:item_of(self.name, "attempt_id", attempt.retry_of)
-    or store:free_item(self.name) or next_new(self)
+  local row = mine or self:own_of(attempt) or store:free_item(self.name) or next_new(self)
   if not row then
     errors.raise { code = "station.empty", message = ("%s is used up: %d were given out"):format(
       self.name, store:count_items(self.name)) }

@@ -60,15 +60,16 @@ local function chance(share) return math.random() < share end
 -- Where simulated boards have their unique id (CMSIS).
 local UID_AT = { u083 = 0x1FFF6E50, c071 = 0x1FFF7550 }
 
--- Makes it another board: blank, with another unique id.
-local function renew(board, kind, image)
+-- Makes it another board: blank, with another unique id. False: it is the same one again.
+local function renew(board, kind, image, before)
   local at = UID_AT[kind:match("^%w+")]
-  if at and chance(AGAIN) then return end
+  if at and before and chance(AGAIN) then return false end
   if at then
     board:poke(at, ("<I4I4I4"):pack(math.random(0, 0xFFFFFFFF), math.random(0, 0xFFFFFFFF),
       math.random(0, 0xFFFFFFFF)))
   end
   if image then erase(board, image) end
+  return true
 end
 
 -- ---- an operator ----
@@ -100,7 +101,7 @@ function Show:take_out(place, board, unit)
   if not image then return end
   for value in pairs(values_on(board, image, unit.values)) do
     if self.on_board[value] and self.on_board[value] ~= unit.number then
-      self:complain("%s stands on two boards", value)
+      self:complain("%s stands on two boards (units %d and %d, %s)", value, self.on_board[value], unit.number, place.name)
     end
     self.on_board[value] = unit.number
   end
@@ -117,9 +118,10 @@ end
 
 -- One unit at a place: a new board, put in, perhaps with a fault, perhaps tried again.
 function Show:one(place, board, number)
-  local unit = { number = number, values = {} }
+  local before = self.unit[place]
+  local is_new = renew(board, self.kind, self.image[place], before)
+  local unit = { number = is_new and number or before.number, values = {} }
   self.unit[place] = unit
-  renew(board, self.kind, self.image[place])
   if chance(BOUNCY) then
     plug(board)
     task.sleep(0.1)

@@ -309,6 +309,14 @@ function Store:item_of(pool, key, value)
     key), pool, value)
 end
 
+---Whether an item belongs to an attempt that is in work.
+---@param row table of an item
+---@return boolean
+function Store:is_in_work(row)
+  return row.state == "reserved" and self.db:row([[SELECT 1 AS yes FROM attempt WHERE id = ?
+    AND outcome IS NULL AND run_id = ?]], row.attempt_id, self.run) ~= nil
+end
+
 ---The lowest item that became free again.
 ---@param pool string
 ---@return table? row
@@ -343,8 +351,9 @@ end
 ---@param attempt table id=, chip_id=
 function Store:reserve(item, attempt)
   if item.id then
-    self:write([[UPDATE item SET state = 'reserved', attempt_id = ?, chip_id = ifnull(?, chip_id),
-      reason = NULL, time_millis = ? WHERE id = ?]], attempt.id, attempt.chip_id, M.now(), item.id)
+    self:write([[UPDATE item SET chip_id = CASE state WHEN 'free' THEN ?2 ELSE ifnull(?2, chip_id) END,
+      state = 'reserved', attempt_id = ?1, reason = NULL, time_millis = ?3 WHERE id = ?4]],
+      attempt.id, attempt.chip_id, M.now(), item.id)
     return
   end
   item.id = self:write([[INSERT INTO item (pool, number, value, columns, state, attempt_id, chip_id,
@@ -357,6 +366,9 @@ end
 ---@param state string "used", "void" or "free"
 ---@param reason? string
 function Store:settle(id, state, reason)
+  if state == "free" then -- it is nobody's
+    self:write("UPDATE item SET attempt_id = NULL, chip_id = NULL WHERE id = ?", id)
+  end
   self:write("UPDATE item SET state = ?, reason = ?, time_millis = ? WHERE id = ?", state, reason,
     M.now(), id)
 end

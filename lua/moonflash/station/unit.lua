@@ -105,15 +105,10 @@ end
 ---@param pool moonflash.Pool
 ---@return table item
 function M.take(unit, pool)
-  local store, taken = pool.store, nil
+  local taken
   for _, item in ipairs(unit.items) do taken = taken or item.pool == pool.name and item end
   if taken then return taken.item end
-  local before
-  for _, key in ipairs { "chip_id", "retry_of" } do
-    local value = unit[key]
-    before = before or value and store:item_of(pool.name, key == "chip_id" and key or "attempt_id",
-      value)
-  end
+  local before = not unit.reference and pool:own_of(unit) or nil
   local item = pool:take_for(unit)
   if not pool.secrets[pool.heads and pool.heads[1]] and not unit.reference then
     unit.dut = unit.dut or item.value
@@ -136,7 +131,7 @@ end
 local function settle_failed(store, item, sent, why)
   if sent > item.sent then
     store:settle(item.id, "void", why)
-  elseif item.before then
+  elseif item.before and item.before.state ~= "free" then
     store:settle(item.id, item.before.state, item.before.reason)
   else
     store:settle(item.id, "free", nil)
