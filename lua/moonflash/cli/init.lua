@@ -301,6 +301,7 @@ local function main(argv)
   local sim = require "sim" -- what runs recipes is above it
   function sim.run(...) return library("run.try").run(...) end
   function sim.rehearse(...) return library("run.try").rehearse(...) end
+  function sim.station(...) return library("station.rehearse").named(...) end
   local session = options.session(as_typed(argv))
   library("run.recipe").reserve(options.is_own)
   local parser = library("run.args").parser("moonflash", "", {}, options.args(true))

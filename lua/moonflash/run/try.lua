@@ -94,6 +94,10 @@ function M.rehearse(name, options, how)
   return rehearse.recipe(recipe, opt, how.board or "f407", how.most)
 end
 
+---A recipe with its options, for tests of what is above this floor.
+---@type fun(usage: string, name: string, options?: table): table, table
+M.load_recipe = load_recipe
+
 -- ---- files of tests ----
 
 -- The tests of a file: its script returns them, { name = function, ... }.

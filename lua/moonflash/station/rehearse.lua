@@ -6,6 +6,8 @@
 --   no number stands on two boards;
 --   no board that failed is called PASS;
 --   the counts of the database, of the screen and of the boards agree.
+local acts = require "moonflash.station.acts"
+local check = require "moonflash.base.check"
 local dfu = require "dfu"
 local errors = require "moonflash.errors"
 local events = require "moonflash.base.events"
@@ -17,6 +19,7 @@ local stores = require "moonflash.station.store"
 local sys = require "sys"
 local task = require "task"
 local text = require "moonflash.base.text"
+local try = require "moonflash.run.try"
 
 local M = {}
 
@@ -80,12 +83,21 @@ Show.__index = Show
 local function plug(board) pcall(board.plug, board) end
 local function unplug(board) pcall(board.unplug, board) end
 
+local function is_used_up(station)
+  for _, pool in ipairs(station.pools) do
+    if pool:is_empty() then return true end
+  end
+  return false
+end
+
 -- Waits for the verdict of a board that was put in. Where nothing happens, the operator puts it in
 -- again: a fault may strike before its unit begins.
-local function wait_for_verdict(place, board, before)
+local function wait_for_verdict(station, place, board, before)
   local by = task.now() + PATIENCE
-  while place.judged_at == before and place.state ~= "BLOCKED" do
+  while place.judged_at == before and (place.state ~= "BLOCKED" or place.stopped) do
     if task.now() > by then return false end
+    if place.stopped and station.stop_why then acts.line(station, "reset") end -- limits
+    if place.stopped and is_used_up(station) then return true end
     if place.state == "EMPTY" then plug(board) end
     task.sleep(0.1)
   end
@@ -133,7 +145,7 @@ function Show:one(place, board, number)
     board:fault(faults[math.random(#faults)], board.requests + math.random(150))
   end
   local judged = place.judged_at
-  if not wait_for_verdict(place, board, judged) then
+  if not wait_for_verdict(self.station, place, board, judged) then
     return self:complain("%s: no verdict (%s)", place.name, place.state)
   end
   if place.state == "FAIL" and chance(RETRIED) then
@@ -142,7 +154,7 @@ function Show:one(place, board, number)
     self.station.retry[place] = place.unit and place.unit.id
     judged = place.judged_at
     plug(board)
-    wait_for_verdict(place, board, judged)
+    wait_for_verdict(self.station, place, board, judged)
   end
   if chance(HASTY) then -- the same board, in again at once: no new unit
     local attempts = self.attempts
@@ -160,7 +172,7 @@ function Show:one(place, board, number)
 end
 
 function Show:work(place, board)
-  while self.left > 0 do
+  while self.left > 0 and not is_used_up(self.station) do
     self.left = self.left - 1
     self.number = self.number + 1
     self:one(place, board, self.number)
@@ -247,11 +259,30 @@ function M.recipe(recipe, opt, how)
   done.shown = ("%s: %s at %s, seed %d: %s, %d passed; numbers: %d used, %d void"):format(
     recipe.name, text.count(how.units, "unit"), text.count(how.places, "place"), how.seed,
     text.count(done.attempts, "attempt"), done.passed, done.used, done.void)
+  if show.left > 0 then
+    done.shown = done.shown .. ("; %d units were left when a pool was used up"):format(show.left)
+  end
   if #show.complaints > 0 then
     errors.raise { code = "fail", message = done.shown .. "\nThe records are wrong:",
       hint = table.concat(show.complaints, "\n", 1, math.min(#show.complaints, 10)) }
   end
   return done
+end
+
+local HOW = { "units", "seed", "places", "board" }
+
+---sim.station(name, options, how): rehearses a station in a test.
+---@param name string of the recipe, or its file, beside the script that calls this
+---@param options? table
+---@param how? table units= (100), seed= (1), places= (4), board= ("f407")
+---@return table attempts=, passed=, used=, void=, shown=
+function M.named(name, options, how)
+  local usage = "sim.station(recipe, options, how)"
+  local recipe, opt = try.load_recipe(usage, name, options)
+  check.options(usage, how, HOW)
+  how = how or {}
+  return M.recipe(recipe, opt, { units = how.units or 100, seed = how.seed or 1,
+    places = how.places or 4, board = how.board or "f407" })
 end
 
 return M
