@@ -173,6 +173,8 @@ local function parse_one(spec, path, bytes, address, options)
   return value.make(image)
 end
 
+local loaded -- called with each image that was loaded
+
 local function load_one(spec, options)
   local path, address = split(spec)
   return parse_one(spec, path, read(path), address, options)
@@ -306,13 +308,13 @@ function M.load(...)
     wrong.file(specs[1], "it has addresses of its own; --address is for raw binaries")
   end
   local image = merge(images, options)
-  if M.on_load then M.on_load(image) end
+  if loaded then loaded(image) end
   return image
 end
 
----Set by a station: called with each image that was loaded; it may raise.
----@type function?
-M.on_load = nil
+---Sets the function that is called with each image that was loaded; it may raise.
+---@param f? function
+function M.on_load(f) loaded = f end
 
 ---The format for a file name: "hex", "srec", "dfu"; "bin" for any other extension.
 ---@param name string

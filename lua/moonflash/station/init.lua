@@ -519,10 +519,10 @@ function Station:run(opt, how)
     image = function(_, _, image) policies.check_image(policy, image) end,
   }
   local image_module = require "moonflash.image"
-  image_module.on_load = function(image) policies.check_image(policy, image) end
+  image_module.on_load(function(image) policies.check_image(policy, image) end)
   local _ <close> = setmetatable({}, { __close = function()
     units.serve(nil)
-    image_module.on_load = nil
+    image_module.on_load(nil)
   end })
   cleanup.begin()
   self:begin_run()

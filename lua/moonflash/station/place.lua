@@ -79,6 +79,7 @@ end
 local function settled(place)
   place.before, place.why = nil, nil
   place.hub_gone = nil
+  place.mine = place.generation
   if place.start == "plug" then
     place.state = "RUNNING"
     return "start"

@@ -248,7 +248,9 @@ local END = { "dut_id", "end_time_millis", "seconds", "outcome", "code", "messag
 
 local function update_attempt(store, id, facts)
   local places, values = {}, {}
-  for i, column in ipairs(END) do places[i], values[i] = column .. " = ?", facts[column] end
+  for i, column in ipairs(END) do -- what the beginning knew stays, if the end does not know it
+    places[i], values[i] = ("%s = coalesce(?, %s)"):format(column, column), facts[column]
+  end
   values[#END + 1] = id
   store:write(("UPDATE attempt SET %s WHERE id = ?"):format(table.concat(places, ", ")),
     table.unpack(values, 1, #END + 1))
