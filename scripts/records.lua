@@ -19,7 +19,8 @@ local function parse_date(words)
   if not year or rest ~= "" and not hour then
     usage(("--from: '%s' is no date: 2026-11-28, or '2026-11-28 10:30'"):format(words))
   end
-  return os.time { year = year, month = month, day = day, hour = hour or 0, min = minute or 0 } * 1000
+  local time = { year = year, month = month, day = day, hour = hour or 0, min = minute or 0 }
+  return os.time(time) * 1000
 end
 
 -- The format of an export; --json is an option of moonflash.
@@ -45,7 +46,7 @@ end
 local function check(store)
   local count, why = store:check_audit()
   if why then
-    errors.raise { code = "fail", message = ("the audit rows do not hold together: %s"):format(why) }
+    errors.raise { code = "fail", message = "the audit rows do not hold together: " .. why }
   end
   return ("%s, unbroken"):format(text.count(count, "audit row"))
 end
@@ -54,8 +55,8 @@ return {
   api         = 1,
   summary     = "Show what a station has recorded",
   example     = "moonflash records --folder line4 --from 2026-11-28",
-  description = "Units count, not tries. ERROR and ABORTED are the station's fault, and count for no"
-    .. "\nyield. A store can be read while a station uses it.",
+  description = "Units count, not tries. ERROR and ABORTED are the station's fault, and count\n"
+    .. "for no yield. A store can be read while a station uses it.",
   args        = {
     { "--folder", "the station's folder", default = "station" },
     { "--from", "records since that day: 2026-11-28, or '2026-11-28 10:30'", type = "string" },

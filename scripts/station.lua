@@ -80,7 +80,9 @@ local function find_recipe(opt)
   local name = opt.rest[1]
   if not name then usage("no recipe given", "moonflash station scripts/examples/line.lua") end
   local recipe = recipes.load(name)
-  if not recipe or not recipe.table.run then usage(name .. " is not a recipe that runs on a board") end
+  if not recipe or not recipe.table.run then
+    usage(name .. " is not a recipe that runs on a board")
+  end
   return recipe
 end
 
@@ -95,6 +97,7 @@ return {
     { "--folder", "the station's folder, with its store (default: 'station' beside the recipe)",
       type = "string" },
     { "--page", "show a page for the operator in a browser: [ADDRESS:]PORT", type = "string" },
+    { "--units", "end after that many units", type = "integer", min = 1 },
     { "--reference", "each unit is a reference: recorded, without a number", default = false },
   },
 
@@ -105,6 +108,6 @@ return {
     local store = open_store(opt, recipe)
     local _ <close> = setmetatable({}, { __close = function() store:close() end })
     require("moonflash.station.desk").run(recipe, own, { store = store, session = opt.session,
-      reference = opt.reference, page = page })
+      reference = opt.reference, page = page, units = opt.units })
   end,
 }

@@ -5,8 +5,9 @@
 
 -- Floors, from the top down.
 local C_FLOORS = { "main", "lua", "usbip", "sim", "dfu", "usb", "loop" }
-local LUA_FLOORS = { "cli", "prompt", "manual", "doctor", "dfu_util", "report", "run", "trace",
-                     "ui", "dfu", "flash", "optbytes", "sys", "board", "sim", "image", "base" }
+local LUA_FLOORS = { "cli", "prompt", "station", "manual", "doctor", "dfu_util", "report",
+                     "run", "trace", "ui", "dfu", "flash", "optbytes", "sys", "board", "sim",
+                     "image", "base" }
 -- Public modules that are single files, and their floors.
 local FLOOR_OF = { errors = "base", memory = "base" }
 

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Tests of line.lua, on a station of simulated boards: moonflash test scripts/examples/line_test.lua
+-- Tests of line.lua, on simulated boards: moonflash test scripts/examples/line_test.lua
 return {
   ["200 units with faults, bounces and retries"] = function()
     local done = sim.station("line.lua", { file = "build/ch.bin" }, { units = 200, places = 8 })

@@ -303,7 +303,8 @@ static int lsys_builtin(lua_State *L)
     return builtin_push(L, luaL_checkstring(L, 1));
 }
 
-/*** sys.lock(file) --> true; or nil and why: takes the file's lock (flock) until the file is closed */
+/*** sys.lock(file) --> true; or nil and why: takes the file's lock (flock) until the file is closed
+ */
 static int lsys_lock(lua_State *L)
 {
     luaL_Stream *stream = luaL_checkudata(L, 1, LUA_FILEHANDLE);

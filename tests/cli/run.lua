@@ -24,7 +24,7 @@ if #files == 0 then
   local tree = folder .. "/../.."
   for _, name in ipairs { "README.md", "docs/recipes.md", "docs/plan.md", "docs/report.md",
                           "docs/debugging.md", "docs/trace.md", "docs/fixtures.md",
-                          "docs/dfu-util.md" } do
+                          "docs/dfu-util.md", "docs/station.md" } do
     files[#files + 1] = tree .. "/" .. name
   end
 end

@@ -94,6 +94,10 @@ local function there_is()
   for name in read("lua/moonflash/sys/stream.lua"):gmatch("\nfunction Stream:([%w_]+)") do
     names["stream:" .. name] = true
   end
+  for name in read("lua/moonflash/station/units.lua"):gmatch("\nfunction Handle:([%w_]+)") do
+    names["pool:" .. name] = true
+  end
+  add_functions(names, "units.", require("moonflash.station.units"))
   for _, module in ipairs { "dfu", "task", "sim", "sys" } do
     add_functions(names, module .. ".", require(module))
   end

@@ -110,8 +110,8 @@ local function read_uid(board, part)
   return table.concat(words)
 end
 
----The unique id of a board's chip, 12 bytes, if an announced memory has it; else nil. Nothing is sent
----to a board of another family.
+---The unique id of a board's chip, 12 bytes, if an announced memory has it; else nil. Nothing is
+---sent to a board of another family.
 ---@param board table open
 ---@return string?
 function M.uid(board)

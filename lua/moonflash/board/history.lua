@@ -28,7 +28,8 @@ local journals = setmetatable({}, { __mode = "k" }) -- by the device's row in bu
 ---@return moonflash.History
 function M.new(path, device, job)
   return setmetatable({ path = path, device = device, journal = journal.new(),
-    sent = 0, stats = { sectors_erased = 0, bytes_written = 0, bytes_skipped = 0, bytes_verified = 0,
+    sent = 0,
+    stats = { sectors_erased = 0, bytes_written = 0, bytes_skipped = 0, bytes_verified = 0,
               steps = job.steps, notes = job.notes } }, History)
 end
 

@@ -91,8 +91,8 @@ local function check(file, value)
   return slots
 end
 
----The slots: names (sorted), by_name (paths), by_path (names), position (row=, column=), file, which need not exist. Raises
----`usage` for an invalid file.
+---The slots: names (sorted), by_name (paths), by_path (names), position (row=, column=), file,
+---which need not exist. Raises `usage` for an invalid file.
 ---@return table
 function M.load()
   if M.loaded then return M.loaded end

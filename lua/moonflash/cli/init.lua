@@ -133,8 +133,9 @@ local function options_behind(session, outer, outer_values, recipe)
   for _, arg in ipairs(recipe.args) do clash[arg.name] = true end
   for _, arg in ipairs(outer.args) do
     if clash[arg.name] then
-      errors.raise { code = "recipe", message = ("%s: its option %s is one of 'moonflash %s'"):format(
-        recipe.name, arg.name, outer.name) }
+      errors.raise { code = "recipe",
+        message = ("%s: its option %s is one of 'moonflash %s'"):format(recipe.name, arg.name,
+          outer.name) }
     end
     known[#known + 1] = setmetatable({ default = false }, { __index = arg })
   end

@@ -12,10 +12,8 @@ local M = {}
 
 local function summary(station)
   local counts = station.counts
-  local all = counts.passed + counts.failed
   station:say(("%s passed, %d failed%s."):format(text.count(counts.passed, "unit"), counts.failed,
     counts.aborted > 0 and (", %d interrupted"):format(counts.aborted) or ""))
-  return all
 end
 
 ---Runs a station until somebody ends it.
@@ -26,8 +24,10 @@ function M.run(recipe, opt, options)
   local page = options.page and require("moonflash.station.page").open(options.page)
   local station = stations.new(recipe, options)
   local shown <close> = screen.begin(station, options.session)
+  local attended = false
   station:run(opt, {
     attend = function()
+      attended = true
       local desk = sys.desk()
       desk.remote = page ~= nil
       desk.open(function(line) acts.line(station, line) end)
@@ -37,7 +37,7 @@ function M.run(recipe, opt, options)
       sys.desk().close()
       if page then page:close() end
       shown:finish()
-      summary(station)
+      if attended then summary(station) end
     end,
   })
   secret.reset()

@@ -85,7 +85,9 @@ function makers.json(_, write)
     for i, item in ipairs(row.items) do
       unit.items[i] = { pool = item.pool, value = item.value, state = item.state }
     end
-    for i, step in ipairs(row.steps) do unit.steps[i] = { name = step.name, seconds = step.seconds } end
+    for i, step in ipairs(row.steps) do
+      unit.steps[i] = { name = step.name, seconds = step.seconds }
+    end
     for i, note in ipairs(row.notes) do
       unit.notes[i] = { name = note.name, value = note.value, unit = note.unit, min = note.low,
                         max = note.high, ok = note.ok == 1 }

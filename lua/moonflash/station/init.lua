@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- The station: runs a recipe for each unit that is put in, until somebody ends it. The states of its
--- places are in place.lua, what an attempt is in unit.lua, what people may do in acts.lua.
+-- The station: runs a recipe for each unit that is put in, until somebody ends it. The states of
+-- its places are in place.lua, what an attempt is in unit.lua, what people may do in acts.lua.
 local bus = require "moonflash.board.bus"
 local cleanup = require "moonflash.run.cleanup"
 local dfu = require "dfu"
@@ -16,7 +16,6 @@ local run = require "moonflash.run"
 local secret = require "moonflash.station.secret"
 local selectors = require "moonflash.board.selector"
 local slots = require "moonflash.board.slots"
-local stores = require "moonflash.station.store"
 local suggest = require "moonflash.base.suggest"
 local sys = require "sys"
 local task = require "task"
@@ -39,6 +38,8 @@ local units = require "moonflash.station.units"
 ---@field lot? string
 ---@field policy moonflash.Policy
 ---@field limits moonflash.Limits
+---@field most? integer units after which the station ends
+---@field done integer units so far
 ---@field ending boolean no new unit begins
 local Station = {}
 Station.__index = Station
@@ -77,7 +78,7 @@ end
 function M.new(recipe, options)
   local self = setmetatable({ recipe = recipe, store = options.store, places = {}, by_path = {},
     pools = {}, units = {}, jobs = {}, retry = {}, departures = {}, ending = false,
-    reference = options.reference or false, session = options.session or {},
+    most = options.units, done = 0, reference = options.reference or false, session = options.session or {},
     counts = { passed = 0, failed = 0, aborted = 0, tried = 0, first = 0 } }, Station)
   self.config, self.start = check_config(recipe)
   papers.check(self.session)
@@ -129,7 +130,8 @@ end
 local function may_fit(station, device)
   local wanted = station.wanted or {}
   if device.mode ~= (wanted.mode or station.recipe.table.mode or "dfu") then return false end
-  return (not wanted.vid or wanted.vid == device.vid) and (not wanted.pid or wanted.pid == device.pid)
+  return (not wanted.vid or wanted.vid == device.vid)
+    and (not wanted.pid or wanted.pid == device.pid)
 end
 
 ---Says something to the operator.
@@ -171,8 +173,8 @@ function M.check_secrets(session)
     errors.raise { code = "usage",
       message = "--trace-bytes would show secrets: a pool with a secret column is open" }
   elseif trace and trace.captures_bytes() then
-    errors.raise { code = "usage", message = "--pcap would hold secrets: a pool with a secret column "
-      .. "is open", hint = "Add --pcap-blank." }
+    errors.raise { code = "usage", hint = "Add --pcap-blank.",
+      message = "--pcap would hold secrets: a pool with a secret column is open" }
   end
 end
 
@@ -192,7 +194,7 @@ end
 ---@param place moonflash.Place
 ---@param why string
 ---@param stopped? boolean
-function Station:block(place, why, stopped)
+function Station.block(_, place, why, stopped)
   place:block(why, stopped)
   events.emit("place", place)
 end
@@ -316,6 +318,8 @@ function Station:conclude(place, of, result)
                   slot = place.slot, path = place.path, items = {} }
   for _, taken in ipairs(of.items) do of.finished.items[taken.pool] = taken.item end
   if result.outcome == "PASS" and not of.reference then self:finish_unit(place, of) end
+  self.done = self.done + 1
+  if self.done == self.most then self:stop() end
   if self.on_unit then self:on_unit(place, of, result) end
 end
 
@@ -399,7 +403,8 @@ local function look_for_hubs(station, now, present)
   end
   station.departures = recent
   if #recent < 2 then return end
-  for hub, list in pairs(places.lost_hubs(recent, function(path) return present[path] ~= nil end)) do
+  local function is_there(path) return present[path] ~= nil end
+  for hub, list in pairs(places.lost_hubs(recent, is_there)) do
     for _, departure in ipairs(list) do departure.place:lose_hub(now) end
     station:say(("The hub %s went away, with %s; what comes back there is no new unit."):format(hub,
       text.count(#list, "board")))

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Limits at which a station stops. Their counts are in the store: a restart resets nothing, an act of
--- a person does.
+-- Limits at which a station stops. Their counts are in the store: a restart resets nothing, an act
+-- of a person does.
 local json = require "dkjson"
 local misuse = require "moonflash.base.misuse"
 local suggest = require "moonflash.base.suggest"

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- The operator's page: one file of HTML, and what happens at the station as server-sent events. What
--- a page may do needs the token that the station prints in the URL's fragment.
+-- The operator's page: one file of HTML, and what happens at the station as server-sent events.
+-- What a page may do needs the token that the station prints in the URL's fragment.
 local acts = require "moonflash.station.acts"
 local errors = require "moonflash.errors"
 local events = require "moonflash.base.events"
@@ -28,6 +28,7 @@ local FILE = "lua/moonflash/station/page.html"
 local TICK = 1           -- seconds between two signs of life
 local REDRAW = 0.2       -- seconds between two states of a phase
 local MOST_UNITS = 12    -- of the list of the last ones
+local READY = { scan = "scan the unit's code", enter = "press Enter" }
 local WORDS = { SETTLING = "…", RUNNING = "TEST", BLOCKED = "STOP" }
 
 -- What to do after a failure for which the recipe has no words (fail_text).
@@ -85,19 +86,18 @@ local function state_of(station, place)
   local shown = place:shown()
   local message, todo = cause(station, place)
   local position = slots.load().position[place.slot] or {}
-  local judged = shown == "PASS" or shown == "FAIL"
+  local judged, is_running = shown == "PASS" or shown == "FAIL", shown == "RUNNING"
   local of = station.units[place] or judged and place.unit
   return {
     kind = "place", name = place.name, state = shown, row = position.row, column = position.column,
     word = WORDS[shown] or shown,
     unit = of and secret.mask(of.dut or of.scan) or judged and place.facts and place.facts.dut_id
       or nil,
-    step = shown == "RUNNING" and place.step or nil, share = shown == "RUNNING" and place.share or nil,
+    step = is_running and place.step or nil, share = is_running and place.share or nil,
     why = shown == "BLOCKED" and secret.mask(place.why) or nil,
     message = shown == "FAIL" and message or nil, todo = shown == "FAIL" and todo or nil,
     note = judged and place.note or nil,
-    ready = shown == "READY" and (station.start == "scan" and "scan the unit's code" or "press Enter")
-      or nil,
+    ready = shown == "READY" and READY[station.start] or nil,
   }
 end
 

@@ -89,8 +89,9 @@ function M.check_image(policy, image)
   if not policy.approved then return end
   local list = image.files or {}
   if #list == 0 then
-    errors.raise { code = "station.policy", message = ("%s comes from no file, and %s wants approved "
-      .. "ones"):format(image.name or "an image", policy.path) }
+    errors.raise { code = "station.policy",
+      message = ("%s comes from no file, and %s wants approved ones"):format(image.name
+        or "an image", policy.path) }
   end
   for _, file in ipairs(list) do
     if not policy.approved[file.sha256 or ""] then

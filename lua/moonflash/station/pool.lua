@@ -153,7 +153,8 @@ local function new_row(pool, number)
   local value, columns = pool:entry(number)
   local kept = {}
   for name, cell in pairs(columns) do kept[name] = pool:kept(name, cell) end
-  return { pool = pool.name, number = number, value = pool:kept(pool.heads and pool.heads[1], value),
+  return { pool = pool.name, number = number,
+           value = pool:kept(pool.heads and pool.heads[1], value),
            columns = next(kept) and json.encode(kept) or nil }
 end
 
@@ -229,8 +230,8 @@ local function reference_item(pool)
   return item
 end
 
----The item that a chip has, or the attempt that an attempt repeats. Never one that another attempt in
----work has.
+---The item that a chip has, or the attempt that an attempt repeats. Never one that another attempt
+---in work has.
 ---@param attempt table chip_id=, retry_of=
 ---@return table? row
 function Pool:own_of(attempt)

@@ -119,7 +119,8 @@ function M.summary(store, filter)
   local failures = M.failures(store, filter)
   if #failures > 0 then lines[#lines + 1] = "\nfailures   attempts  units  slots  step, code" end
   for _, row in ipairs(failures) do
-    local where = row.slots == 1 and slots > 1 and (" (only %s: the fixture?)"):format(row.slot) or ""
+    local is_one = row.slots == 1 and slots > 1
+    local where = is_one and (" (only %s: the fixture?)"):format(row.slot) or ""
     lines[#lines + 1] = ("%19d %6d %6d  %s, %s%s"):format(row.attempts, row.units, row.slots,
       row.step or "-", row.code or row.outcome, where)
   end

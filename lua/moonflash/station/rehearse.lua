@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- Rehearses a station in virtual time: simulated operators put simulated boards in and take them out,
--- with random faults, bounces, replugs and retries. Then the records are compared with what the
--- boards' own flash holds:
+-- Rehearses a station in virtual time: simulated operators put simulated boards in and take them
+-- out, with random faults, bounces, replugs and retries. Then the records are compared with what
+-- the boards' own flash holds:
 --   every attempt has a record that ended;
 --   no number stands on two boards;
 --   no board that failed is called PASS;
@@ -113,7 +113,8 @@ function Show:take_out(place, board, unit)
   if not image then return end
   for value in pairs(values_on(board, image, unit.values)) do
     if self.on_board[value] and self.on_board[value] ~= unit.number then
-      self:complain("%s stands on two boards (units %d and %d, %s)", value, self.on_board[value], unit.number, place.name)
+      self:complain("%s stands on two boards (units %d and %d, %s)", value, self.on_board[value],
+        unit.number, place.name)
     end
     self.on_board[value] = unit.number
   end
@@ -232,8 +233,8 @@ function M.recipe(recipe, opt, how)
   end
   local station = stations.new(recipe, { store = store, session = { devices = paths } })
   local show = setmetatable({ station = station, left = how.units, number = 0, passed = 0,
-    attempts = 0, boards = 0, places = how.places, kind = how.board, complaints = {}, on_board = {}, image = {},
-    unit = {} }, Show)
+    attempts = 0, boards = 0, places = how.places, kind = how.board, complaints = {},
+    on_board = {}, image = {}, unit = {} }, Show)
   function station.on_unit(_, place, of, result)
     show.attempts = show.attempts + 1
     show.image[place] = dfu.fields(of.board).job.image or show.image[place]

@@ -75,7 +75,7 @@ function Screen:place(place)
 end
 
 -- Phases, steps and scans come with a Board, whose row is that of the place.
-function Screen:unit(place, of)
+function Screen.unit(_, place, of)
   rows.alias(of.board, place)
   if of.scan then rows.scanned(place, of.scan) end
 end

@@ -29,12 +29,13 @@ function M.now() return math.floor(sys.time() * 1000) end
 
 local function damaged(file, why)
   errors.raise { code = "store.damaged", message = ("%s is damaged: %s"):format(file, why),
-    hint = "Keep the file. A copy from 'moonflash records --backup' can take its place; numbers that"
-      .. "\nwere given out since that copy must be voided." }
+    hint = "Keep the file. A copy from 'moonflash records --backup' can take its place;\n"
+      .. "numbers that were given out since that copy must be voided." }
 end
 
+-- The value of a row with one column.
 local function first_column(row)
-  for _, value in pairs(row or {}) do return value end
+  return select(2, next(row or {}))
 end
 
 -- Runs one of SQLite's checks of the whole file.
@@ -49,12 +50,13 @@ local function migrate(store)
   local db = store.db
   local version = first_column(db:row("PRAGMA user_version"))
   if version > #schema then
-    errors.raise { code = "store", message = ("%s was made by a newer moonflash (schema %d; this one "
-      .. "knows %d)"):format(store.file, version, #schema) }
+    errors.raise { code = "store",
+      message = ("%s was made by a newer moonflash (schema %d; this one knows %d)"):format(
+        store.file, version, #schema) }
   end
   store.is_new = version == 0
   for step = version + 1, #schema do
-    db:script("BEGIN IMMEDIATE;" .. schema[step] .. (";PRAGMA user_version = %d;COMMIT"):format(step))
+    db:script(("BEGIN IMMEDIATE;%s;PRAGMA user_version = %d;COMMIT"):format(schema[step], step))
   end
 end
 
@@ -66,7 +68,8 @@ local function take_lock(folder)
     errors.raise { code = "file.write", message = ("%s can't be opened: %s"):format(path, why) }
   end
   if not sys.lock(file) then
-    errors.raise { code = "store.busy", message = folder .. ": another station has this store open" }
+    errors.raise { code = "store.busy",
+                   message = folder .. ": another station has this store open" }
   end
   return file
 end
@@ -87,7 +90,7 @@ function M.open(folder, options)
   store.db = db
   local prepared, why = pcall(function()
     db:row("PRAGMA journal_mode = WAL")
-    db:script(options and options.fast and "PRAGMA synchronous = OFF" or "PRAGMA synchronous = FULL")
+    db:script("PRAGMA synchronous = " .. (options and options.fast and "OFF" or "FULL"))
     db:script("PRAGMA foreign_keys = ON")
     check(store, "quick_check")
     migrate(store)
@@ -193,8 +196,8 @@ end
 ---@param key string
 ---@param value any
 function Store:set(key, value)
-  self:write("INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-    key, value)
+  self:write([[INSERT INTO meta VALUES (?, ?)
+    ON CONFLICT (key) DO UPDATE SET value = excluded.value]], key, value)
 end
 
 -- ---- runs and attempts ----
@@ -307,8 +310,8 @@ end
 ---@return table? row
 function Store:item_of(pool, key, value)
   if value == nil then return nil end
-  return self.db:row(("SELECT * FROM item WHERE pool = ? AND %s = ? ORDER BY id DESC LIMIT 1"):format(
-    key), pool, value)
+  local sql = "SELECT * FROM item WHERE pool = ? AND %s = ? ORDER BY id DESC LIMIT 1"
+  return self.db:row(sql:format(key), pool, value)
 end
 
 ---Whether an item belongs to an attempt that is in work.
@@ -353,8 +356,9 @@ end
 ---@param attempt table id=, chip_id=
 function Store:reserve(item, attempt)
   if item.id then
-    self:write([[UPDATE item SET chip_id = CASE state WHEN 'free' THEN ?2 ELSE ifnull(?2, chip_id) END,
-      state = 'reserved', attempt_id = ?1, reason = NULL, time_millis = ?3 WHERE id = ?4]],
+    self:write([[UPDATE item SET
+      chip_id = CASE state WHEN 'free' THEN ?2 ELSE ifnull(?2, chip_id) END, state = 'reserved',
+      attempt_id = ?1, reason = NULL, time_millis = ?3 WHERE id = ?4]],
       attempt.id, attempt.chip_id, M.now(), item.id)
     return
   end

@@ -42,7 +42,8 @@ local function read_chip_id(board)
   return uid and text.bytes(uid):gsub(" ", "") or nil
 end
 
--- Raises `station.again`, which ends the unit without an attempt, if its chip is not to be run again.
+-- Raises `station.again`, which ends the unit without an attempt, if its chip is not to be run
+-- again.
 local function check_again(station, unit)
   local last = unit.chip_id and not unit.retry_of and station.store:last_of_chip(unit.chip_id)
   if not last then return end
@@ -80,8 +81,8 @@ local function identify(station, unit)
   end
 end
 
----Called in the unit's task, with its board open unless the recipe opens it itself. The attempt is on
----the disk when this returns.
+---Called in the unit's task, with its board open unless the recipe opens it itself. The attempt is
+---on the disk when this returns.
 ---@param station table
 ---@param unit moonflash.Unit
 function M.begin(station, unit)
@@ -126,8 +127,8 @@ local function short(s)
   return #s > LONGEST and s:sub(1, LONGEST) .. "..." or s
 end
 
--- The state of an item after a failure. It is free again, or what it was before, only if nothing was
--- sent to the board since it was taken. Returns true if it is free: the next unit gets it.
+-- The state of an item after a failure. It is free again, or what it was before, only if nothing
+-- was sent to the board since it was taken. Returns true if it is free: the next unit gets it.
 local function settle_failed(store, item, sent, why)
   if sent > item.sent then
     store:settle(item.id, "void", why)
@@ -185,11 +186,11 @@ end
 function M.record(station, unit, result)
   local store, sent = station.store, dfu.fields(unit.board).history.sent
   local why = short(result.err ~= nil and errors.said(result.err):match("[^\n]*") or nil)
-  for _, item in ipairs(unit.items) do
-    if not item.id then -- of a reference unit
-    elseif result.outcome == "PASS" then
+  for _, item in ipairs(unit.reference and {} or unit.items) do
+    if result.outcome == "PASS" then
       store:settle(item.id, "used", nil)
-    elseif settle_failed(store, item, sent, why or result.outcome) and unit.dut == item.item.value then
+    elseif settle_failed(store, item, sent, why or result.outcome)
+      and unit.dut == item.item.value then
       unit.dut = nil
     end
   end

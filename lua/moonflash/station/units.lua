@@ -14,6 +14,24 @@ local station
 ---@param running? table
 function M.serve(running) station = running end
 
+-- What a recipe gets: a pool's methods, and nothing else of it.
+local Handle = {}
+local pool_of = setmetatable({}, { __mode = "k" })
+
+function Handle:take(board)
+  local pool = pool_of[self]
+  if not pool or type(board) ~= "userdata" then misuse("pool:take(board): a Board, with a colon") end
+  local of = station and station:unit_of(board)
+  if not of then misuse("pool:take(board): the board is no unit in work") end
+  return unit.take(of, pool)
+end
+
+function Handle:left()
+  local pool = pool_of[self]
+  if not pool then misuse("pool:left(), with a colon") end
+  return pool:left()
+end
+
 ---Opens a pool of items, in `setup`.
 ---@param spec string "PX-%06d", or the path of a CSV file beside the recipe
 ---@param options? table name=, from=, to=, secret=
@@ -25,16 +43,9 @@ function M.open(spec, options)
   end
   local pool = pools.open(station.store, spec, options, station.recipe.folder)
   station:add_pool(pool)
-  return setmetatable({}, { __name = "Pool", __index = {
-    take = function(self, board)
-      if type(board) ~= "userdata" then misuse("pool:take(board): a Board") end
-      local of = station and station:unit_of(board)
-      if not of then misuse("pool:take(board): the board is no unit in work") end
-      if self == nil then misuse("pool:take(board), with a colon") end
-      return unit.take(of, pool)
-    end,
-    left = function() return pool:left() end,
-  } })
+  local handle = setmetatable({}, { __name = "Pool", __index = Handle })
+  pool_of[handle] = pool
+  return handle
 end
 
 return M

@@ -23,8 +23,8 @@ return function(outside)
   local is_over = false               -- standard input has ended
 
   -- Where lines go that answer no question, and how answers come another way. listen: called with
-  -- each of these lines. prompt: shown while one is awaited. remote: answers may come from elsewhere, after the end of the input, too.
-  -- question: the open one; given: an answer to it.
+  -- each of these lines. prompt: shown while one is awaited. remote: answers may come from
+  -- elsewhere, after the end of the input, too. question: the open one; given: an answer to it.
   local desk = { listen = nil, remote = false, question = nil, given = nil, job = nil }
 
   -- The next line, or nil and the reason.

@@ -343,7 +343,7 @@ local function name_capture(capture, facts)
     or nil
 end
 
----Makes the capture of a pattern one for each unit of a station. Returns whether there is a pattern.
+---Makes the capture of a pattern one for each unit of a station. Returns whether there is one.
 ---@return boolean
 function M.capture_units()
   if not state.wanted or not pattern.is_pattern(state.wanted) then return false end

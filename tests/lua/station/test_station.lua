@@ -140,7 +140,8 @@ function TestStation.test_a_number_is_free_again_where_nothing_was_sent()
 end
 
 function TestStation.test_retry_here_has_the_same_number()
-  local recipe = recipe_of([[setup = function() return { numbers = units.open("N%d"), runs = 0 } end,
+  local recipe = recipe_of([[
+    setup = function() return { numbers = units.open("N%d"), runs = 0 } end,
     run = function(board, opt, line)
       line.numbers:take(board)
       board:erase_page(0x08000000)
@@ -254,8 +255,8 @@ function TestStation.test_a_board_that_comes_too_soon()
 end
 
 function TestStation.test_starting_by_a_scan()
-  local recipe = recipe_of(SIMPLE:gsub('units.open%("N%%d"%)', '{ take = function() return { value = "X" } '
-    .. 'end }') .. ", start = 'scan'")
+  local recipe = recipe_of([[start = "scan", setup = function() end,
+    run = function(board) board:erase_page(0x08000000) end]])
   local station, said = play(recipe, { "f407", "f407" }, function(station, boards, places)
     boards[1]:plug()
     boards[2]:plug()

@@ -377,7 +377,9 @@ function TestStore.test_exports_have_a_row_a_unit()
   lu.assertEquals({ rows[3][1], rows[3][5], rows[3][12], rows[3][13], rows[3][14] },
     { "N2", "PASS", "'=S", "N2", "3.3" })
   local units = {}
-  for line in exported(store, "openhtf"):gmatch("[^\n]+") do units[#units + 1] = json.decode(line) end
+  for line in exported(store, "openhtf"):gmatch("[^\n]+") do
+    units[#units + 1] = json.decode(line)
+  end
   lu.assertEquals({ #units, units[3].dut_id, units[3].outcome }, { 4, "N3", "FAIL" })
   lu.assertEquals(units[1].phases[1].measurements.vdd.measured_value, 3.3)
   lu.assertEquals(units[3].outcome_details[1].code, "verify")
