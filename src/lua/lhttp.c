@@ -552,11 +552,10 @@ static int lhttp_listen(lua_State *L)
     if (socket_address.ss_family == AF_INET6)
         flags |= MHD_USE_IPv6;
     errno = 0;
-    server->daemon =
-        MHD_start_daemon(flags, 0, NULL, NULL, on_access, server, MHD_OPTION_SOCK_ADDR,
-                         &socket_address, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
-                         MHD_OPTION_CONNECTION_TIMEOUT, IDLE, MHD_OPTION_CONNECTION_LIMIT,
-                         MOST_CLIENTS, MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u, MHD_OPTION_END);
+    server->daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_access, server, MHD_OPTION_SOCK_ADDR,
+                                      &socket_address, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
+                                      NULL, MHD_OPTION_CONNECTION_TIMEOUT, IDLE,
+                                      MHD_OPTION_CONNECTION_LIMIT, MOST_CLIENTS, MHD_OPTION_END);
     if (!server->daemon)
         return refuse(L, errno == EADDRINUSE ? "in-use" : "failed",
                       errno != 0 ? strerror(errno) : "libmicrohttpd does not start");

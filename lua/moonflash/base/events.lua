@@ -40,13 +40,25 @@ local M = {}
 
 local subscribers = {} -- in the order of subscribing; a change makes a new list
 
----Calls the method that is named for the event, in each subscriber that has one.
----@param event string
-function M.emit(event, ...)
+local filter -- called with each event and its arguments, returns the arguments
+
+---Sets a function that sees each event before all subscribers, and returns its arguments: a station
+---takes secrets out.
+---@param f? fun(event: string, ...): ...
+function M.filter(f) filter = f end
+
+local function deliver(event, ...)
   for _, subscriber in ipairs(subscribers) do
     local f = subscriber[event]
     if f then f(subscriber, ...) end
   end
+end
+
+---Calls the method that is named for the event, in each subscriber that has one.
+---@param event string
+function M.emit(event, ...)
+  if filter then return deliver(event, filter(event, ...)) end
+  deliver(event, ...)
 end
 
 local function closing(f)

@@ -514,11 +514,27 @@ local function set_up(station, opt)
   station.store:durable()
 end
 
+local FOREVER = 1e9 -- seconds
+
+-- The second signal cancels all tasks that are not protected. This one is not; ours is from now on,
+-- because the records of the interrupted units are still to be written.
+function Station:hear_second_signal()
+  task.supervise()
+  return task.spawn(function()
+    local _ <close> = setmetatable({}, { __close = function()
+      self.interrupted = self.interrupted or not self.has_ended
+    end })
+    task.sleep(FOREVER)
+  end)
+end
+
 ---Runs the station until it is told to end. Returns when the last unit is recorded.
 ---@param opt table of the recipe
 ---@param how? table attend= function(station), called before the first unit; close= function
 function Station:run(opt, how)
+  local watch_for_second = self:hear_second_signal()
   units.serve(self)
+  events.filter(secret.filter)
   local policy = self.policy
   local _ <close> = events.on {
     image = function(_, _, image) policies.check_image(policy, image) end,
@@ -527,6 +543,7 @@ function Station:run(opt, how)
   image_module.on_load(function(image) policies.check_image(policy, image) end)
   local _ <close> = setmetatable({}, { __close = function()
     units.serve(nil)
+    events.filter(nil)
     image_module.on_load(nil)
   end })
   cleanup.begin()
@@ -547,12 +564,17 @@ function Station:run(opt, how)
     self:say(("Ending: %s in work."):format(text.count(#self:boards(), "unit")))
   end
   self:settle()
+  self.has_ended = true
   task.gate(nil)
   if how and how.close then how.close(self) end
   self.store:end_run()
   self.store:durable()
   for _, failure in ipairs(run.close_all(self.value)) do events.emit("complaint", failure) end
   if not ok then error(err, 0) end
+  watch_for_second:cancel()
+  if self.interrupted then
+    errors.raise { code = "cancelled", message = "interrupted" }
+  end
 end
 
 return M

@@ -218,13 +218,13 @@ end
 ---Rehearses a station. Raises `fail` with the complaints if a promise was broken.
 ---@param recipe table
 ---@param opt table its options
----@param how table units=, seed=, places=, board= (what sim.new takes), folder= (keeps the store)
+---@param how table units=, seed=, places=, board= (what sim.new takes), folder= (keeps the store, and waits for the disk)
 ---@return table attempts=, passed=, used=, void=, shown=
 function M.recipe(recipe, opt, how)
   math.randomseed(how.seed)
   local _ <close> = events.apart()
   local folder = how.folder or temporary_folder()
-  local store = stores.open(folder, { fast = true })
+  local store = stores.open(folder, { fast = not how.folder })
   local boards, paths = {}, {}
   for i = 1, how.places do
     boards[i] = sim.new(how.board)

@@ -88,7 +88,39 @@ function M.mask(s)
   return mask_bytes(s)
 end
 
----Forgets all, for tests.
+-- Takes secrets out of an error, a result, or a measurement, for all that see it.
+local function clean(value)
+  if type(value) == "string" then return M.mask(value) end
+  if type(value) ~= "table" then return value end
+  for _, field in ipairs { "message", "value", "text", "name" } do
+    local text = rawget(value, field)
+    if type(text) == "string" then value[field] = M.mask(text) end
+  end
+  return value
+end
+
+-- An error without a code is text, and its traceback may repeat it.
+local function clean_result(result)
+  result.err, result.data = clean(result.err), clean(result.data)
+  result.traceback = M.mask(result.traceback)
+  for i, failure in ipairs(result.at_end) do result.at_end[i] = clean(failure) end
+end
+
+---The arguments of an event without secrets, for events.filter.
+---@param event string
+function M.filter(event, ...)
+  if not any then return ... end
+  if event == "result" then clean_result((...)) end
+  local args = table.pack(...)
+  for i = 1, args.n do
+    local is_own = event == "measurement" or event == "failure" or event == "complaint"
+      or event == "step"
+    if type(args[i]) == "string" or is_own then args[i] = clean(args[i]) end
+  end
+  return table.unpack(args, 1, args.n)
+end
+
+---Forgets all secrets.
 function M.reset()
   values, any = {}, false
 end

@@ -183,6 +183,7 @@ function M:result(result)
   local board = result.board
   write {
     event = "result", path = result.path, outcome = result.outcome, code = err.code,
+    unit = result.unit, attempt = result.attempt, -- of a station
     serial = board.serial, vid = board.vid, pid = board.pid,
     start = os.date("!%Y-%m-%dT%H:%M:%SZ", result.began), version = MOONFLASH_VERSION,
     images = images_of(board),
