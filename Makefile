@@ -213,7 +213,7 @@ DEPS      = gcc make pkg-config liblua5.4-dev libusb-1.0-0-dev libmd-dev libedit
 DEPS_TEST = $(DEPS) lua5.4 lua-unit lua-cjson lua-check libcmocka-dev clang clang-format \
             libclang-rt-14-dev qemu-system-arm qemu-system-x86 busybox-static usbip dfu-util \
             cpio kmod xz-utils libumockdev-dev umockdev chromium tshark tmux procps \
-            chromium-driver sqlite3
+            chromium-driver curl
 
 define install_packages
 @command -v dpkg-query >/dev/null || { \

@@ -14,6 +14,14 @@ local station
 ---@param running? table
 function M.serve(running) station = running end
 
+---What was scanned for the unit on a board; nil: nothing.
+---@param board table
+---@return string?
+function M.scan(board)
+  local of = station and type(board) == "userdata" and station:unit_of(board)
+  return of and of.scan or nil
+end
+
 -- What a recipe gets: a pool's methods, and nothing else of it.
 local Handle = {}
 local pool_of = setmetatable({}, { __mode = "k" })
