@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # make            builds build/moonflash        make demo      flashes a simulated board
 # make test       runs the tests                make check     runs those that are soon done
-# make bench      measures
+# make bench      measures                      make soak      what takes an hour: stations
 # make fuzz       runs the fuzz targets         FUZZ_SECONDS=60, for each of them
 # make deps       installs what a build needs   make deps-test and what the tests need
 # make install    PREFIX=/usr/local DESTDIR=    make lint, make format
@@ -196,7 +196,7 @@ test-build: deps-test
 # ---- lint ----
 
 C_FILES = $(wildcard src/*.[ch] src/*/*.[ch] tests/*.c tests/c/*/*.[ch] tests/fuzz/*.[ch] \
-            tests/usb/umockdev/*.[ch])
+            tests/usb/umockdev/*.[ch] tests/station/*.c)
 
 lint:
 	@clang-format --dry-run -Werror $(C_FILES)
@@ -240,6 +240,11 @@ demo: deps
 	@$(MAKE) --no-print-directory all firmware
 	@echo "build/moonflash --device sim:f407 discovery build/ch.bin"
 	@build/moonflash --device sim:f407 discovery build/ch.bin
+
+# What takes an hour: stations that are killed, and thousands of units.
+soak: all firmware
+	KILLS=300 tests/cli/test_station.sh
+	tests/station/soak.sh
 
 bench: all firmware bed build/bench_prompt
 	@tests/bench.sh

@@ -269,6 +269,8 @@ static int end_rows(lua_State *L)
         statement->in_use = false;
         rewind_statement(statement);
     }
+    lua_pushnil(L); /* the statement may be another iterator's from now on */
+    lua_rawseti(L, 1, 1);
     return 0;
 }
 

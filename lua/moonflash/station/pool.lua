@@ -18,6 +18,7 @@ local suggest = require "moonflash.base.suggest"
 ---@field rows? table[] of a CSV file
 ---@field heads? string[] its columns
 ---@field secrets table<string, boolean> columns that are secret
+---@field given? integer items that are not free; nil: to be counted
 ---@field warned boolean few items are left, and that was said
 local Pool = {}
 Pool.__index = Pool
@@ -172,6 +173,9 @@ local function next_new(pool)
   end
 end
 
+---Called when an item has become free: it is counted anew.
+function Pool:recount() self.given = nil end
+
 ---How many items are left.
 ---@return integer
 function Pool:left()
@@ -180,7 +184,8 @@ function Pool:left()
     local left = self.to - math.max(highest, self.from - 1)
     return left + (self.store:free_item(self.name) and 1 or 0)
   end
-  return math.max(#self.rows - self.store:count_items(self.name), 0)
+  self.given = self.given or self.store:count_items(self.name)
+  return math.max(#self.rows - self.given, 0)
 end
 
 ---@return integer of all items
@@ -257,6 +262,8 @@ function Pool:take_for(attempt)
   end
   local number = row.id and number_of(self, row) or row.number
   if not mine then
+    local is_new = not row.id or row.state == "free"
+    if self.given and is_new then self.given = self.given + 1 end
     store:reserve(row, attempt)
     store:durable()
   end

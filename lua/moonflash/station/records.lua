@@ -11,37 +11,37 @@ local JUDGED = "reference = 0 AND outcome IN ('PASS', 'FAIL', 'TIMEOUT')"
 ---@field from? integer milliseconds since 1970
 ---@field lot? string
 
--- The condition of a filter, and its parameters.
+-- The condition of a filter, its parameters, and the table with a hint which way to search it. Rows
+-- are in the order of their ids, and nearly in that of time.
 local function condition(filter)
-  local parts, values = {}, {}
   if filter.from then
-    parts[#parts + 1] = "AND +start_time_millis >= ?"
-    values[#values + 1] = filter.from
+    local more = "AND id >= (SELECT min(id) FROM attempt WHERE start_time_millis >= ?1) "
+      .. "AND start_time_millis >= ?1"
+    if not filter.lot then return more, { filter.from }, "attempt NOT INDEXED" end
+    return more .. " AND lot = ?2", { filter.from, filter.lot }, "attempt NOT INDEXED"
+  elseif filter.lot then
+    return "AND lot = ?1", { filter.lot }, "attempt INDEXED BY attempt_by_lot"
   end
-  if filter.lot then
-    parts[#parts + 1] = "AND lot = ?"
-    values[#values + 1] = filter.lot
-  end
-  return table.concat(parts, " "), values
+  return "", {}, "attempt"
 end
 
 -- How many units there are, and how many passed, by their first (min) or last (max) attempt.
 local function units_by(db, which, filter)
-  local more, values = condition(filter)
+  local more, values, from = condition(filter)
   return db:row(([[SELECT count(*) AS units, coalesce(sum(outcome = 'PASS'), 0) AS passed FROM (
-    SELECT %s(id), outcome FROM attempt WHERE %s %s GROUP BY dut_id)]]):format(which, JUDGED, more),
+    SELECT %s(id), outcome FROM %s WHERE %s %s GROUP BY dut_id)]]):format(which, from, JUDGED, more),
     table.unpack(values))
 end
 
 -- A quantile of a column.
 local function quantile(db, column, where, share, filter)
-  local more, values = condition(filter)
-  local n = db:row(("SELECT count(*) AS n FROM attempt WHERE %s %s"):format(where, more),
+  local more, values, from = condition(filter)
+  local n = db:row(("SELECT count(*) AS n FROM %s WHERE %s %s"):format(from, where, more),
     table.unpack(values)).n
   if n == 0 then return nil end
   values[#values + 1] = math.min(math.floor(n * share), n - 1)
-  return db:row(("SELECT %s AS x FROM attempt WHERE %s %s ORDER BY %s LIMIT 1 OFFSET ?"):format(
-    column, where, more, column), table.unpack(values)).x
+  return db:row(("SELECT %s AS x FROM %s WHERE %s %s ORDER BY %s LIMIT 1 OFFSET ?"):format(column,
+    from, where, more, column), table.unpack(values)).x
 end
 
 ---The numbers of a summary.
@@ -51,10 +51,10 @@ end
 function M.numbers(store, filter)
   local db = store.db
   local last, first = units_by(db, "max", filter), units_by(db, "min", filter)
-  local more, values = condition(filter)
+  local more, values, from = condition(filter)
   local other = db:row(([[SELECT coalesce(sum(outcome IN ('ERROR', 'ABORTED')), 0) AS errors
-    FROM attempt WHERE reference = 0 AND outcome <> 'PASS' %s]]):format(more), table.unpack(values))
-  local open = db:row(("SELECT count(*) AS n FROM attempt WHERE outcome IS NULL %s"):format(more),
+    FROM %s WHERE reference = 0 AND outcome <> 'PASS' %s]]):format(from, more), table.unpack(values))
+  local open = db:row(("SELECT count(*) AS n FROM %s WHERE outcome IS NULL %s"):format(from, more),
     table.unpack(values))
   local passed = "reference = 0 AND outcome = 'PASS'"
   return {
@@ -71,12 +71,12 @@ end
 ---@param filter moonflash.Filter
 ---@return table[] rows step=, code=, attempts=, units=, slots=
 function M.failures(store, filter)
-  local more, values = condition(filter)
+  local more, values, from = condition(filter)
   local rows = {}
   for row in store.db:rows(([[SELECT step, code, outcome, count(*) AS attempts,
     count(DISTINCT dut_id) AS units, count(DISTINCT slot) AS slots, min(slot) AS slot
-    FROM attempt WHERE reference = 0 AND outcome <> 'PASS' %s
-    GROUP BY step, code ORDER BY attempts DESC, step, code LIMIT 20]]):format(more),
+    FROM %s WHERE reference = 0 AND outcome <> 'PASS' %s
+    GROUP BY step, code ORDER BY attempts DESC, step, code LIMIT 20]]):format(from, more),
     table.unpack(values)) do
     rows[#rows + 1] = row
   end

@@ -111,7 +111,7 @@ function Show:take_out(place, board, unit)
   self.boards = self.boards + 1
   local image = self.image[place]
   if not image then return end
-  for value in pairs(values_on(board, image, unit.values)) do
+  for value in pairs(self.is_light and {} or values_on(board, image, unit.values)) do
     if self.on_board[value] and self.on_board[value] ~= unit.number then
       self:complain("%s stands on two boards (units %d and %d, %s)", value, self.on_board[value],
         unit.number, place.name)
@@ -218,7 +218,8 @@ end
 ---Rehearses a station. Raises `fail` with the complaints if a promise was broken.
 ---@param recipe table
 ---@param opt table its options
----@param how table units=, seed=, places=, board= (what sim.new takes), folder= (keeps the store, and waits for the disk)
+---@param how table units=, seed=, places=, board= (what sim.new takes), folder= (keeps the store, and waits for the disk), light= (does not remember which number
+---  is on which board)
 ---@return table attempts=, passed=, used=, void=, shown=
 function M.recipe(recipe, opt, how)
   math.randomseed(how.seed)
@@ -233,7 +234,7 @@ function M.recipe(recipe, opt, how)
   end
   local station = stations.new(recipe, { store = store, session = { devices = paths } })
   local show = setmetatable({ station = station, left = how.units, number = 0, passed = 0,
-    attempts = 0, boards = 0, places = how.places, kind = how.board, complaints = {},
+    attempts = 0, boards = 0, places = how.places, kind = how.board, is_light = how.light, complaints = {},
     on_board = {}, image = {}, unit = {} }, Show)
   function station.on_unit(_, place, of, result)
     show.attempts = show.attempts + 1

@@ -35,6 +35,7 @@ return {
   CREATE INDEX attempt_handling ON attempt (handling) WHERE handling IS NOT NULL;
   CREATE INDEX attempt_failed ON attempt (step, code, slot, outcome, dut_id)
     WHERE reference = 0 AND outcome <> 'PASS';
+  CREATE INDEX attempt_by_lot ON attempt (lot) WHERE lot IS NOT NULL;
   CREATE INDEX attempt_by_time ON attempt (start_time_millis);
   CREATE INDEX attempt_by_chip ON attempt (chip_id) WHERE chip_id IS NOT NULL;
   CREATE INDEX attempt_by_scan ON attempt (scan) WHERE scan IS NOT NULL;

@@ -114,7 +114,7 @@ function M.take(unit, pool)
   if not pool.secrets[pool.heads and pool.heads[1]] and not unit.reference then
     unit.dut = unit.dut or item.value
   end
-  unit.items[#unit.items + 1] = { item = item, id = item.id, pool = pool.name, before = before,
+  unit.items[#unit.items + 1] = { item = item, of = pool, id = item.id, pool = pool.name, before = before,
     sent = dfu.fields(unit.board).history.sent }
   return item
 end
@@ -136,6 +136,7 @@ local function settle_failed(store, item, sent, why)
     store:settle(item.id, item.before.state, item.before.reason)
   else
     store:settle(item.id, "free", nil)
+    item.of:recount()
     return true
   end
 end
