@@ -245,6 +245,7 @@ demo: deps
 soak: all firmware
 	KILLS=300 tests/cli/test_station.sh
 	tests/station/soak.sh
+	SOAK=1 tests/usb/kernel/run.sh station
 
 bench: all firmware bed build/bench_prompt
 	@tests/bench.sh

@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # What `make bench` prints: how long it takes to start, beside lua5.4; the prompt at a
-# pseudo-terminal; tests/bench.lua, tests/bench-kinds.lua, and tests/bench-images.lua.
+# pseudo-terminal; tests/bench.lua, tests/bench-kinds.lua, and tests/bench-images.lua; a station's units,
+# its records, and sixteen slots in work.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -28,3 +29,8 @@ fi
 build/moonflash --virtual-time tests/bench.lua
 build/moonflash --virtual-time tests/bench-kinds.lua
 build/moonflash tests/bench-images.lua build/moonflash
+build/moonflash --virtual-time tests/station/bench_units.lua 20000
+store=$(mktemp -d)
+trap 'rm -rf "$store"' EXIT
+build/moonflash tests/station/bench_records.lua 1000000 "$store"
+tests/station/bench_line.sh

@@ -31,10 +31,12 @@ of these, or a file (./mine.lua):
   optbytes     Show the option bytes by name, or change some
   read         Read a board's memory into a file
   recipes      List the recipes, or show one to copy
+  records      Show what a station has recorded
   rehearse     Run a recipe on simulated boards, with every fault at every request
   repl         Type Lua, with the board at hand (also -i)
   sim          Offer simulated boards to this computer as USB devices (USB/IP)
   slots        Show the slots of a fixture, and what is in them
+  station      Run a recipe for every unit that is put in, with records
   test         Run tests of recipes, on simulated boards
   udev         Print the udev rule that lets you open boards
   unprotect    Remove the read protection; ERASES THE WHOLE CHIP
@@ -74,7 +76,7 @@ moonflash help RECIPE     what a recipe does, and its options
 moonflash help WORD       what the manual says of a function, a field, an error code
 moonflash help CHAPTER    a chapter of the manual:
   api boards debugging design dfu-util fixtures internals plan protocol
-  recipes report testing trace
+  recipes report station testing trace
 moonflash repl            a prompt: type Lua, with the board at hand
 moonflash recipes --show RECIPE   its source, to copy
 $ moonflash recipes
@@ -94,10 +96,12 @@ $ moonflash recipes
   optbytes     Show the option bytes by name, or change some
   read         Read a board's memory into a file
   recipes      List the recipes, or show one to copy
+  records      Show what a station has recorded
   rehearse     Run a recipe on simulated boards, with every fault at every request
   repl         Type Lua, with the board at hand (also -i)
   sim          Offer simulated boards to this computer as USB devices (USB/IP)
   slots        Show the slots of a fixture, and what is in them
+  station      Run a recipe for every unit that is put in, with records
   test         Run tests of recipes, on simulated boards
   udev         Print the udev rule that lets you open boards
   unprotect    Remove the read protection; ERASES THE WHOLE CHIP
@@ -106,8 +110,11 @@ $ moonflash recipes
 Examples to copy (moonflash recipes --show examples/product):
   examples/factory
   examples/fixture
+  examples/line
+  examples/line_test
   examples/product
   examples/product_test
+  examples/station
 $ moonflash recipes --show discovery
 -- SPDX-License-Identifier: MIT
 -- discovery.lua: flashes ch.bin on an STM32F4 Discovery, and starts it.

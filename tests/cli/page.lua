@@ -22,10 +22,12 @@ local function curl(...)
   return done.output
 end
 
+local EMPTY = setmetatable({}, { __jsontype = "object" })
+
 local function command(method, path, body)
   local url = ("http://127.0.0.1:%d%s"):format(DRIVER, path)
   local out = method == "GET" and curl(url)
-    or curl("-X", method, "-d", json.encode(body or setmetatable({}, { __jsontype = "object" })), url)
+    or curl("-X", method, "-d", json.encode(body or EMPTY), url)
   local answer = json.decode(out)
   return answer and answer.value
 end

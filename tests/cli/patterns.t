@@ -16,7 +16,7 @@ sim:f407#2,serial=B: PASS (0.0 s)
 2 boards passed.
 several.html
 $ moonflash -d sim:f407 info --report 'runs/{seril}.html'
-moonflash: --report: there is no {seril} (did you mean 'serial'?); there are {date}, {time}, {slot}, {serial}, {path}
+moonflash: --report: there is no {seril} (did you mean 'serial'?); there are {date}, {time}, {slot}, {serial}, {path}, {unit}
 [status 64]
 $ moonflash --virtual-time -d sim:f407 info --report 'nowhere/{serial}.html' | tail -1
 moonflash: nowhere/315A28A0B956.html can't be written: No such file or directory

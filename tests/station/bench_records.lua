@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- A store of a million attempts: how long the records take to answer, and the rate and the memory of
--- exports. arg[1]: how many attempts; arg[2]: a folder that exists.
+-- A store of a million attempts: how long the records take to answer, and the rate and the memory
+-- of exports. arg[1]: how many attempts; arg[2]: a folder that exists.
 local export = require "moonflash.station.export"
 local records = require "moonflash.station.records"
 local stores = require "moonflash.station.store"
@@ -20,8 +20,9 @@ math.randomseed(1)
 db:run "BEGIN"
 for i = 1, attempts do
   local failed = math.random() < 0.03
-  db:run([[INSERT INTO attempt (run_id, dut_id, start_time_millis, end_time_millis, seconds, handling,
-    outcome, code, message, step, slot, path, usb_serial, bytes, sectors, verified, image_sha256)
+  db:run([[INSERT INTO attempt (run_id, dut_id, start_time_millis, end_time_millis, seconds,
+    handling, outcome, code, message, step, slot, path, usb_serial, bytes, sectors, verified,
+    image_sha256)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)]], store.run,
     ("PX-%07d"):format(i - (i % 50 == 0 and 1 or 0)), i * 1000, i * 1000 + 900,
     1 + math.random(), 3 + math.random(), failed and "FAIL" or "PASS", failed and "verify" or nil,
@@ -29,8 +30,8 @@ for i = 1, attempts do
     "slot" .. i % 16, "1-" .. i % 16, "315A28A0B956", 58836, 4, 1, ("a"):rep(64))
   db:run("INSERT INTO step VALUES (?, 1, 'flash', 1.2)", i)
   db:run("INSERT INTO measurement VALUES (?, 1, 'vdd', 'flash', 3.3, 'V', 3.2, 3.4, 1)", i)
-  db:run([[INSERT INTO item (pool, number, value, state, attempt_id) VALUES ('PX-%07d', ?, ?, 'used',
-    ?)]], i, ("PX-%07d"):format(i), i)
+  db:run([[INSERT INTO item (pool, number, value, state, attempt_id)
+    VALUES ('PX-%07d', ?, ?, 'used', ?)]], i, ("PX-%07d"):format(i), i)
 end
 db:run "COMMIT"
 print(("%d attempts written in %.0f s"):format(attempts, os.clock() - began))

@@ -1,14 +1,14 @@
 -- SPDX-License-Identifier: MIT
--- Makes some units at a station of simulated boards: arg[1] the folder, arg[2] how many. Each number
--- that a recipe has got, and each PASS that was shown, is a line "m K number" or "m P number" of the
--- record of power.c.
+-- Makes some units at a station of simulated boards: arg[1] the folder, arg[2] how many. Each
+-- number that a recipe has got, and each PASS that was shown, is a line "m K number" or "m P
+-- number" of the record of power.c.
 local recipes = require "moonflash.run.recipe"
 local rehearse = require "moonflash.station.rehearse"
 local events = require "moonflash.base.events"
 
 local log = os.getenv("POWER_LOG")
 
-function Mark(kind, value)
+local function mark(kind, value)
   if not log then return end
   local file <close> = assert(io.open(log, "a"))
   file:write("m ", kind, " ", value, "\n")
@@ -27,12 +27,12 @@ do
 end
 local recipe = recipes.load(name)
 os.remove(name)
-rawset(recipe.env, "_G_mark", Mark)
+rawset(recipe.env, "_G_mark", mark)
 local apart = events.apart
 function events.apart(...)
   local kept = apart(...)
   events.on { place = function(_, place)
-    if place.state == "PASS" and place.facts then Mark("P", place.facts.dut_id) end
+    if place.state == "PASS" and place.facts then mark("P", place.facts.dut_id) end
   end }
   return kept
 end

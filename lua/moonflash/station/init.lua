@@ -78,7 +78,8 @@ end
 function M.new(recipe, options)
   local self = setmetatable({ recipe = recipe, store = options.store, places = {}, by_path = {},
     pools = {}, units = {}, jobs = {}, retry = {}, departures = {}, ending = false,
-    most = options.units, done = 0, reference = options.reference or false, session = options.session or {},
+    most = options.units, done = 0, reference = options.reference or false,
+    session = options.session or {},
     counts = { passed = 0, failed = 0, aborted = 0, tried = 0, first = 0 } }, Station)
   self.config, self.start = check_config(recipe)
   papers.check(self.session)

@@ -28,9 +28,9 @@ end
 -- How many units there are, and how many passed, by their first (min) or last (max) attempt.
 local function units_by(db, which, filter)
   local more, values, from = condition(filter)
-  return db:row(([[SELECT count(*) AS units, coalesce(sum(outcome = 'PASS'), 0) AS passed FROM (
-    SELECT %s(id), outcome FROM %s WHERE %s %s GROUP BY dut_id)]]):format(which, from, JUDGED, more),
-    table.unpack(values))
+  local sql = [[SELECT count(*) AS units, coalesce(sum(outcome = 'PASS'), 0) AS passed FROM (
+    SELECT %s(id), outcome FROM %s WHERE %s %s GROUP BY dut_id)]]
+  return db:row(sql:format(which, from, JUDGED, more), table.unpack(values))
 end
 
 -- A quantile of a column.
@@ -52,8 +52,9 @@ function M.numbers(store, filter)
   local db = store.db
   local last, first = units_by(db, "max", filter), units_by(db, "min", filter)
   local more, values, from = condition(filter)
-  local other = db:row(([[SELECT coalesce(sum(outcome IN ('ERROR', 'ABORTED')), 0) AS errors
-    FROM %s WHERE reference = 0 AND outcome <> 'PASS' %s]]):format(from, more), table.unpack(values))
+  local errors = [[SELECT coalesce(sum(outcome IN ('ERROR', 'ABORTED')), 0) AS errors
+    FROM %s WHERE reference = 0 AND outcome <> 'PASS' %s]]
+  local other = db:row(errors:format(from, more), table.unpack(values))
   local open = db:row(("SELECT count(*) AS n FROM %s WHERE outcome IS NULL %s"):format(from, more),
     table.unpack(values))
   local passed = "reference = 0 AND outcome = 'PASS'"

@@ -218,8 +218,8 @@ end
 ---Rehearses a station. Raises `fail` with the complaints if a promise was broken.
 ---@param recipe table
 ---@param opt table its options
----@param how table units=, seed=, places=, board= (what sim.new takes), folder= (keeps the store, and waits for the disk), light= (does not remember which number
----  is on which board)
+---@param how table units=, seed=, places=, board= (what sim.new takes), folder= (keeps the store,
+---  and waits for the disk), light= (does not remember which number is on which board)
 ---@return table attempts=, passed=, used=, void=, shown=
 function M.recipe(recipe, opt, how)
   math.randomseed(how.seed)
@@ -234,7 +234,8 @@ function M.recipe(recipe, opt, how)
   end
   local station = stations.new(recipe, { store = store, session = { devices = paths } })
   local show = setmetatable({ station = station, left = how.units, number = 0, passed = 0,
-    attempts = 0, boards = 0, places = how.places, kind = how.board, is_light = how.light, complaints = {},
+    attempts = 0, boards = 0, places = how.places, kind = how.board, is_light = how.light,
+    complaints = {},
     on_board = {}, image = {}, unit = {} }, Show)
   function station.on_unit(_, place, of, result)
     show.attempts = show.attempts + 1

@@ -114,7 +114,8 @@ function M.take(unit, pool)
   if not pool.secrets[pool.heads and pool.heads[1]] and not unit.reference then
     unit.dut = unit.dut or item.value
   end
-  unit.items[#unit.items + 1] = { item = item, of = pool, id = item.id, pool = pool.name, before = before,
+  unit.items[#unit.items + 1] = { item = item, of = pool, id = item.id, pool = pool.name,
+    before = before,
     sent = dfu.fields(unit.board).history.sent }
   return item
 end

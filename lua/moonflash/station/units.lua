@@ -28,7 +28,9 @@ local pool_of = setmetatable({}, { __mode = "k" })
 
 function Handle:take(board)
   local pool = pool_of[self]
-  if not pool or type(board) ~= "userdata" then misuse("pool:take(board): a Board, with a colon") end
+  if not pool or type(board) ~= "userdata" then
+    misuse("pool:take(board): a Board, with a colon")
+  end
   local of = station and station:unit_of(board)
   if not of then misuse("pool:take(board): the board is no unit in work") end
   return unit.take(of, pool)

@@ -59,6 +59,7 @@ cp build/ch.bin "$here/lib.sh" "$here"/*.lua "$root/tests/"
 cp "$recorded" "$root/tests/dfu-util.log"
 printf 'root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/tmp:/bin/sh\n' >"$root/etc/passwd"
 [ -z "${V:-}" ] || touch "$root/tests/verbose"
+[ -z "${SOAK:-}" ] || touch "$root/tests/soak"
 pack "$root" >"$work/base.cpio" || exit 1
 
 # Two guests, for two cores; a case says in a line of its own that it goes to the second.
