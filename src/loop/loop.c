@@ -296,7 +296,7 @@ bool loop_signals(struct loop *loop, void (*heard)(void *arg, int signal), void 
 void loop_survive(struct loop *loop, enum loop_survive survive)
 {
     if (loop->has_signals)
-        signals.survive = survive;
+        signals.survive = (sig_atomic_t)survive;
 }
 
 void loop_last_act(void (*act)(void))

@@ -65,19 +65,21 @@ static void set_integer(lua_State *L, const char *field, lua_Integer value)
     lua_setfield(L, -2, field);
 }
 
-/*** sys.stat(path) --> { type="file"|"directory"|"other", size=, mode=, uid=, gid=, id=, device= };
- * or nil and why.  id: equal for two names of one file; device: number of a device node's device */
+/*** sys.stat(path) --> { type="file"|"directory"|"other", size=, mtime=, mode=, uid=, gid=, id=,
+ * device= }; or nil and why.  id: equal for two names of one file; device: number of a device
+ * node's device */
 static int lsys_stat(lua_State *L)
 {
     struct stat st;
     if (stat(luaL_checkstring(L, 1), &st) != 0)
         return refuse(L);
-    lua_createtable(L, 0, 7);
+    lua_createtable(L, 0, 8);
     error_set(L, "type",
               S_ISREG(st.st_mode)   ? "file"
               : S_ISDIR(st.st_mode) ? "directory"
                                     : "other");
     set_integer(L, "size", (lua_Integer)st.st_size);
+    set_integer(L, "mtime", (lua_Integer)st.st_mtime);
     set_integer(L, "mode", st.st_mode & 07777);
     set_integer(L, "uid", st.st_uid);
     set_integer(L, "gid", st.st_gid);

@@ -299,6 +299,24 @@ static int ltask_can_join(lua_State *L)
     return 1;
 }
 
+/*** task.end_tagged(value): cancels all tasks with that tag */
+static int ltask_end_tagged(lua_State *L)
+{
+    struct tasks *tasks = tasks_of(L);
+    luaL_checkany(L, 1);
+    for (struct task *task = tasks->all; task; task = task->next) {
+        if (task->finished || task == tasks->current)
+            continue;
+        lua_rawgeti(L, LUA_REGISTRYINDEX, task->ref);
+        lua_getiuservalue(L, -1, TASK_TAG);
+        bool is_tagged = lua_rawequal(L, -1, 1);
+        lua_pop(L, 2);
+        if (is_tagged && task_cancel_with(task, "cancelled", "the unit has ended"))
+            task->failure_expected = true;
+    }
+    return 0;
+}
+
 /*** task.supervise(children?): signals and os.exit don't cancel this task.  children: nor the tasks
  * that it spawns from now on. */
 static int ltask_supervise(lua_State *L)
@@ -440,6 +458,7 @@ static const luaL_Reg task_lib[] = {
     { "supervise", ltask_supervise },
     { "settle", ltask_settle },
     { "failure", ltask_failure },
+    { "end_tagged", ltask_end_tagged },
     { "foreground", ltask_foreground },
     { "gate", ltask_gate },
     { "others", ltask_others },

@@ -17,6 +17,7 @@ local secret = require "moonflash.station.secret"
 local selectors = require "moonflash.board.selector"
 local slots = require "moonflash.board.slots"
 local suggest = require "moonflash.base.suggest"
+local streams = require "moonflash.sys.stream"
 local sys = require "sys"
 local task = require "task"
 local text = require "moonflash.base.text"
@@ -34,6 +35,7 @@ local units = require "moonflash.station.units"
 ---@field units table<moonflash.Place, moonflash.Unit> in work
 ---@field retry table<moonflash.Place, integer> the attempt that the next unit there repeats
 ---@field counts table passed=, failed=, aborted=, of this run
+---@field files table<string, string> what the recipe's files looked like, by path
 ---@field operator? string who has signed on
 ---@field lot? string
 ---@field policy moonflash.Policy
@@ -77,7 +79,7 @@ end
 ---@return moonflash.Station
 function M.new(recipe, options)
   local self = setmetatable({ recipe = recipe, store = options.store, places = {}, by_path = {},
-    pools = {}, units = {}, jobs = {}, retry = {}, departures = {}, ending = false,
+    pools = {}, units = {}, jobs = {}, files = {}, retry = {}, departures = {}, ending = false,
     most = options.units, done = 0, reference = options.reference or false,
     session = options.session or {},
     counts = { passed = 0, failed = 0, aborted = 0, tried = 0, first = 0 } }, Station)
@@ -324,6 +326,20 @@ function Station:conclude(place, of, result)
   if self.on_unit then self:on_unit(place, of, result) end
 end
 
+-- Says once that a file of the recipe's options has changed: what was read at the start is written.
+function Station:look_at_files()
+  for _, arg in ipairs(self.recipe.args) do
+    local path = arg.type == "file" and self.opt[arg.field]
+    local stat = type(path) == "string" and sys.stat(path:gsub("@0x%x+$", ""), nil)
+    local now = stat and ("%d %d %s"):format(stat.size, stat.mtime, stat.id) or "gone"
+    if path and self.files[path] and self.files[path] ~= now then
+      self:say(("%s has changed on the disk. What was read at the start is written; a new start "
+        .. "reads it again."):format(path))
+    end
+    if path then self.files[path] = now end
+  end
+end
+
 ---Begins a unit at a place.
 ---@param place moonflash.Place
 ---@param facts? table scan=, retry_of=
@@ -331,6 +347,7 @@ function Station:begin_unit(place, facts)
   if self.ending then return place:release() end
   local why = self:obstacle()
   if why then return self:block(place, why, true) end
+  self:look_at_files()
   facts = facts or {}
   facts.reference = self.reference or place.reference or nil
   facts.retry_of = facts.retry_of or self.retry[place]
@@ -352,6 +369,9 @@ function Station:begin_unit(place, facts)
     task.supervise()
     job:stand_beside(self:boards())
     local result = run.on_board(wrapped(self, of), board, self.opt, self.value)
+    task.end_tagged(board) -- what the run has left behind ends with its unit
+    local closed, failure = pcall(streams.close_all, board)
+    if not closed then result.at_end[#result.at_end + 1] = failure end
     self:conclude(place, of, result)
     self.jobs[place] = nil
     if self.start == "operator" and not self.ending then self:begin_unit(place) end
@@ -509,6 +529,7 @@ end
 -- setup, with `units` at hand. Approved images are checked when a recipe loads them.
 local function set_up(station, opt)
   station.opt = opt
+  station:look_at_files()
   local t = station.recipe.table
   station.value = t.setup and run.shielded(t.setup, opt) or nil
   for _, file in ipairs(files_of(station.value, {})) do station.store:add_file(file) end

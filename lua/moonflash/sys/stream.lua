@@ -42,7 +42,8 @@ local insides = setmetatable({}, { __mode = "k" })
 function M.new(channel, name)
   made = made + 1
   local stream = setmetatable({}, meta)
-  insides[stream] = { channel = channel, name = name, kept = "", ended = false }
+  insides[stream] = { channel = channel, name = name, kept = "", ended = false,
+                      board = task.tag() }
   open[stream] = made
   return stream
 end
@@ -247,10 +248,14 @@ function meta.__tostring(stream)
   return ("Stream (%s%s)"):format(self.name, self.closing and ", closed" or "")
 end
 
----Closes all open Streams, the last one first. Then raises the first error.
-function M.close_all()
+---Closes all open Streams, the last one first; or those that were opened for a board. Then raises
+---the first error.
+---@param board? table
+function M.close_all(board)
   local list = {}
-  for stream in pairs(open) do list[#list + 1] = stream end
+  for stream in pairs(open) do
+    if board == nil or insides[stream].board == board then list[#list + 1] = stream end
+  end
   table.sort(list, function(a, b) return open[a] > open[b] end)
   local ok, err = true, nil
   -- all are told at once: a program that ignores SIGTERM takes a second

@@ -66,6 +66,11 @@ local function play(recipe, specs, drive, options)
   return station, table.concat(said, "\n")
 end
 
+local function write(path, text)
+  local file <close> = assert(io.open(path, "w"))
+  file:write(text)
+end
+
 local function wait_for(place, state)
   for _ = 1, 2000 do
     if place.state == state then return end
@@ -307,6 +312,47 @@ function TestStation.test_a_reference_takes_no_number()
   lu.assertEquals(station.counts.passed, 1)
 end
 
+function TestStation.test_what_a_run_leaves_behind_ends_with_its_unit()
+  local recipe = recipe_of([[setup = function() return { ticks = 0 } end,
+    run = function(board, opt, shared)
+      tick = task.spawn(function()
+        while true do shared.ticks = shared.ticks + 1 task.sleep(0.1) end
+      end)
+      stream = sys.start { "sleep", "100" }
+      task.sleep(1)
+    end]])
+  for _, name in ipairs { "tick", "stream" } do rawset(recipe.env, name, false) end
+  getmetatable(recipe.env).loose = true
+  local station = play(recipe, { "f407" }, function(station, boards, places)
+    boards[1]:plug()
+    wait_for(places[1], "PASS")
+    local before = station.value.ticks
+    lu.assertTrue(before > 5)
+    task.sleep(3)
+    lu.assertEquals(station.value.ticks, before)
+    lu.assertFalse(pcall(recipe.env.stream.write, recipe.env.stream, "x"))
+  end)
+  lu.assertEquals(#attempts(station), 1)
+end
+
+function TestStation.test_a_file_that_changes_is_told()
+  local name = support.file_with("one")
+  local recipe = recipe_of([[args = { { "file", "firmware", type = "file" } },
+    setup = function() end, run = function() end]])
+  local _, said = play(recipe, { "f407" }, function(_, boards, places)
+    for _ = 1, 2 do
+      boards[1]:plug()
+      wait_for(places[1], "PASS")
+      write(name, "another")
+      boards[1]:unplug()
+      task.sleep(1.5)
+      places[1].state = "EMPTY"
+    end
+  end, { opt = { file = name } })
+  lu.assertStrContains(said, "has changed on the disk")
+  os.remove(name)
+end
+
 -- ---- stops ----
 
 function TestStation.test_a_pool_that_is_empty_blocks_before_a_board_is_touched()
@@ -409,11 +455,6 @@ function TestStation.test_a_unit_without_a_record_is_not_pass()
 end
 
 -- ---- policy ----
-
-local function write(path, text)
-  local file <close> = assert(io.open(path, "w"))
-  file:write(text)
-end
 
 function TestStation.test_rules_of_another_person()
   local folder, _ <close> = support.folder()
