@@ -101,12 +101,17 @@ local function state_of(station, place)
   }
 end
 
+-- "line" for scripts/examples/line.lua
+local function name_of(recipe)
+  return (recipe.name:match("[^/]*$"):gsub("%.lua$", ""))
+end
+
 local function station_state(page, station)
   local counts, left = station.counts, {}
   for i, pool in ipairs(station.pools) do left[i] = { name = pool.name, left = pool:left() } end
   local question = sys.desk().question
   return {
-    kind = "station", name = station.policy.id or station.recipe.name,
+    kind = "station", name = station.policy.id or name_of(station.recipe),
     passed = counts.passed, failed = counts.failed, first = counts.tried > 0
       and counts.first / counts.tried or nil,
     left = left, stopped = station:obstacle(), operator = station.operator, lot = station.lot,
