@@ -261,6 +261,8 @@ install: $(BUILD)/installed/moonflash
 	install -d $(DESTDIR)$(PREFIX)/lib/moonflash/bin
 	for name in $(STAND_INS); do \
 	  ln -sf ../../../bin/moonflash $(DESTDIR)$(PREFIX)/lib/moonflash/bin/$$name; done
+	install -d $(DESTDIR)$(PREFIX)/share/moonflash/library
+	$(BUILD)/installed/moonflash recipes --types > $(DESTDIR)$(PREFIX)/share/moonflash/library/moonflash.lua
 	install -d $(DESTDIR)/etc/udev/rules.d
 	$(BUILD)/installed/moonflash udev > $(DESTDIR)/etc/udev/rules.d/70-moonflash.rules
 

@@ -21,9 +21,11 @@ return {
   summary = "List the recipes, or show one to copy",
   args    = {
     { "--show", "print the source of this one", type = "string" },
+    { "--types", "print definitions of the API for editors (LuaCATS)", default = false },
   },
 
   setup = function(opt)
+    if opt.types then return (require("moonflash.manual.types").make():gsub("\n$", "")) end
     if opt.show then
       return ((example(opt.show) or recipe.find(opt.show).source):gsub("\n$", ""))
     end
