@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- The edge of a station: its screen, its page, and what people type.
 local acts = require "moonflash.station.acts"
+local advice = require "moonflash.station.advice"
 local dfu = require "dfu"
 local screen = require "moonflash.station.screen"
 local secret = require "moonflash.station.secret"
@@ -25,6 +26,7 @@ function M.run(recipe, opt, options)
   local station = stations.new(recipe, options)
   local shown <close> = screen.begin(station, options.session)
   local attended = false
+  local _ <close> = advice.begin(recipe)
   station:run(opt, {
     attend = function()
       attended = true

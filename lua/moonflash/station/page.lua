@@ -2,6 +2,7 @@
 -- The operator's page: one file of HTML, and what happens at the station as server-sent events.
 -- What a page may do needs the token that the station prints in the URL's fragment.
 local acts = require "moonflash.station.acts"
+local advice = require "moonflash.station.advice"
 local errors = require "moonflash.errors"
 local events = require "moonflash.base.events"
 local http = require "http"
@@ -30,16 +31,6 @@ local REDRAW = 0.2       -- seconds between two states of a phase
 local MOST_UNITS = 12    -- of the list of the last ones
 local READY = { scan = "scan the unit's code", enter = "press Enter" }
 local WORDS = { SETTLING = "…", RUNNING = "TEST", BLOCKED = "STOP" }
-
--- What to do after a failure for which the recipe has no words (fail_text).
-local FAIL_TEXT = {
-  usb = "Take it out, check the contact, put it in again.",
-  dfu = "Try it once more; if it fails again, set it aside.",
-  verify = "The flash does not hold what was written: set it aside.",
-  timeout = "It took too long: try it once more, then set it aside.",
-  board = "The board is protected: set it aside.",
-  fail = "Set it aside.",
-}
 
 local function hex(bytes)
   return (bytes:gsub(".", function(c) return ("%02x"):format(c:byte()) end))
@@ -73,13 +64,8 @@ end
 local function cause(station, place)
   local facts = place.facts
   if not facts or facts.outcome == "PASS" then return nil, nil end
-  local words, code = station.recipe.table.fail_text or {}, facts.code
-  local todo
-  while code and not todo do
-    todo = words[code] or FAIL_TEXT[code]
-    code = code:match("^(.*)%.[^.]*$")
-  end
-  return text.without_path(facts.message or facts.outcome, place.path), todo
+  return text.without_path(facts.message or facts.outcome, place.path),
+    advice.todo(station.recipe, facts.code)
 end
 
 local function state_of(station, place)
