@@ -4,6 +4,7 @@
 # make bench      measures                      make soak      what takes an hour: stations
 # make fuzz       runs the fuzz targets         FUZZ_SECONDS=60, for each of them
 # make deps       installs what a build needs   make deps-test and what the tests need
+# make WERROR=-Werror    warnings are errors, as for `make test`
 # make install    PREFIX=/usr/local DESTDIR=    make lint, make format
 
 VERSION  = 0.1.0
@@ -11,7 +12,7 @@ CC      ?= cc
 CFLAGS  ?= -O2 -g
 WARNINGS = -Wall -Wextra -Wshadow -Wundef -Wwrite-strings -Wmissing-prototypes \
            -Wstrict-prototypes -Wconversion
-WERROR  ?= -Werror
+WERROR  ?=
 PREFIX  ?= /usr/local
 BUILD   ?= build
 
@@ -190,7 +191,7 @@ check: test-build
 
 # One make for all builds, so that no processor waits; for `make test` with BEDS.
 test-build: deps-test
-	@$(MAKE) --no-print-directory -j$$(nproc) c-tests firmware all $(BEDS) lint
+	@$(MAKE) --no-print-directory WERROR=-Werror -j$$(nproc) c-tests firmware all $(BEDS) lint
 	@cp $(FIRMWARE) $(ASAN)/
 
 # ---- lint ----
