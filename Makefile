@@ -28,11 +28,10 @@ USB_LIBS   = $(shell pkg-config --libs libusb-1.0)
 MD_CFLAGS  = $(shell pkg-config --cflags libmd)
 MD_LIBS    = $(shell pkg-config --libs libmd)
 
-# The station's database, and its page.
+# The station's database, and its page, whose library is loaded when it is needed.
 STORE_CFLAGS = $(shell pkg-config --cflags sqlite3)
 STORE_LIBS   = $(shell pkg-config --libs sqlite3)
 HTTP_CFLAGS  = $(shell pkg-config --cflags libmicrohttpd)
-HTTP_LIBS    = $(shell pkg-config --libs libmicrohttpd)
 
 # Line editing at the prompt; LIBEDIT=0 leaves it to the terminal.
 LIBEDIT ?= 1
@@ -62,7 +61,7 @@ BUILTIN  := $(sort $(shell find lua scripts -name '*.lua')) $(sort $(wildcard do
 
 all: $(BUILD)/moonflash
 
-LIBS = $(LUA_LIBS) $(USB_LIBS) $(MD_LIBS) $(EDIT_LIBS) $(STORE_LIBS) $(HTTP_LIBS) -lm
+LIBS = $(LUA_LIBS) $(USB_LIBS) $(MD_LIBS) $(EDIT_LIBS) $(STORE_LIBS) -lm
 
 $(BUILD)/moonflash: $(OBJECTS)
 	@echo LD $@; $(CC) $(ALL_LDFLAGS) -o $@ $(OBJECTS) $(LIBS)

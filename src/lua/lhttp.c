@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Module `http`: a small web server, by libmicrohttpd on the loop, without threads.
  *
- *   http.listen(address, port) --> Server; or nil, "in-use" | "address" | "failed", and the reason
+ *   http.listen(address, port) --> Server; or nil, "in-use" | "address" |
+ *     "missing" | "failed", and the reason
  *   server:next() --> Request: waits for one; nil, if the server is closed
  *   server.port   server:close(), also <close> and __gc
  *   request.method  .path  .body (nil: too long)   request:header(name) --> value or nil
@@ -16,6 +17,7 @@
 #include "lua/lhttp.h"
 
 #include <arpa/inet.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <lauxlib.h>
 #include <microhttpd.h>
@@ -37,6 +39,61 @@
 #define MOST_UNREAD  (1u << 20) /* bytes of a stream that its client has not read */
 #define MOST_CLIENTS 128u
 #define IDLE         30u /* seconds after which a silent connection ends */
+
+/* libmicrohttpd's functions.  It is loaded when the first server is made: with the libraries that
+ * it needs, it would double the time that every other run of this program takes to start. */
+static struct {
+    __typeof__(&MHD_start_daemon) start_daemon;
+    __typeof__(&MHD_stop_daemon) stop_daemon;
+    __typeof__(&MHD_run) run;
+    __typeof__(&MHD_get_timeout) get_timeout;
+    __typeof__(&MHD_get_daemon_info) get_daemon_info;
+    __typeof__(&MHD_suspend_connection) suspend_connection;
+    __typeof__(&MHD_resume_connection) resume_connection;
+    __typeof__(&MHD_queue_response) queue_response;
+    __typeof__(&MHD_destroy_response) destroy_response;
+    __typeof__(&MHD_create_response_from_buffer) create_response_from_buffer;
+    __typeof__(&MHD_create_response_from_callback) create_response_from_callback;
+    __typeof__(&MHD_add_response_header) add_response_header;
+    __typeof__(&MHD_lookup_connection_value) lookup_connection_value;
+} mhd;
+
+#define LIBRARY "libmicrohttpd.so.12"
+
+/* Returns NULL, or why the library can't be used. */
+static const char *load_library(void)
+{
+    static const struct {
+        const char *name;
+        void *function; /* points to a member of mhd */
+    } names[] = {
+        { "MHD_start_daemon", &mhd.start_daemon },
+        { "MHD_stop_daemon", &mhd.stop_daemon },
+        { "MHD_run", &mhd.run },
+        { "MHD_get_timeout", &mhd.get_timeout },
+        { "MHD_get_daemon_info", &mhd.get_daemon_info },
+        { "MHD_suspend_connection", &mhd.suspend_connection },
+        { "MHD_resume_connection", &mhd.resume_connection },
+        { "MHD_queue_response", &mhd.queue_response },
+        { "MHD_destroy_response", &mhd.destroy_response },
+        { "MHD_create_response_from_buffer", &mhd.create_response_from_buffer },
+        { "MHD_create_response_from_callback", &mhd.create_response_from_callback },
+        { "MHD_add_response_header", &mhd.add_response_header },
+        { "MHD_lookup_connection_value", &mhd.lookup_connection_value },
+    };
+    if (mhd.start_daemon)
+        return NULL;
+    void *library = dlopen(LIBRARY, RTLD_NOW);
+    if (!library)
+        return dlerror();
+    for (size_t i = sizeof names / sizeof *names; i-- > 0;) { /* start_daemon is the last one */
+        void *symbol = dlsym(library, names[i].name);
+        if (!symbol)
+            return dlerror();
+        memcpy(names[i].function, &symbol, sizeof symbol);
+    }
+    return NULL;
+}
 
 /* The one task that may wait for a request. */
 struct waiter {
@@ -70,7 +127,7 @@ struct server {
     struct request *waiting, **waiting_tail;
     int count_waiting;
     struct waiter *waiter;
-    bool running; /* inside MHD_run() */
+    bool running; /* inside mhd.run() */
     int port;
 };
 
@@ -81,7 +138,7 @@ static void let_go(struct request *request)
     if (--request->holders > 0)
         return;
     if (request->response)
-        MHD_destroy_response(request->response);
+        mhd.destroy_response(request->response);
     free(request->method);
     free(request->path);
     free(request->unread);
@@ -93,7 +150,7 @@ static void resume(struct request *request)
     if (!request->suspended || !request->connection)
         return;
     request->suspended = false;
-    MHD_resume_connection(request->connection);
+    mhd.resume_connection(request->connection);
 }
 
 static struct request *new_request(struct server *server, struct MHD_Connection *connection,
@@ -138,7 +195,7 @@ static enum MHD_Result hand_over(struct server *server, struct request *request)
     *server->waiting_tail = request;
     server->waiting_tail = &request->next_waiting;
     request->suspended = true;
-    MHD_suspend_connection(request->connection);
+    mhd.suspend_connection(request->connection);
     wake(server);
     return MHD_YES;
 }
@@ -168,8 +225,8 @@ static enum MHD_Result on_access(void *arg, struct MHD_Connection *connection, c
         return hand_over(server, request);
     if (!request->response)
         return MHD_NO; /* Lua gave the request up */
-    enum MHD_Result result = MHD_queue_response(connection, request->status, request->response);
-    MHD_destroy_response(request->response);
+    enum MHD_Result result = mhd.queue_response(connection, request->status, request->response);
+    mhd.destroy_response(request->response);
     request->response = NULL;
     return result;
 }
@@ -203,7 +260,7 @@ static ssize_t read_stream(void *arg, uint64_t position, char *buffer, size_t mo
         if (request->finished)
             return MHD_CONTENT_READER_END_OF_STREAM;
         request->suspended = true;
-        MHD_suspend_connection(request->connection);
+        mhd.suspend_connection(request->connection);
         return 0;
     }
     size_t n = request->unread_length < most ? request->unread_length : most;
@@ -239,10 +296,10 @@ static void serve(struct server *server)
     if (!server->daemon || server->running)
         return;
     server->running = true;
-    MHD_run(server->daemon);
+    mhd.run(server->daemon);
     server->running = false;
     MHD_UNSIGNED_LONG_LONG milliseconds;
-    if (MHD_get_timeout(server->daemon, &milliseconds) == MHD_YES)
+    if (mhd.get_timeout(server->daemon, &milliseconds) == MHD_YES)
         loop_timer_set(server->loop, &server->timer,
                        loop_now(server->loop) + (double)milliseconds / 1000);
     else
@@ -276,8 +333,8 @@ static void server_end(struct server *server)
     loop_timer_cancel(server->loop, &server->timer);
     struct MHD_Daemon *daemon = server->daemon;
     server->daemon = NULL;
-    MHD_run(daemon); /* lets those that were resumed end */
-    MHD_stop_daemon(daemon);
+    mhd.run(daemon); /* lets those that were resumed end */
+    mhd.stop_daemon(daemon);
     wake(server);
 }
 
@@ -294,7 +351,7 @@ static void add_headers(lua_State *L, int index, struct MHD_Response *response)
         return;
     for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1))
         if (lua_type(L, -2) == LUA_TSTRING && lua_type(L, -1) == LUA_TSTRING)
-            MHD_add_response_header(response, lua_tostring(L, -2), lua_tostring(L, -1));
+            mhd.add_response_header(response, lua_tostring(L, -2), lua_tostring(L, -1));
 }
 
 static void check_unanswered(lua_State *L, struct request *request)
@@ -330,7 +387,7 @@ static int lrequest_reply(lua_State *L)
     /* the copy is not changed by libmicrohttpd, whose prototype lacks the const */
     return answer(
         L, request, status, 4,
-        MHD_create_response_from_buffer(length, (void *)(uintptr_t)body, MHD_RESPMEM_MUST_COPY));
+        mhd.create_response_from_buffer(length, (void *)(uintptr_t)body, MHD_RESPMEM_MUST_COPY));
 }
 
 /*** request:stream(headers?) */
@@ -343,7 +400,7 @@ static int lrequest_stream(lua_State *L)
     request->streams = true;
     request->holders++;
     return answer(L, request, MHD_HTTP_OK, 2,
-                  MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 4096, read_stream, request,
+                  mhd.create_response_from_callback(MHD_SIZE_UNKNOWN, 4096, read_stream, request,
                                                     end_stream));
 }
 
@@ -393,7 +450,7 @@ static int lrequest_header(lua_State *L)
     const char *name = luaL_checkstring(L, 2);
     if (!request->connection || !request->suspended)
         return 0;
-    lua_pushstring(L, MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name));
+    lua_pushstring(L, mhd.lookup_connection_value(request->connection, MHD_HEADER_KIND, name));
     return 1;
 }
 
@@ -544,6 +601,9 @@ static int lhttp_listen(lua_State *L)
     struct sockaddr_storage socket_address;
     if (!parse_address(address, (int)port, &socket_address))
         return refuse(L, "address", "it is no IPv4 or IPv6 address");
+    const char *missing = load_library();
+    if (missing)
+        return refuse(L, "missing", missing);
     struct server *server = lua_newuserdatauv(L, sizeof *server, 0);
     *server = (struct server){ .loop = context_of(L)->loop };
     server->waiting_tail = &server->waiting;
@@ -552,7 +612,7 @@ static int lhttp_listen(lua_State *L)
     if (socket_address.ss_family == AF_INET6)
         flags |= MHD_USE_IPv6;
     errno = 0;
-    server->daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_access, server, MHD_OPTION_SOCK_ADDR,
+    server->daemon = mhd.start_daemon(flags, 0, NULL, NULL, on_access, server, MHD_OPTION_SOCK_ADDR,
                                       &socket_address, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
                                       NULL, MHD_OPTION_CONNECTION_TIMEOUT, IDLE,
                                       MHD_OPTION_CONNECTION_LIMIT, MOST_CLIENTS, MHD_OPTION_END);
@@ -560,12 +620,12 @@ static int lhttp_listen(lua_State *L)
         return refuse(L, errno == EADDRINUSE ? "in-use" : "failed",
                       errno != 0 ? strerror(errno) : "libmicrohttpd does not start");
     const union MHD_DaemonInfo *info =
-        MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+        mhd.get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD);
     server->watch = (struct loop_watch){
         .ready = on_ready, .arg = server, .fd = info->epoll_fd, .events = POLLIN
     };
     server->timer = (struct loop_timer){ .fire = on_timer, .arg = server };
-    info = MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_BIND_PORT);
+    info = mhd.get_daemon_info(server->daemon, MHD_DAEMON_INFO_BIND_PORT);
     server->port = info ? info->port : (int)port;
     loop_watch(server->loop, &server->watch);
     return 1;

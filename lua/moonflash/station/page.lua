@@ -29,6 +29,7 @@ local FILE = "lua/moonflash/station/page.html"
 local TICK = 1           -- seconds between two signs of life
 local REDRAW = 0.2       -- seconds between two states of a phase
 local MOST_UNITS = 12    -- of the list of the last ones
+local CODES = { ["in-use"] = "sys.busy", missing = "sys.missing" }
 local READY = { scan = "scan the unit's code", enter = "press Enter" }
 local WORDS = { SETTLING = "…", RUNNING = "TEST", BLOCKED = "STOP" }
 
@@ -46,7 +47,8 @@ end
 function M.open(where)
   local server, what, why = http.listen(where.address, where.port)
   if not server then
-    errors.raise { code = what == "in-use" and "sys.busy" or "usage",
+    errors.raise { code = CODES[what] or "usage",
+      hint = what == "missing" and "Debian's package libmicrohttpd12 has it." or nil,
       message = ("--page: %s port %d can't be opened: %s"):format(where.address, where.port, why) }
   end
   local shown = where.address:find(":") and "[" .. where.address .. "]" or where.address
