@@ -19,8 +19,12 @@ local function parse_date(words)
   if not year or rest ~= "" and not hour then
     usage(("--from: '%s' is no date: 2026-11-28, or '2026-11-28 10:30'"):format(words))
   end
-  local time = { year = year, month = month, day = day, hour = hour or 0, min = minute or 0 }
-  return os.time(time) * 1000
+  local time = os.time { year = year, month = month, day = day, hour = hour or 0,
+                         min = minute or 0 }
+  if os.date("%m %d %H", time) ~= ("%02d %02d %02d"):format(month, day, hour or 0) then
+    usage(("--from: there is no %s"):format(words))
+  end
+  return time * 1000
 end
 
 -- The format of an export; --json is an option of moonflash.
@@ -73,9 +77,13 @@ return {
     local store = stores.read(opt.folder)
     local _ <close> = setmetatable({}, { __close = function() store:close() end })
     local filter = { from = opt.from and parse_date(opt.from), lot = opt.lot }
+    if opt.lot and not store.db:row("SELECT 1 AS one FROM attempt WHERE lot = ?", opt.lot) then
+      errors.raise { code = "fail", message = ("no record has the lot '%s'"):format(opt.lot) }
+    end
     if opt.backup then return backup(store, opt.backup) end
     if opt.check then return check(store) end
     if opt.unit then
+      if format_of(opt) then usage("--unit is a text to read: no --" .. format_of(opt)) end
       local history = records.history(store, opt.unit)
       if not history then
         errors.raise { code = "fail", message = ("there is no unit '%s'"):format(opt.unit) }

@@ -25,6 +25,11 @@ local function ensure_folder(folder, is_named)
     local answer = sys.ask(("There is no store in %s. Make one (y/n)?"):format(folder))
     if not answer:find("^[yY]") then usage("no store was made") end
   end
+  local above = folder:gsub("/+$", ""):match("^(.*)/[^/]*$")
+  if above and above ~= "" and not sys.stat(above) then
+    errors.raise { code = "file.write",
+                   message = ("%s can't be made: there is no folder %s"):format(folder, above) }
+  end
   local made, why = sys.mkdir(folder)
   if not made then
     errors.raise { code = "file.write", message = ("%s can't be made: %s"):format(folder, why) }
@@ -72,7 +77,8 @@ local function parse_page(words)
   if not address then address, port = words:match("^([%d.]+):(%d+)$") end
   if not address then address, port = "127.0.0.1", words:match("^(%d+)$") end
   port = tonumber(port)
-  if not port or port > 65535 then usage(("--page: '%s' is no [ADDRESS:]PORT"):format(words)) end
+  if not port or port > 65535 then usage(("--page: '%s' is no [ADDRESS:]PORT"):format(words),
+    "For example 8080, or 192.168.1.5:8080; port 0 is a free one.") end
   return { address = address, port = port }
 end
 

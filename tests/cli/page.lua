@@ -187,6 +187,25 @@ local function drive()
   check("a scanner's keys go to the line", js("return document.activeElement.id") == "line",
     js("return document.activeElement.id"))
 
+  -- a small screen: what to do can still be read
+  command("POST", ("/session/%s/window/rect"):format(session), { width = 1400, height = 900 })
+  check("on a smaller screen what to do can be read", wait_for(function()
+    acts.line(station, "?") -- nothing that changes a place
+    return tile(two, [[[...t.children].every(c => c.getBoundingClientRect().bottom
+      <= t.getBoundingClientRect().bottom + 1)]]) == true
+  end), tile(two, "t.className + ' ' + t.scrollHeight + '/' + t.clientHeight"))
+
+  -- without the token
+  look("about:blank")
+  look(base .. "/")
+  check("a page without the token has nothing to act with", wait_for(function()
+    return js([[return document.querySelectorAll('.tile').length > 0
+      && [...document.querySelectorAll('form, button')].every(n => n.offsetParent === null)]])
+      == true
+  end), js("return document.body.className"))
+  look("about:blank")
+  look(base .. "/#t=" .. page.token)
+
   -- a reconnect, and the end
   for client in pairs(page.clients) do client:finish() end
   check("the page connects again", wait_for(function() return next(page.clients) ~= nil end), "no")

@@ -88,7 +88,7 @@ end
 local acts = {}
 
 function acts.void(station, value)
-  if value == "" then return "void NUMBER" end
+  if value == "" then return "which number? void NUMBER" end
   for _, pool in ipairs(station.pools) do
     local item = station.store:item(pool.name, pool:kept(pool.heads and pool.heads[1], value))
     if item and item.state == "reserved" then
@@ -107,6 +107,7 @@ function acts.void(station, value)
 end
 
 function acts.reset(station)
+  if not (station.stop_why or station.disk_full) then return "no limit has stopped the station" end
   station.limits:reset()
   station.stop_why, station.said_stop, station.disk_full = nil, nil, nil
   audit(station, "reset")
@@ -115,7 +116,7 @@ function acts.reset(station)
 end
 
 acts["sign-on"] = function(station, name)
-  if name == "" then return "sign-on NAME" end
+  if name == "" then return "who? sign-on NAME" end
   local allowed = station.policy.operators
   for _, other in ipairs(allowed or { name }) do
     if other == name then
@@ -126,7 +127,8 @@ acts["sign-on"] = function(station, name)
       return nil
     end
   end
-  return name .. " is not among the operators of station.lua"
+  return ("%s is not among the operators of station.lua: %s"):format(name,
+    table.concat(allowed, ", "))
 end
 
 acts["sign-off"] = function(station)
@@ -136,7 +138,7 @@ acts["sign-off"] = function(station)
 end
 
 function acts.lot(station, name)
-  if name == "" then return "lot NAME" end
+  if name == "" then return "which lot? lot NAME" end
   station.lot = name
   audit(station, "lot", name)
   station:say("The lot is " .. name .. ".")

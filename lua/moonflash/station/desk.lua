@@ -13,8 +13,9 @@ local M = {}
 
 local function summary(station)
   local counts = station.counts
-  station:say(("%s passed, %d failed%s."):format(text.count(counts.passed, "unit"), counts.failed,
-    counts.aborted > 0 and (", %d interrupted"):format(counts.aborted) or ""))
+  local errors = counts.errors > 0 and ", " .. text.count(counts.errors, "error") or ""
+  station:say(("%s passed, %d failed%s%s."):format(text.count(counts.passed, "unit"), counts.failed,
+    errors, counts.aborted > 0 and (", %d interrupted"):format(counts.aborted) or ""))
 end
 
 ---Runs a station until somebody ends it.

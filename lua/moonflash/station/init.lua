@@ -34,7 +34,7 @@ local units = require "moonflash.station.units"
 ---@field pools moonflash.Pool[]
 ---@field units table<moonflash.Place, moonflash.Unit> in work
 ---@field retry table<moonflash.Place, integer> the attempt that the next unit there repeats
----@field counts table passed=, failed=, aborted=, of this run
+---@field counts table passed=, failed=, errors=, aborted=: tries of this run
 ---@field files table<string, string> what the recipe's files looked like, by path
 ---@field operator? string who has signed on
 ---@field lot? string
@@ -82,7 +82,7 @@ function M.new(recipe, options)
     pools = {}, units = {}, jobs = {}, files = {}, retry = {}, departures = {}, ending = false,
     most = options.units, done = 0, reference = options.reference or false,
     session = options.session or {},
-    counts = { passed = 0, failed = 0, aborted = 0, tried = 0, first = 0 } }, Station)
+    counts = { passed = 0, failed = 0, errors = 0, aborted = 0, tried = 0, first = 0 } }, Station)
   self.config, self.start = check_config(recipe)
   papers.check(self.session)
   self.policy = policies.load(self.store.folder)
@@ -162,7 +162,7 @@ end
 function Station:add_pool(pool)
   self.pools[#self.pools + 1] = pool
   if next(pool.secrets) then M.check_secrets(self.session) end
-  if self.store.is_new then
+  if not self.store:highest(pool.name) then
     self:say(("new store: numbers begin at %s"):format(secret.mask(pool:kept(pool.heads
       and pool.heads[1], (pool:entry(pool.from))))))
   end
@@ -185,9 +185,11 @@ end
 
 -- Why no unit begins at any place; nil if one may.
 function Station:obstacle()
-  if self.policy.changed then return self.policy.changed end
-  if self.stop_why then return self.stop_why end
-  if self.policy.operators and not self.operator then return "nobody has signed on" end
+  if self.policy.changed then return self.policy.changed .. ": type accept" end
+  if self.stop_why then return self.stop_why .. ": type reset" end
+  if self.policy.operators and not self.operator then
+    return "nobody has signed on: type sign-on NAME"
+  end
   for _, pool in ipairs(self.pools) do
     if pool:is_empty() then return pool.name .. " is used up" end
   end
@@ -253,10 +255,12 @@ local function count(station, of, result)
     counts.passed = counts.passed + 1
   elseif result.outcome == "ABORTED" then
     counts.aborted = counts.aborted + 1
+  elseif result.outcome == "ERROR" then
+    counts.errors = counts.errors + 1
   else
     counts.failed = counts.failed + 1
   end
-  if not of.retry_of and result.outcome ~= "ABORTED" then
+  if not of.retry_of and result.outcome ~= "ABORTED" and result.outcome ~= "ERROR" then
     counts.tried = counts.tried + 1
     if result.outcome == "PASS" then counts.first = counts.first + 1 end
   end
@@ -497,10 +501,18 @@ local function say_findings(station)
   for _, line in ipairs(station.store.found) do station:say(line) end
   local open = station.store:unsettled()
   if #open == 0 then return end
-  local values = {}
-  for i, row in ipairs(open) do values[i] = row.value end
-  station:say(("Not settled: %s. They are not given out. 'void NUMBER' settles one%s."):format(
-    table.concat(values, ", "), station.recipe.table.identify
+  local pools, order = {}, {}
+  for _, row in ipairs(open) do
+    if not pools[row.pool] then
+      pools[row.pool], order[#order + 1] = {}, row.pool
+    end
+    table.insert(pools[row.pool], row.value)
+  end
+  for _, pool in ipairs(order) do
+    station:say(("Not settled: %s."):format(table.concat(pools[pool], ", ")))
+  end
+  local knows = station.recipe.table.identify ~= nil
+  station:say(("They are not given out. 'void NUMBER' settles one%s."):format(knows
     and "; so does the board that has it, when it is put in" or ""))
 end
 

@@ -30,6 +30,9 @@ local TICK = 1           -- seconds between two signs of life
 local REDRAW = 0.2       -- seconds between two states of a phase
 local MOST_UNITS = 12    -- of the list of the last ones
 local CODES = { ["in-use"] = "sys.busy", missing = "sys.missing" }
+local HINTS = { missing = "Debian's package libmicrohttpd12 has it.",
+                ["in-use"] = "Choose another port; 0 is a free one.",
+                address = "The address is a number: 127.0.0.1:8080." }
 local READY = { scan = "scan the unit's code", enter = "press Enter" }
 local WORDS = { SETTLING = "…", RUNNING = "TEST", BLOCKED = "STOP" }
 
@@ -48,7 +51,7 @@ function M.open(where)
   local server, what, why = http.listen(where.address, where.port)
   if not server then
     errors.raise { code = CODES[what] or "usage",
-      hint = what == "missing" and "Debian's package libmicrohttpd12 has it." or nil,
+      hint = HINTS[what],
       message = ("--page: %s port %d can't be opened: %s"):format(where.address, where.port, why) }
   end
   local shown = where.address:find(":") and "[" .. where.address .. "]" or where.address

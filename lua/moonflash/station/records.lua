@@ -95,6 +95,14 @@ local function moment(millis)
   return millis and os.date("%Y-%m-%d %H:%M:%S", millis // 1000) or "-"
 end
 
+-- How many items are void, and how many wait for a decision after a crash.
+local function items_of(store)
+  local row = store.db:row([[SELECT coalesce(sum(state = 'void'), 0) AS void,
+    coalesce(sum(state = 'reserved'), 0) AS reserved FROM item
+    WHERE state IN ('void', 'reserved')]])
+  return row.void, row.reserved
+end
+
 ---A summary to read.
 ---@param store moonflash.Store
 ---@param filter moonflash.Filter
@@ -117,6 +125,10 @@ function M.summary(store, filter)
     lines[#lines + 1] = ("unended    %s: power was lost, or they are in work"):format(
       text.count(n.open, "attempt"))
   end
+  local void, reserved = items_of(store)
+  if void + reserved > 0 then
+    lines[#lines + 1] = ("items      %d void, %d not settled"):format(void, reserved)
+  end
   local failures = M.failures(store, filter)
   if #failures > 0 then lines[#lines + 1] = "\nfailures   attempts  units  slots  step, code" end
   for _, row in ipairs(failures) do
@@ -136,10 +148,12 @@ function M.history(store, name)
   local lines = {}
   for row in store.db:rows([[SELECT * FROM attempt WHERE id IN (
     SELECT id FROM attempt WHERE dut_id = ?1 UNION SELECT id FROM attempt WHERE chip_id = ?1
-    UNION SELECT id FROM attempt WHERE scan = ?1) ORDER BY id]], name) do
+    UNION SELECT id FROM attempt WHERE scan = ?1
+    UNION SELECT attempt_id FROM item WHERE value = ?1) ORDER BY id]], name) do
     lines[#lines + 1] = ("%s  %-7s  %s%s%s"):format(moment(row.start_time_millis),
       row.outcome or "unended", row.slot or row.path or "-", row.seconds and "  "
       .. text.seconds(row.seconds) or "", row.reference ~= 0 and "  reference" or "")
+    if row.scan then lines[#lines + 1] = "    scanned: " .. row.scan end
     if row.outcome == nil then
       lines[#lines + 1] = "    power was lost in it, or it is in work"
     elseif row.message then
@@ -147,7 +161,8 @@ function M.history(store, name)
       if row.flash then lines[#lines + 1] = "    " .. row.flash end
     end
     for item in store.db:rows("SELECT * FROM item WHERE attempt_id = ? ORDER BY id", row.id) do
-      lines[#lines + 1] = ("    %s  %s"):format(item.value, item.state)
+      lines[#lines + 1] = ("    %s  %s%s"):format(item.value, item.state,
+        item.reason and ": " .. item.reason or "")
     end
     for note in store.db:rows("SELECT * FROM measurement WHERE attempt_id = ? ORDER BY number",
       row.id) do

@@ -194,7 +194,9 @@ local function compare(show, station)
     station.counts.passed)
   agree("PASS in the database and on boards", count("attempt WHERE outcome = 'PASS'"), show.passed)
   agree("failures in the database and on the screen",
-    count("attempt WHERE outcome <> 'PASS' AND outcome <> 'ABORTED'"), station.counts.failed)
+    count("attempt WHERE outcome IN ('FAIL', 'TIMEOUT')"), station.counts.failed)
+  agree("errors in the database and on the screen", count("attempt WHERE outcome = 'ERROR'"),
+    station.counts.errors)
   agree("items of passed units that are not used", count([[item JOIN attempt ON attempt.id =
     attempt_id WHERE outcome = 'PASS' AND state <> 'used']]), 0)
   agree("items that are reserved at the end", count("item WHERE state = 'reserved'"), 0)

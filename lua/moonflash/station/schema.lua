@@ -59,6 +59,7 @@ return {
   CREATE INDEX item_by_number ON item (pool, number);
   CREATE INDEX item_by_attempt ON item (attempt_id);
   CREATE INDEX item_reserved ON item (id) WHERE state = 'reserved';
+  CREATE INDEX item_open ON item (state) WHERE state IN ('void', 'reserved');
   CREATE INDEX item_free ON item (pool, number) WHERE state = 'free';
 
   CREATE TABLE audit (

@@ -20,6 +20,7 @@ Store.__index = Store
 local M = {}
 
 local FILE = "station.db"
+local APPLICATION = 0x6D6F6F6E -- "moon": SQLite's application id
 local CLOCK_BACK = 60 -- seconds that the clock may lie before the newest row
 
 ---@return integer milliseconds since 1970
@@ -30,7 +31,7 @@ function M.now() return math.floor(sys.time() * 1000) end
 local function damaged(file, why)
   errors.raise { code = "store.damaged", message = ("%s is damaged: %s"):format(file, why),
     hint = "Keep the file. A copy from 'moonflash records --backup' can take its place;\n"
-      .. "numbers that were given out since that copy must be voided." }
+      .. "set 'from' in the recipe above the highest number that was given out since." }
 end
 
 -- The value of a row with one column.
@@ -46,8 +47,18 @@ local function check(store, pragma)
   if said ~= "ok" then damaged(store.file, tostring(said)) end
 end
 
+-- Raises `store` for a database that is not ours. A new one is empty.
+local function check_own(db, file)
+  local is_ours = first_column(db:row("PRAGMA application_id")) == APPLICATION
+  if not is_ours and db:row("SELECT 1 AS one FROM sqlite_master") then
+    errors.raise { code = "store", message = file .. " is no store of a moonflash station",
+                   hint = "--folder names the station's folder." }
+  end
+end
+
 local function migrate(store)
   local db = store.db
+  check_own(db, store.file)
   local version = first_column(db:row("PRAGMA user_version"))
   if version > #schema then
     errors.raise { code = "store",
@@ -56,7 +67,8 @@ local function migrate(store)
   end
   store.is_new = version == 0
   for step = version + 1, #schema do
-    db:script(("BEGIN IMMEDIATE;%s;PRAGMA user_version = %d;COMMIT"):format(schema[step], step))
+    local marks = ("PRAGMA application_id = %d;PRAGMA user_version = %d"):format(APPLICATION, step)
+    db:script(("BEGIN IMMEDIATE;%s;%s;COMMIT"):format(schema[step], marks))
   end
 end
 
@@ -69,7 +81,8 @@ local function take_lock(folder)
   end
   if not sys.lock(file) then
     errors.raise { code = "store.busy",
-                   message = folder .. ": another station has this store open" }
+                   message = folder .. ": another station has this store open",
+                   hint = "End it first, or name another folder." }
   end
   return file
 end
@@ -112,10 +125,15 @@ function M.read(folder)
   local file = folder .. "/" .. FILE
   if not sys.stat(file) then
     errors.raise { code = "file", message = folder .. ": there is no store (station.db)",
-      hint = "--folder names the station's folder; its default is 'station' beside the recipe." }
+      hint = "--folder names the station's folder." }
   end
   local store = setmetatable({ folder = folder, file = file, found = {} }, Store)
   store.db = sqlite.open(file, { read_only = true })
+  local ok, err = pcall(check_own, store.db, file)
+  if not ok then
+    if errors.matches(err, "store.damaged") then damaged(file, err.message) end
+    error(err, 0)
+  end
   return store
 end
 

@@ -90,6 +90,27 @@ function TestStore.test_a_damaged_file_is_refused()
   raised("store.damaged", stores.open, folder)
 end
 
+function TestStore.test_another_s_database_is_left_alone()
+  local sqlite = require "sqlite"
+  local folder, _ <close> = support.folder()
+  local db = sqlite.open(folder .. "/station.db")
+  db:script "CREATE TABLE t (a)"
+  db:close()
+  raised("store", stores.open, folder)
+  raised("store", stores.read, folder)
+  db = sqlite.open(folder .. "/station.db")
+  lu.assertEquals(db:row("SELECT count(*) AS n FROM sqlite_master").n, 1)
+  db:close()
+end
+
+function TestStore.test_a_number_without_a_result_has_a_history()
+  local store = new_store()
+  pools.open(store, "N%d"):take_for(attempt(store))
+  lu.assertStrContains(records.history(store, "N1"), "N1  reserved")
+  lu.assertStrContains(records.summary(store, {}), "0 void, 1 not settled")
+  store:close()
+end
+
 function TestStore.test_writes_of_one_turn_are_one_transaction()
   local folder, _ <close> = support.folder()
   local store = new_store(folder)
