@@ -14,7 +14,7 @@ local TYPES = {
   fd = "integer", status = "integer", seconds = "number", data = "string", bytes = "string",
   text = "string", name = "string", path = "string", file = "string", folder = "string",
   spec = "string", tty = "string", message = "string", pattern = "string", format = "string",
-  when = "integer|string|table", kind = "string", code = "string", recipe = "string",
+  when = "integer|string|table", kind = "string", ["code"] = "string", recipe = "string",
   word = "string", selector = "string|table", options = "table", how = "table", limits = "table",
   fields = "table", changes = "table", segments = "table[]", sectors = "table[]",
   boards = "table", program = "string[]", question = "string|table", board = "Board",
