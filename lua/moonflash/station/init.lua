@@ -284,13 +284,14 @@ end
 -- An attempt that did not begin: the board could not be opened, or its chip is not run again.
 function Station:not_begun(place, of, result)
   local err = result.err
+  local why = err ~= nil and text.without_path(errors.said(err):match("[^\n]*"), place.path)
   if of.skipped then
     place:judge(task.now(), of.skipped.outcome == "PASS" and "PASS" or "FAIL", false)
-    place.note = errors.said(err)
+    place.note = why
   elseif result.outcome == "PASS" then
     place:release() -- the recipe's run did nothing at all
   else
-    self:block(place, errors.said(err):match("[^\n]*"))
+    self:block(place, why)
   end
   events.emit("place", place)
 end
