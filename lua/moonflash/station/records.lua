@@ -15,8 +15,8 @@ local JUDGED = "reference = 0 AND outcome IN ('PASS', 'FAIL', 'TIMEOUT')"
 -- are in the order of their ids, and nearly in that of time.
 local function condition(filter)
   if filter.from then
-    local more = "AND id >= (SELECT min(id) FROM attempt WHERE start_time_millis >= ?1) "
-      .. "AND start_time_millis >= ?1"
+    local more = "AND id >= (SELECT min(id) FROM attempt INDEXED BY attempt_by_time "
+      .. "WHERE start_time_millis >= ?1) AND start_time_millis >= ?1"
     if not filter.lot then return more, { filter.from }, "attempt NOT INDEXED" end
     return more .. " AND lot = ?2", { filter.from, filter.lot }, "attempt NOT INDEXED"
   elseif filter.lot then
