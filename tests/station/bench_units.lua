@@ -33,8 +33,17 @@ end
 rehearse.recipe(recipe, {}, { units = units, places = 16, seed = 1, board = "f407",
   light = true })
 local first, last = marks[1], marks[#marks]
-local early = marks[2].at - marks[1].at
-local late = marks[#marks].at - marks[#marks - 1].at
+
+-- The shortest of the times that five thousands took: what else the machine did counts least there.
+local function shortest(from)
+  local best = math.huge
+  for i = from, math.min(from + 4, #marks - 1) do
+    best = math.min(best, marks[i + 1].at - marks[i].at)
+  end
+  return best
+end
+
+local early, late = shortest(1), shortest(math.max(1, #marks - 5))
 print(("%d attempts: memory %+.1f MB after the first thousand (Lua %+.1f MB), file descriptors %+d,"
   .. " time a unit %+.0f %%"):format(count, (last.memory - first.memory) / 1e6,
   (last.lua - first.lua) / 1e3, last.files - first.files, 100 * (late / early - 1)))
