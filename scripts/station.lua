@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- station.lua: runs a recipe for every unit that is put in, until somebody ends it.
+-- station.lua: runs a recipe for every unit that is put in, until a signal or an act ends it.
 local dfu = require "dfu"
 local errors = require "moonflash.errors"
 local recipes = require "moonflash.run.recipe"

@@ -1,11 +1,11 @@
 -- SPDX-License-Identifier: MIT
 -- What people may do at a station: lines that are typed or scanned, and what a page sends.
-local errors = require "moonflash.errors"
 local events = require "moonflash.base.events"
 local policies = require "moonflash.station.policy"
 local secret = require "moonflash.station.secret"
 local task = require "task"
 local text = require "moonflash.base.text"
+local unit = require "moonflash.station.unit"
 
 local M = {}
 
@@ -107,9 +107,11 @@ function acts.void(station, value)
 end
 
 function acts.reset(station)
-  if not (station.stop_why or station.disk_full) then return "no limit has stopped the station" end
+  if not (station.limits:stopped() or station.disk_full) then
+    return "no limit has stopped the station"
+  end
   station.limits:reset()
-  station.stop_why, station.said_stop, station.disk_full = nil, nil, nil
+  station.said_stop, station.disk_full = nil, nil
   audit(station, "reset")
   station:unblock()
   station:say("The limits are reset.")
@@ -221,7 +223,7 @@ function M.line(station, line)
     end
     return scanned(station, line)
   end)
-  if not ok then why = errors.said(errors.origin(why)):match("[^\n]*") end
+  if not ok then why = unit.reason(why) end
   if why then station:say(secret.mask(why)) end
   return why
 end

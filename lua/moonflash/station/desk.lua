@@ -18,7 +18,7 @@ local function summary(station)
     errors, counts.aborted > 0 and (", %d interrupted"):format(counts.aborted) or ""))
 end
 
----Runs a station until somebody ends it.
+---Runs a station until a signal or an act ends it.
 ---@param recipe table
 ---@param opt table the recipe's options
 ---@param options table store=, session=, reference=, page= (address=, port=)

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- The station: runs a recipe for each unit that is put in, until somebody ends it. The states of
--- its places are in place.lua, what an attempt is in unit.lua, what people may do in acts.lua.
+-- The station: runs a recipe for each unit that is put in, until a signal or an act ends it. The
+-- states of its places are in place.lua, the looks at the bus in watch.lua, what an attempt is in
+-- unit.lua, what people may do in acts.lua.
 local bus = require "moonflash.board.bus"
 local cleanup = require "moonflash.run.cleanup"
 local dfu = require "dfu"
@@ -23,6 +24,7 @@ local task = require "task"
 local text = require "moonflash.base.text"
 local unit = require "moonflash.station.unit"
 local units = require "moonflash.station.units"
+local watch = require "moonflash.station.watch"
 
 ---@class moonflash.Station
 ---@field recipe table
@@ -49,11 +51,9 @@ Station.__index = Station
 local M = {}
 
 local OPENING = 2      -- seconds in which a board that settled must let itself be opened
-local HUB_WINDOW = 0.1 -- seconds within which the boards of a hub go
 local SPARE = 64 << 20 -- bytes on the disk below which it is said that little is left
 local CONFIG = { again = "string", stop = "table", empty = "number", settle = "number" }
 local AGAIN = { ask = true, run = true, skip = true }
-local STARTS = { plug = true, scan = true, enter = true, operator = true }
 
 -- ---- making it ----
 
@@ -68,10 +68,8 @@ local function check_config(recipe)
   if config.again and not AGAIN[config.again] then
     misuse("station.again is 'ask', 'run' or 'skip'")
   end
-  local start = recipe.table.start or "plug"
-  if not STARTS[start] then misuse("start is 'plug', 'scan', 'enter' or 'operator'") end
   return { again = config.again, stop = config.stop, empty = config.empty or 1.0,
-           settle = config.settle or 0.3 }, start
+           settle = config.settle or 0.3 }
 end
 
 ---@param recipe table from run.recipe
@@ -83,12 +81,11 @@ function M.new(recipe, options)
     most = options.units, done = 0, reference = options.reference or false,
     session = options.session or {},
     counts = { passed = 0, failed = 0, errors = 0, aborted = 0, tried = 0, first = 0 } }, Station)
-  self.config, self.start = check_config(recipe)
+  self.config, self.start = check_config(recipe), recipe.table.start or "plug"
   papers.check(self.session)
   self.policy = policies.load(self.store.folder)
   policies.compare(self.policy, self.store)
   self.limits = limits.new(self.store, self.config.stop)
-  self.stop_why = self.limits:stopped()
   self.wanted = recipe.table.board and selectors.parse(recipe.table.board) or nil
   self:lay_out()
   return self
@@ -127,14 +124,6 @@ function Station:lay_out()
     errors.raise { code = "usage", message = "this recipe needs the places of its boards",
                    hint = "Name them: --slots FILE, or -d for each." }
   end
-end
-
--- Whether a device without its strings may be a board for the recipe.
-local function may_fit(station, device)
-  local wanted = station.wanted or {}
-  if device.mode ~= (wanted.mode or station.recipe.table.mode or "dfu") then return false end
-  return (not wanted.vid or wanted.vid == device.vid)
-    and (not wanted.pid or wanted.pid == device.pid)
 end
 
 ---Says something to the operator.
@@ -186,7 +175,8 @@ end
 -- Why no unit begins at any place; nil if one may.
 function Station:obstacle()
   if self.policy.changed then return self.policy.changed .. ": type accept" end
-  if self.stop_why then return self.stop_why .. ": type reset" end
+  local stopped = self.limits:stopped()
+  if stopped then return stopped .. ": type reset" end
   if self.policy.operators and not self.operator then
     return "nobody has signed on: type sign-on NAME"
   end
@@ -221,7 +211,6 @@ local function wrapped(station, of)
   local t = station.recipe.table
   local own = setmetatable({ run = function(board, opt, value)
     unit.begin(station, of)
-    of.began = task.now()
     events.emit("unit", of.place, of)
     return t.run(board, opt, value)
   end }, { __index = t })
@@ -275,7 +264,7 @@ function Station:finish_unit(place, of)
   local ok, err = pcall(job.join, job)
   place.unfinished = not ok and of or nil
   if not ok then
-    place.note = errors.said(errors.origin(err)):match("[^\n]*")
+    place.note = unit.reason(err)
     self:tell(place, ("%s; the unit has passed. Enter repeats it."):format(place.note))
   end
   events.emit("place", place)
@@ -283,8 +272,7 @@ end
 
 -- An attempt that did not begin: the board could not be opened, or its chip is not run again.
 function Station:not_begun(place, of, result)
-  local err = result.err
-  local why = err ~= nil and text.without_path(errors.said(err):match("[^\n]*"), place.path)
+  local why = result.err ~= nil and text.without_path(unit.reason(result.err), place.path)
   if of.skipped then
     place:judge(task.now(), of.skipped.outcome == "PASS" and "PASS" or "FAIL", false)
     place.note = why
@@ -309,18 +297,17 @@ function Station:conclude(place, of, result)
     facts = unit.facts(of, result)
   end
   result.unit, result.attempt = facts.dut_id, of.id
-  if errors.is(result.err) then result.err.message = secret.mask(result.err.message) end
   place.facts = facts
   place:judge(task.now(), result.outcome, result.stats.left ~= nil)
-  if result.outcome ~= "PASS" and not of.reference then self.retry_of = of.id end
   count(self, of, result)
   events.emit("result", result)
   events.emit("place", place)
   papers.keep(self, of, result)
   self:warn_of_few()
-  if self.stop_why and not self.said_stop then
+  local stopped = self.limits:stopped()
+  if stopped and not self.said_stop then
     self.said_stop = true
-    self:say(("The station stops: %s. 'reset' goes on."):format(self.stop_why))
+    self:say(("The station stops: %s. 'reset' goes on."):format(stopped))
   end
   of.finished = { value = facts.dut_id, outcome = result.outcome, data = result.data,
                   slot = place.slot, path = place.path, items = {} }
@@ -389,94 +376,6 @@ function Station:boards()
   local list = {}
   for _, of in pairs(self.units) do list[#list + 1] = of.board end
   return list
-end
-
--- ---- watching ----
-
-local SAID = {
-  contact = "boards come and go there: bad contact?",
-  ["too-soon"] = "take it out and put it in again",
-  ["hub-back"] = "its hub is back; this is no new unit",
-}
-
--- A board that was there when the station began, at a place whose last unit has passed.
-local function is_old_pass(station, place)
-  return place.passed_before and station.now_first
-end
-
-local function act(station, place, what)
-  if what == "start" or what == "ready" then
-    if is_old_pass(station, place) then
-      local last = place.passed_before
-      station:block(place, ("%s passed here; take it out, or press Enter"):format(
-        last.dut_id or "the last unit"))
-      place.mine = place.generation
-      return
-    end
-    if what == "start" then return station:begin_unit(place) end
-    place.ready_at = task.now()
-  elseif SAID[what] then
-    station:tell(place, SAID[what])
-  end
-  events.emit("place", place)
-end
-
--- Tells hubs that went away with several boards.
-local function look_for_hubs(station, now, present)
-  local recent = {}
-  for _, departure in ipairs(station.departures) do
-    if now - departure.at <= HUB_WINDOW * 2 then recent[#recent + 1] = departure end
-  end
-  station.departures = recent
-  if #recent < 2 then return end
-  local function is_there(path) return present[path] ~= nil end
-  for hub, list in pairs(places.lost_hubs(recent, is_there)) do
-    for _, departure in ipairs(list) do departure.place:lose_hub(now) end
-    station:say(("The hub %s went away, with %s; what comes back there is no new unit."):format(hub,
-      text.count(#list, "board")))
-    station.departures = {}
-  end
-end
-
--- One look at the bus.
-function Station:look()
-  local now, present = task.now(), bus.present()
-  if not self.is_fixed then
-    for path, device in pairs(present) do
-      if not self.by_path[path] and may_fit(self, device) then
-        self:add_place(path, slots.name_of(path))
-      end
-    end
-  end
-  for _, place in ipairs(self.places) do
-    local device = present[place.path]
-    if not device and place.was_there then
-      self.departures[#self.departures + 1] = { place = place, at = now }
-    end
-    place.was_there = device ~= nil
-    local before = place.state
-    local what = place:see(now, device and { generation = device.generation,
-                                             fits = may_fit(self, device) })
-    if what then
-      act(self, place, what)
-    elseif place.state ~= before then
-      events.emit("place", place)
-    end
-    if not device and place.state ~= "RUNNING" then place.passed_before = nil end
-  end
-  look_for_hubs(self, now, present)
-end
-
-function Station:watch()
-  local began = task.now()
-  if self.start == "operator" then
-    for _, place in ipairs(self.places) do self:begin_unit(place) end
-  end
-  while not self.ending do
-    self.now_first = task.now() - began < self.config.settle + 1
-    self:look()
-    task.sleep(bus.RESCAN)
-  end
 end
 
 -- ---- the whole run ----
@@ -587,7 +486,7 @@ function Station:run(opt, how)
     set_up(self, opt)
     say_findings(self)
     if how and how.attend then how.attend(self) end
-    local watcher = task.spawn(function() self:watch() end)
+    local watcher = task.spawn(watch.run, self)
     self.watcher = watcher
     task.gate(watcher)
     local watched, why = pcall(watcher.join, watcher)

@@ -165,12 +165,12 @@ end
 
 -- ---- requests ----
 
-local function headers_of(page, kind, more)
+local function headers_of(kind, more)
   local headers = { ["Content-Type"] = kind, ["Cache-Control"] = "no-store",
     ["X-Content-Type-Options"] = "nosniff", ["Referrer-Policy"] = "no-referrer",
     ["X-Frame-Options"] = "DENY" }
   for name, value in pairs(more or {}) do headers[name] = value end
-  return headers, page
+  return headers
 end
 
 -- Whether a request is from the page itself: other sites can't name its host, nor their own origin.
@@ -181,17 +181,17 @@ local function is_from_page(page, request)
   return known and (origin == nil or origin == "http://" .. host)
 end
 
-local function show_page(page, request)
+local function show_page(request)
   local nonce = hex(secret.random()):sub(1, 32)
   local policy = ("default-src 'none'; script-src 'nonce-%s'; style-src 'nonce-%s'; "
     .. "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"):format(
     nonce, nonce)
-  request:reply(200, (sys.builtin(FILE):gsub("NONCE", nonce)), (headers_of(page,
-    "text/html; charset=utf-8", { ["Content-Security-Policy"] = policy })))
+  local headers = headers_of("text/html; charset=utf-8", { ["Content-Security-Policy"] = policy })
+  request:reply(200, (sys.builtin(FILE):gsub("NONCE", nonce)), headers)
 end
 
 local function show_events(page, station, request)
-  request:stream((headers_of(page, "text/event-stream")))
+  request:stream(headers_of("text/event-stream"))
   page.clients[request] = true
   for _, place in ipairs(station.places) do send(page, request, state_of(station, place)) end
   send(page, request, station_state(page, station))
@@ -209,7 +209,7 @@ end
 local function act(page, station, request)
   local token = request:header("X-Station-Token") or ""
   local function reply(status, value)
-    request:reply(status, json.encode(value), (headers_of(page, "application/json")))
+    request:reply(status, json.encode(value), headers_of("application/json"))
   end
   if not is_equal(token, page.token) then
     return reply(403, { why = "this page may only look: open the URL that the station printed" })
@@ -229,15 +229,15 @@ end
 
 local function serve(page, station, request)
   if not is_from_page(page, request) then
-    return request:reply(403, "forbidden\n", (headers_of(page, "text/plain")))
+    return request:reply(403, "forbidden\n", headers_of("text/plain"))
   elseif request.method == "GET" and request.path == "/" then
-    return show_page(page, request)
+    return show_page(request)
   elseif request.method == "GET" and request.path == "/events" then
     return show_events(page, station, request)
   elseif request.method == "POST" and request.path == "/act" then
     return act(page, station, request)
   end
-  request:reply(404, "not found\n", (headers_of(page, "text/plain")))
+  request:reply(404, "not found\n", headers_of("text/plain"))
 end
 
 ---Serves the page until it is closed.

@@ -198,7 +198,7 @@ function Place:lose_hub(now) self.hub_gone = now end
 
 -- ---- hubs ----
 
-local TOGETHER = 0.1 -- seconds within which the places of a hub go
+M.TOGETHER = 0.1 -- seconds within which the places of a hub go
 
 ---The path of the hub at which a path is: "1-4.2" -> "1-4".
 ---@param path string
@@ -219,7 +219,7 @@ function M.lost_hubs(departures, present)
     end
   end
   for hub, list in pairs(by_hub) do
-    if #list > 1 and list[#list].at - list[1].at <= TOGETHER then lost[hub] = list end
+    if #list > 1 and list[#list].at - list[1].at <= M.TOGETHER then lost[hub] = list end
   end
   return lost
 end

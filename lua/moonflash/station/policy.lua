@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- station.lua in a store's folder: rules that another person has made. Its hash is in the audit
--- rows; once it was seen, its absence or a change stops the station until somebody accepts it.
+-- rows. From the first start that finds the file, its absence or a change stops the station until a
+-- person types "accept".
 --
 --   return { id = "line4", approved = "approved.txt", operators = { "anna", "ben" } }
 local datafile = require "moonflash.base.datafile"

@@ -96,7 +96,7 @@ local function wait_for_verdict(station, place, board, before)
   local by = task.now() + PATIENCE
   while place.judged_at == before and (place.state ~= "BLOCKED" or place.stopped) do
     if task.now() > by then return false end
-    if place.stopped and station.stop_why then acts.line(station, "reset") end -- limits
+    if place.stopped and station.limits:stopped() then acts.line(station, "reset") end -- limits
     if place.stopped and is_used_up(station) then return true end
     if place.state == "EMPTY" then plug(board) end
     task.sleep(0.1)

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- A station's store: one SQLite file, in WAL mode with synchronous FULL, so that what was committed
--- stays after a power cut. Nothing above this file knows SQL, but the queries of records.lua.
+-- stays after a power cut. Only this file changes the store. The queries of records.lua, export.lua
+-- and rehearse.lua read it.
 --
 -- Changes of one turn of the loop are one transaction. durable() waits until it is on the disk.
 local errors = require "moonflash.errors"
@@ -390,7 +391,7 @@ end
 ---@param state string "used", "void" or "free"
 ---@param reason? string
 function Store:settle(id, state, reason)
-  if state == "free" then -- it is nobody's
+  if state == "free" then -- it belongs to no attempt and no chip
     self:write("UPDATE item SET attempt_id = NULL, chip_id = NULL WHERE id = ?", id)
   end
   self:write("UPDATE item SET state = ?, reason = ?, time_millis = ? WHERE id = ?", state, reason,

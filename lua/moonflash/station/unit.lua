@@ -4,7 +4,6 @@ local chips = require "moonflash.board.chip"
 local dfu = require "dfu"
 local errors = require "moonflash.errors"
 local json = require "dkjson"
-local pools = require "moonflash.station.pool"
 local secret = require "moonflash.station.secret"
 local sys = require "sys"
 local text = require "moonflash.base.text"
@@ -32,6 +31,17 @@ function M.new(place, board, facts)
   local unit = { place = place, board = board, items = {} }
   for key, value in pairs(facts or {}) do unit[key] = value end
   return unit
+end
+
+---The first line of an error, without secrets; nil without an error.
+---@param err any
+---@return string?
+function M.reason(err)
+  return err ~= nil and secret.mask(errors.said(errors.origin(err)):match("[^\n]*")) or nil
+end
+
+local function usb_ids(board)
+  return board.vid and ("%04x:%04x"):format(board.vid, board.pid) or nil
 end
 
 -- ---- before the run ----
@@ -95,8 +105,8 @@ function M.begin(station, unit)
   unit.id = station.store:begin_attempt {
     slot = unit.place.slot, path = unit.place.path, generation = unit.place.generation,
     chip_id = unit.chip_id, usb_serial = board.serial, scan = secret.mask(unit.scan),
-    usb_ids = board.vid and ("%04x:%04x"):format(board.vid, board.pid) or nil,
-    operator = station.operator, lot = station.lot, reference = unit.reference,
+    usb_ids = usb_ids(board), operator = station.operator, lot = station.lot,
+    reference = unit.reference,
     retry_of = unit.retry_of, handling = unit.handling,
   }
 end
@@ -115,8 +125,7 @@ function M.take(unit, pool)
     unit.dut = unit.dut or item.value
   end
   unit.items[#unit.items + 1] = { item = item, of = pool, id = item.id, pool = pool.name,
-    before = before,
-    sent = dfu.fields(unit.board).history.sent }
+    before = before, sent = dfu.fields(unit.board).history.sent }
   return item
 end
 
@@ -163,10 +172,10 @@ function M.facts(unit, result)
   local board = result.board
   local facts = {
     outcome = result.outcome, code = err and err.code, step = result.step,
-    message = result.err ~= nil and short(errors.said(result.err):match("[^\n]*")) or nil,
+    message = short(M.reason(result.err)),
     flash = err and err.flash or result.flash, seconds = result.seconds,
     ranges = #result.ranges > 0 and json.encode(result.ranges) or nil,
-    usb_serial = board.serial, usb_ids = board.vid and ("%04x:%04x"):format(board.vid, board.pid),
+    usb_serial = board.serial, usb_ids = usb_ids(board),
     bytes = stats.bytes_written, sectors = stats.sectors_erased, verified = stats.verified or false,
     dut_id = unit.dut or secret.mask(unit.scan) or unit.chip_id or "#" .. unit.id,
     steps = stats.steps, notes = {},
@@ -187,7 +196,7 @@ end
 ---@return table facts
 function M.record(station, unit, result)
   local store, sent = station.store, dfu.fields(unit.board).history.sent
-  local why = short(result.err ~= nil and errors.said(result.err):match("[^\n]*") or nil)
+  local why = short(M.reason(result.err))
   for _, item in ipairs(unit.reference and {} or unit.items) do
     if result.outcome == "PASS" then
       store:settle(item.id, "used", nil)
@@ -199,12 +208,10 @@ function M.record(station, unit, result)
   local facts = M.facts(unit, result)
   store:end_attempt(unit.id, facts)
   if not unit.reference then
-    station.stop_why = station.limits:count(unit.place.name, result.outcome, unit.retry_of == nil)
+    station.limits:count(unit.place.name, result.outcome, unit.retry_of == nil)
   end
   store:durable()
   return facts
 end
-
-M.open_pool = pools.open
 
 return M

@@ -169,7 +169,7 @@ function TestStore.test_a_chip_gets_its_own_again()
 end
 
 -- Found by a rehearsal: an item that had become free still belonged to the chip of its first owner.
-function TestStore.test_a_free_item_is_nobody_s()
+function TestStore.test_a_free_item_belongs_to_no_chip()
   local store = new_store()
   local pool = pools.open(store, "N%d")
   local first = attempt(store, { chip_id = "aa" })
