@@ -16,8 +16,8 @@ WERROR  ?=
 PREFIX  ?= /usr/local
 BUILD   ?= build
 
-# Lua's name for pkg-config differs from system to system.  5.4.4: since then lua_gc tells that a
-# finalizer runs (src/task.c).
+# Lua 5.4.4 is the oldest that works: since then lua_gc tells that a finalizer runs
+# (src/lua/task.c).  Its name for pkg-config differs from system to system.
 LUA_PC  := $(shell for n in lua5.4 lua-5.4 lua54 lua; do \
              pkg-config --exists "$$n >= 5.4.4" 2>/dev/null && echo $$n && break; done)
 LUA_CFLAGS = $(shell pkg-config --cflags $(LUA_PC))
@@ -198,12 +198,19 @@ test-build: deps-test
 C_FILES = $(wildcard src/*.[ch] src/*/*.[ch] tests/*.c tests/c/*/*.[ch] tests/fuzz/*.[ch] \
             tests/usb/umockdev/*.[ch] tests/station/*.c)
 
+# Versions of clang-format lay code out differently: this is the one that CONTRIBUTING.md names.
+CLANG_FORMAT = 14
+is_clang_format = clang-format --version | grep -q 'version $(CLANG_FORMAT)\.'
+
 lint:
-	@clang-format --dry-run -Werror $(C_FILES)
+	@if $(is_clang_format); then clang-format --dry-run -Werror $(C_FILES); \
+	else echo "skipped: the format of C files: clang-format is not version $(CLANG_FORMAT)"; fi
 	@luacheck -q lua scripts tests
 	@lua5.4 tests/floors.lua
 
 format:
+	@$(is_clang_format) || \
+	  { echo "This takes clang-format $(CLANG_FORMAT): CONTRIBUTING.md." >&2; exit 1; }
 	clang-format -i $(C_FILES)
 
 # ---- what must be installed ----
@@ -211,7 +218,7 @@ format:
 DEPS      = gcc make pkg-config liblua5.4-dev libusb-1.0-0-dev libmd-dev libedit-dev \
             libsqlite3-dev libmicrohttpd-dev lua-argparse lua-dkjson binutils-arm-none-eabi
 DEPS_TEST = $(DEPS) lua5.4 lua-unit lua-cjson lua-check libcmocka-dev clang clang-format \
-            libclang-rt-14-dev qemu-system-arm qemu-system-x86 busybox-static usbip dfu-util \
+            libclang-rt-dev qemu-system-arm qemu-system-x86 busybox-static usbip dfu-util \
             cpio kmod xz-utils libumockdev-dev umockdev chromium tshark tmux procps \
             chromium-driver curl
 

@@ -6,7 +6,8 @@
 # Groups run side by side, one more than there are processors, because some of them wait. The beds
 # use all processors by themselves and run behind the others, one at a time. A group ends after LIMIT
 # seconds. Its last line is "N passed, N failed, N skipped"; run.sh adds how long the group took. The
-# log of a group that failed is shown at the end, the others are a line each. BUILD is the folder of
+# log of a group that failed is shown at the end, the others are a line each; so is what was skipped,
+# and why: a line "skipped: REASON" of the group's. BUILD is the folder of
 # the sanitized build. env: signals that a CI runner ignores are not ignored here.
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -82,7 +83,7 @@ group() {
   [ $status -eq 0 ] || [ "$3" -gt 0 ] || set -- "$1" "$2" 1 "$4"
   echo "$2 $3 $4" >"$file.counts"
   printf '%-28s %5d passed %5d failed %5d skipped %5d s\n' "$@" $(($(date +%s) - begun))
-  [ "$3" -gt 0 ] || grep -E '^(skipped|figure):' "$file.log"
+  [ "$3" -gt 0 ] || grep '^figure:' "$file.log"
   return 0
 }
 
@@ -119,6 +120,14 @@ fi
 for counts in "$results"/*.counts; do
   read -r _ failed _ <"$counts"
   [ "$failed" -eq 0 ] || cat "${counts%.counts}.log"
+done
+echo
+for log in "$results"/*.log; do
+  name=$(basename "$log" .log)
+  sed -n "s|^skipped: |skipped in $name: |p" "$log"
+  if [ "$(cut -d ' ' -f 3 "${log%.log}.counts")" -gt 0 ] && ! grep -q '^skipped: ' "$log"; then
+    echo "skipped in $name: it gives no reason"
+  fi
 done
 cat "$results"/*.counts | {
   passed=0 failed=0 skipped=0

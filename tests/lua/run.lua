@@ -53,6 +53,9 @@ local list = {}
 for i, item in ipairs(instances) do list[i] = { item[1], item[2] } end
 runner:runSuiteByInstances(list)
 local result = runner.result
+for _, node in ipairs(result.allTests) do
+  if node:isSkipped() then print(("skipped: %s: %s"):format(node.testName, node.msg)) end
+end
 print(("%d passed, %d failed, %d skipped"):format(result.successCount,
   result.failureCount + result.errorCount, result.skippedCount))
 os.exit(result.failureCount + result.errorCount == 0)
