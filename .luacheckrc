@@ -1,5 +1,6 @@
 std = "lua54"
 max_line_length = 100
+exclude_files = { "lua/library" }  -- definitions for editors, made by moonflash
 read_globals = { "MOONFLASH_VERSION" }
 
 -- The library stands in the environment of every script that the host runs.

@@ -14,6 +14,8 @@ WARNINGS = -Wall -Wextra -Wshadow -Wundef -Wwrite-strings -Wmissing-prototypes \
            -Wstrict-prototypes -Wconversion
 WERROR  ?=
 PREFIX  ?= /usr/local
+MANDIR  ?= $(PREFIX)/share/man
+UDEVDIR ?= /etc/udev/rules.d
 BUILD   ?= build
 
 # Lua 5.4.4 is the oldest that works: since then lua_gc tells that a finalizer runs
@@ -56,8 +58,11 @@ ALL_LDFLAGS = -rdynamic $(LDFLAGS) $(SANITIZE)
 
 SOURCES  := $(filter-out $(NOT_BUILT),$(sort $(wildcard src/*.c src/*/*.c)))
 OBJECTS  := $(SOURCES:src/%.c=$(BUILD)/%.o) $(BUILD)/embedded.o
-BUILTIN  := $(sort $(shell find lua scripts -name '*.lua')) $(sort $(wildcard docs/*.md)) \
+BUILTIN  := $(sort $(shell find lua scripts -name '*.lua' -not -path 'lua/library/*')) $(sort $(wildcard docs/*.md)) \
              lua/moonflash/station/page.html
+
+# `make` also makes what `make install` copies, so that root builds nothing.
+default: all to-install
 
 all: $(BUILD)/moonflash
 
@@ -93,6 +98,23 @@ $(BUILD):
 
 -include $(OBJECTS:.o=.d) $(BUILD)/installed/main.d
 
+# ---- what is installed beside the program ----
+
+# Their texts are those of docs/ and of the program.
+PAGES = moonflash.1 moonflash-recipe.7 moonflash-station.1 moonflash-dfu-util.1 moonflash-api.3lua
+
+to-install: $(BUILD)/installed/moonflash $(BUILD)/installed/70-moonflash.rules \
+            $(PAGES:%=$(BUILD)/installed/%)
+
+$(BUILD)/installed/70-moonflash.rules: $(BUILD)/moonflash
+	@mkdir -p $(@D)
+	@$< udev > $@
+
+$(PAGES:%=$(BUILD)/installed/%): $(BUILD)/installed/%: src/manpages.lua $(BUILD)/moonflash
+	@mkdir -p $(@D)
+	@echo MAN $@; $(BUILD)/moonflash $< $* > $@.md
+	@lowdown -s -tman --out-no-smarty -o $@ $@.md
+
 .PHONY: check-deps
 check-deps:
 	@test -n "$(LUA_PC)" && test -f $(ARGPARSE) && test -f $(DKJSON) || \
@@ -100,6 +122,8 @@ check-deps:
 	    exit 1; }
 	@pkg-config --exists sqlite3 libmicrohttpd || \
 	  { echo "sqlite3 or libmicrohttpd is missing: 'make deps' installs them." >&2; exit 1; }
+	@command -v lowdown >/dev/null || \
+	  { echo "lowdown is missing: 'make deps' installs it." >&2; exit 1; }
 	@test "$(LIBEDIT)" = 0 || pkg-config --exists libedit || \
 	  { echo "libedit is missing: 'make deps' installs it, 'make LIBEDIT=0' does without." >&2; \
 	    exit 1; }
@@ -216,7 +240,8 @@ format:
 # ---- what must be installed ----
 
 DEPS      = gcc make pkg-config liblua5.4-dev libusb-1.0-0-dev libmd-dev libedit-dev \
-            libsqlite3-dev libmicrohttpd-dev lua-argparse lua-dkjson binutils-arm-none-eabi
+            libsqlite3-dev libmicrohttpd-dev lua-argparse lua-dkjson lowdown \
+            binutils-arm-none-eabi
 DEPS_TEST = $(DEPS) lua5.4 lua-unit lua-cjson lua-check libcmocka-dev clang clang-format \
             libclang-rt-dev qemu-system-arm qemu-system-x86 busybox-static usbip dfu-util \
             cpio kmod xz-utils libumockdev-dev umockdev chromium tshark tmux procps \
@@ -263,22 +288,24 @@ build/bench_prompt: tests/bench_prompt.c
 # Links for programs that call dfu-util, in a folder of their own: docs/dfu-util.md.
 STAND_INS = dfu-util dfu-suffix dfu-prefix
 
-install: $(BUILD)/installed/moonflash
+install: to-install
 	install -D -m 755 $(BUILD)/installed/moonflash $(DESTDIR)$(PREFIX)/bin/moonflash
 	install -d $(DESTDIR)$(PREFIX)/lib/moonflash/bin
 	for name in $(STAND_INS); do \
 	  ln -sf ../../../bin/moonflash $(DESTDIR)$(PREFIX)/lib/moonflash/bin/$$name; done
-	install -d $(DESTDIR)$(PREFIX)/share/moonflash/library
-	$(BUILD)/installed/moonflash recipes --types > $(DESTDIR)$(PREFIX)/share/moonflash/library/moonflash.lua
-	install -d $(DESTDIR)/etc/udev/rules.d
-	$(BUILD)/installed/moonflash udev > $(DESTDIR)/etc/udev/rules.d/70-moonflash.rules
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/moonflash/library lua/library/moonflash.lua
+	for page in $(PAGES); do number=$${page##*.}; \
+	  install -D -m 644 -t $(DESTDIR)$(MANDIR)/man$${number%lua} $(BUILD)/installed/$$page \
+	  || exit; done
+	install -D -m 644 -t $(DESTDIR)$(UDEVDIR) $(BUILD)/installed/70-moonflash.rules
 
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/moonflash $(DESTDIR)/etc/udev/rules.d/70-moonflash.rules
-	rm -rf $(DESTDIR)$(PREFIX)/lib/moonflash
+	rm -f $(DESTDIR)$(PREFIX)/bin/moonflash $(DESTDIR)$(UDEVDIR)/70-moonflash.rules
+	rm -rf $(DESTDIR)$(PREFIX)/lib/moonflash $(DESTDIR)$(PREFIX)/share/moonflash/library
+	for page in $(PAGES); do rm -f $(DESTDIR)$(MANDIR)/man?/$$page; done
 
 clean:
 	rm -rf build
 
-.PHONY: all asan bed bench c-tests check clang clean demo deps deps-test firmware format fuzz \
-        fuzz-targets install lint test test-build uninstall
+.PHONY: all asan bed bench c-tests check clang clean default demo deps deps-test firmware format \
+        fuzz fuzz-targets install lint soak test test-build to-install uninstall

@@ -84,7 +84,8 @@ end
 
 local PREFIXES = { "", "board:", "task:", "sim:", "server:", "task.", "dfu.", "flash." }
 local CHAPTERS = { ["sim:"] = "simulated boards", repl = "the prompt", prompt = "the prompt",
-                   err = "errors", error = "errors", exit = "errors",
+                   err = "errors", error = "errors", exit = "exit statuses",
+                   status = "exit statuses",
                    product = "a product of your own" }
 
 -- The section of a name: "erase_page", "board.erase_page" and "board:erase_page" are the same.

@@ -148,7 +148,8 @@ end
 -- ---- the parser ----
 
 local function shown_default(arg)
-  if arg.default == nil or arg.type == "flag" or arg.type == "words" and #arg.default == 0 then
+  if arg.default == nil or arg.default == "" or arg.type == "flag"
+    or arg.type == "words" and #arg.default == 0 then
     return ""
   end
   local shown = arg.type == "address" and text.hex(arg.default)
@@ -167,8 +168,15 @@ local function shown_rules(arg)
   return #parts > 0 and (" (%s)"):format(table.concat(parts, "; ")) or ""
 end
 
+---What the help says of an argument: what it is, its rules, its default.
+---@param arg table from M.check
+---@return string
+function M.description(arg)
+  return arg.description .. shown_rules(arg) .. shown_default(arg)
+end
+
 local function add(parser, arg)
-  local description = arg.description .. shown_rules(arg) .. shown_default(arg)
+  local description = M.description(arg)
   local function convert(word)
     local value, why = types[arg.type](word)
     if value == nil then return nil, ("%s: %s"):format(arg.name, why) end
