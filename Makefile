@@ -16,6 +16,9 @@ WERROR  ?=
 PREFIX  ?= /usr/local
 MANDIR  ?= $(PREFIX)/share/man
 UDEVDIR ?= /etc/udev/rules.d
+BASHDIR ?= $(PREFIX)/share/bash-completion/completions
+ZSHDIR  ?= $(PREFIX)/share/zsh/site-functions
+FISHDIR ?= $(PREFIX)/share/fish/vendor_completions.d
 BUILD   ?= build
 
 # Lua 5.4.4 is the oldest that works: since then lua_gc tells that a finalizer runs
@@ -245,7 +248,7 @@ DEPS      = gcc make pkg-config liblua5.4-dev libusb-1.0-0-dev libmd-dev libedit
 DEPS_TEST = $(DEPS) lua5.4 lua-unit lua-cjson lua-check libcmocka-dev clang clang-format \
             libclang-rt-dev qemu-system-arm qemu-system-x86 busybox-static usbip dfu-util \
             cpio kmod xz-utils libumockdev-dev umockdev chromium tshark tmux procps \
-            chromium-driver curl
+            chromium-driver curl bash zsh fish man-db
 
 define install_packages
 @command -v dpkg-query >/dev/null || { \
@@ -297,10 +300,15 @@ install: to-install
 	for page in $(PAGES); do number=$${page##*.}; \
 	  install -D -m 644 -t $(DESTDIR)$(MANDIR)/man$${number%lua} $(BUILD)/installed/$$page \
 	  || exit; done
+	install -D -m 644 scripts/completions/moonflash.bash $(DESTDIR)$(BASHDIR)/moonflash
+	install -D -m 644 -t $(DESTDIR)$(ZSHDIR) scripts/completions/_moonflash
+	install -D -m 644 -t $(DESTDIR)$(FISHDIR) scripts/completions/moonflash.fish
 	install -D -m 644 -t $(DESTDIR)$(UDEVDIR) $(BUILD)/installed/70-moonflash.rules
 
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/moonflash $(DESTDIR)$(UDEVDIR)/70-moonflash.rules
+	rm -f $(DESTDIR)$(PREFIX)/bin/moonflash $(DESTDIR)$(UDEVDIR)/70-moonflash.rules \
+	  $(DESTDIR)$(BASHDIR)/moonflash $(DESTDIR)$(ZSHDIR)/_moonflash \
+	  $(DESTDIR)$(FISHDIR)/moonflash.fish
 	rm -rf $(DESTDIR)$(PREFIX)/lib/moonflash $(DESTDIR)$(PREFIX)/share/moonflash/library
 	for page in $(PAGES); do rm -f $(DESTDIR)$(MANDIR)/man?/$$page; done
 

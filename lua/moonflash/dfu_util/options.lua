@@ -32,6 +32,8 @@ local ROWS = {
   { letter = "w", long = "wait", takes = "maybe" },
 }
 
+M.rows = ROWS
+
 M.HELP = [[
 Usage: dfu-util OPTION ...
 

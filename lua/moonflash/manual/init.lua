@@ -58,6 +58,14 @@ function M.chapter(name)
   return markdown.render(lines)
 end
 
+---The functions that docs/api.md describes.
+---@return string[] in its order: "dfu.list", "board:read"
+function M.names()
+  local names = {}
+  for _, section in ipairs(read_manual().sections) do names[#names + 1] = section.name end
+  return names
+end
+
 -- ---- looking words up ----
 
 -- A section; for a whole chapter, followed by its functions, one line each.

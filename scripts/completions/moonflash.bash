@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: MIT
+# bash: completion of moonflash's command line.  'moonflash complete' knows what may stand where.
+
+# The words up to the cursor, in `words`.  Readline splits them at ":" and "=", and moonflash takes
+# them whole: what stands together in the line is one word.
+_moonflash_words() {
+  local line=${COMP_LINE:0:COMP_POINT} word i is_new rest
+  words=()
+  for ((i = 0; i <= COMP_CWORD; i++)); do
+    word=${COMP_WORDS[i]}
+    rest=${line#"${line%%[![:space:]]*}"} # without the blanks before it
+    [[ $i -gt 0 && $rest == "$line" && (-n $word || -z $line) ]]
+    is_new=$?
+    ((i < COMP_CWORD)) || word=${word:0:${#rest}}
+    if ((is_new)); then words+=("$word"); else words[-1]+=$word; fi
+    line=${rest#"$word"}
+  done
+}
+
+_moonflash() {
+  local words lines shell last break
+  _moonflash_words
+  last=${words[-1]}
+  mapfile -t lines < <("${words[0]}" complete "${words[@]:1}" 2>/dev/null)
+  shell=${lines[0]:--}
+  COMPREPLY=("${lines[@]:1}")
+  COMPREPLY=("${COMPREPLY[@]%%$'\t'*}") # without their meanings
+  [[ $shell == - ]] || compopt -o filenames
+  case $shell in
+    files) mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -f -- "$last") ;;
+    "files "*)
+      mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(
+        compgen -d -- "$last"
+        compgen -f -X "!${shell#files }" -- "$last"
+      )
+      ;;
+    folders) mapfile -t COMPREPLY < <(compgen -d -- "$last") ;;
+  esac
+  # Readline replaces what stands behind the last break.
+  break=${last##*[:=]}
+  [[ $break == "$last" ]] || COMPREPLY=("${COMPREPLY[@]#"${last%"$break"}"}")
+}
+complete -F _moonflash moonflash
