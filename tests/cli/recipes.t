@@ -105,3 +105,38 @@ moonflash: -e:1: catch: there is no error code 'usb.gon' (did you mean 'usb.gone
 [status 1]
 $ moonflash -e 'print(catch("relay.stuck", tostring, 1))'
 1
+$ XDG_DATA_DIRS=/nonexistent moonflash recipes --new blink && ls -A blink blink/library
+blink/ has blink.lua, its test blink_test.lua, and .luarc.json for your editor.
+  cd blink && moonflash test
+  moonflash -d sim:f407 blink/blink.lua firmware.bin
+blink:
+.luarc.json
+blink.lua
+blink_test.lua
+library
+
+blink/library:
+moonflash.lua
+$ moonflash recipes --new blink
+moonflash: blink exists already
+  Give another name, or remove the file.
+[status 73]
+$ moonflash recipes --new 'not a name'
+moonflash: 'not a name' is no name for a recipe: use letters, digits, _ and -
+[status 64]
+$ cd blink && ../moonflash test
+TAP version 13
+1..2
+ok 1 - ./blink_test.lua: it keeps its promises when the cable is pulled
+ok 2 - ./blink_test.lua: the program is on the board, and was started
+$ moonflash -d sim:f407 --virtual-time blink/blink.lua ch.bin
+wrote 57.5 KB, verified, started 0x08000000 (1.3 s)
+$ mkdir -p data/moonflash/library && touch data/moonflash/library/moonflash.lua
+$ XDG_DATA_DIRS=$PWD/data moonflash recipes --new other && sed "s,$PWD,HERE," other/.luarc.json
+other/ has other.lua, its test other_test.lua, and .luarc.json for your editor.
+  cd other && moonflash test
+  moonflash -d sim:f407 other/other.lua firmware.bin
+{
+  "runtime.version": "Lua 5.4",
+  "workspace.library": ["HERE/data/moonflash/library"]
+}

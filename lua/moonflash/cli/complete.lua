@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- `moonflash complete WORD...`, for the shells' completions (scripts/completions): what may stand in
--- the place of the last word. It opens no board, and runs no recipe that is not built in.
+-- `moonflash complete WORD...`, for the shells' completions (scripts/completions): what may stand
+-- in the place of the last word. It opens no board, and runs no recipe that is not built in.
 --
 -- The first line of the answer is "files", with a pattern if only some will do, "folders" or "-":
 -- what the shell itself adds. Each other line is a word, a tab, and what the word means.

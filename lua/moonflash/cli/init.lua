@@ -294,7 +294,9 @@ local function main(argv)
   local before, name, after = split(argv)
   local program = called_as(argv[0])
   if program then return run_program(program, table.move(argv, 1, #argv, 1, {}), as_typed(argv)) end
-  if argv[1] == "complete" then return library("cli.complete")(table.move(argv, 2, #argv, 1, {})) end
+  if argv[1] == "complete" then
+    return library("cli.complete")(table.move(argv, 2, #argv, 1, {}))
+  end
   if has(before, "--version") then -- whatever else is given
     io.stdout:write("moonflash ", MOONFLASH_VERSION, ", ", _VERSION, "\n")
     return 0

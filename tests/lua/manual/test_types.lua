@@ -31,6 +31,12 @@ function TestTypes.test_every_function_with_its_arguments()
   lu.assertTrue(count > 100, count)
 end
 
+-- 'build/moonflash recipes --types >lua/library/moonflash.lua' makes it.
+function TestTypes.test_the_file_of_the_library()
+  local file <close> = assert(io.open("lua/library/moonflash.lua"))
+  lu.assertEquals(file:read("a"), types.make() .. "\n")
+end
+
 -- An argument whose name says nothing about its type is to be added to the table of
 -- manual/types.lua.
 function TestTypes.test_few_arguments_have_no_type()
