@@ -22,7 +22,7 @@ local function library(folder)
     if not place:find('["\\]') and sys.stat(place .. "/moonflash.lua") then return place end
   end
   assert(sys.mkdir(folder .. "/library"))
-  files.write(folder .. "/library/moonflash.lua", types.make() .. "\n")
+  files.write(folder .. "/library/moonflash.lua", types.make())
   return "library"
 end
 
