@@ -6,8 +6,9 @@
 # make deps       installs what a build needs   make deps-test and what the tests need
 # make WERROR=-Werror    warnings are errors, as for `make test`
 # make install    PREFIX=/usr/local DESTDIR=    make lint, make format
+# make dist       a tarball                     make deb, make test-deb, make test-debian13
 
-VERSION  = 0.1.0
+VERSION  = 0.2.0
 CC      ?= cc
 CFLAGS  ?= -O2 -g
 WARNINGS = -Wall -Wextra -Wshadow -Wundef -Wwrite-strings -Wmissing-prototypes \
@@ -54,7 +55,7 @@ ARGPARSE  ?= $(LUA_SHARE)/argparse.lua
 DKJSON    ?= $(LUA_SHARE)/dkjson.lua
 
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -DMOONFLASH_VERSION='"$(VERSION)"' $(WARNINGS) $(WERROR) \
-             $(CFLAGS) $(SANITIZE) $(LUA_CFLAGS) $(USB_CFLAGS) $(MD_CFLAGS) $(EDIT_CFLAGS) \
+             $(CPPFLAGS) $(CFLAGS) $(SANITIZE) $(LUA_CFLAGS) $(USB_CFLAGS) $(MD_CFLAGS) $(EDIT_CFLAGS) \
              $(STORE_CFLAGS) $(HTTP_CFLAGS) -Isrc
 # -rdynamic: Lua's C modules find the Lua functions in us if Lua is linked statically.
 ALL_LDFLAGS = -rdynamic $(LDFLAGS) $(SANITIZE)
@@ -215,6 +216,12 @@ test: test-build
 check: test-build
 	@tests/run.sh quick
 
+# The quick tests on the build that is there, without sanitizers: what a package runs while it is
+# built.
+check-build: all firmware
+	@$(MAKE) --no-print-directory c-tests ASAN=$(BUILD) SANITIZERS=
+	@BUILD=$(BUILD) tests/run.sh quick
+
 # One make for all builds, so that no processor waits; for `make test` with BEDS.
 test-build: deps-test
 	@$(MAKE) --no-print-directory WERROR=-Werror -j$$(nproc) c-tests firmware all $(BEDS) lint
@@ -312,8 +319,28 @@ uninstall:
 	rm -rf $(DESTDIR)$(PREFIX)/lib/moonflash $(DESTDIR)$(PREFIX)/share/moonflash/library
 	for page in $(PAGES); do rm -f $(DESTDIR)$(MANDIR)/man?/$$page; done
 
+# ---- releases ----
+
+# A tarball of the last commit, which builds without git.
+dist:
+	@mkdir -p build
+	git archive --prefix=moonflash-$(VERSION)/ HEAD | gzip -n9 > build/moonflash-$(VERSION).tar.gz
+
+# A Debian package of the last commit, in build/deb.
+deb: dist
+	@tests/package/build.sh $(VERSION)
+
+# The package, installed, used and removed in a Debian 12 of its own; the README's commands on a
+# Debian 13.  As root, with debootstrap.
+test-deb: deb
+	@tests/package/install.sh build/deb/moonflash_$(VERSION)_*.deb
+
+test-debian13:
+	@tests/package/debian13.sh
+
 clean:
 	rm -rf build
 
-.PHONY: all asan bed bench c-tests check clang clean default demo deps deps-test firmware format \
-        fuzz fuzz-targets install lint soak test test-build to-install uninstall
+.PHONY: all asan bed bench c-tests check check-build clang clean deb default demo deps deps-test \
+        dist firmware format fuzz fuzz-targets install lint soak test test-build test-deb \
+        test-debian13 to-install uninstall

@@ -9,7 +9,7 @@ return {
   setup = function()
     local lines = {
       "# The user at this computer may use boards in DFU mode (made by 'moonflash udev').",
-      "# It goes to /etc/udev/rules.d/70-moonflash.rules: its number must be below 73.",
+      "# In /etc/udev/rules.d or /usr/lib/udev/rules.d, by a name whose number is below 73.",
     }
     for _, row in ipairs(ids.known) do
       lines[#lines + 1] = "# " .. row[3]
