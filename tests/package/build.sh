@@ -21,5 +21,5 @@ tar xzf "$tarball"
 }
 grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' build.log | tail -n 1
 lintian --allow-root --fail-on error,warning --suppress-tags initial-upload-closes-no-bugs \
-  moonflash_"$version"-*.changes
+  moonflash_"$version"_*.changes
 ls -- *.deb
