@@ -97,7 +97,7 @@ return {
   summary     = "Run a recipe for every unit that is put in, with records",
   example     = "moonflash station --folder line4 --page 8080 line.lua firmware.bin",
   description = "Ctrl-C ends it: units in work are finished first. Type ? and Enter for what can be"
-    .. "\ndone meanwhile. 'moonflash help station' leads from a desk to a line.",
+    .. "\ndone meanwhile. 'moonflash help docs/station' leads from a desk to a line.",
   rest        = "the recipe, its arguments and options",
   args        = {
     { "--folder", "the station's folder, with its store (default: 'station' beside the recipe)",

@@ -87,21 +87,21 @@ sim:f407#3: PASS (1.0 s)
   sim:f407#2: FAIL: no power
 2 boards passed; 1 of 3 did not pass: sim:f407#2
 $ moonflash --virtual-time --json -d sim:f407,usb=ideal flash ch.bin | tail -n 1
-{"event":"result","path":"sim:f407,usb=ideal","outcome":"PASS","board_seconds":1.0944986666667,"bytes_skipped":0,"bytes_verified":58836,"bytes_written":58836,"images":[{"name":"ch.bin","sha256":"a52056b9e8a7eff2099cd67ffc37ab85c732b202726b4b59e9b6b57501d9b4e6"}],"pid":57105,"sectors_erased":0,"serial":"315A28A0B956","start":"~-~-~T~:~:~Z","verified":true,"version":"0.1.0","vid":1155}
+{"event":"result","path":"sim:f407,usb=ideal","outcome":"PASS","board_seconds":1.0944986666667,"bytes_skipped":0,"bytes_verified":58836,"bytes_written":58836,"images":[{"name":"ch.bin","sha256":"a52056b9e8a7eff2099cd67ffc37ab85c732b202726b4b59e9b6b57501d9b4e6"}],"pid":57105,"sectors_erased":0,"serial":"315A28A0B956","start":"~-~-~T~:~:~Z","verified":true,"version":"~.~.~","vid":1155}
 $ moonflash --virtual-time --json -d sim:f407,rdp=1 flash ch.bin 2>&1
 {"event":"board","path":"sim:f407,rdp=1","mode":"dfu","pid":57105,"product":"STM32  BOOTLOADER","serial":"315A28A0B956","vid":1155}
 {"event":"progress","path":"sim:f407,rdp=1","phase":"compare","done":0,"total":58836}
 moonflash: sim:f407,rdp=1: read 0x08000000: read protection is on (errVENDOR)
   The flash is untouched.
   --unprotect removes the protection first, and ERASES THE WHOLE CHIP.
-{"event":"result","path":"sim:f407,rdp=1","outcome":"FAIL","code":"board.protected","board_seconds":0.0024,"bytes_skipped":0,"bytes_verified":0,"bytes_written":0,"flash":"The flash is untouched.","images":[{"name":"ch.bin","sha256":"a52056b9e8a7eff2099cd67ffc37ab85c732b202726b4b59e9b6b57501d9b4e6"}],"message":"sim:f407,rdp=1: read 0x08000000: read protection is on (errVENDOR)","pid":57105,"ranges":[],"remedy":["unprotect"],"sectors_erased":0,"serial":"315A28A0B956","start":"~-~-~T~:~:~Z","verified":false,"version":"0.1.0","vid":1155}
+{"event":"result","path":"sim:f407,rdp=1","outcome":"FAIL","code":"board.protected","board_seconds":0.0024,"bytes_skipped":0,"bytes_verified":0,"bytes_written":0,"flash":"The flash is untouched.","images":[{"name":"ch.bin","sha256":"a52056b9e8a7eff2099cd67ffc37ab85c732b202726b4b59e9b6b57501d9b4e6"}],"message":"sim:f407,rdp=1: read 0x08000000: read protection is on (errVENDOR)","pid":57105,"ranges":[],"remedy":["unprotect"],"sectors_erased":0,"serial":"315A28A0B956","start":"~-~-~T~:~:~Z","verified":false,"version":"~.~.~","vid":1155}
 [status 80]
 $ moonflash --json flash no-such.bin 2>/dev/null
 {"event":"result","outcome":"ERROR","code":"file","message":"no-such.bin: No such file or directory"}
 [status 66]
 $ moonflash udev
 # The user at this computer may use boards in DFU mode (made by 'moonflash udev').
-# It goes to /etc/udev/rules.d/70-moonflash.rules: its number must be below 73.
+# In /etc/udev/rules.d or /usr/lib/udev/rules.d, by a name whose number is below 73.
 # STMicroelectronics ROM
 SUBSYSTEM=="usb", ENV{DEVTYPE}=="usb_device", ATTR{idVendor}=="0483", ATTR{idProduct}=="df11", TAG+="uaccess"
 # GigaDevice GD32

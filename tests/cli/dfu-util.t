@@ -3,20 +3,20 @@ tests/usb/umockdev/cases/dfu_util.lua.
 
 $ moonflash dfu-util -V
 dfu-util 0.11
-moonflash 0.1.0, in its place: report bugs to moonflash
+moonflash ~.~.~, in its place: report bugs to moonflash
 $ ln -s "$(command -v moonflash)" dfu-util; ./dfu-util -V | head -1
 dfu-util 0.11
 $ moonflash dfu-util -l
 dfu-util 0.11
-moonflash 0.1.0, in its place: report bugs to moonflash
+moonflash ~.~.~, in its place: report bugs to moonflash
 $ moonflash -d sim:dfu11 dfu-util -l
 dfu-util 0.11
-moonflash 0.1.0, in its place: report bugs to moonflash
+moonflash ~.~.~, in its place: report bugs to moonflash
 Found Runtime: [1209:0001] ver=0100, devnum=1, cfg=1, intf=0, path="sim:dfu11", alt=0, name="DFU run-time", serial="D110000001"
 $ moonflash dfu-util -a 0 -D ch.bin
 dfu-util: No DFU capable USB device available
 dfu-util 0.11
-moonflash 0.1.0, in its place: report bugs to moonflash
+moonflash ~.~.~, in its place: report bugs to moonflash
 [status 74]
 $ moonflash dfu-util --dev 0483:df11 2>&1 | head -2
 dfu-util: the option '--dev' is ambiguous: --device, --devnum
@@ -24,7 +24,7 @@ Usage: dfu-util OPTION ...
 $ moonflash dfu-util -D nothing.bin
 dfu-util: Could not open file nothing.bin for reading: No such file or directory
 dfu-util 0.11
-moonflash 0.1.0, in its place: report bugs to moonflash
+moonflash ~.~.~, in its place: report bugs to moonflash
 [status 66]
 $ moonflash --virtual-time -d sim:f407,flash=board.img dfu-util -a 0 -s 0x08000000:leave -D ch.bin | tail -6
 Verified
@@ -52,16 +52,16 @@ DFU state(7) = dfuMANIFEST, status(0) = No error condition is present
 Done!
 $ cp ch.bin f.bin; moonflash dfu-suffix -v 0483 -p df11 -a f.bin
 dfu-suffix (dfu-util) 0.11
-moonflash 0.1.0, in its place: report bugs to moonflash
+moonflash ~.~.~, in its place: report bugs to moonflash
 Suffix successfully added to file
 $ moonflash dfu-suffix -a f.bin
 dfu-suffix: Please remove existing DFU suffix before adding a new one.
 dfu-suffix (dfu-util) 0.11
-moonflash 0.1.0, in its place: report bugs to moonflash
+moonflash ~.~.~, in its place: report bugs to moonflash
 [status 65]
 $ moonflash dfu-suffix -c f.bin
 dfu-suffix (dfu-util) 0.11
-moonflash 0.1.0, in its place: report bugs to moonflash
+moonflash ~.~.~, in its place: report bugs to moonflash
 The file f.bin contains a DFU suffix with the following properties:
 BCD device:	0xFFFF
 Product ID:	0xDF11
@@ -74,25 +74,25 @@ dfu-util: Error: File ID 0483:df11 does not match device (1209:0001 or 1209:0001
 Run-Time device DFU version 0110
 $ moonflash dfu-suffix -D f.bin; cmp f.bin ch.bin
 dfu-suffix (dfu-util) 0.11
-moonflash 0.1.0, in its place: report bugs to moonflash
+moonflash ~.~.~, in its place: report bugs to moonflash
 Suffix successfully removed from file
 $ moonflash dfu-prefix -s 0x4000 -a f.bin; moonflash dfu-prefix -c f.bin
 dfu-prefix (dfu-util) 0.11
-moonflash 0.1.0, in its place: report bugs to moonflash
+moonflash ~.~.~, in its place: report bugs to moonflash
 Adding prefix to file
 dfu-prefix (dfu-util) 0.11
-moonflash 0.1.0, in its place: report bugs to moonflash
+moonflash ~.~.~, in its place: report bugs to moonflash
 The file f.bin contains a TI Stellaris DFU prefix with the following properties:
 Address:	0x00004000
 $ moonflash dfu-prefix -D f.bin; cmp f.bin ch.bin
 dfu-prefix (dfu-util) 0.11
-moonflash 0.1.0, in its place: report bugs to moonflash
+moonflash ~.~.~, in its place: report bugs to moonflash
 Removing prefix from file
 $ moonflash convert ch.bin@0x00004000 ti.bin --prefix ti --suffix 1cbe:00ff --force
 ti.bin: 57.5 KB in 1 segment, 0x00004000..0x000125D3
 $ moonflash dfu-prefix -c ti.bin
 dfu-prefix (dfu-util) 0.11
-moonflash 0.1.0, in its place: report bugs to moonflash
+moonflash ~.~.~, in its place: report bugs to moonflash
 The file ti.bin contains a TI Stellaris DFU prefix with the following properties:
 Address:	0x00004000
 The file ti.bin contains a DFU suffix with the following properties:

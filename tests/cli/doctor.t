@@ -1,7 +1,7 @@
 What is looked at when it does not work, and how that reads.
 
 $ moonflash -d sim:f407 doctor
-ok  system    Linux ~, libusb ~, moonflash 0.1.0
+ok  system    Linux ~, libusb ~, moonflash ~.~.~
 
 sim:f407  0483:df11  STM32  BOOTLOADER  serial 315A28A0B956
 ok  mode      in DFU mode: DfuSe 1.1a, transfers of 2048 bytes
@@ -16,7 +16,7 @@ ok  quirks    no known quirks of the STM32F2 or STM32F405/407; status is polled
 
 Nothing is wrong.
 $ moonflash -d sim:f407,rdp=1 doctor
-ok  system    Linux ~, libusb ~, moonflash 0.1.0
+ok  system    Linux ~, libusb ~, moonflash ~.~.~
 
 sim:f407,rdp=1  0483:df11  STM32  BOOTLOADER  serial 315A28A0B956
 ok  mode      in DFU mode: DfuSe 1.1a, transfers of 2048 bytes
@@ -31,7 +31,7 @@ ok  quirks    no known quirks of the STM32F2 or STM32F405/407; status is polled
 moonflash: sim:f407,rdp=1: read protection is on: nothing can be read, erased or written
 [status 80]
 $ moonflash -d sim:f407,wrp=5 doctor
-ok  system    Linux ~, libusb ~, moonflash 0.1.0
+ok  system    Linux ~, libusb ~, moonflash ~.~.~
 
 sim:f407,wrp=5  0483:df11  STM32  BOOTLOADER  serial 315A28A0B956
 ok  mode      in DFU mode: DfuSe 1.1a, transfers of 2048 bytes
@@ -47,7 +47,7 @@ ok  quirks    no known quirks of the STM32F2 or STM32F405/407; status is polled
 
 Nothing is wrong; 1 thing to note (--).
 $ moonflash --virtual-time -d sim:f407,state=dfuDNBUSY doctor
-ok  system    Linux ~, libusb ~, moonflash 0.1.0
+ok  system    Linux ~, libusb ~, moonflash ~.~.~
 
 sim:f407,state=dfuDNBUSY  0483:df11  STM32  BOOTLOADER  serial 315A28A0B956
 ok  mode      in DFU mode: DfuSe 1.1a, transfers of 2048 bytes
@@ -61,7 +61,7 @@ ok  quirks    no known quirks of the STM32F2 or STM32F405/407; status is polled
 moonflash: sim:f407,state=dfuDNBUSY: dfuDNBUSY: still busy after 2 s
 [status 82]
 $ moonflash --virtual-time -d sim:f407,fault=hang@1 doctor
-ok  system    Linux ~, libusb ~, moonflash 0.1.0
+ok  system    Linux ~, libusb ~, moonflash ~.~.~
 
 sim:f407,fault=hang@1  0483:df11  STM32  BOOTLOADER  serial 315A28A0B956
 ok  mode      in DFU mode: DfuSe 1.1a, transfers of 2048 bytes
@@ -75,7 +75,7 @@ ok  quirks    no known quirks of the STM32F2 or STM32F405/407; status is polled
 moonflash: sim:f407,fault=hang@1: no answer within 1 s
 [status 82]
 $ moonflash -d sim:dfu11 doctor
-ok  system    Linux ~, libusb ~, moonflash 0.1.0
+ok  system    Linux ~, libusb ~, moonflash ~.~.~
 
 sim:dfu11  1209:0001  Simulated DFU 1.1 board  serial D110000001
 !!  mode      runs its program; not in DFU mode
@@ -85,7 +85,7 @@ sim:dfu11  1209:0001  Simulated DFU 1.1 board  serial D110000001
 moonflash: sim:dfu11: runs its program; not in DFU mode
 [status 69]
 $ moonflash --virtual-time -d sim:g474 -d sim:l452,fault=unplug@4 doctor
-ok  system    Linux ~, libusb ~, moonflash 0.1.0
+ok  system    Linux ~, libusb ~, moonflash ~.~.~
 
 sim:g474  0483:df11  DFU in FS Mode  serial 20474A0B1C2D
 ok  mode      in DFU mode: DfuSe 1.1a, transfers of 1024 bytes
@@ -110,10 +110,10 @@ moonflash: sim:l452,fault=unplug@4: the board went away while listing its comman
 $ moonflash -d sim:f407 doctor --layout @Flash/0x08000000/04*016Kg | grep layout
 ok  layout    4 sectors, 64 KB from 0x08000000; and 3 other memories
 $ moonflash --json -d sim:f407,state=dfuMANIFEST-WAIT-RESET doctor 2>/dev/null
-{"event":"result","path":"sim:f407,state=dfuMANIFEST-WAIT-RESET","outcome":"FAIL","code":"dfu.reset","data":{"checks":[{"check":"system","found":"Linux ~, libusb ~, moonflash 0.1.0","level":"ok"},{"path":"sim:f407,state=dfuMANIFEST-WAIT-RESET","check":"mode","found":"in DFU mode: DfuSe 1.1a, transfers of 2048 bytes","level":"ok"},{"path":"sim:f407,state=dfuMANIFEST-WAIT-RESET","code":"dfu.reset","check":"answer","found":"dfuMANIFEST-WAIT-RESET: the board has new firmware and waits for a reset","level":"fail","todo":"Reset the board (BOOT0 high), or reconnect it."},{"path":"sim:f407,state=dfuMANIFEST-WAIT-RESET","check":"layout","found":"12 sectors, 1 MB from 0x08000000; and 3 other memories","level":"ok"},{"path":"sim:f407,state=dfuMANIFEST-WAIT-RESET","check":"quirks","found":"no known quirks of the STM32F2 or STM32F405/407; status is polled early (this ROM tolerates it)","level":"ok"}]},"message":"sim:f407,state=dfuMANIFEST-WAIT-RESET: dfuMANIFEST-WAIT-RESET: the board has new firmware and waits for a reset"}
+{"event":"result","path":"sim:f407,state=dfuMANIFEST-WAIT-RESET","outcome":"FAIL","code":"dfu.reset","data":{"checks":[{"check":"system","found":"Linux ~, libusb ~, moonflash ~.~.~","level":"ok"},{"path":"sim:f407,state=dfuMANIFEST-WAIT-RESET","check":"mode","found":"in DFU mode: DfuSe 1.1a, transfers of 2048 bytes","level":"ok"},{"path":"sim:f407,state=dfuMANIFEST-WAIT-RESET","code":"dfu.reset","check":"answer","found":"dfuMANIFEST-WAIT-RESET: the board has new firmware and waits for a reset","level":"fail","todo":"Reset the board (BOOT0 high), or reconnect it."},{"path":"sim:f407,state=dfuMANIFEST-WAIT-RESET","check":"layout","found":"12 sectors, 1 MB from 0x08000000; and 3 other memories","level":"ok"},{"path":"sim:f407,state=dfuMANIFEST-WAIT-RESET","check":"quirks","found":"no known quirks of the STM32F2 or STM32F405/407; status is polled early (this ROM tolerates it)","level":"ok"}]},"message":"sim:f407,state=dfuMANIFEST-WAIT-RESET: dfuMANIFEST-WAIT-RESET: the board has new firmware and waits for a reset"}
 [status 76]
 $ moonflash -q -d sim:f407 doctor | head -n 1
-ok  system    Linux ~, libusb ~, moonflash 0.1.0
+ok  system    Linux ~, libusb ~, moonflash ~.~.~
 $ moonflash -d nonsense doctor
 moonflash: 'nonsense' is not a board selector: 'nonsense' is no path, slot, VID:PID or NAME=VALUE
   Use a path (1-4.2), a slot, VID:PID (0483:df11), serial=..., alt=...,
@@ -127,12 +127,12 @@ Writes and erases nothing, but clears dfuERROR, as any command does.
 The exit status is that of the first !! line.
 $ echo 'local m = require("moonflash.doctor.machine").new(arg[1]); m.versions.kernel = arg[2] or "6.1.0"; print(require("moonflash.doctor").examine(m))' >pc.lua
 $ mkdir empty; moonflash pc.lua empty
-ok  system    Linux ~, libusb ~~, moonflash 0.1.0
+ok  system    Linux ~, libusb ~, moonflash ~.~.~
 !!  usb       no USB controller found
         lspci | grep -i usb; sudo modprobe xhci-pci
       Without a board: -d sim:f407 is a simulated one.
 $ mkdir -p wsl; moonflash pc.lua wsl 5.15.90.1-microsoft-standard-WSL2
-ok  system    Linux ~, libusb ~~, moonflash 0.1.0
+ok  system    Linux ~, libusb ~, moonflash ~.~.~
 !!  usb       WSL has no USB of its own
       On Windows, with usbipd-win installed, as administrator:
         usbipd list
@@ -140,7 +140,7 @@ ok  system    Linux ~, libusb ~~, moonflash 0.1.0
         usbipd attach --wsl --busid 1-4
       Without a board: -d sim:f407 is a simulated one.
 $ mkdir -p pc/sys/bus/usb/devices/usb1 pc/dev/bus/usb; moonflash pc.lua pc
-ok  system    Linux ~, libusb ~, moonflash 0.1.0
+ok  system    Linux ~, libusb ~, moonflash ~.~.~
 ok  usb       0 devices on 1 bus
 --  rule      no udev rule lets users open boards
       To allow access for the user at this computer:

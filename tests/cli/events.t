@@ -11,7 +11,7 @@ $ moonflash --virtual-time --json -d sim:f407 steps.lua 2>/dev/null
 {"event":"note","path":"sim:f407","min":3,"name":"supply","ok":true,"unit":"V","value":3.31}
 {"event":"note","path":"sim:f407","max":1,"name":"current","ok":false,"unit":"A"}
 {"event":"step","path":"sim:f407","name":"measure","seconds":0.0}
-{"event":"result","path":"sim:f407","outcome":"FAIL","code":"fail","board_seconds":0.0037270161290323,"bytes_skipped":0,"bytes_verified":0,"bytes_written":0,"flash":"The flash is untouched.","message":"sim:f407: current: nothing was measured; it should be at most 1 A","notes":[{"min":3,"name":"supply","ok":true,"step":"measure","unit":"V","value":3.31},{"max":1,"name":"current","ok":false,"step":"measure","unit":"A"}],"pid":57105,"ranges":[],"sectors_erased":0,"serial":"315A28A0B956","start":"~-~-~T~:~:~Z","step":"measure","steps":[{"began":0.0,"limit":5,"name":"power","seconds":0.0037270161290323},{"began":0.0037270161290323,"name":"measure","seconds":0.0}],"verified":false,"version":"0.1.0","vid":1155}
+{"event":"result","path":"sim:f407","outcome":"FAIL","code":"fail","board_seconds":0.0037270161290323,"bytes_skipped":0,"bytes_verified":0,"bytes_written":0,"flash":"The flash is untouched.","message":"sim:f407: current: nothing was measured; it should be at most 1 A","notes":[{"min":3,"name":"supply","ok":true,"step":"measure","unit":"V","value":3.31},{"max":1,"name":"current","ok":false,"step":"measure","unit":"A"}],"pid":57105,"ranges":[],"sectors_erased":0,"serial":"315A28A0B956","start":"~-~-~T~:~:~Z","step":"measure","steps":[{"began":0.0,"limit":5,"name":"power","seconds":0.0037270161290323},{"began":0.0037270161290323,"name":"measure","seconds":0.0}],"verified":false,"version":"~.~.~","vid":1155}
 [status 1]
 $ moonflash --virtual-time -d sim:f407 steps.lua
 supply: 3.31 V
@@ -63,7 +63,7 @@ ls: cannot access 'meter': No such file or directory
 [status 2]
 $ echo 'return { api = 1, summary = "x", run = function() error({ code = "usb.gone", message = "it went" }) end }' >own.lua
 $ moonflash --virtual-time --json -d sim:f407 ./own.lua 2>/dev/null | tail -1
-{"event":"result","path":"sim:f407","outcome":"FAIL","code":"usb.gone","board_seconds":0.0,"bytes_skipped":0,"bytes_verified":0,"bytes_written":0,"flash":"The flash is untouched.","message":"sim:f407: it went","pid":57105,"ranges":[],"sectors_erased":0,"serial":"315A28A0B956","start":"~-~-~T~:~:~Z","verified":false,"version":"0.1.0","vid":1155}
+{"event":"result","path":"sim:f407","outcome":"FAIL","code":"usb.gone","board_seconds":0.0,"bytes_skipped":0,"bytes_verified":0,"bytes_written":0,"flash":"The flash is untouched.","message":"sim:f407: it went","pid":57105,"ranges":[],"sectors_erased":0,"serial":"315A28A0B956","start":"~-~-~T~:~:~Z","verified":false,"version":"~.~.~","vid":1155}
 $ echo 'return { base = "dfu11", starts_idle = true }' >plain.lua; moonflash --virtual-time -d sim:./plain.lua --dry-run leave
 sim:./plain.lua: would start the program
 Nothing was written.

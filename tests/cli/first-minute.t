@@ -8,7 +8,7 @@ moonflash: no recipe given
   moonflash --device sim:f407 flash firmware.bin    flashes a simulated board
 [status 64]
 $ moonflash --version
-moonflash 0.1.0, Lua 5.4
+moonflash ~.~.~, Lua 5.4
 $ moonflash help
 Usage: moonflash [options] RECIPE [its options]
 
@@ -30,7 +30,7 @@ of these, or a file (./mine.lua):
   list         List the boards that are connected
   optbytes     Show the option bytes by name, or change some
   read         Read a board's memory into a file
-  recipes      List the recipes, or show one to copy
+  recipes      List the recipes, show one, or make a new one
   records      Show what a station has recorded
   rehearse     Run a recipe on simulated boards, with every fault at every request
   repl         Type Lua, with the board at hand (also -i)
@@ -95,7 +95,7 @@ $ moonflash recipes
   list         List the boards that are connected
   optbytes     Show the option bytes by name, or change some
   read         Read a board's memory into a file
-  recipes      List the recipes, or show one to copy
+  recipes      List the recipes, show one, or make a new one
   records      Show what a station has recorded
   rehearse     Run a recipe on simulated boards, with every fault at every request
   repl         Type Lua, with the board at hand (also -i)
@@ -109,6 +109,8 @@ $ moonflash recipes
 
 Examples to copy (moonflash recipes --show examples/product):
   examples/factory
+  examples/first
+  examples/first_test
   examples/fixture
   examples/line
   examples/line_test

@@ -85,7 +85,7 @@ Traces and captures
 $ moonflash help product | sed -n 1p
 A product of your own
 $ moonflash help exit | sed -n 1p
-Errors
+Exit statuses
 $ moonflash recipes --show examples/product | sed -n 1p
 -- SPDX-License-Identifier: MIT
 $ moonflash recipes --show examples/nosuch

@@ -30,7 +30,7 @@ BOR_LEV: 3 -> 2, brownout reset level 1
 sim:f407: would write 0x1FFFC000, 16 B
 Nothing was written.
 $ moonflash --virtual-time -d sim:f407 --json optbytes BOR_LEV=1 2>/dev/null | tail -n 1
-{"event":"result","path":"sim:f407","outcome":"PASS","board_seconds":0.11332701612903,"bytes_skipped":0,"bytes_verified":16,"bytes_written":16,"data":{"BOR_LEV":1,"RDP":170,"WDG_SW":1,"nRST_STDBY":1,"nRST_STOP":1,"nWRP":4095},"pid":57105,"sectors_erased":0,"serial":"315A28A0B956","start":"~-~-~T~:~:~Z","verified":true,"version":"0.1.0","vid":1155}
+{"event":"result","path":"sim:f407","outcome":"PASS","board_seconds":0.11332701612903,"bytes_skipped":0,"bytes_verified":16,"bytes_written":16,"data":{"BOR_LEV":1,"RDP":170,"WDG_SW":1,"nRST_STDBY":1,"nRST_STOP":1,"nWRP":4095},"pid":57105,"sectors_erased":0,"serial":"315A28A0B956","start":"~-~-~T~:~:~Z","verified":true,"version":"~.~.~","vid":1155}
 $ moonflash --virtual-time -d sim:f407 optbytes RDP=0xBB
 RDP: 0xAA -> 0xBB, level 1, read protection
 Going back to level 0 ('moonflash unprotect') ERASES THE WHOLE CHIP.

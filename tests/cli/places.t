@@ -22,8 +22,8 @@ rear (1-99.1): no board for this recipe
 {"event":"progress","path":"sim:f407#1","slot":"left","phase":"look","done":16384,"total":16384}
 {"event":"progress","path":"sim:f407#2","slot":"right","phase":"look","done":16384,"total":16384}
 {"event":"progress","path":"sim:f407#2","slot":"right","phase":"look","done":16384,"total":16384}
-{"event":"result","path":"sim:f407#1","slot":"left","outcome":"PASS","board_seconds":0.4424,"bytes_skipped":0,"bytes_verified":0,"bytes_written":0,"pid":57105,"sectors_erased":1,"serial":"315A28A0B956","start":"~-~-~T~:~:~Z","verified":false,"version":"0.1.0","vid":1155}
-{"event":"result","path":"sim:f407#2","slot":"right","outcome":"PASS","board_seconds":0.4424,"bytes_skipped":0,"bytes_verified":0,"bytes_written":0,"pid":57105,"sectors_erased":1,"serial":"315A28A0B956","start":"~-~-~T~:~:~Z","verified":false,"version":"0.1.0","vid":1155}
+{"event":"result","path":"sim:f407#1","slot":"left","outcome":"PASS","board_seconds":0.4424,"bytes_skipped":0,"bytes_verified":0,"bytes_written":0,"pid":57105,"sectors_erased":1,"serial":"315A28A0B956","start":"~-~-~T~:~:~Z","verified":false,"version":"~.~.~","vid":1155}
+{"event":"result","path":"sim:f407#2","slot":"right","outcome":"PASS","board_seconds":0.4424,"bytes_skipped":0,"bytes_verified":0,"bytes_written":0,"pid":57105,"sectors_erased":1,"serial":"315A28A0B956","start":"~-~-~T~:~:~Z","verified":false,"version":"~.~.~","vid":1155}
 $ echo 'return { left = "sim:f407#1", rear = "sim:dfu11", right = "sim:f407#2" }' >wrong.lua; moonflash --virtual-time --slots wrong.lua --every-slot flash ch.bin
 moonflash: rear: sim:dfu11: no board in DFU mode; sim:dfu11 (Simulated DFU 1.1 board) runs its program
   'moonflash -d sim:dfu11 detach' puts it into DFU mode.
@@ -39,7 +39,7 @@ moonflash: rear: sim:dfu11: no board in DFU mode; sim:dfu11 (Simulated DFU 1.1 b
 $ moonflash --virtual-time --slots wrong.lua --every-slot --json erase --address 0x08000000
 moonflash: rear: sim:dfu11: no board in DFU mode; sim:dfu11 (Simulated DFU 1.1 board) runs its program
   'moonflash -d sim:dfu11 detach' puts it into DFU mode.
-{"event":"result","path":"sim:dfu11","slot":"rear","outcome":"ERROR","code":"usb.no-device","board_seconds":0,"bytes_skipped":0,"bytes_verified":0,"bytes_written":0,"message":"sim:dfu11: no board in DFU mode; sim:dfu11 (Simulated DFU 1.1 board) runs its program","remedy":["detach"],"sectors_erased":0,"start":"~-~-~T~:~:~Z","verified":false,"version":"0.1.0"}
+{"event":"result","path":"sim:dfu11","slot":"rear","outcome":"ERROR","code":"usb.no-device","board_seconds":0,"bytes_skipped":0,"bytes_verified":0,"bytes_written":0,"message":"sim:dfu11: no board in DFU mode; sim:dfu11 (Simulated DFU 1.1 board) runs its program","remedy":["detach"],"sectors_erased":0,"start":"~-~-~T~:~:~Z","verified":false,"version":"~.~.~"}
 {"event":"board","path":"sim:f407#1","slot":"left","mode":"dfu","pid":57105,"product":"STM32  BOOTLOADER","serial":"315A28A0B956","vid":1155}
 {"event":"board","path":"sim:f407#2","slot":"right","mode":"dfu","pid":57105,"product":"STM32  BOOTLOADER","serial":"315A28A0B956","vid":1155}
 {"event":"progress","path":"sim:f407#1","slot":"left","phase":"erase","done":0,"total":1}
@@ -54,11 +54,11 @@ moonflash: rear: sim:dfu11: no board in DFU mode; sim:dfu11 (Simulated DFU 1.1 b
 {"event":"progress","path":"sim:f407#1","slot":"left","phase":"look","done":16384,"total":16384}
 {"event":"progress","path":"sim:f407#2","slot":"right","phase":"look","done":16384,"total":16384}
 {"event":"progress","path":"sim:f407#2","slot":"right","phase":"look","done":16384,"total":16384}
-{"event":"result","path":"sim:f407#1","slot":"left","outcome":"PASS","board_seconds":0.4424,"bytes_skipped":0,"bytes_verified":0,"bytes_written":0,"pid":57105,"sectors_erased":1,"serial":"315A28A0B956","start":"~-~-~T~:~:~Z","verified":false,"version":"0.1.0","vid":1155}
-{"event":"result","path":"sim:f407#2","slot":"right","outcome":"PASS","board_seconds":0.4424,"bytes_skipped":0,"bytes_verified":0,"bytes_written":0,"pid":57105,"sectors_erased":1,"serial":"315A28A0B956","start":"~-~-~T~:~:~Z","verified":false,"version":"0.1.0","vid":1155}
+{"event":"result","path":"sim:f407#1","slot":"left","outcome":"PASS","board_seconds":0.4424,"bytes_skipped":0,"bytes_verified":0,"bytes_written":0,"pid":57105,"sectors_erased":1,"serial":"315A28A0B956","start":"~-~-~T~:~:~Z","verified":false,"version":"~.~.~","vid":1155}
+{"event":"result","path":"sim:f407#2","slot":"right","outcome":"PASS","board_seconds":0.4424,"bytes_skipped":0,"bytes_verified":0,"bytes_written":0,"pid":57105,"sectors_erased":1,"serial":"315A28A0B956","start":"~-~-~T~:~:~Z","verified":false,"version":"~.~.~","vid":1155}
 [status 69]
 $ moonflash --virtual-time --slots wrong.lua --every-slot --wait 60 --json erase --address 0x08000000 2>/dev/null | grep rear
-{"event":"result","path":"sim:dfu11","slot":"rear","outcome":"ERROR","code":"usb.no-device","board_seconds":0,"bytes_skipped":0,"bytes_verified":0,"bytes_written":0,"message":"sim:dfu11: no board in DFU mode; sim:dfu11 (Simulated DFU 1.1 board) runs its program","remedy":["detach"],"sectors_erased":0,"start":"~-~-~T~:~:~Z","verified":false,"version":"0.1.0"}
+{"event":"result","path":"sim:dfu11","slot":"rear","outcome":"ERROR","code":"usb.no-device","board_seconds":0,"bytes_skipped":0,"bytes_verified":0,"bytes_written":0,"message":"sim:dfu11: no board in DFU mode; sim:dfu11 (Simulated DFU 1.1 board) runs its program","remedy":["detach"],"sectors_erased":0,"start":"~-~-~T~:~:~Z","verified":false,"version":"~.~.~"}
 $ echo 'return { api = 1, board = "0483:df11,serial=315A28A0B956", run = function(b) b:note("at", b.slot) end }' >ours.lua; echo 'return { left = "sim:f407#1", rear = "sim:l452", right = "sim:f407#2" }' >l452.lua; moonflash --virtual-time --slots l452.lua --every-slot ./ours.lua
 moonflash: rear: sim:l452 is not a board for this recipe (0483:df11,serial=315A28A0B956)
 left: at: left

@@ -16,7 +16,7 @@ $ moonflash -e 'x = 1; print(x)'
 1
 $ moonflash -e '-- a comment' && moonflash -e '-- another' -q list
 $ MOONFLASH_DEVICE=nonsense moonflash --version
-moonflash 0.1.0, Lua 5.4
+moonflash ~.~.~, Lua 5.4
 $ moonflash -d nonsense --json list
 moonflash: 'nonsense' is not a board selector: 'nonsense' is no path, slot, VID:PID or NAME=VALUE
   Use a path (1-4.2), a slot, VID:PID (0483:df11), serial=..., alt=...,
@@ -88,10 +88,10 @@ moonflash: an error that is a table: { msg = "hm", n = 3 }
 [status 1]
 $ moonflash --virtual-time --json -d sim:f407 ./own.lua | tail -n 1
 moonflash: an error that is a table: { msg = "hm", n = 3 }
-{"event":"result","path":"sim:f407","outcome":"ERROR","board_seconds":0.0,"bytes_skipped":0,"bytes_verified":0,"bytes_written":0,"message":"an error that is a table: { msg = \"hm\", n = 3 }","pid":57105,"sectors_erased":0,"serial":"315A28A0B956","start":"~-~-~T~:~:~Z","verified":false,"version":"0.1.0","vid":1155}
+{"event":"result","path":"sim:f407","outcome":"ERROR","board_seconds":0.0,"bytes_skipped":0,"bytes_verified":0,"bytes_written":0,"message":"an error that is a table: { msg = \"hm\", n = 3 }","pid":57105,"sectors_erased":0,"serial":"315A28A0B956","start":"~-~-~T~:~:~Z","verified":false,"version":"~.~.~","vid":1155}
 $ printf 'return { api = 1, summary = "x", run = function() local t = { a = 1 } t.t = t return t end }' >own.lua
 $ moonflash --virtual-time --json -d sim:f407 ./own.lua | tail -n 1
-{"event":"result","path":"sim:f407","outcome":"PASS","board_seconds":0.0,"bytes_skipped":0,"bytes_verified":0,"bytes_written":0,"data":{"a":1,"t":"<the same again>"},"pid":57105,"sectors_erased":0,"serial":"315A28A0B956","start":"~-~-~T~:~:~Z","verified":false,"version":"0.1.0","vid":1155}
+{"event":"result","path":"sim:f407","outcome":"PASS","board_seconds":0.0,"bytes_skipped":0,"bytes_verified":0,"bytes_written":0,"data":{"a":1,"t":"<the same again>"},"pid":57105,"sectors_erased":0,"serial":"315A28A0B956","start":"~-~-~T~:~:~Z","verified":false,"version":"~.~.~","vid":1155}
 $ printf 'return { api = 1, summary = "x", run = function() local t = {} for i = 1, 200000 do t = { t } end return t end }' >own.lua
 $ moonflash --virtual-time --json -d sim:f407 ./own.lua | tail -n 1 | grep -c '"outcome":"PASS"'
 1
