@@ -25,7 +25,7 @@ works "dfu-util is Debian's" "dfu-util --version" "^dfu-util 0"
 works "the stand-in is ours" "/usr/lib/moonflash/bin/dfu-util --version"
 works "a manual page" "man moonflash" "flashes boards over USB DFU"
 works "whatis" "mandb -q; whatis moonflash-recipe" "a recipe of moonflash"
-works "the manual in the program" "moonflash help station" "From a board"
+works "the manual in the program" "moonflash help docs/station" "From a board"
 works "a board is flashed" "moonflash recipes --show examples/product >/tmp/product.lua &&
   head -c 4096 /dev/zero >/tmp/zeros && printf '\000\000\002\040\001\001\000\010' >/tmp/firmware.bin &&
   cat /tmp/zeros >>/tmp/firmware.bin && moonflash -d sim:f407 flash /tmp/firmware.bin --leave" "verified, started"
@@ -36,8 +36,8 @@ works "completion" "moonflash complete flash --le" "^--leave"
 works "the udev rule" "grep 0483 /usr/lib/udev/rules.d/70-moonflash.rules" uaccess
 works "a station, with its page" "cd /tmp && moonflash recipes --show examples/line >line.lua &&
   cp /usr/share/doc/moonflash/examples/macs.csv . &&
-  moonflash -d sim:f407 station --page 0 --units 1 line.lua firmware.bin" "1 unit passed"
-inside "rm -rf /tmp/blink /tmp/station"
+  moonflash -d sim:f407 station --folder line --page 0 --units 1 line.lua firmware.bin" "1 unit passed"
+inside "rm -rf /tmp/blink /tmp/line"
 works "it is removed" "apt-get purge -y -q moonflash"
 verdict "nothing of it is left" "$(inside "find / -xdev -path /tmp -prune -o -name '*moonflash*' -print")"
 
