@@ -289,6 +289,10 @@ soak: all firmware
 	tests/station/soak.sh
 	SOAK=1 tests/usb/kernel/run.sh station
 
+# The pictures of the README, from real runs.
+pictures: all firmware
+	docs/pictures/make.sh
+
 bench: all firmware bed build/bench_prompt
 	@tests/bench.sh
 
@@ -342,5 +346,5 @@ clean:
 	rm -rf build
 
 .PHONY: all asan bed bench c-tests check check-build clang clean deb default demo deps deps-test \
-        dist firmware format fuzz fuzz-targets install lint soak test test-build test-deb \
+        dist firmware format fuzz fuzz-targets install lint pictures soak test test-build test-deb \
         test-debian13 to-install uninstall

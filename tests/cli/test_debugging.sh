@@ -1,12 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# The sessions of docs/debugging.md, typed at a real terminal. A ```prompt block begins with a command;
+# The sessions of docs/debugging.md and README.md, typed at a real terminal. A ```prompt block begins with a command;
 # lines that begin with ">" are typed at its prompt, "^C" is Ctrl-C, and the rest must stand on the screen.
 # Seconds and rates may be any. A ```lua block that begins with "-- NAME.lua:" is that file.
-#   sh tests/cli/test_debugging.sh --update    writes what the screen shows into the file
+#   sh tests/cli/test_debugging.sh --update    writes what the screen shows into the files
 # The last line is "N passed, N failed, N skipped".
 set -u
-doc=$(realpath "$(dirname "$0")/../../docs/debugging.md")
+tree=$(realpath "$(dirname "$0")/../..")
 . "$(dirname "$0")/../terminal.sh"
 
 # Block N of the document, as it stands there.
@@ -50,25 +50,27 @@ play() {
 mkdir "$place/bin" "$place/build"
 ln -s "$MOONFLASH" "$place/bin/moonflash"
 ln -s "$(dirname "$MOONFLASH")/ch.bin" "$place/build"
-awk -v place="$place" '/^```$/ { file = "" } file { print >file }
-  script { file = place "/" substr($2, 1, length($2) - 1); print >file }
-  { script = $0 == "```lua" }' "$doc"
-cp "$doc" "$place/new.md"
-number=1
-while block $number >"$place/block" && [ -s "$place/block" ]; do
-  play || echo "it does not come to its end" >>"$place/shown"
-  if plain <"$place/block" >"$place/wanted" && plain <"$place/shown" | cmp -s - "$place/wanted"; then
-    passed=$((passed + 1))
-  else
-    failed=$((failed + 1))
-    echo "session $number of docs/debugging.md:"
-    diff "$place/block" "$place/shown" | sed 's/^/  /'
-  fi
-  awk -v n="$number" -v file="$place/shown" '
-    /^```prompt$/ { i++; print; if (i == n) { while ((getline l < file) > 0) print l; skip = 1 } ; next }
-    /^```$/ { skip = 0 } !skip' "$place/new.md" >"$place/newer.md" && mv "$place/newer.md" "$place/new.md"
-  number=$((number + 1))
+for doc in "$tree/docs/debugging.md" "$tree/README.md"; do
+  awk -v place="$place" '/^```$/ { file = "" } file { print >file }
+    script { file = place "/" substr($2, 1, length($2) - 1); print >file }
+    { script = $0 == "```lua" }' "$doc"
+  cp "$doc" "$place/new.md"
+  number=1
+  while block $number >"$place/block" && [ -s "$place/block" ]; do
+    play || echo "it does not come to its end" >>"$place/shown"
+    if plain <"$place/block" >"$place/wanted" && plain <"$place/shown" | cmp -s - "$place/wanted"; then
+      passed=$((passed + 1))
+    else
+      failed=$((failed + 1))
+      echo "session $number of ${doc##*/}:"
+      diff "$place/block" "$place/shown" | sed 's/^/  /'
+    fi
+    awk -v n="$number" -v file="$place/shown" '
+      /^```prompt$/ { i++; print; if (i == n) { while ((getline l < file) > 0) print l; skip = 1 } ; next }
+      /^```$/ { skip = 0 } !skip' "$place/new.md" >"$place/newer.md" && mv "$place/newer.md" "$place/new.md"
+    number=$((number + 1))
+  done
+  [ "${1:-}" != --update ] || cp "$place/new.md" "$doc"
 done
-[ "${1:-}" != --update ] || cp "$place/new.md" "$doc"
 echo "$passed passed, $failed failed, 0 skipped"
 [ "$failed" -eq 0 ]
