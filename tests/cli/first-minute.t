@@ -74,9 +74,9 @@ Options, on either side of the recipe (-e, -i and --version in front of it):
 
 moonflash help RECIPE     what a recipe does, and its options
 moonflash help WORD       what the manual says of a function, a field, an error code
-moonflash help CHAPTER    a chapter of the manual:
-  api boards debugging design dfu-util fixtures internals plan protocol
-  recipes report station testing trace
+moonflash help CHAPTER    a chapter of the manual; index is the way through:
+  api boards debugging design dfu-util fixtures index internals plan
+  protocol recipes report station testing trace
 moonflash repl            a prompt: type Lua, with the board at hand
 moonflash recipes --show RECIPE   its source, to copy
 $ moonflash recipes

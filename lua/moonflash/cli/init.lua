@@ -57,7 +57,7 @@ Options, on either side of the recipe (-e, -i and --version in front of it):
 
 moonflash help RECIPE     what a recipe does, and its options
 moonflash help WORD       what the manual says of a function, a field, an error code
-moonflash help CHAPTER    a chapter of the manual:
+moonflash help CHAPTER    a chapter of the manual; index is the way through:
 %s
 moonflash repl            a prompt: type Lua, with the board at hand
 moonflash recipes --show RECIPE   its source, to copy

@@ -16,10 +16,10 @@ function M.width()
   return math.min((columns(1) or MOST + 1) - 1, MOST)
 end
 
--- A link within the page becomes its words; for another page, the file is added.
+-- A link within the page becomes its words; for another chapter, what shows it is added.
 local function link(words, target)
-  local page = target:match("^[^#]+")
-  return page and ("%s (docs/%s)"):format(words, page) or words
+  local chapter = target:match("^([%w-]+)%.md")
+  return chapter and ("%s (help docs/%s)"):format(words, chapter) or words
 end
 
 ---Words without Markdown's marks.

@@ -251,6 +251,8 @@ end
 local HEAD = [[
 # Boards
 
+After this chapter you know what is known of your chip, and how well.
+
 The chips with a USB DFU boot loader in ROM of which something is known here. This file is made
 from the data in `lua/moonflash/board/families/` by `moonflash boards --markdown`.
 `moonflash boards NAME` shows all that is known of a family: sectors, times, option bytes,
@@ -299,6 +301,7 @@ function M.markdown()
       parts[#parts + 1] = ("\n%s:\n\n%s\n"):format(family.name, table.concat(lines, "\n"))
     end
   end
+  parts[#parts + 1] = "\nNext: [The API](api.md).\n"
   return (table.concat(parts):gsub("\n$", ""))
 end
 

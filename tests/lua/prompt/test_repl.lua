@@ -561,7 +561,7 @@ function TestHelp.test_words_with_several_meanings()
   has("err.hint", "what to do")
   has("doctor", "moonflash doctor", "Find out why flashing does not work")
   has("repl", "The prompt", "A line is Lua")
-  has("trace", "what a line says (docs/trace.md).")
+  has("trace", "what a line says (help docs/trace).")
 end
 
 -- No line is longer than a terminal that is not small, and no word is cut.
