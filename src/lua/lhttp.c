@@ -21,10 +21,13 @@
 #include <errno.h>
 #include <lauxlib.h>
 #include <microhttpd.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "lua/context.h"
 #include "lua/lmisuse.h"
@@ -38,6 +41,7 @@
 #define MOST_WAITING 64         /* requests that Lua has not taken */
 #define MOST_UNREAD  (1u << 20) /* bytes of a stream that its client has not read */
 #define MOST_CLIENTS 128u
+#define BACKLOG      16
 #define IDLE         30u /* seconds after which a silent connection ends */
 
 /* libmicrohttpd's functions.  It is loaded when the first server is made: with the libraries that
@@ -593,6 +597,33 @@ static int refuse(lua_State *L, const char *what, const char *why)
 }
 
 /*** http.listen(address, port) --> Server; port 0: a free one */
+/* Returns a socket that listens at the address, and sets *port to its port; -1 and errno if there
+ * is none.  libmicrohttpd would make one itself; its version 1.0 loses the reason of a failure. */
+static int listen_at(const struct sockaddr_storage *address, int *port)
+{
+    static const int on = 1;
+    bool is_ipv6 = address->ss_family == AF_INET6;
+    socklen_t length = is_ipv6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+    struct sockaddr_storage bound = { 0 };
+    socklen_t bound_length = sizeof bound;
+    int fd = socket(address->ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    if (fd < 0)
+        return -1;
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
+        (!is_ipv6 || setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) == 0) &&
+        bind(fd, (const struct sockaddr *)address, length) == 0 && listen(fd, BACKLOG) == 0 &&
+        getsockname(fd, (struct sockaddr *)&bound, &bound_length) == 0) {
+        *port = ntohs(is_ipv6 ? ((struct sockaddr_in6 *)&bound)->sin6_port
+                              : ((struct sockaddr_in *)&bound)->sin_port);
+        return fd;
+    }
+    int why = errno;
+    close(fd);
+    errno = why;
+    return -1;
+}
+
 static int lhttp_listen(lua_State *L)
 {
     const char *address = luaL_checkstring(L, 1);
@@ -611,22 +642,21 @@ static int lhttp_listen(lua_State *L)
     unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME;
     if (socket_address.ss_family == AF_INET6)
         flags |= MHD_USE_IPv6;
-    errno = 0;
-    server->daemon = mhd.start_daemon(flags, 0, NULL, NULL, on_access, server, MHD_OPTION_SOCK_ADDR,
-                                      &socket_address, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
-                                      NULL, MHD_OPTION_CONNECTION_TIMEOUT, IDLE,
+    int fd = listen_at(&socket_address, &server->port);
+    if (fd < 0)
+        return refuse(L, errno == EADDRINUSE ? "in-use" : "failed", strerror(errno));
+    server->daemon = mhd.start_daemon(flags, 0, NULL, NULL, on_access, server,
+                                      MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED,
+                                      on_completed, NULL, MHD_OPTION_CONNECTION_TIMEOUT, IDLE,
                                       MHD_OPTION_CONNECTION_LIMIT, MOST_CLIENTS, MHD_OPTION_END);
-    if (!server->daemon)
-        return refuse(L, errno == EADDRINUSE ? "in-use" : "failed",
-                      errno != 0 ? strerror(errno) : "libmicrohttpd does not start");
+    if (!server->daemon) /* which has closed the socket */
+        return refuse(L, "failed", "libmicrohttpd does not start");
     const union MHD_DaemonInfo *info =
         mhd.get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD);
     server->watch = (struct loop_watch){
         .ready = on_ready, .arg = server, .fd = info->epoll_fd, .events = POLLIN
     };
     server->timer = (struct loop_timer){ .fire = on_timer, .arg = server };
-    info = mhd.get_daemon_info(server->daemon, MHD_DAEMON_INFO_BIND_PORT);
-    server->port = info ? info->port : (int)port;
     loop_watch(server->loop, &server->watch);
     return 1;
 }

@@ -57,6 +57,12 @@ decoded() {
     -e usb.time -e usb.urb_len -e usb.setup.bRequest -e usbdfu.command -e usbdfu.block_number \
     -e usbdfu.status -e usbdfu.state -e usbdfu.poll_timeout -e usbdfu.timeout |
     awk -F, '
+      # tshark 4.4 shows the status in hexadecimal.
+      function number(s,  n, i) {
+        if (s !~ /^0x/) return s + 0
+        for (i = 3; i <= length(s); i++) n = n * 16 + index("0123456789abcdef", substr(s, i, 1)) - 1
+        return n
+      }
       BEGIN { split("DNLOAD UPLOAD GETSTATUS CLRSTATUS GETSTATE ABORT", name, " ") }
       $1 ~ /S/ { line = "" }
       $1 ~ /S/ && $6 != "" {
@@ -69,7 +75,7 @@ decoded() {
         if ($2 == 0 && asked == 2) bytes = $4
         if (asked == 1 || asked == 2) line = line " " bytes
         if ($2 != 0) line = line " " $2
-        else if (asked == 3) line = line " " $8 + 0 " " $9 " " $10
+        else if (asked == 3) line = line " " number($8) " " $9 " " $10
         else if (asked == 5) line = line " " $9
         printf "%s %.3f\n", line, $3 * 1000
       }'

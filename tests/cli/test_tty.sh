@@ -42,7 +42,7 @@ tty() {
 # finds NAME WANTED: what wait_app tells of the one at 1-4, of what stands in $place/devices.
 finds() {
   says=$(ASAN_OPTIONS=verify_asan_link_order=0 umockdev-run --device="$place/devices" -- \
-    "$MOONFLASH" -e 'print(dfu.at("1-4"):wait_app(0.2).tty)' 2>&1)
+    "$MOONFLASH" -e 'print(dfu.at("1-4"):wait_app(0.2).tty)' 2>&1 | grep -v '^ERROR: uevent_sender') # of umockdev, where no udev runs
   if [ "$says" = "$2" ]; then
     passed=$((passed + 1))
   else

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- docs/ as one book: an index, one way through, links that lead somewhere, and figures of the README
+-- docs/ as one book: an index, one way through, links that lead somewhere, and figures of README.md
 -- that agree with the data.
 local families = require "moonflash.board.families"
 local lu = require "luaunit"
