@@ -288,8 +288,8 @@ static bool is_setting(const struct sim_setting *setting)
         if (!is_erase(setting->segments[i].erase))
             return false;
     return setting->role <= SIM_ROLE_SYSTEM &&
-           (setting->erase == SIM_AS_BASE || is_erase(setting->erase)) && setting->write >= 0 &&
-           setting->write <= 1 && setting->segment_count > 0 &&
+           (setting->erase == (double)SIM_AS_BASE || is_erase(setting->erase)) &&
+           setting->write >= 0 && setting->write <= 1 && setting->segment_count > 0 &&
            (!setting->initial || setting->initial_length <= bytes_in(&setting->segments[0]));
 }
 

@@ -34,9 +34,8 @@ works "a first recipe and its test" "cd /tmp && moonflash recipes --new blink &&
 works "the types are found" "grep /usr/share/moonflash/library /tmp/blink/.luarc.json"
 works "completion" "moonflash complete flash --le" "^--leave"
 works "the udev rule" "grep 0483 /usr/lib/udev/rules.d/70-moonflash.rules" uaccess
-works "a station, with its page" "cd /tmp && moonflash recipes --show examples/line >line.lua &&
-  cp /usr/share/doc/moonflash/examples/macs.csv . &&
-  moonflash -d sim:f407 station --folder line --page 0 --units 1 line.lua firmware.bin" "1 unit passed"
+works "a station, with its page" "cd /tmp && moonflash -d sim:f407 station --folder line --page 0 \
+  --units 1 blink/blink.lua firmware.bin" "1 unit passed"
 inside "rm -rf /tmp/blink /tmp/line"
 works "it is removed" "apt-get purge -y -q moonflash"
 verdict "nothing of it is left" "$(inside "find / -xdev -path /tmp -prune -o -name '*moonflash*' -print")"
