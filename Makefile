@@ -334,17 +334,20 @@ dist:
 deb: dist
 	@tests/package/build.sh $(VERSION)
 
-# The package, installed, used and removed in a Debian 12 of its own; the README's commands on a
-# Debian 13.  As root, with debootstrap.
+# The package, installed, used and removed in a Debian 12 of its own; the README's commands and
+# `make check` on a bare Debian 12 or 13.  As root, with debootstrap.
 test-deb: deb
 	@tests/package/install.sh build/deb/moonflash_$(VERSION)_*.deb
 
+test-debian12:
+	@tests/package/readme.sh bookworm
+
 test-debian13:
-	@tests/package/debian13.sh
+	@tests/package/readme.sh trixie
 
 clean:
 	rm -rf build
 
 .PHONY: all asan bed bench c-tests check check-build clang clean deb default demo deps deps-test \
         dist firmware format fuzz fuzz-targets install lint pictures soak test test-build test-deb \
-        test-debian13 to-install uninstall
+        test-debian12 test-debian13 to-install uninstall
