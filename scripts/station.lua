@@ -36,12 +36,14 @@ local function ensure_folder(folder, is_named)
   end
 end
 
+-- Whether one of the station's places is a simulated board's.
 local function is_simulated(session)
-  for _, selector in ipairs(session.devices) do
-    if selector:find("^sim:") then return true end
+  local by_name = require("moonflash.board.slots").load().by_name
+  local places = {}
+  for i, selector in ipairs(session.selectors or {}) do
+    places[i] = by_name[selector] or selector
   end
-  local slots = require("moonflash.board.slots").load()
-  for _, path in pairs(slots.by_name) do
+  for _, path in pairs(session.selectors and places or by_name) do
     if path:find("^sim:") then return true end
   end
   return false

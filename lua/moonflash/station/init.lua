@@ -103,12 +103,12 @@ function Station:add_place(path, slot)
   return place
 end
 
--- The places that are known from the beginning: slots, and what -d names. Without these each place
--- on the bus is one.
+-- The places that are known from the beginning: what -d or MOONFLASH_DEVICE names, else the slots.
+-- Without these each place on the bus is one.
 function Station:lay_out()
   local all = slots.load()
-  if #(self.session.devices or {}) > 0 then
-    for _, selector in ipairs(self.session.devices) do
+  if self.session.selectors then
+    for _, selector in ipairs(self.session.selectors) do
       local path = dfu.at(selector).path
       if not self.by_path[path] then self:add_place(path, slots.name_of(path)) end
     end

@@ -234,7 +234,7 @@ function M.recipe(recipe, opt, how)
     boards[i]:unplug()
     paths[i] = boards[i].path
   end
-  local station = stations.new(recipe, { store = store, session = { devices = paths } })
+  local station = stations.new(recipe, { store = store, session = { selectors = paths } })
   local show = setmetatable({ station = station, left = how.units, number = 0, passed = 0,
     attempts = 0, boards = 0, places = how.places, kind = how.board, is_light = how.light,
     complaints = {},
