@@ -253,8 +253,8 @@ local HEAD = [[
 
 After this chapter you know what is known of your chip, and how well.
 
-The chips with a USB DFU boot loader in ROM of which something is known here. This file is made
-from the data in `lua/moonflash/board/families/` by `moonflash boards --markdown`.
+This chapter lists the chips with a USB DFU boot loader in ROM of which moonflash knows something.
+This file is made from the data in `lua/moonflash/board/families/` by `moonflash boards --markdown`.
 `moonflash boards NAME` shows all that is known of a family: sectors, times, option bytes,
 addresses, versions, the way into DFU mode, each with its source. `moonflash info` shows which
 families a board can be of.
@@ -262,9 +262,8 @@ families a board can be of.
 Each fact has its source in parentheses. Facts without a mark were seen: in a document of ST (AN2606
 Rev 70, AN3156 Rev 18), in headers (CMSIS, stm32-data), in a log of `dfu-util -l` (the number of a
 public file), or in a capture. *recalled* facts are from manuals and were not checked; *inferred*
-facts follow from others. What is not here is not known, and is taken for the worst that it could
-be. No chip was tried by the authors on hardware: "strings seen" means that somebody else's board
-reported them.
+facts follow from others. Where a fact is missing, moonflash assumes the worst case. No chip was
+tried by the authors on hardware: "strings seen" means that somebody else's board reported them.
 
 "by name": `moonflash optbytes` shows and changes the option bytes. "unproven": their place is not
 certain; changes need `--unproven`. "read": they are shown where the board announces them, and never
