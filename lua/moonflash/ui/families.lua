@@ -253,7 +253,7 @@ local HEAD = [[
 
 After this chapter you know what is known of your chip, and how well.
 
-This chapter lists the chips with a USB DFU boot loader in ROM of which moonflash knows something.
+This chapter lists the chips with a USB DFU boot loader in ROM about which something is known.
 This file is made from the data in `lua/moonflash/board/families/` by `moonflash boards --markdown`.
 `moonflash boards NAME` shows all that is known of a family: sectors, times, option bytes,
 addresses, versions, the way into DFU mode, each with its source. `moonflash info` shows which
