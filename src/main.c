@@ -30,8 +30,9 @@
 #include "lua/task.h"
 #include "usb/usb.h"
 
-#define EXIT_BUG 70 /* sysexits.h: EX_SOFTWARE */
-#define EXIT_IO  74 /* EX_IOERR */
+#define EXIT_BUG    70 /* sysexits.h: EX_SOFTWARE */
+#define EXIT_MEMORY 71 /* EX_OSERR, as `sys.memory` */
+#define EXIT_IO     74 /* EX_IOERR */
 
 struct moonflash {
     struct context context;
@@ -285,14 +286,18 @@ int main(int argc, char **argv)
     if (!moonflash_open(&moonflash)) {
         fprintf(stderr, "moonflash: not enough memory\n");
         moonflash_close(&moonflash);
-        return EXIT_BUG;
+        return EXIT_MEMORY;
     }
     lua_State *L = moonflash.context.L;
     bool continues = false;
     lua_setwarnf(L, warn, &continues);
     lua_pushcfunction(L, protected_main);
     lua_pushlightuserdata(L, &start);
-    if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
+    int outcome = lua_pcall(L, 1, 0, 0);
+    if (outcome == LUA_ERRMEM) { /* even the report of an error takes some */
+        fprintf(stderr, "moonflash: not enough memory\n");
+        start.status = EXIT_MEMORY;
+    } else if (outcome != LUA_OK) {
         fprintf(stderr, "moonflash: internal error, please report it: %s\n",
                 luaL_tolstring(L, -1, NULL));
         start.status = EXIT_BUG;

@@ -187,12 +187,14 @@ end
 ---@type fun(value: any): string
 M.words = inspect.words
 
----Converts Lua's "not enough memory", which is a string, to an error object. Returns any other
----value unchanged.
+---Converts Lua's "not enough memory", which is a string, to an error object. Where Lua was compiling
+---a file, a position stands before it. Returns any other value unchanged.
 ---@param err any
 ---@return any
 function M.of_memory(err)
-  if err ~= "not enough memory" then return err end
+  local is_memory = err == "not enough memory"
+    or type(err) == "string" and err:find(":%d+: not enough memory$")
+  if not is_memory then return err end
   return new { code = "sys.memory", message = "not enough memory",
                remedy = { "memory" } }
 end
