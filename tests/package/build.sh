@@ -5,7 +5,7 @@
 set -eu
 version=$1
 tarball=$(realpath "build/moonflash-$version.tar.gz")
-for program in dpkg-buildpackage lintian; do
+for program in dpkg-buildpackage dh lintian; do
   command -v $program >/dev/null || {
     echo "$program is missing: apt-get install dpkg-dev debhelper lintian" >&2
     exit 1

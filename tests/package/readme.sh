@@ -10,8 +10,9 @@ mkdir "$root/moonflash"
 git archive HEAD | tar x -C "$root/moonflash"
 inside "apt-get update -q && apt-get install -y -q --no-install-recommends make sudo" >/dev/null
 
+# `make demo` runs the recipe discovery itself.
 awk '/^## / { on = /Without a board/ } on && /^```sh$/ { sh = 1; next } /^```/ { sh = 0 }
-  on && sh { print } on && /^\$ / { print substr($0, 3) }' README.md >"$root/moonflash/commands"
+  on && sh { print } on && /^\$ / && !/discovery/ { print substr($0, 3) }' README.md >"$root/moonflash/commands"
 echo "The README's commands:"
 cat "$root/moonflash/commands"
 [ "$(wc -l <"$root/moonflash/commands")" -eq 5 ]
