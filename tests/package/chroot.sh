@@ -7,6 +7,7 @@ command -v debootstrap >/dev/null || {
   exit 1
 }
 root=$(mktemp -d)
+chmod 755 "$root" # for apt's own user
 unmount() { umount -l "$root/proc" "$root/dev" 2>/dev/null; }
 trap 'unmount; rm -rf --one-file-system "$root"' EXIT
 
