@@ -24,6 +24,6 @@ debian() {
 
 # inside COMMAND: what a shell does there.
 inside() {
-  env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb LC_ALL=C.UTF-8 \
+  env -i PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb LC_ALL=C.UTF-8 \
     DEBIAN_FRONTEND=noninteractive chroot "$root" sh -c "$1"
 }

@@ -16,7 +16,12 @@ awk '/^## / { on = /Without a board/ } on && /^```sh$/ { sh = 1; next } /^```/ {
 echo "The README's commands:"
 cat "$root/moonflash/commands"
 [ "$(wc -l <"$root/moonflash/commands")" -eq 5 ]
-inside "cd /moonflash && sh -ex commands" | tail -n 8
+inside "cd /moonflash && sh -ex commands >said" || {
+  tail -n 20 "$root/moonflash/said"
+  exit 1
+}
+[ "$(tail -n 1 "$root/moonflash/said")" = "the same" ]
+tail -n 5 "$root/moonflash/said"
 
 inside "cd /moonflash && make check"
 inside "cd /moonflash && make WERROR=-Werror clang"
