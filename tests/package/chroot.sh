@@ -10,6 +10,7 @@ root=$(mktemp -d)
 chmod 755 "$root" # for apt's own user
 unmount() { umount -l "$root/proc" "$root/dev" 2>/dev/null; }
 trap 'unmount; rm -rf --one-file-system "$root"' EXIT
+trap 'exit 1' INT TERM
 
 # debian SUITE: $root becomes that Debian, with nothing in it but what every Debian has.
 debian() {
