@@ -187,8 +187,8 @@ end
 ---@type fun(value: any): string
 M.words = inspect.words
 
----Converts Lua's "not enough memory", which is a string, to an error object. Where Lua was compiling
----a file, a position stands before it. Returns any other value unchanged.
+---Converts Lua's "not enough memory", which is a string, to an error object. Where Lua was
+---compiling a file, a position stands before it. Returns any other value unchanged.
 ---@param err any
 ---@return any
 function M.of_memory(err)
