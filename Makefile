@@ -107,6 +107,9 @@ $(BUILD):
 # Their texts are those of docs/ and of the program.
 PAGES = moonflash.1 moonflash-recipe.7 moonflash-station.1 moonflash-dfu-util.1 moonflash-api.3lua
 
+# Items of a list with their terms, as man(7) has them: lowdown's own lose a line at the end of a page.
+TAGGED = -e ':a' -e N -e '$$!ba' -e 's/\.LP\n\([^\n]*\)\n\.if n \\\n\.sp -1v\n\.if t \\\n\.sp -0\.25v\n\.IP "" 5n\n/.TP 5n\n\1\n/g'
+
 to-install: $(BUILD)/installed/moonflash $(BUILD)/installed/70-moonflash.rules \
             $(PAGES:%=$(BUILD)/installed/%)
 
@@ -117,7 +120,7 @@ $(BUILD)/installed/70-moonflash.rules: $(BUILD)/moonflash
 $(PAGES:%=$(BUILD)/installed/%): $(BUILD)/installed/%: src/manpages.lua $(BUILD)/moonflash
 	@mkdir -p $(@D)
 	@echo MAN $@; $(BUILD)/moonflash $< $* > $@.md
-	@lowdown -s -tman --out-no-smarty -o $@ $@.md
+	@lowdown -s -tman --out-no-smarty $@.md | sed $(TAGGED) > $@
 
 .PHONY: check-deps
 check-deps:

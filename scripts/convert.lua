@@ -45,7 +45,7 @@ return {
       type = "string" },
     { "--address", "load address of raw binaries", default = 0x08000000, type = "address" },
     { "--pad", "fill the gaps between segments", default = false },
-    { "--pad-byte", "the byte in the gaps (default: 0xFF)", type = "address" },
+    { "--pad-byte", "the byte in the gaps (default: 0xFF)", type = "integer", min = 0, max = 0xFF },
     { "--suffix", "DFU suffix for a raw binary or a .dfu: VID:PID or VID:PID:VERSION",
       type = "string" },
     { "--prefix", "put a prefix in front of a raw binary: ti or lpc", type = "string" },
@@ -60,9 +60,6 @@ return {
       errors.raise { code = "usage",
                      message = "convert needs the files to read, and then the file to write",
                      hint = "moonflash convert app.elf app.hex" }
-    end
-    if opt.pad_byte and opt.pad_byte > 0xFF then
-      errors.raise { code = "usage", message = "--pad-byte must be 0x00 to 0xFF" }
     end
     local suffix = opt.suffix and suffix_of(opt.suffix) or nil
     if opt.prefix then check_prefix(opt.prefix) end

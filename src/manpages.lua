@@ -12,23 +12,29 @@ local PAGE_OF = { api = "moonflash-api(3lua)", recipes = "moonflash-recipe(7)",
 
 -- ---- from docs/ to a page ----
 
--- A link's words, and where they lead from a manual page.
-local function link(words, target)
-  local chapter = target:match("^([%w-]+)%.md")
-  if not chapter then return words end
-  local page = PAGE_OF[chapter] or "`moonflash help " .. chapter .. "`"
-  return words:find("%.md$") and page or ("%s (%s)"):format(words, page)
+local function pointer(chapter)
+  return PAGE_OF[chapter] or "`moonflash help docs/" .. chapter .. "`"
 end
 
-local function with_links(line)
-  return (line:gsub("%[([^%]]*)%]%(([^)]*)%)", link))
+-- The text of a chapter between its blocks of code, with what a manual page has in the place of
+-- links and of names of files. `here` is the chapter whose page it is.
+local function without_links(text, name, here)
+  local function link(words, target)
+    local chapter = target:match("^([%w-]+)%.md") or name
+    if chapter == here then return words end
+    return words:find("%.md$") and pointer(chapter)
+      or ("%s (%s)"):format(words, pointer(chapter))
+  end
+  return (text:gsub("\nNext: %[.-\n", "\n"):gsub("\nThis is the last chapter.-\n", "\n")
+    :gsub("%[([^%]]*)%]%(([^)%s]*)%)", link)
+    :gsub("`?docs/([%w-]+)%.md`?", pointer))
 end
 
 -- The cells of a table's row, with their marks.
 local function cells_of(line)
   local cells = {}
   for cell in line:gsub("\\|", "\0"):gmatch("|([^|]*)") do
-    cells[#cells + 1] = with_links(cell:gsub("%z", "|"):match("^%s*(.-)%s*$"))
+    cells[#cells + 1] = cell:gsub("%z", "|"):match("^%s*(.-)%s*$")
   end
   if line:find("|%s*$") then cells[#cells] = nil end
   return cells
@@ -46,10 +52,22 @@ local function add_row(out, head, cells)
     #parts > 0 and table.concat(parts, "; ") or " ")
 end
 
--- A chapter: its sections are the page's, without its title.
-local function chapter(name)
+-- A chapter without links, outside of code.
+local function read(name, here)
+  local text, out, at = "\n" .. sys.builtin("docs/" .. name .. ".md"), {}, 1
+  while true do
+    local first, last = text:find("\n```.-\n```\n", at)
+    out[#out + 1] = without_links(text:sub(at, first or -1), name, here)
+    if not first then return table.concat(out) end
+    out[#out + 1] = text:sub(first + 1, last - 1)
+    at = last
+  end
+end
+
+-- A chapter: its sections are the page's, without its title. `here` is the chapter whose page it is.
+local function chapter(name, here)
   local out, head, in_code = {}, nil, false
-  for line in sys.builtin("docs/" .. name .. ".md"):gmatch("([^\n]*)\n") do
+  for line in read(name, here or name):gmatch("([^\n]*)\n") do
     if line:find("^```") then
       in_code = not in_code
       line = "```"
@@ -63,10 +81,9 @@ local function chapter(name)
     elseif in_code or line == "```" then
       out[#out + 1] = line
     elseif marks then
-      title = with_links(title)
       out[#out + 1] = #marks == 2 and "# " .. title:upper() or #marks > 2 and "## " .. title or ""
     else
-      out[#out + 1] = with_links(line)
+      out[#out + 1] = line
     end
     if not cells then head = nil end
   end
@@ -75,7 +92,7 @@ end
 
 -- The section of a chapter with that title, without its heading.
 local function section(name, title)
-  local text = "\n" .. chapter(name) .. "\n# "
+  local text = "\n" .. chapter(name, "") .. "\n# "
   local _, last = text:find("\n# " .. title:upper() .. "\n", 1, true)
   return text:sub(last + 1, text:find("\n# ", last, true))
 end
@@ -96,11 +113,15 @@ local function own_options()
   return table.concat(out, "\n")
 end
 
+-- What the value of an option is called.
+local VALUES = { integer = "N", string = "TEXT", address = "ADDRESS", seconds = "SECONDS",
+                 file = "FILE", tty = "TTY" }
+
 -- The arguments of a recipe, in the words of its help.
 local function arguments(loaded)
   local out = {}
   for _, arg in ipairs(loaded.args) do
-    local value = arg.dashed and arg.type ~= "flag" and " " .. arg.type:upper() or ""
+    local value = arg.dashed and arg.type ~= "flag" and " " .. VALUES[arg.type] or ""
     out[#out + 1] = item(arg.name .. value, require("moonflash.run.args").description(arg))
   end
   return table.concat(out, "\n")

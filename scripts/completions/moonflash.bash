@@ -2,7 +2,7 @@
 # bash: completion of moonflash's command line.  'moonflash complete' knows what may stand where.
 
 # The words up to the cursor, in `words`.  Readline splits them at ":" and "=", and moonflash takes
-# them whole: what stands together in the line is one word.
+# them whole: what stands together in the line is one word.  Quotes are the shell's own.
 _moonflash_words() {
   local line=${COMP_LINE:0:COMP_POINT} word i is_new rest
   words=()
@@ -15,10 +15,27 @@ _moonflash_words() {
     if ((is_new)); then words+=("$word"); else words[-1]+=$word; fi
     line=${rest#"$word"}
   done
+  quote=${words[-1]:0:1}
+  [[ $quote == [\"\'] ]] || quote=
+  for ((i = 0; i < ${#words[@]}; i++)); do
+    word=${words[i]}
+    [[ $word != \"* && $word != \'* ]] || word=${word:1}
+    ((i == ${#words[@]} - 1)) || word=${word%[\"\']}
+    word=${word//\\/}
+    [[ $word != "~/"* ]] || word=$HOME/${word:2}
+    words[i]=$word
+  done
+}
+
+# Adds the files, or folders, that begin with the value of the last word.
+_moonflash_files() {
+  local option=
+  [[ $last != --*=* ]] || option=${last%%=*}=
+  mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen "$@" -P "$option" -- "${last#"$option"}")
 }
 
 _moonflash() {
-  local words lines shell last break
+  local words lines shell last break quote
   _moonflash_words
   last=${words[-1]}
   mapfile -t lines < <("${words[0]}" complete "${words[@]:1}" 2>/dev/null)
@@ -27,17 +44,15 @@ _moonflash() {
   COMPREPLY=("${COMPREPLY[@]%%$'\t'*}") # without their meanings
   [[ $shell == - ]] || compopt -o filenames
   case $shell in
-    files) mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -f -- "$last") ;;
+    files) _moonflash_files -f ;;
     "files "*)
-      mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(
-        compgen -d -- "$last"
-        compgen -f -X "!${shell#files }" -- "$last"
-      )
+      _moonflash_files -d
+      _moonflash_files -f -X "!${shell#files }"
       ;;
-    folders) mapfile -t COMPREPLY < <(compgen -d -- "$last") ;;
+    folders) _moonflash_files -d ;;
   esac
-  # Readline replaces what stands behind the last break.
+  # Readline replaces what stands behind the last break, or behind a quote.
   break=${last##*[:=]}
-  [[ $break == "$last" ]] || COMPREPLY=("${COMPREPLY[@]#"${last%"$break"}"}")
+  [[ -n $quote || $break == "$last" ]] || COMPREPLY=("${COMPREPLY[@]#"${last%"$break"}"}")
 }
 complete -F _moonflash moonflash

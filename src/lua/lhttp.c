@@ -596,7 +596,6 @@ static int refuse(lua_State *L, const char *what, const char *why)
     return 3;
 }
 
-/*** http.listen(address, port) --> Server; port 0: a free one */
 /* Returns a socket that listens at the address, and sets *port to its port; -1 and errno if there
  * is none.  libmicrohttpd would make one itself; its version 1.0 loses the reason of a failure. */
 static int listen_at(const struct sockaddr_storage *address, int *port)
@@ -624,6 +623,7 @@ static int listen_at(const struct sockaddr_storage *address, int *port)
     return -1;
 }
 
+/*** http.listen(address, port) --> Server; port 0: a free one */
 static int lhttp_listen(lua_State *L)
 {
     const char *address = luaL_checkstring(L, 1);

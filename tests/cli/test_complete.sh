@@ -22,7 +22,7 @@ has() {
   name=$1 wanted=$2
   shift 2
   "$MOONFLASH" complete "$@" >answer 2>&1
-  verdict "$name" "$(grep -Fxq "$wanted" answer || head -n 20 answer)"
+  verdict "$name" "$(grep -Fxq -e "$wanted" answer || head -n 20 answer)"
 }
 
 # ---- what is answered ----
@@ -57,8 +57,19 @@ answers "files" "files " flash ''
 answers "folders" "folders " station --folder ''
 answers "options of dfu-util" "files --dfuse-address " dfu-util --dfu
 answers "a recipe that is not there" "- " no-such-recipe --nothing
-mkfifo pipe.lua
+mkfifo pipe.lua config/moonflash/recipes/pipe.lua
+mkdir config/moonflash/recipes/folder.lua
 answers "a pipe is not read" "- --json " ./pipe.lua --js
+answers "a pipe is no recipe" "files *.lua flash flash-mine " fl
+answers "a pipe has no slots" "- " --slots pipe.lua -d le
+echo 'return { lamp = "1-4.9" }' >'my slots.lua'
+answers "slots of a file with a blank" "- lamp " '--slots=my slots.lua' -d la
+cat >odd.lua <<'EOT'
+return { api = 1, args = { { "--odd", "a } in \"it\"", default = false }, { "--only", 'x', 1 } } }
+EOT
+has "braces and quotes in a description" "--odd${tab}a } in \"it\"" ./odd.lua --o
+awk 'BEGIN { for (i = 0; i < 40000; i++) printf "{\"a\",\"" }' >long.lua
+answers "a text that is no recipe" "- --json " ./long.lua --js
 verdict "no recipe was run" "$([ ! -e it-was-run ] || echo "it was")"
 
 # A board, as the operating system lists it.
@@ -102,7 +113,8 @@ for shell in bash:moonflash.bash zsh:_moonflash fish:moonflash.fish; do
   fi
 done
 
-mkdir bin
+mkdir bin 'z folder'
+echo x >'z folder/blank.bin'
 ln -s "$MOONFLASH" bin/moonflash
 echo x >firmware.bin
 enter "exec bash --norc"
@@ -124,6 +136,13 @@ completes "what has a colon" "moonflash -d sim:f40${tab}inf${tab}" "moonflash -d
 completes "what has = and a colon" "moonflash --device=sim:mb${tab}" "moonflash --device=sim:mboot"
 completes "a folder" "moonflash station --folder da${tab}fo${tab}" \
   "moonflash station --folder data/folder/"
+completes "a file behind =" "moonflash flash --report=fir${tab}" \
+  "moonflash flash --report=firmware.bin"
+completes "a quoted word" "moonflash -d \"sim:f40${tab}inf${tab}" 'moonflash -d "sim:f407" info'
+completes "slots of a quoted file" "moonflash --slots 'my slots.lua' -d la${tab}" \
+  "moonflash --slots 'my slots.lua' -d lamp"
+completes "a file in a folder with a blank" "moonflash flash z${tab}b${tab}" \
+  'moonflash flash z\\\? folder/blank.bin'
 completes "in the middle" "moonflash  recipes  --show ex${tab}prod${tab}" \
   "moonflash  recipes  --show examples/product"
 

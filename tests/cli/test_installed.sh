@@ -53,6 +53,8 @@ if command -v man >/dev/null; then
   for page in "$place"/root/usr/share/man/man?/*; do
     verdict "man --warnings $(basename "$page")" \
       "$(MANWIDTH=80 man --warnings -l "$page" 2>&1 >/dev/null | head -n 5)"
+    verdict "no Markdown in $(basename "$page")" \
+      "$(MANWIDTH=80 man -l "$page" 2>/dev/null | grep -n -e '](' -e '\.md[)#]' -e '^ *Next: ' | head -n 5)"
     verdict "the name of $(basename "$page")" \
       "$(lexgrog "$page" | grep -q "^$page: \"moonflash.* - .*[a-z]" 2>&1 || lexgrog "$page")"
   done

@@ -247,4 +247,11 @@ function M.field_name(name)
   return (name:gsub("^%-+", ""):gsub("%-", "_"))
 end
 
+---A word as it is typed in a shell.
+---@param word string
+---@return string
+function M.shell_word(word)
+  return word:find("^[%w./_,:=@#+%%-]+$") and word or "'" .. word:gsub("'", "'\\''") .. "'"
+end
+
 return M

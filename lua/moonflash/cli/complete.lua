@@ -14,7 +14,8 @@ local sim = require "sim"
 local slots = require "moonflash.board.slots"
 local sys = require "sys"
 
-local MOST = 1 << 20 -- bytes of a recipe's file
+local MOST = 1 << 18 -- bytes of a recipe's file
+local ROW, ROWS = 1000, 500 -- bytes of one of its arguments, and their number
 local SYSFS = "/sys/bus/usb/devices/"
 
 -- An answer: words in their order, and what the shell adds.
@@ -25,35 +26,73 @@ function Answer:add(word, meaning)
   self[#self + 1] = clean(word) .. "\t" .. clean(meaning or "")
 end
 
+-- Whether a file can be read without waiting: a FIFO, a device or a file of /proc may not end.
+local function is_plain(path)
+  local stat = sys.stat(path)
+  return stat ~= nil and stat.type == "file" and stat.size > 0 and stat.size <= MOST
+end
+
 -- ---- recipes, as far as their text tells ----
 
--- The arguments that stand in the text of a recipe, which is not run.
-local function arguments_in(source)
-  local list, at = {}, 1
+-- The table that begins at a place of a text, up to its closing brace. Strings in it may have some.
+local function table_at(source, first)
+  local text = source:sub(first, first + ROW)
+  local depth, at = 0, 1
   while true do
-    local first = source:find('{%s*"%-?%-?%a[%w-]*"%s*,%s*"', at)
-    local row = first and source:match("^%b{}", first)
-    if not first then return list end
-    at = first + 1
-    if row then
-      local name, description = row:match('^{%s*"([^"]+)"%s*,%s*"([^"]*)"')
-      local default = row:match("default%s*=%s*([%w\"']+)")
-      local is_flag = default == "false" or default == "true"
-      list[#list + 1] = { name = name, description = description, dashed = name:find("^%-") ~= nil,
-                          type = is_flag and "flag" or row:match('type%s*=%s*"(%a+)"') or "string" }
+    local place = text:find("[\"'{}]", at)
+    if not place then return nil end
+    local mark = text:sub(place, place)
+    at = place + 1
+    if mark == "{" then
+      depth = depth + 1
+    elseif mark == "}" then
+      depth = depth - 1
+      if depth == 0 then return text:sub(1, place) end
+    else
+      repeat -- to the end of the string
+        local close = text:find("[\\" .. mark .. "]", at)
+        if not close then return nil end
+        local is_escape = text:sub(close, close) == "\\"
+        at = close + (is_escape and 2 or 1)
+      until not is_escape
     end
   end
 end
 
+-- A text with its escaped quotes in the place of others, and back.
+local function hide(source) return (source:gsub('\\"', "\1")) end
+local function show(words) return words and (words:gsub("\1", '"')) end
+
+-- The arguments that stand in the text of a recipe, which is not run.
+local function arguments_in(source)
+  local list, at = {}, 1
+  source = hide(source)
+  for _ = 1, ROWS do
+    local first = source:find('{%s*"%-?%-?%a[%w-]*"%s*,%s*"', at)
+    if not first then break end
+    at = first + 1
+    local row = table_at(source, first)
+    local name, description = (row or ""):match('^{%s*"([^"]+)"%s*,%s*"([^"]*)"')
+    if name then
+      local default = row:match("default%s*=%s*([%w\"']+)")
+      local is_flag = default == "false" or default == "true"
+      list[#list + 1] = { name = name, description = show(description),
+                          dashed = name:find("^%-") ~= nil,
+                          type = is_flag and "flag" or row:match('type%s*=%s*"(%a+)"')
+                            or "string" }
+    end
+  end
+  return list
+end
+
 -- The first words of a field of a recipe's text: its summary.
 local function field_in(source, field)
-  return source:match(field .. '%s*=%s*"([^"]*)"')
+  return show(hide(source):match(field .. '%s*=%s*"([^"]*)"'))
 end
 
 -- The arguments of a recipe, and whether it runs another one (`rest`) or has options of dfu-util.
 local function look_at(name)
-  local stat = sys.stat(name)
-  if stat and not (stat.type == "file" and stat.size <= MOST) then return { args = {} } end
+  if sys.stat(name) and not is_plain(name) then return { args = {} } end
   local ok, found = pcall(recipe.find, name)
   if not ok then return { args = {} } end
   if found.from ~= "built in" then return { args = arguments_in(found.source) } end
@@ -63,9 +102,12 @@ end
 
 -- ---- what may stand in a place ----
 
+local slots_file = slots.default_file() -- or the one of --slots
+
 local function add_recipes(answer)
   for _, item in ipairs(recipe.all()) do
-    answer:add(item.name, field_in(recipe.find(item.name).source, "summary"))
+    local ok, found = pcall(recipe.find, item.name)
+    if ok then answer:add(item.name, field_in(found.source, "summary")) end
   end
 end
 
@@ -99,7 +141,8 @@ local function add_boards(answer)
 end
 
 local function add_selectors(answer)
-  local ok, known = pcall(slots.load)
+  slots.use(slots_file)
+  local ok, known = pcall(is_plain(slots_file) and slots.load or error)
   for _, name in ipairs(ok and known.names or {}) do answer:add(name, known.by_name[name]) end
   add_boards(answer)
   add_kinds(answer)
@@ -174,12 +217,13 @@ local function place_of(words)
   local named = by_name({})
   local i = 1
   while i < #words do
-    local word = words[i]
+    local word, value = words[i], nil
+    if word:find("^%-%-[%w-]+=") then word, value = word:match("^([^=]*)=(.*)$") end
     local arg = named[word]
     if arg and arg.type ~= "flag" then
-      if i + 1 == #words then at.value_of = arg end
-      if arg.name == "--slots" then slots.use(words[i + 1]) end
-      i = i + 1
+      if not value and i + 1 == #words then at.value_of = arg end
+      if arg.name == "--slots" then slots_file = value or words[i + 1] end
+      i = i + (value and 0 or 1)
     elseif word:find("^%-.") then
       at.is_code = at.is_code or word:find("^%-e") -- what follows is Lua's business
     elseif not at.recipe or at.rest then
@@ -248,7 +292,7 @@ end
 return function(words)
   local answer = setmetatable({ shell = "-" }, Answer)
   local last = words[#words] or ""
-  fill(answer, place_of(words), last)
+  pcall(function() fill(answer, place_of(words), last) end) -- no answer is better than an error
   local seen, lines = {}, { answer.shell }
   for _, line in ipairs(answer) do
     local word = line:match("^[^\t]*")

@@ -34,10 +34,7 @@ end
 -- The command line as text that can be pasted into a shell.
 local function as_typed(argv)
   local words = { "moonflash" }
-  for _, word in ipairs(argv) do
-    local plain = word:find("^[%w./_,:=@#+%%-]+$")
-    words[#words + 1] = plain and word or "'" .. word:gsub("'", "'\\''") .. "'"
-  end
+  for _, word in ipairs(argv) do words[#words + 1] = library("base.text").shell_word(word) end
   return table.concat(words, " ")
 end
 

@@ -4,6 +4,7 @@
 local errors = require "moonflash.errors"
 local files = require "moonflash.base.files"
 local sys = require "sys"
+local text = require "moonflash.base.text"
 local types = require "moonflash.manual.types"
 
 local EDITOR = [[
@@ -41,6 +42,9 @@ return function(folder)
   if not name:find("^%a[%w_-]*$") then
     errors.raise { code = "usage",
       message = ("'%s' is no name for a recipe: use letters, digits, _ and -"):format(name) }
+  elseif name:find("_test$") then
+    errors.raise { code = "usage",
+      message = ("'%s' is a name for a test: recipes do not end in _test"):format(name) }
   elseif sys.stat(folder) then
     errors.raise { code = "file.write", message = folder .. " exists already",
       remedy = { "other-name" } }
@@ -52,8 +56,9 @@ return function(folder)
   files.write(("%s/%s.lua"):format(folder, name), example("first.lua", name))
   files.write(("%s/%s_test.lua"):format(folder, name), example("first_test.lua", name))
   files.write(folder .. "/.luarc.json", EDITOR:format(library(folder)))
+  local typed, file = text.shell_word(folder), text.shell_word(("%s/%s.lua"):format(folder, name))
   return ("%s/ has %s.lua, its test %s_test.lua, and .luarc.json for your editor.\n"):format(folder,
       name, name)
-    .. ("  cd %s && moonflash test\n"):format(folder)
-    .. ("  moonflash -d sim:f407 %s/%s.lua firmware.bin"):format(folder, name)
+    .. ("  cd %s && moonflash test\n"):format(typed)
+    .. ("  moonflash -d sim:f407 %s firmware.bin"):format(file)
 end

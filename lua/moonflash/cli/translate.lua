@@ -1,5 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- dfu-util's options, typed at moonflash: the line that does the same here.
+local shell_word = require("moonflash.base.text").shell_word
+
 local M = {}
 
 -- What an option of dfu-util is called in a recipe.
@@ -20,10 +22,6 @@ local IN_RECIPES = {
 ---@return string?
 function M.option(option) return IN_RECIPES[option] end
 
-local function quote(word)
-  return word:find("^[%w./_,:=@#+%%-]+$") and word or "'" .. word:gsub("'", "'\\''") .. "'"
-end
-
 -- The selector for the board: "-d 1-4.2", "-d 0483:df11,serial=A1"; "" where none was given.
 local function board_of(request)
   local items = {}
@@ -32,7 +30,7 @@ local function board_of(request)
   if ids and ids.vid and ids.pid then items[#items + 1] = ("%04x:%04x"):format(ids.vid, ids.pid) end
   local serial = request.serial and request.serial.dfu
   if serial then items[#items + 1] = "serial=" .. serial end
-  return #items > 0 and " -d " .. quote(table.concat(items, ",")) or ""
+  return #items > 0 and " -d " .. shell_word(table.concat(items, ",")) or ""
 end
 
 local function wait_of(request) return request.wait and " --wait 60" or "" end
@@ -44,13 +42,14 @@ local function download(request)
   if dfuse.mass_erase then words[#words + 1] = " --erase-all" end
   if dfuse.unprotect then words[#words + 1] = " --unprotect --yes" end
   if dfuse.leave then words[#words + 1] = " --leave" end
-  return "moonflash" .. wait_of(request) .. board_of(request) .. " flash " .. quote(file)
+  return "moonflash" .. wait_of(request) .. board_of(request) .. " flash " .. shell_word(file)
     .. table.concat(words)
 end
 
 local function upload(request)
   local dfuse = request.dfuse
-  return "moonflash" .. wait_of(request) .. board_of(request) .. " read " .. quote(request.file)
+  return "moonflash" .. wait_of(request) .. board_of(request)
+    .. " read " .. shell_word(request.file)
     .. (dfuse.address and (" --address 0x%08X"):format(dfuse.address) or "")
     .. (dfuse.length and (" --length %d"):format(dfuse.length) or "")
 end

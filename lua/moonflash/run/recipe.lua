@@ -48,7 +48,8 @@ end
 local function find_named(name)
   for _, folder in ipairs(folders()) do
     local path = folder.path .. "/" .. name .. ".lua"
-    local source = read(path)
+    local stat = sys.stat(path)
+    local source = stat and stat.type == "file" and read(path)
     if source then
       return { source = source, chunk = "@" .. path, folder = folder.path, from = folder.from }
     end
