@@ -82,7 +82,7 @@ for i = 1, PLACES do
 end
 local store = stores.open(nil)
 local page = pages.open { address = "127.0.0.1", port = 0 }
-local station = stations.new(recipe, { store = store, session = { devices = paths } })
+local station = stations.new(recipe, { store = store, session = { selectors = paths } })
 local base = "http://" .. page.base
 
 local function status_of(...)
