@@ -28,7 +28,7 @@ rig.case("27 no permission", function()
     rig.equal(r.status, 77, words[1])
     rig.has(r.err, "no permission to open the board", words[1])
     rig.has(r.err, "moonflash udev | sudo tee /etc/udev/rules.d/70-moonflash.rules", words[1])
-    rig.check(r.seconds < 1.5, "it took %.1f s to say so", r.seconds)
+    rig.check(r.seconds < rig.SLOW * 1.5, "it took %.1f s to say so", r.seconds)
   end
   untouched(board)
   rig.equal(rig.read_file(rig.place .. "/none.bin"), nil, "the file")
@@ -193,7 +193,7 @@ local function judge_cancelled(board, r, at, name)
     r.signal, r.err)
   local why = rig.broken(r, flash_of(board), F407.old, F407.new)
   if why then rig.complain("%s: %s", where, why) end
-  rig.check(r.seconds < 2, "%s: it took %.1f s to end", where, r.seconds)
+  rig.check(r.seconds < rig.SLOW * 2, "%s: it took %.1f s to end", where, r.seconds)
   if board:life() == "dfu" and is_touched(board) then
     rig.equal(board:state(), DFU_IDLE, where .. ": the state of the board")
   end
@@ -242,7 +242,7 @@ rig.spread_case("30 SIGINT while the board does not answer", function()
       -- the kernel itself waits for the answer to SET_INTERFACE, and gives it up
       local kernels = board:log()[at].request == SET_INTERFACE and r.status == 82
       rig.check(kernels or r.status == 130, "%s: status %s: %s", where, r.status, r.err)
-      rig.check(r.seconds < 2.5, "%s: it took %.1f s to end", where, r.seconds)
+      rig.check(r.seconds < rig.SLOW * 2.5, "%s: it took %.1f s to end", where, r.seconds)
       local why = rig.broken(r, flash_of(board), F407.old, F407.new)
       if why then rig.complain("%s: %s", where, why) end
       rerun(board, where)
