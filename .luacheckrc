@@ -7,5 +7,6 @@ read_globals = { "MOONFLASH_VERSION" }
 local library = { "dfu", "task", "sys", "sim", "flash", "image", "memory", "optbytes", "trace",
                   "hands", "catch", "fail", "use", "here", "units" }
 files["scripts"].read_globals = library
+files["src"].read_globals = library
 files["tests"].read_globals = library
 files["tests/usb/umockdev"].read_globals = { "bed" }

@@ -62,8 +62,8 @@ ALL_LDFLAGS = -rdynamic $(LDFLAGS) $(SANITIZE)
 
 SOURCES  := $(filter-out $(NOT_BUILT),$(sort $(wildcard src/*.c src/*/*.c)))
 OBJECTS  := $(SOURCES:src/%.c=$(BUILD)/%.o) $(BUILD)/embedded.o
-BUILTIN  := $(sort $(shell find lua scripts -name '*.lua' -not -path 'lua/library/*')) $(sort $(wildcard docs/*.md)) \
-             lua/moonflash/station/page.html
+BUILTIN  := $(sort $(shell find lua scripts -name '*.lua' -not -path 'lua/library/*')) \
+             $(sort $(wildcard docs/*.md)) lua/moonflash/station/page.html
 
 # `make` also makes what `make install` copies, so that root builds nothing.
 default: all to-install
@@ -242,7 +242,7 @@ is_clang_format = clang-format --version | grep -q 'version $(CLANG_FORMAT)\.'
 lint:
 	@if $(is_clang_format); then clang-format --dry-run -Werror $(C_FILES); \
 	else echo "skipped: the format of C files: clang-format is not version $(CLANG_FORMAT)"; fi
-	@luacheck -q lua scripts tests
+	@luacheck -q lua scripts tests src/manpages.lua
 	@lua5.4 tests/floors.lua
 
 format:

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- The manual pages as Markdown for lowdown, made from the chapters of docs/, from moonflash's options
--- and from its recipes. The Makefile runs it; it is not part of the program.
+-- The manual pages as Markdown for lowdown, made from the chapters of docs/, from moonflash's
+-- options and from its recipes. The Makefile runs it; it is not part of the program.
 --   build/moonflash src/manpages.lua moonflash.1 | lowdown -s -tman --out-no-smarty
 local markdown = require "moonflash.manual.markdown"
 local options = require "moonflash.cli.options"
@@ -30,16 +30,6 @@ local function without_links(text, name, here)
     :gsub("`?docs/([%w-]+)%.md`?", pointer))
 end
 
--- The cells of a table's row, with their marks.
-local function cells_of(line)
-  local cells = {}
-  for cell in line:gsub("\\|", "\0"):gmatch("|([^|]*)") do
-    cells[#cells + 1] = cell:gsub("%z", "|"):match("^%s*(.-)%s*$")
-  end
-  if line:find("|%s*$") then cells[#cells] = nil end
-  return cells
-end
-
 -- A row of a table as an item of a list: its first cell, and the others with their titles. Tables
 -- as such would not fit a page of 80 columns.
 local function add_row(out, head, cells)
@@ -64,7 +54,8 @@ local function read(name, here)
   end
 end
 
--- A chapter: its sections are the page's, without its title. `here` is the chapter whose page it is.
+-- A chapter: its sections are the page's, without its title. `here` is the chapter that the page
+-- stands for.
 local function chapter(name, here)
   local out, head, in_code = {}, nil, false
   for line in read(name, here or name):gmatch("([^\n]*)\n") do
@@ -73,7 +64,7 @@ local function chapter(name, here)
       line = "```"
     end
     local marks, title = line:match("^(#+) (.*)$")
-    local cells = not in_code and line:find("^|") and cells_of(line)
+    local cells = not in_code and line:find("^|") and markdown.marked_cells(line)
     if cells and not head then
       head = cells
     elseif cells then

@@ -29,15 +29,24 @@ function M.plain(s)
   return (s:gsub("%[([^%]]*)%]%(([^)]*)%)", link):gsub("%*%*", ""):gsub("`", ""))
 end
 
+---The cells of a table's row, with their marks.
+---@param line string
+---@return string[]
+function M.marked_cells(line)
+  local cells = {}
+  for cell in line:gsub("\\|", "\0"):gmatch("|([^|]*)") do
+    cells[#cells + 1] = cell:gsub("%z", "|"):match("^%s*(.-)%s*$")
+  end
+  if line:find("|%s*$") then cells[#cells] = nil end
+  return cells
+end
+
 ---The cells of a table's row.
 ---@param line string
 ---@return string[]
 function M.cells(line)
-  local cells = {}
-  for cell in line:gsub("\\|", "\0"):gmatch("|([^|]*)") do
-    cells[#cells + 1] = M.plain(cell:gsub("%z", "|"):match("^%s*(.-)%s*$"))
-  end
-  if line:find("|%s*$") then cells[#cells] = nil end
+  local cells = M.marked_cells(line)
+  for i, cell in ipairs(cells) do cells[i] = M.plain(cell) end
   return cells
 end
 

@@ -263,7 +263,7 @@ Each fact has its source in parentheses. Facts without a mark were seen: in a do
 Rev 70, AN3156 Rev 18), in headers (CMSIS, stm32-data), in a log of `dfu-util -l` (the number of a
 public file), or in a capture. *recalled* facts are from manuals and were not checked; *inferred*
 facts follow from others. Where a fact is missing, a plan assumes the worst case. No chip was
-tried by the authors on hardware: "strings seen" means that somebody else's board reported them.
+tried by the authors on hardware: "strings seen" means that they are in a published log or capture.
 
 "by name": `moonflash optbytes` shows and changes the option bytes. "unproven": their place is not
 certain; changes need `--unproven`. "read": they are shown where the board announces them, and never
